@@ -1,0 +1,89 @@
+"""The Buildx bake file of a set of images. Pure: data in, JSON-ready data out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from images.context import dockerfile_name
+from images.spec import ImageSpec
+
+# Build arguments that the insecure flag needs, and the variables of the environment they are read from. The values
+# stand in neither the bake file nor a process list: Buildx reads the environment.
+AWS_CREDENTIAL_ARGUMENTS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+
+
+@dataclass(frozen=True)
+class BakeOptions:
+    """How the images are built, as against what is in them.
+
+    ``sbom`` and ``provenance`` are attestation parameters as Buildx takes them (``true``, ``mode=max``), or empty.
+    """
+
+    platforms: tuple[str, ...] = ()
+    ca_bundle: Path | None = None
+    pip_config: Path | None = None
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    sbom: str = ""
+    provenance: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_cache: bool = False
+    pull: bool = False
+
+
+def target_name(spec: ImageSpec) -> str:
+    """A spec's name as a bake target, which may hold letters, digits, ``-`` and ``_`` only."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", spec.identifier)
+
+
+def bake_file(
+    specs: Sequence[ImageSpec], tags: Mapping[str, Sequence[str]], options: BakeOptions, context: Path, push: bool
+) -> dict[str, Any]:
+    """The bake definition.
+
+    :param tags: full image references by identifier.
+    :param push: to registries, with attestations; else into the local engine, without (it cannot hold them).
+    """
+    secrets = [
+        f"id={name},src={path}"
+        for name, path in (("ca-bundle", options.ca_bundle), ("pip-config", options.pip_config))
+        if path
+    ]
+    attest = [f"type=sbom{_parameters(options.sbom)}"] if options.sbom else []
+    attest += [f"type=provenance{_parameters(options.provenance)}"] if options.provenance else []
+    targets: dict[str, Any] = {}
+    for spec in specs:
+        target: dict[str, Any] = {
+            "context": str(context),
+            "dockerfile": dockerfile_name(spec),
+            "tags": list(tags[spec.identifier]),
+            "labels": dict(options.labels),
+            "output": ["type=registry" if push else "type=docker"],
+        }
+        if options.platforms:
+            target["platforms"] = list(options.platforms)
+        if secrets:
+            target["secret"] = secrets
+        if spec.options.insecure_aws_credentials:
+            target["args"] = {name: None for name in AWS_CREDENTIAL_ARGUMENTS}
+        if options.cache_from:
+            target["cache-from"] = list(options.cache_from)
+        if options.cache_to:
+            target["cache-to"] = list(options.cache_to)
+        if push and attest:
+            target["attest"] = attest
+        if options.no_cache:
+            target["no-cache"] = True
+        if options.pull:
+            target["pull"] = True
+        targets[target_name(spec)] = target
+    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def _parameters(value: str) -> str:
+    """``true`` adds nothing; ``mode=max`` becomes ``,mode=max``."""
+    return "" if value == "true" else f",{value}"

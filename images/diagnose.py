@@ -1,0 +1,112 @@
+"""From what Buildx printed to one clear error. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError
+
+# What the build steps of images/steps print for the person who builds.
+_STEP_ERROR = re.compile(r"airflow-ecs-build: error: (.*)")
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+_NO_ENGINE = re.compile(
+    r"cannot connect to the docker daemon|is the docker daemon running|permission denied while trying to connect",
+    re.IGNORECASE,
+)
+_NO_BUILDX = re.compile(r"'buildx' is not a docker command|unknown command: docker buildx|unknown shorthand flag")
+_BASE = re.compile(
+    r"failed to resolve source metadata|failed to do request|pull access denied|"
+    r"(?:load metadata|resolve image config) .*(?:not found|denied)|manifest unknown",
+    re.IGNORECASE,
+)
+_BASE_NAME = re.compile(r"(?:failed to resolve source metadata|load metadata) for (\S+?):?(?:\s|$)")
+_BAD_SECRET = re.compile(r"failed to stat (\S+): no such file|secret .* not found", re.IGNORECASE)
+_ATTESTATION = re.compile(
+    r"attestation.* not supported|docker exporter does not.*support.*(?:attest|manifest list)", re.IGNORECASE
+)
+_DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build).*not supported", re.IGNORECASE)
+_PLATFORM = re.compile(r"exec format error|no match for platform", re.IGNORECASE)
+_APT = re.compile(r"E: Unable to locate package (\S+)")
+_BUILDX_ERROR = re.compile(r"^ERROR: (.*)")
+
+_SPACE_HINT = "Make room: `docker system df` shows what takes it, `docker builder prune` frees the build cache."
+
+
+def diagnose(lines: Sequence[str]) -> BuildToolError:
+    """The error that a failed build's output stands for; the most telling cause wins."""
+    text = "\n".join(lines)
+    step_errors = list(dict.fromkeys(match[1] for match in _STEP_ERROR.finditer(text)))
+    if _NO_SPACE.search(text):
+        return DiskFullError("No space left for the build.", _SPACE_HINT)
+    if _NO_ENGINE.search(text):
+        return no_engine()
+    if _NO_BUILDX.search(text):
+        return no_buildx()
+    if step_errors:
+        return BuildError("\n  ".join(step_errors))
+    if missing := _APT.findall(text):
+        return BuildError(
+            f"Debian has no package {', '.join(dict.fromkeys(missing))}.",
+            "Check --apt-packages; https://packages.debian.org lists the names.",
+        )
+    if _BASE.search(text):
+        name = _BASE_NAME.search(text)
+        image = name[1].removeprefix("docker.io/") if name else "of the image"
+        return BaseImageError(
+            f"The base image {image} cannot be had: it does not exist, needs a login, or cannot be reached.",
+            f"Try `docker pull {image}`, or name another with --base." if name else "Name another with --base.",
+        )
+    if _PLATFORM.search(text):
+        return BuildError(
+            "This machine cannot run programs of the platform asked for.",
+            "Install emulation (`docker run --privileged --rm tonistiigi/binfmt --install all`), or build on a machine "
+            "of that platform, or leave --platform out.",
+        )
+    if _ATTESTATION.search(text) or _DRIVER.search(text):
+        return BuildError(
+            f"This builder cannot do it: {_last_error(lines)}",
+            "SBOM, provenance, cache export and several platforms need `docker buildx create --use` or the engine's "
+            "containerd image store.",
+        )
+    return BuildError(
+        f"The build failed: {_last_error(lines)}", "Its output is above; --progress plain shows all of it."
+    )
+
+
+def no_engine() -> EngineError:
+    """The engine does not answer."""
+    return EngineError(
+        "The Docker engine does not answer.",
+        "Start it (Docker Desktop, `systemctl start docker`, or `make engine` in this repository), and check that "
+        "you may use it: `docker info`.",
+    )
+
+
+def no_client(name: str) -> EngineError:
+    """No Docker client on PATH."""
+    return EngineError(
+        f"There is no `{name}` command on PATH.",
+        "Install Docker: https://docs.docker.com/engine/install (on Debian, as root: `make engine` in this repository).",
+    )
+
+
+def no_buildx() -> BuildxError:
+    """The Docker client has no Buildx plugin."""
+    return BuildxError(
+        "The Docker client has no Buildx.",
+        "Install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin), or run `make engine`.",
+    )
+
+
+def _last_error(lines: Sequence[str]) -> str:
+    errors = [match[1] for line in lines if (match := _BUILDX_ERROR.match(line))]
+    return errors[-1] if errors else next((line for line in reversed(lines) if line.strip()), "no output")
+
+
+def failing_step(lines: Sequence[str]) -> tuple[str, ...]:
+    """The output of the step that failed, which plain progress repeats between two rules at its end."""
+    rules = [number for number, line in enumerate(lines) if line.strip() == "------"]
+    if len(rules) < 2:
+        return tuple(lines[-20:])
+    return tuple(lines[rules[0] + 1 : rules[1]])

@@ -1,0 +1,193 @@
+"""The Docker engine, behind one small class: Buildx for building, the engine's API for running and reading images."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+from docker.models.images import Image
+
+from images.diagnose import diagnose, failing_step, no_buildx, no_client, no_engine
+from images.errors import BuildToolError, DiskFullError, ImageNotFoundError, PushError
+from images.progress import Progress
+
+PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
+
+
+class Engine:
+    """The engine that the `docker` command talks to.
+
+    :param client: name or path of the Docker client.
+    """
+
+    def __init__(self, client: str = "docker") -> None:
+        self.client = client
+        self._api: docker.DockerClient | None = None
+
+    def require_buildx(self) -> None:
+        """:raises EngineError: no client or no engine. :raises BuildxError: no Buildx."""
+        if shutil.which(self.client) is None:
+            raise no_client(self.client)
+        if self._call(["buildx", "version"]).returncode != 0:
+            raise no_buildx()
+        self.require()
+
+    def require(self) -> None:
+        """:raises EngineError: no client, or the engine does not answer."""
+        try:
+            self.api.ping()
+        except (docker.errors.DockerException, OSError):
+            raise no_engine() from None
+
+    @property
+    def api(self) -> docker.DockerClient:
+        """The engine's API, at the address that the client's current context names.
+
+        :raises EngineError: the engine does not answer.
+        """
+        if self._api is None:
+            try:
+                self._api = docker.DockerClient(base_url=self._address(), timeout=120)
+            except docker.errors.DockerException:
+                raise no_engine() from None
+        return self._api
+
+    def _address(self) -> str | None:
+        if os.environ.get("DOCKER_HOST"):
+            return os.environ["DOCKER_HOST"]
+        if shutil.which(self.client) is None:
+            return None
+        shown = self._call(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+        return shown.stdout.strip() or None
+
+    def architecture(self) -> str:
+        """The engine's own architecture, as platforms name it: ``amd64``, ``arm64``."""
+        return str(self.api.version()["Arch"])
+
+    def bake(
+        self, definition: Mapping[str, Any], directory: Path, progress: str, environment: Mapping[str, str]
+    ) -> None:
+        """Build every target of a bake definition.
+
+        :param directory: where the bake file is written.
+        :param progress: one of `PROGRESS_MODES`; ``auto`` is a line a step.
+        :param environment: variables for Buildx alone: build arguments whose values must not be seen.
+        :raises BuildToolError: the cause, after the failing step's own output was shown.
+        """
+        file = directory / "docker-bake.json"
+        file.write_text(json.dumps(definition, indent=2), encoding="utf-8")
+        mode = "tty" if progress == "tty" else "plain"
+        command = [self.client, "buildx", "bake", "--file", str(file), "--progress", mode]
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stderr=None if mode == "tty" else subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        )
+        lines: list[str] = []
+        try:
+            lines = list(_shown(process.stderr or (), progress))
+            code = process.wait()
+        except BaseException:  # Ctrl-C above all: no build goes on behind the person's back
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+        if code:
+            if progress in ("auto", "quiet"):
+                print("\n".join(("", *failing_step(lines), "")), file=sys.stderr)
+            raise diagnose(lines)
+
+    def image(self, reference: str) -> Image:
+        """An image of the engine, pulled if it is not there.
+
+        :raises ImageNotFoundError: neither here nor in its registry.
+        """
+        try:
+            return self.api.images.get(reference)
+        except docker.errors.ImageNotFound:
+            pass
+        except (docker.errors.DockerException, OSError):
+            raise no_engine() from None
+        print(f"Pulling {reference} ...", file=sys.stderr)
+        if self._call(["pull", "--quiet", reference]).returncode == 0:
+            return self.api.images.get(reference)
+        raise ImageNotFoundError(
+            f"There is no image {reference} on this engine, and it cannot be pulled.",
+            "`docker image ls` lists the images; python build.py build makes one.",
+        )
+
+    def run(self, image: str, arguments: list[str], **options: Any) -> tuple[int, str, str]:
+        """Run a container to its end and remove it: exit code, standard output, standard error."""
+        container = self.api.containers.create(image, arguments, detach=True, **options)
+        try:
+            container.start()
+            code = int(container.wait(timeout=120)["StatusCode"])
+            output = container.logs(stdout=True, stderr=False).decode(errors="replace")
+            return code, output, container.logs(stdout=False, stderr=True).decode(errors="replace")
+        finally:
+            container.remove(force=True, v=True)
+
+    def tag(self, image: str, references: Iterable[str]) -> None:
+        """Give an image of the engine further names."""
+        for reference in references:
+            repository, _, tag = reference.rpartition(":")
+            self.api.images.get(image).tag(repository, tag)
+
+    def untag(self, reference: str) -> None:
+        """Take a name from an image; the image itself goes when this was its last."""
+        try:
+            self.api.images.remove(reference, noprune=False)
+        except docker.errors.DockerException:
+            pass  # not there, or in use: nothing a person has to act on
+
+    def push(self, reference: str) -> None:
+        """Push one reference, showing the client's progress.
+
+        :raises PushError: with what the registry said.
+        """
+        done = subprocess.run([self.client, "push", reference], stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            registry = reference.split("/")[0] if "." in reference.split("/")[0] else "the registry"
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise PushError(
+                f"Cannot push {reference}: {said}",
+                f"Check that the repository exists and that you are logged in to {registry}: `docker login`.",
+            )
+
+    def _call(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self.client, *arguments], capture_output=True, text=True)
+
+
+def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
+    """Pass the lines on, showing them as the mode asks."""
+    condensed = Progress()
+    for line in lines:
+        line = line.rstrip("\n")
+        if progress == "plain":
+            print(line, file=sys.stderr, flush=True)
+        elif progress == "auto":
+            for text in condensed.feed(line):
+                print(text, file=sys.stderr, flush=True)
+        yield line
+
+
+def disk_full(error: OSError) -> BuildToolError | None:
+    """The error for a full disk on this machine, or None when it is something else."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError("No space left on this machine.", "Make room; TMPDIR moves the build context elsewhere.")
+    return None

@@ -1,0 +1,59 @@
+"""Labels of an image (docs/image-contract.md), as data and as functions of a spec. Pure."""
+
+from __future__ import annotations
+
+from images.spec import CONTRACT_VERSION, ImageSpec
+
+TITLE = "airflow-ecs-worker"
+
+OCI_TITLE = "org.opencontainers.image.title"
+OCI_VERSION = "org.opencontainers.image.version"
+OCI_CREATED = "org.opencontainers.image.created"
+OCI_REVISION = "org.opencontainers.image.revision"
+OCI_SOURCE = "org.opencontainers.image.source"
+OCI_BASE_NAME = "org.opencontainers.image.base.name"
+OCI_BASE_DIGEST = "org.opencontainers.image.base.digest"
+CONTRACT = "io.airflow-ecs.contract"
+AIRFLOW = "io.airflow-ecs.airflow"
+PYTHON = "io.airflow-ecs.python"
+DAGS = "io.airflow-ecs.dags"
+ENTRYPOINT = "io.airflow-ecs.entrypoint"
+AWS_CLI = "io.airflow-ecs.aws-cli"
+INSECURE = "io.airflow-ecs.insecure"
+INSECURE_AWS_CREDENTIALS = "aws-credentials"
+
+
+def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
+    """The labels that follow from the spec; the user's own come last and may not replace the contract's."""
+    written = {
+        OCI_TITLE: TITLE,
+        OCI_VERSION: spec.identifier,
+        OCI_BASE_NAME: spec.base_image,
+        CONTRACT: CONTRACT_VERSION,
+        AIRFLOW: spec.airflow,
+        PYTHON: spec.python,
+        DAGS: spec.dags,
+        ENTRYPOINT: entrypoint_version,
+        AWS_CLI: "true" if spec.options.aws_cli else "false",
+    }
+    if spec.base_digest:
+        written[OCI_BASE_DIGEST] = spec.base_digest
+    if spec.options.insecure_aws_credentials:
+        written[INSECURE] = INSECURE_AWS_CREDENTIALS
+    return {**written, **dict(spec.options.labels)}
+
+
+def build_labels(created: str, revision: str, source: str) -> dict[str, str]:
+    """Labels that depend on when and where the build runs, which is why no Dockerfile holds them.
+
+    All are always written, empty when not known: the base image's own would describe the base.
+
+    :param created: RFC 3339 time.
+    :param revision: commit of the build's working tree.
+    :param source: address of its repository.
+    """
+    return {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
+
+
+RESERVED_PREFIX = "io.airflow-ecs."
+"""Labels that `--label` may not set: they are verified facts."""

@@ -1,0 +1,145 @@
+"""Build, verify, tag and push a set of images: all of them, or none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from images import bake
+from images.context import write_context
+from images.engine import Engine
+from images.errors import RequestError
+from images.labels import build_labels
+from images.spec import ImageSpec
+from images.verify import require_verified, verify
+
+_CREDENTIAL_VARIABLES = {
+    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
+}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where built images go: their references by identifier, and whether they are pushed."""
+
+    references: Mapping[str, Sequence[str]]
+    push: bool = False
+
+
+def build(
+    engine: Engine,
+    specs: Sequence[ImageSpec],
+    options: bake.BakeOptions,
+    publication: Publication,
+    progress: str = "auto",
+) -> None:
+    """Build images, verify each by running it, then tag and push them.
+
+    Images are built under names of this run's own, which are taken away at the end: when one fails to build or to
+    verify, no tag has moved.
+
+    :raises BuildToolError: what went wrong, each kind with its exit code.
+    """
+    engine.require_buildx()
+    secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
+    options = replace(options, labels={**build_labels(*_provenance()), **options.labels})
+    platforms = options.platforms or ("",)
+    run = f"airflow-ecs-candidate-{uuid.uuid4().hex[:12]}"
+    candidates = {
+        (s.identifier, p): f"{run}:{s.identifier}-{p.replace('/', '-') or 'host'}" for s in specs for p in platforms
+    }
+    with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
+        context = Path(folder)
+        write_context(context / "context", specs, specs[0].options)
+        try:
+            for platform in platforms:
+                # The classic image store holds one platform a name: each is built and verified on its own.
+                only = replace(options, platforms=(platform,) if platform else ())
+                tags = {spec.identifier: [candidates[spec.identifier, platform]] for spec in specs}
+                definition = bake.bake_file(specs, tags, only, context / "context", push=False)
+                started = time.monotonic()
+                engine.bake(definition, context, progress, secrets)
+                say(f"built {_count(specs)} in {time.monotonic() - started:.0f} s; verifying")
+                for spec in specs:
+                    reference = candidates[spec.identifier, platform]
+                    require_verified(spec.identifier, verify(engine, reference, platform or None))
+                    say(f"verified {spec.identifier}{f' on {platform}' if platform else ''}")
+            for spec in specs:
+                engine.tag(candidates[spec.identifier, platforms[0]], publication.references[spec.identifier])
+            if publication.push:
+                _push(engine, specs, options, publication, context, progress, secrets)
+        finally:
+            for reference in candidates.values():
+                engine.untag(reference)
+    for spec in specs:
+        say(f"{'pushed' if publication.push else 'tagged'} {' '.join(publication.references[spec.identifier])}")
+
+
+def _push(
+    engine: Engine,
+    specs: Sequence[ImageSpec],
+    options: bake.BakeOptions,
+    publication: Publication,
+    context: Path,
+    progress: str,
+    secrets: Mapping[str, str],
+) -> None:
+    """Push what was verified: by the engine, or, for what its store cannot hold, from the build cache by Buildx."""
+    if len(options.platforms) > 1 or options.sbom or options.provenance:
+        definition = bake.bake_file(specs, publication.references, options, context / "context", push=True)
+        engine.bake(definition, context, progress, secrets)
+        return
+    for spec in specs:
+        for reference in publication.references[spec.identifier]:
+            engine.push(reference)
+
+
+def credential_arguments() -> dict[str, str]:
+    """Build arguments with the AWS credentials of this process's environment, for the insecure flag alone.
+
+    :raises RequestError: there are none.
+    """
+    found = {name: os.environ[key] for name, key in _CREDENTIAL_VARIABLES.items() if os.environ.get(key)}
+    if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):
+        raise RequestError(
+            "--insecure-bake-aws-credentials found no credentials.",
+            "Export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or better, leave the flag out and use a task role.",
+        )
+    return found
+
+
+def _provenance() -> tuple[str, str, str]:
+    """When and from what the images are built: RFC 3339 time, commit, repository address."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    now = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+    source = _git("remote", "get-url", "origin")
+    if "@" in source.split("//")[-1].split("/")[0] and "//" in source:
+        source = ""  # an address with a user's name or token in it is nobody else's business
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ"), _git("rev-parse", "HEAD"), source
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _count(specs: Sequence[ImageSpec]) -> str:
+    return specs[0].identifier if len(specs) == 1 else f"{len(specs)} images"
+
+
+def say(text: str) -> None:
+    """One line for the person who waits."""
+    print(f"build.py: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,64 @@
+"""Runs inside the container that `verify` starts: what the image really is, as JSON. Standard library, Python 3.8+."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+
+def version_of(distribution):
+    """An installed distribution's version, or None."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def output_of(*command):
+    """The last line that a command prints, or its failure."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "failed: %s" % error
+    lines = done.stdout.strip().splitlines() or [""]
+    return lines[-1] if done.returncode == 0 else "failed: " + lines[-1]
+
+
+def bytecode_share():
+    """The share of Airflow's own modules that have bytecode, 0 to 1."""
+    import importlib.util
+
+    folder = os.path.dirname(importlib.util.find_spec("airflow").origin)
+    sources = compiled = 0
+    for path, _, files in os.walk(os.path.join(folder, "models")):
+        for name in files:
+            if name.endswith(".py"):
+                sources += 1
+                compiled += os.path.exists(importlib.util.cache_from_source(os.path.join(path, name)))
+    return compiled / sources if sources else 0
+
+
+def main():
+    writable = {}
+    for path in [os.environ.get("CONTAINER_DAG_PATH", "/opt/airflow/dags"), "/opt/airflow/logs", "/tmp"]:
+        writable[path] = os.access(path, os.W_OK)
+    facts = {
+        "airflow": version_of("apache-airflow"),
+        "python": "%d.%d" % sys.version_info[:2],
+        "entrypoint": version_of("airflow-ecs-entrypoint"),
+        "boto3": version_of("boto3"),
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "pid1": open("/proc/1/cmdline", "rb").read().split(b"\0")[0].decode(),
+        "aws_cli": output_of("aws", "--version") if shutil.which("aws") else None,
+        "dependency_check": output_of(sys.executable, "-m", "pip", "check", "--disable-pip-version-check"),
+        "bytecode": bytecode_share(),
+        "writable": writable,
+    }
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Render the Dockerfile of a spec: the same spec gives the same bytes. Pure, but for reading the template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+
+from images.labels import labels
+from images.spec import AIRFLOW_HOME, CONTRACT_VERSION, Constraints, ImageSpec
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # Dockerfiles, not HTML
+    keep_trailing_newline=True,
+    trim_blocks=False,
+)
+
+
+def quoted(value: str) -> str:
+    """A Dockerfile word in double quotes, in which nothing is expanded.
+
+    :raises ValueError: for line breaks, which a Dockerfile cannot hold in a word.
+    """
+    if "\n" in value or "\r" in value:
+        raise ValueError("a Dockerfile value cannot hold a line break")
+    for character in ("\\", '"', "$"):
+        value = value.replace(character, "\\" + character)
+    return f'"{value}"'
+
+
+_TEMPLATES.filters["quoted"] = quoted
+
+
+def render(spec: ImageSpec, wheel: str) -> str:
+    """The Dockerfile of an image.
+
+    :param wheel: file name of the entrypoint's wheel in the build context's ``wheels/``.
+    """
+    options = spec.options
+    constraints = {
+        Constraints.IMAGE: "image",
+        Constraints.NONE: "none",
+        Constraints.FILE: "/opt/airflow-ecs/constraints.txt",
+    }[options.constraints]
+    return _TEMPLATES.get_template("Dockerfile.j2").render(
+        spec=spec,
+        options=options,
+        contract=CONTRACT_VERSION,
+        airflow_home=AIRFLOW_HOME,
+        constraints=constraints,
+        wheel=wheel,
+        labels=labels(spec, wheel.split("-")[1]).items(),
+    )

@@ -1,0 +1,184 @@
+"""From what was asked for (flags) to image specs, by the matrix. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from images.errors import RequestError
+from images.matrix import AirflowRelease, Matrix, version_key
+from images.spec import ImageSpec, Options
+
+
+@dataclass(frozen=True)
+class Request:
+    """The selecting flags. ``None`` means that the flag was not given.
+
+    ``airflow`` may be a prefix (``3``, ``2.10``) or ``latest``; ``base`` a name of the matrix or an image reference;
+    ``select`` a shell pattern on identifiers.
+    """
+
+    airflow: str | None = None
+    python: str | None = None
+    dags: str | None = None
+    base: str | None = None
+    base_digest: str = ""
+    every: bool = False
+    select: str | None = None
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The images a request stands for, and remarks on what was left out."""
+
+    specs: tuple[ImageSpec, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
+    """Find the images that a request stands for.
+
+    :raises RequestError: when there is none: why, what is valid, and the nearest command that works.
+    """
+    if request.dags and request.dags not in matrix.dag_modes:
+        modes = ", ".join(f"{name} ({text})" for name, text in matrix.dag_modes.items())
+        raise RequestError(f"Unknown DAG mode {request.dags!r}.", f"--dags takes: {modes}")
+    if request.every or request.select:
+        return _resolve_many(matrix, request, options)
+    dags = request.dags or matrix.defaults.dags
+    problem = _unbuildable(dags, options)
+    if problem:
+        raise RequestError(problem[0], problem[1])
+    release, python = _resolve_pair(matrix, request)
+    return Resolution((_spec(matrix, request, options, release.version, python, dags),))
+
+
+def _resolve_pair(matrix: Matrix, request: Request) -> tuple[AirflowRelease, str]:
+    """The newest release that matches ``--airflow`` and runs on ``--python``."""
+    matching = _matching_releases(matrix, request.airflow)
+    if request.python is None:
+        return matching[-1], matching[-1].default_python
+    _check_python_is_known(matrix, request)
+    fitting = [release for release in matching if request.python in release.pythons]
+    if not fitting:
+        raise _impossible_pair(matrix, matching[-1], request)
+    return fitting[-1], request.python
+
+
+def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowRelease]:
+    if wanted is None or wanted == "latest":
+        return list(matrix.releases)
+    parts = wanted.split(".")
+    matching = [r for r in matrix.releases if r.version.split(".")[: len(parts)] == parts]
+    if not matching:
+        known = ", ".join(release.version for release in matrix.releases)
+        raise RequestError(
+            f"Airflow {wanted} is not in the matrix. Known: {known}.",
+            "Take one of these, a prefix (--airflow 3) or latest; or add the release to matrix.yaml.",
+        )
+    return matching
+
+
+def _check_python_is_known(matrix: Matrix, request: Request) -> None:
+    if request.python in matrix.pythons:
+        return
+    hint = f"Take one of {', '.join(matrix.pythons)}."
+    minor = ".".join(str(request.python).split(".")[:2])
+    if minor != request.python and minor in matrix.pythons:
+        hint = f"Images are chosen by Python's major and minor version: --python {minor}"
+    raise RequestError(f"Python {request.python} is not in the matrix.", hint)
+
+
+def _impossible_pair(matrix: Matrix, release: AirflowRelease, request: Request) -> RequestError:
+    """Why the pair cannot be, what is valid for either half, and the commands that keep one of them."""
+    python = str(request.python)
+    on_python = [r.version for r in matrix.releases if python in r.pythons]
+    nearest_python = min(release.pythons, key=lambda p: abs(version_key(p)[1] - version_key(python)[1]))
+    nearest_airflow = on_python[-1]
+    tail = f" --dags {request.dags}" if request.dags else ""
+    return RequestError(
+        f"Airflow {release.version} does not run on Python {python}.",
+        f"Airflow {release.version} runs on Python {', '.join(release.pythons)}.\n"
+        f"  Python {python} runs Airflow {', '.join(on_python)}.\n"
+        f"  Nearest: python build.py --airflow {nearest_airflow} --python {python}{tail}\n"
+        f"  or:      python build.py --airflow {release.version} --python {nearest_python}{tail}",
+    )
+
+
+def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolution:
+    releases = _matching_releases(matrix, request.airflow)
+    if request.python is not None:
+        _check_python_is_known(matrix, request)
+    candidates = [
+        _spec(matrix, request, options, release.version, python, dags)
+        for release in releases
+        for python in release.pythons
+        if request.python in (None, python)
+        for dags in ([request.dags] if request.dags else matrix.dag_modes)
+    ]
+    pattern = request.select or "*"
+    selected = [spec for spec in candidates if fnmatchcase(spec.identifier, pattern)]
+    if not selected:
+        raise RequestError(
+            f"No image matches --select {shlex.quote(pattern)}.",
+            "python build.py matrix lists the identifiers; patterns such as '3.*-python3.12-s3' select among them.",
+        )
+    problems = {dags: _unbuildable(dags, options) for dags in matrix.dag_modes}
+    specs = tuple(spec for spec in selected if not problems[spec.dags])
+    left_out = sorted({spec.dags for spec in selected if problems[spec.dags]})
+    if not specs:
+        raise RequestError(*(problems[left_out[0]] or ()))
+    return Resolution(specs, tuple(f"left out mode {dags}: {' '.join(problems[dags] or ())}" for dags in left_out))
+
+
+def _unbuildable(dags: str, options: Options) -> tuple[str, str] | None:
+    """Why a DAG mode cannot be built with these options, and what to do; None when it can."""
+    if dags == "local" and options.dag_path is None:
+        return ("DAG mode local copies a folder of DAGs into the image.", "Name it: --dags local --dag-path DIR")
+    return None
+
+
+def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, python: str, dags: str) -> ImageSpec:
+    base = request.base or matrix.defaults.base
+    flavour = matrix.bases.get(base)
+    return ImageSpec(
+        airflow=airflow,
+        python=python,
+        dags=dags,
+        base_image=flavour.image_for(airflow, python) if flavour else base,
+        base_digest=request.base_digest,
+        flavour=base if flavour else "custom",
+        install=flavour.install if flavour else (),
+        options=options,
+    )
+
+
+def check_combination(request: Request, options: Options, images: Sequence[ImageSpec], tags: Sequence[str]) -> None:
+    """Refuse flags that cannot go together once the number of images is known.
+
+    :raises RequestError: names the flags.
+    """
+    if len(images) > 1 and tags:
+        raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")
+    if len(images) > 1 and request.base_digest:
+        raise RequestError(
+            f"--base-digest pins one base, but {len(images)} images are selected.",
+            "Select one image: --airflow, --python and --dags.",
+        )
+    modes = {spec.dags for spec in images}
+    if options.dag_path is not None and "local" not in modes:
+        raise RequestError("--dag-path is for DAG mode local.", "Add --dags local, or leave --dag-path out.")
+    if options.s3_uri and "s3" not in modes:
+        raise RequestError("--s3-uri is for DAG mode s3.", "Add --dags s3, or leave --s3-uri out.")
+    if (options.plugins_path or options.config_path) and "local" not in modes:
+        raise RequestError(
+            "--plugins-path and --config-path are for DAG mode local.",
+            "In mode s3 use --plugins-s3-uri and --config-s3-uri.",
+        )
+    if (options.plugins_s3_uri or options.config_s3_uri) and "s3" not in modes:
+        raise RequestError(
+            "--plugins-s3-uri and --config-s3-uri are for DAG mode s3.",
+            "In mode local use --plugins-path and --config-path.",
+        )

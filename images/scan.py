@@ -1,0 +1,128 @@
+"""Look for AWS keys and for generated secrets in an image's environment, history and layers."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from images.secrets import (
+    GENERATED_OPTIONS,
+    private_key_in,
+    secret_options,
+    secrets_in,
+    sensitive_name,
+    sensitive_value,
+)
+
+_LARGEST_FILE = 1024 * 1024
+"""Bytes; larger files are programs and data, not settings, and reading them all would take minutes."""
+
+_SECRET_FILES = (
+    ".aws/credentials",
+    ".netrc",
+    ".pypirc",
+    ".docker/config.json",
+    "simple_auth_manager_passwords.json.generated",
+)
+_LIBRARIES = ("/site-packages/", "/dist-packages/", "/usr/share/", "/usr/lib/", "/usr/python/", "/usr/local/lib/")
+"""Packages bring keys of their own for tests and documentation; private keys there are no leak."""
+
+_INSECURE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A secret that was found: where, and of what kind. Never the secret itself."""
+
+    where: str
+    what: str
+
+
+def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
+    """Secrets in ``NAME=VALUE`` variables of an image.
+
+    :param insecure: the image's label says that AWS credentials were baked in on request.
+    """
+    found = []
+    for variable in variables:
+        name, _, value = variable.partition("=")
+        if insecure and name in _INSECURE_VARIABLES:
+            continue
+        # GPG_KEY of the Python images is the public key's fingerprint; sensitive_name does not match it.
+        if value and (sensitive_name(name) or sensitive_value(value)):
+            found.append(Finding(f"ENV {name}", "looks like a secret"))
+    return found
+
+
+def scan_history(commands: Sequence[str], insecure: bool) -> list[Finding]:
+    """Secrets in the commands of an image's history, build arguments included."""
+    found = []
+    for number, command in enumerate(reversed(commands), 1):
+        # `ARG` and `ENV` of credentials on request are what the label announces.
+        if insecure and any(name in command or name.lower() in command for name in _INSECURE_VARIABLES):
+            continue
+        kinds = secrets_in(command.encode())
+        if not kinds and sensitive_value(command):
+            kinds = ("password in an address",)
+        found += [Finding(f"history, step {number}", kind) for kind in kinds]
+    return found
+
+
+def scan_layers(archive: tarfile.TarFile) -> list[Finding]:
+    """Secrets in the files of every layer, also of files that a later layer deletes.
+
+    :param archive: a saved image, as ``docker save`` writes it, opened as a stream.
+    """
+    found: list[Finding] = []
+    for member in archive:
+        if not member.isfile() or member.name.endswith((".json", "repositories", "VERSION", "oci-layout")):
+            continue
+        content = archive.extractfile(member)
+        try:
+            with tarfile.open(fileobj=content, mode="r|*") as layer:
+                for file in layer:
+                    found += _scan_member(layer, file)
+        except tarfile.ReadError:
+            continue  # a manifest or configuration of the OCI layout, which has no ending to know it by
+    return sorted(set(found), key=lambda finding: (finding.where, finding.what))
+
+
+def _scan_member(layer: tarfile.TarFile, file: tarfile.TarInfo) -> list[Finding]:
+    if not file.isfile() or not file.size or file.size > _LARGEST_FILE or file.name.endswith(".pyc"):
+        return []
+    stream = layer.extractfile(file)
+    return scan_file("/" + file.name.lstrip("./"), stream.read() if stream else b"")
+
+
+def scan_file(path: str, content: bytes) -> list[Finding]:
+    """Secrets in one file of an image. Pure."""
+    if b"\0" in content[:1024]:
+        return []  # a binary
+    kinds = list(secrets_in(content))
+    if not any(folder in path for folder in _LIBRARIES) and private_key_in(content):
+        kinds.append("private key")
+    if path.endswith("/airflow.cfg"):
+        try:
+            options = secret_options(content.decode(errors="replace"))
+        except ValueError:
+            options = ()
+        kinds += [
+            f"{option} ({'generated, the same for every user' if _is_generated(option) else 'secret'})"
+            for option in options
+        ]
+    if path.endswith(_SECRET_FILES) and content.strip() and not kinds and not _is_empty_json(content):
+        kinds.append("a file that holds credentials")
+    return [Finding(path, kind) for kind in kinds]
+
+
+def _is_generated(option: str) -> bool:
+    return option.split(".")[-1] in GENERATED_OPTIONS
+
+
+def _is_empty_json(content: bytes) -> bool:
+    try:
+        return not json.loads(content)
+    except ValueError:
+        return False

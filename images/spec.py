@@ -1,0 +1,69 @@
+"""What one image is: frozen data that rendering, baking, tagging and verification read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+CONTRACT_VERSION = "1"
+"""Version of docs/image-contract.md that the images follow."""
+
+AIRFLOW_HOME = "/opt/airflow"
+"""AIRFLOW_HOME of the official images."""
+
+
+class Constraints(Enum):
+    """How requirements are held back: the image's own constraints, none, or a file of the user's."""
+
+    IMAGE = "image"
+    NONE = "none"
+    FILE = "file"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all images of one request have in common: settings written into them and files copied into them."""
+
+    container_dag_path: str = f"{AIRFLOW_HOME}/dags"
+    s3_uri: str = ""
+    plugins_s3_uri: str = ""
+    config_s3_uri: str = ""
+    dag_path: Path | None = None
+    plugins_path: Path | None = None
+    config_path: Path | None = None
+    requirements: Path | None = None
+    constraints: Constraints = Constraints.IMAGE
+    constraints_file: Path | None = None
+    apt_packages: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    airflow_cfg: Path | None = None
+    region: str = ""
+    aws_cli: bool = True
+    labels: tuple[tuple[str, str], ...] = ()
+    insecure_aws_credentials: bool = False
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """One image: its versions, base and DAG mode, and the options it shares with others."""
+
+    airflow: str
+    python: str
+    dags: str
+    base_image: str
+    base_digest: str = ""
+    flavour: str = "full"
+    install: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
+
+    @property
+    def identifier(self) -> str:
+        """A name a person can type and select by pattern: ``2.10.5-python3.8-s3``, ``slim-3.3.2-python3.12-local``."""
+        prefix = "slim-" if self.flavour == "slim" else ""
+        return f"{prefix}{self.airflow}-python{self.python}-{self.dags}"
+
+    @property
+    def base_reference(self) -> str:
+        """What ``FROM`` names: the base image, pinned by digest when one is given."""
+        return f"{self.base_image}@{self.base_digest}" if self.base_digest else self.base_image

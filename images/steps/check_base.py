@@ -1,0 +1,51 @@
+"""Build step: does the base image carry what its name promises? Runs as the user airflow, imports no Airflow.
+
+Importing Airflow would write an airflow.cfg with a generated fernet key, the same for everybody who uses the image.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import pwd
+import shutil
+import sys
+
+
+def problems(airflow, python):
+    """What is wrong with this base image, a line each."""
+    found = []
+    try:
+        installed = importlib.metadata.version("apache-airflow")
+    except importlib.metadata.PackageNotFoundError:
+        found.append("the base image has no Airflow in the Python that is first on PATH")
+    else:
+        if installed != airflow:
+            found.append("the base image has Airflow %s, not %s: give --airflow %s" % (installed, airflow, installed))
+    running = "%d.%d" % sys.version_info[:2]
+    if running != python:
+        found.append("the base image has Python %s, not %s: give --python %s" % (running, python, running))
+    if not os.access("/usr/bin/dumb-init", os.X_OK):
+        found.append("the base image has no /usr/bin/dumb-init: install it there (apt-get install dumb-init)")
+    try:
+        if pwd.getpwuid(50000).pw_gid != 0:
+            found.append("user 50000 of the base image must have group 0 as its first")
+    except KeyError:
+        found.append("the base image has no user with UID 50000 (airflow)")
+    if shutil.which("airflow") is None:
+        found.append("the base image has no `airflow` command on PATH")
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--airflow", required=True)
+    parser.add_argument("--python", required=True)
+    arguments = parser.parse_args()
+    found = problems(arguments.airflow, arguments.python)
+    for problem in found:
+        print("airflow-ecs-build: error: " + problem, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Build step: install Python packages into Airflow's environment without moving Airflow.
+
+Runs as the user airflow with the interpreter of the image (3.8 and up), standard library only. Airflow's own version
+is always pinned; the constraints are the image's own, a file, or none.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+# These decide "the version of Airflow"; a requirement must never move them.
+AIRFLOW_DISTRIBUTIONS = ("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk")
+
+
+def airflow_versions():
+    """Installed versions of Airflow's own distributions."""
+    versions = {}
+    for name in AIRFLOW_DISTRIBUTIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return versions
+
+
+def image_constraints():
+    """The constraints of the base image: the file that official images carry, else what is installed now."""
+    shipped = os.path.join(os.environ.get("AIRFLOW_USER_HOME_DIR", "/home/airflow"), "constraints.txt")
+    if os.path.isfile(shipped):
+        with open(shipped, encoding="utf-8") as file:
+            return file.read()
+    return subprocess.check_output(
+        [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"], text=True
+    )
+
+
+def without_airflow(constraints):
+    """Constraints without lines on Airflow itself, which `airflow_versions` pins."""
+    ours = re.compile(r"(%s)\s*(\[.*\])?\s*==" % "|".join(AIRFLOW_DISTRIBUTIONS), re.IGNORECASE)
+    return "\n".join(line for line in constraints.splitlines() if not ours.match(line.strip()))
+
+
+def pip_environment():
+    """pip's environment: the company's CA and configuration, when the build was given them as secrets."""
+    environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_ROOT_USER_ACTION="ignore")
+    ca_bundle, pip_config = "/run/secrets/ca-bundle", "/run/secrets/pip-config"
+    if os.path.isfile(ca_bundle):
+        environment.update(PIP_CERT=ca_bundle, SSL_CERT_FILE=ca_bundle, REQUESTS_CA_BUNDLE=ca_bundle)
+    if os.path.isfile(pip_config):
+        environment["PIP_CONFIG_FILE"] = pip_config
+    return environment
+
+
+def run_pip(arguments):
+    """Run pip, passing its output on; returns the exit code and the output."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pip", *arguments],
+        env=pip_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = []
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        lines.append(line.rstrip())
+    return process.wait(), lines
+
+
+def explain(lines, versions):
+    """One sentence on why pip failed, naming the requirement that would move Airflow if that is it."""
+    pinned = "|".join(re.escape(name) for name in versions)
+    culprits = [
+        line.strip()
+        for line in lines
+        if re.search(r"\b(%s)\b" % pinned, line)
+        and re.search(r"user requested|depends on", line)
+        and "(constraint)" not in line
+    ]
+    if culprits and any("(constraint)" in line for line in lines):
+        return "a requirement would change Airflow %s: %s" % (versions["apache-airflow"], "; ".join(culprits))
+    conflicts = [line.strip() for line in lines if re.search(r"user requested|depends on", line)]
+    if conflicts:
+        return (
+            "the requirements conflict with the constraints: %s. Change them, or give --constraints FILE or none"
+            % "; ".join(conflicts)
+        )
+    errors = [line.strip() for line in lines if line.lstrip().upper().startswith("ERROR")]
+    return "pip could not install the packages" + (": " + errors[-1] if errors else ", see above")
+
+
+def fail(message):
+    print("airflow-ecs-build: error: " + message, file=sys.stderr)
+    return 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--constraints", default="image", help="image, none, or a file")
+    parser.add_argument("--requirements", help="a requirements file")
+    parser.add_argument("packages", nargs="*")
+    arguments = parser.parse_args()
+    os.umask(0o002)  # any UID with GID 0 may use, and a derived image upgrade, what is installed here
+
+    before = airflow_versions()
+    constraints = ""
+    if arguments.constraints == "image":
+        constraints = without_airflow(image_constraints())
+    elif arguments.constraints != "none":
+        with open(arguments.constraints, encoding="utf-8") as file:
+            constraints = without_airflow(file.read())
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as file:
+        file.write(constraints + "\n")
+        file.writelines("%s==%s\n" % pin for pin in before.items())
+
+    command = ["install", "--constraint", file.name, *arguments.packages]
+    if arguments.requirements:
+        command += ["--requirement", arguments.requirements]
+    code, lines = run_pip(command)
+    os.unlink(file.name)
+    if code:
+        return fail(explain(lines, before))
+    # A fresh process: this one has cached what was installed before.
+    after = subprocess.check_output([sys.executable, __file__, "--versions"], text=True).split()
+    if after != list(before.values()):
+        return fail("the requirements changed Airflow from %s to %s" % (" ".join(before.values()), " ".join(after)))
+    code, lines = run_pip(["check"])
+    if code:
+        return fail("the dependency check found: %s" % "; ".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--versions"]:
+        print(" ".join(airflow_versions().values()))
+        sys.exit(0)
+    sys.exit(main())
