@@ -87,7 +87,7 @@ def no_client(name: str) -> EngineError:
     """No Docker client on PATH."""
     return EngineError(
         f"There is no `{name}` command on PATH.",
-        "Install Docker: https://docs.docker.com/engine/install (on Debian, as root: `make engine` in this repository).",
+        "Install Docker: https://docs.docker.com/engine/install (Debian, as root: `make engine` here).",
     )
 
 

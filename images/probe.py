@@ -21,7 +21,7 @@ def output_of(*command):
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return "failed: %s" % error
+        return f"failed: {error}"
     lines = done.stdout.strip().splitlines() or [""]
     return lines[-1] if done.returncode == 0 else "failed: " + lines[-1]
 
@@ -46,7 +46,7 @@ def main():
         writable[path] = os.access(path, os.W_OK)
     facts = {
         "airflow": version_of("apache-airflow"),
-        "python": "%d.%d" % sys.version_info[:2],
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "entrypoint": version_of("airflow-ecs-entrypoint"),
         "boto3": version_of("boto3"),
         "uid": os.getuid(),

@@ -20,10 +20,10 @@ def problems(airflow, python):
         found.append("the base image has no Airflow in the Python that is first on PATH")
     else:
         if installed != airflow:
-            found.append("the base image has Airflow %s, not %s: give --airflow %s" % (installed, airflow, installed))
-    running = "%d.%d" % sys.version_info[:2]
+            found.append(f"the base image has Airflow {installed}, not {airflow}: give --airflow {installed}")
+    running = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if running != python:
-        found.append("the base image has Python %s, not %s: give --python %s" % (running, python, running))
+        found.append(f"the base image has Python {running}, not {python}: give --python {running}")
     if not os.access("/usr/bin/dumb-init", os.X_OK):
         found.append("the base image has no /usr/bin/dumb-init: install it there (apt-get install dumb-init)")
     try:

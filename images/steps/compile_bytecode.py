@@ -20,7 +20,7 @@ def library_folders():
     paths = sysconfig.get_paths()
     user_site = os.path.join(
         os.environ.get("AIRFLOW_USER_HOME_DIR", "/home/airflow"),
-        ".local/lib/python%d.%d/site-packages" % sys.version_info[:2],
+        f".local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages",
     )
     folders = []
     for folder in (paths["stdlib"], paths["purelib"], paths["platlib"], user_site):

@@ -13,22 +13,9 @@ PREFIX = "/opt/aws-cli"
 
 def main():
     subprocess.check_call([sys.executable, "-m", "venv", "--without-pip", PREFIX])
-    return subprocess.call(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            PREFIX + "/bin/python",
-            "install",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "--requirement",
-            sys.argv[1],
-        ],
-        env=pip_environment(),
-    )
+    pip = [sys.executable, "-m", "pip", "--python", PREFIX + "/bin/python"]
+    locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", sys.argv[1]]
+    return subprocess.call([*pip, "install", *locked], env=pip_environment())
 
 
 if __name__ == "__main__":

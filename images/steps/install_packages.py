@@ -40,7 +40,7 @@ def image_constraints():
 
 def without_airflow(constraints):
     """Constraints without lines on Airflow itself, which `airflow_versions` pins."""
-    ours = re.compile(r"(%s)\s*(\[.*\])?\s*==" % "|".join(AIRFLOW_DISTRIBUTIONS), re.IGNORECASE)
+    ours = re.compile(r"({})\s*(\[.*\])?\s*==".format("|".join(AIRFLOW_DISTRIBUTIONS)), re.IGNORECASE)
     return "\n".join(line for line in constraints.splitlines() if not ours.match(line.strip()))
 
 
@@ -74,22 +74,15 @@ def run_pip(arguments):
 
 def explain(lines, versions):
     """One sentence on why pip failed, naming the requirement that would move Airflow if that is it."""
-    pinned = "|".join(re.escape(name) for name in versions)
-    culprits = [
-        line.strip()
-        for line in lines
-        if re.search(r"\b(%s)\b" % pinned, line)
-        and re.search(r"user requested|depends on", line)
-        and "(constraint)" not in line
-    ]
-    if culprits and any("(constraint)" in line for line in lines):
-        return "a requirement would change Airflow %s: %s" % (versions["apache-airflow"], "; ".join(culprits))
-    conflicts = [line.strip() for line in lines if re.search(r"user requested|depends on", line)]
-    if conflicts:
-        return (
-            "the requirements conflict with the constraints: %s. Change them, or give --constraints FILE or none"
-            % "; ".join(conflicts)
-        )
+    # pip's account of a conflict: `The user requested X`, `Y 1.0 depends on X>=2`, `(constraint) X==1`.
+    account = [line.strip() for line in lines if re.search(r"user requested|depends on", line)]
+    airflow = re.compile(r"(?<![\w-])({})(?![\w-])".format("|".join(re.escape(name) for name in versions)))
+    culprits = [line for line in account if airflow.search(line) and "(constraint)" not in line]
+    if culprits:
+        return f"a requirement would change Airflow {versions['apache-airflow']}: {'; '.join(culprits)}"
+    if account:
+        conflict = "; ".join(account)
+        return f"the requirements conflict: {conflict}. Change them, or give --constraints FILE or none"
     errors = [line.strip() for line in lines if line.lstrip().upper().startswith("ERROR")]
     return "pip could not install the packages" + (": " + errors[-1] if errors else ", see above")
 
@@ -116,7 +109,7 @@ def main():
             constraints = without_airflow(file.read())
     with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as file:
         file.write(constraints + "\n")
-        file.writelines("%s==%s\n" % pin for pin in before.items())
+        file.writelines("{}=={}\n".format(*pin) for pin in before.items())
 
     command = ["install", "--constraint", file.name, *arguments.packages]
     if arguments.requirements:
@@ -128,10 +121,10 @@ def main():
     # A fresh process: this one has cached what was installed before.
     after = subprocess.check_output([sys.executable, __file__, "--versions"], text=True).split()
     if after != list(before.values()):
-        return fail("the requirements changed Airflow from %s to %s" % (" ".join(before.values()), " ".join(after)))
+        return fail("the requirements changed Airflow from {} to {}".format(" ".join(before.values()), " ".join(after)))
     code, lines = run_pip(["check"])
     if code:
-        return fail("the dependency check found: %s" % "; ".join(lines))
+        return fail("the dependency check found: {}".format("; ".join(lines)))
     return 0
 
 
