@@ -1,0 +1,151 @@
+"""The S3 side: one client, listing, and downloading one object to one file.
+
+botocore is imported here, when S3 is really needed, and boto3 not at all: its resource layer would only cost
+start-up time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import Any, Callable, Iterator, Mapping
+
+from .errors import ChangedError, UnavailableError
+from .faults import Attempt, classify
+from .plan import RemoteObject
+from .settings import S3Location
+
+_CONNECT_TIMEOUT = 5  # seconds
+_READ_TIMEOUT = 20  # seconds between two pieces of an answer, not for the whole of it
+_ATTEMPTS = 5
+_CHUNK = 256 * 1024  # bytes
+
+
+class Cancelled(Exception):
+    """The download is no longer wanted."""
+
+
+class S3:
+    """S3 as the entrypoint uses it. Safe to use from many threads.
+
+    Credentials come from the SDK's own chain. AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are respected; otherwise
+    requests are tried five times in the standard mode.
+
+    Every method raises `EntrypointError` alone (and `Cancelled`).
+    """
+
+    def __init__(self, environ: Mapping[str, str], concurrency: int) -> None:
+        attempt = Attempt("connect to", "S3")
+        try:
+            import botocore.session
+            from botocore.config import Config
+
+            retries: dict[str, Any] = {}
+            if not environ.get("AWS_RETRY_MODE"):
+                retries["mode"] = "standard"
+            if not environ.get("AWS_MAX_ATTEMPTS"):
+                retries["total_max_attempts"] = _ATTEMPTS
+            session = botocore.session.get_session()
+            # ECS always sets AWS_REGION, but Python's SDK reads AWS_DEFAULT_REGION only.
+            region = session.get_config_variable("region") or environ.get("AWS_REGION")
+            self._client = session.create_client(
+                "s3",
+                region_name=region,
+                config=Config(
+                    connect_timeout=_CONNECT_TIMEOUT,
+                    read_timeout=_READ_TIMEOUT,
+                    max_pool_connections=concurrency,
+                    retries=retries,
+                ),
+            )
+            resolved = self._client.meta.config.retries or {}
+            self._attempts = int(resolved.get("total_max_attempts") or _ATTEMPTS)
+            self._region = str(region or "")
+            self._endpoint = str(self._client.meta.endpoint_url)
+        except Exception as error:
+            raise classify(error, attempt) from error
+
+    def objects(self, location: S3Location) -> Iterator[RemoteObject]:
+        """Every object under ``location``, folder markers included."""
+        attempt = self._attempt("list", str(location), "s3:ListBucket", location.bucket)
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=location.bucket, Prefix=location.prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield RemoteObject(
+                        location.bucket, item["Key"], item["Size"], item.get("ETag", ""), item["LastModified"]
+                    )
+        except Exception as error:
+            raise classify(error, attempt) from error
+
+    def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> None:
+        """Write the very object that was listed to ``path``, with its modification time.
+
+        A body that breaks off is asked for again (the SDK repeats a request only until its answer begins).
+
+        Raises `ChangedError` if the object is no longer the listed one.
+        """
+        attempt = self._attempt("download", str(remote), "s3:GetObject", f"{remote.bucket}/{remote.key}")
+        for number in range(1, self._attempts + 1):
+            body = self._open(remote, attempt)
+            try:
+                self._store(body, remote, path, cancelled)
+                break
+            except Cancelled:
+                raise
+            except Exception as error:
+                fault = classify(error, self._writing(attempt, error, path))
+                if not isinstance(fault, UnavailableError) or number == self._attempts:
+                    raise fault from error
+                _pause(number, cancelled)
+            finally:
+                body.close()
+        modified = remote.modified.timestamp()
+        os.utime(path, (modified, modified))
+
+    def _open(self, remote: RemoteObject, attempt: Attempt) -> Any:
+        condition = {"IfMatch": remote.etag} if remote.etag else {}
+        try:
+            return self._client.get_object(Bucket=remote.bucket, Key=remote.key, **condition)["Body"]
+        except Exception as error:
+            raise classify(error, attempt) from error
+
+    @staticmethod
+    def _store(body: Any, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> None:
+        if cancelled():
+            raise Cancelled  # Before the file is made: its folder may be going.
+        received = 0
+        with open(path, "wb") as stream:
+            while True:
+                if cancelled():
+                    raise Cancelled
+                chunk = body.read(_CHUNK)
+                if not chunk:
+                    break
+                received += len(chunk)
+                stream.write(chunk)
+        if received != remote.size:
+            raise ChangedError(f"cannot download {remote}: {received} bytes came, {remote.size} were listed")
+
+    @staticmethod
+    def _writing(attempt: Attempt, error: BaseException, path: str) -> Attempt:
+        """An error with a number comes from the disk rather than from S3."""
+        network = isinstance(error, (ConnectionError, TimeoutError))
+        if isinstance(error, OSError) and error.errno and not network:
+            return Attempt("write", f"{attempt.what} to {os.path.dirname(path)}")
+        return attempt
+
+    def _attempt(self, doing: str, what: str, action: str, resource: str) -> Attempt:
+        return Attempt(doing, what, action, resource, self._region, self._endpoint)
+
+
+def _pause(number: int, cancelled: Callable[[], bool]) -> None:
+    """Wait before attempt ``number`` + 1: up to 0.2 s, 0.4 s, 0.8 s …, at random, so that a fleet spreads."""
+    until = time.monotonic() + random.uniform(0.1, 0.2) * 2 ** (number - 1)
+    while time.monotonic() < until:
+        if cancelled():
+            raise Cancelled
+        time.sleep(0.05)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.entrypoint.container import SECRET, changed, script
+from tests.unit.entrypoint.s3_fake import FakeS3
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[3] / "entrypoint"
+
+
+@pytest.fixture
+def s3() -> Iterator[FakeS3]:
+    fake = FakeS3()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def airflow_home(tmp_path: Path) -> Path:
+    home = tmp_path / "airflow"
+    home.mkdir()
+    return home
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path) -> Path:
+    """A PATH folder with an `airflow` that shows what it was given."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script(folder / "airflow", 'echo "airflow:$#:$*"; exit "${AIRFLOW_FAKE_EXIT:-0}"')
+    return folder
+
+
+@pytest.fixture
+def environ(s3: FakeS3, airflow_home: Path, bin_folder: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of a container whose S3 is the fake one."""
+    return {
+        "PATH": f"{bin_folder}:{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(PACKAGE_ROOT),
+        "HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(airflow_home),
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL_S3": s3.url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "2",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+@pytest.fixture
+def run(environ: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the entrypoint as a container would; keyword arguments change the environment (None unsets)."""
+
+    def start(*arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "airflow_ecs_entrypoint", *arguments],
+            env=changed(environ, changes),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return start

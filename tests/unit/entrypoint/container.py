@@ -1,0 +1,30 @@
+"""What the tests need to play a container: its programs, environment and folders."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+SECRET = "wJalrXUtnFEMIsecretK7MDENG"
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.task-token"
+
+
+def changed(environ: dict[str, str], changes: dict[str, object]) -> dict[str, str]:
+    merged = {**environ, **{name: value for name, value in changes.items()}}
+    return {name: str(value) for name, value in merged.items() if value is not None}
+
+
+def script(path: Path, body: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder`` by its relative path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def names(folder: Path) -> list[str]:
+    """What lies directly in ``folder``, sorted."""
+    return sorted(path.name for path in folder.iterdir())

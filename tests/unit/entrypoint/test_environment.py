@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+from airflow_ecs_entrypoint.environment import User, empty_aws_variables, for_command, passwd_line, register
+from airflow_ecs_entrypoint.settings import read
+
+KNOWN = User(50000, known=True)
+UNKNOWN = User(1234, known=False)
+
+
+def test_pip_user_goes_and_everything_else_stays():
+    environ = {"PIP_USER": "true", "A": "1", "HOME": "/root", "LD_PRELOAD": "x.so"}
+    assert for_command(environ, read({}), KNOWN) == {"A": "1", "HOME": "/root", "LD_PRELOAD": "x.so"}
+    assert environ["PIP_USER"] == "true"
+
+
+@pytest.mark.parametrize("environ, home", [({}, "/home/airflow"), ({"AIRFLOW_USER_HOME_DIR": "/h", "HOME": "/"}, "/h")])
+def test_an_unknown_user_gets_airflows_home(environ, home):
+    assert for_command(environ, read({}), UNKNOWN)["HOME"] == home
+
+
+@pytest.mark.parametrize(
+    "environ, folder",
+    [
+        ({}, None),
+        ({"CONTAINER_DAG_PATH": "/opt/airflow/dags"}, None),
+        ({"CONTAINER_DAG_PATH": "/data/dags"}, "/data/dags"),
+        ({"CONTAINER_DAG_PATH": "/data/dags", "AIRFLOW__CORE__DAGS_FOLDER": ""}, "/data/dags"),
+        ({"CONTAINER_DAG_PATH": "/data/dags", "AIRFLOW__CORE__DAGS_FOLDER": "/mine"}, "/mine"),
+    ],
+)
+def test_airflow_is_told_of_another_dag_folder(environ, folder):
+    assert for_command(environ, read(environ), KNOWN).get("AIRFLOW__CORE__DAGS_FOLDER") == folder
+
+
+def test_unreadable_settings_change_nothing():
+    assert "AIRFLOW__CORE__DAGS_FOLDER" not in for_command({"CONTAINER_DAG_PATH": "x"}, None, KNOWN)
+
+
+def test_empty_aws_variables_are_found():
+    environ = {"AWS_REGION": "", "AWS_PROFILE": " ", "AWS_DEFAULT_REGION": "eu-west-1", "OTHER": ""}
+    assert empty_aws_variables(environ) == ["AWS_REGION", "AWS_PROFILE"]
+
+
+def test_an_unknown_user_is_registered_once_and_a_known_one_never(tmp_path):
+    passwd = tmp_path / "passwd"
+    passwd.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    register(KNOWN, {}, str(passwd))
+    assert passwd.read_text().count("\n") == 1
+    register(UNKNOWN, {"USER_NAME": "task"}, str(passwd))
+    assert passwd.read_text().splitlines()[1] == "task:x:1234:0:task user:/home/airflow:/sbin/nologin"
+
+
+def test_a_missing_user_database_is_no_fault(tmp_path):
+    register(UNKNOWN, {}, str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a\nroot::0:0"])
+def test_a_user_name_cannot_break_the_user_database(name):
+    assert passwd_line(7, {"USER_NAME": name}).startswith("default:x:7:0:")

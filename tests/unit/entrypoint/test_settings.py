@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import pytest
+from airflow_ecs_entrypoint.errors import SettingsError
+from airflow_ecs_entrypoint.settings import parse_s3_uri, read
+
+
+@pytest.mark.parametrize(
+    "value, bucket, prefix",
+    [
+        ("s3://bucket", "bucket", ""),
+        ("s3://bucket/", "bucket", ""),
+        ("s3://bucket/dags", "bucket", "dags/"),
+        ("s3://bucket/dags/", "bucket", "dags/"),
+        ("s3://bucket/team a/dags@v2/x=1", "bucket", "team a/dags@v2/x=1/"),
+        ("  S3://My_old.Bucket/dags\n", "My_old.Bucket", "dags/"),
+        ("s3://bucket/%2e%2e/dags", "bucket", "%2e%2e/dags/"),
+    ],
+)
+def test_s3_uri_is_a_bucket_and_a_prefix_that_ends_in_a_slash(value, bucket, prefix):
+    location = parse_s3_uri("S3_URI", value)
+    assert (location.bucket, location.prefix) == (bucket, prefix)
+
+
+@pytest.mark.parametrize(
+    "value, reason",
+    [
+        ("bucket/dags", "s3://"),
+        ("https://bucket.s3.amazonaws.com/dags", "s3://"),
+        ("s3:/bucket/dags", "s3://"),
+        ("s3://", "bucket"),
+        ("s3:///dags", "bucket"),
+        ("s3://-bucket/dags", "bucket"),
+        ("s3://buck et/dags", "bucket"),
+        ("s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/dags/x", "access point alias"),
+        ("s3://key:hunter2@bucket/dags", "user or password"),
+        ("s3://bucket/dags?X-Amz-Signature=hunter2", "query"),
+        ("s3://bucket/dags#hunter2", "fragment"),
+        ("s3://bucket//dags", "empty"),
+        ("s3://bucket/dags//", "empty"),
+        ("s3://bucket/../hunter2", "'..'"),
+        ("s3://bucket/a\\b", "backslash"),
+        ("s3://bucket/a\nb", "control"),
+    ],
+)
+def test_malformed_s3_uri_is_refused_with_the_reason_but_not_repeated(value, reason):
+    with pytest.raises(SettingsError) as caught:
+        parse_s3_uri("PLUGINS_S3_URI", value)
+    text = str(caught.value)
+    assert caught.value.exit_code == 80
+    assert "PLUGINS_S3_URI" in text and reason in text and "s3://bucket/prefix" in text
+    assert "hunter2" not in text
+
+
+def test_defaults_are_those_of_the_contract():
+    settings = read({})
+    assert settings.mode == "none"
+    assert settings.dag_folder == "/opt/airflow/dags"
+    assert settings.concurrency == 16
+    assert settings.sources == ()
+    assert not settings.lacks_dags and not settings.custom_dag_folder
+
+
+def test_empty_values_count_as_unset():
+    names = "AIRFLOW_ECS_DAGS S3_URI PLUGINS_S3_URI CONFIG_S3_URI CONTAINER_DAG_PATH DAGS_CONCURRENCY"
+    assert read({name: "" for name in names.split()}) == read({})
+
+
+@pytest.mark.parametrize("mode", ["s3", "local", "none"])
+def test_a_given_s3_uri_is_loaded_whatever_the_mode(mode):
+    settings = read({"AIRFLOW_ECS_DAGS": mode, "S3_URI": "s3://bucket/dags"})
+    assert [source.folder for source in settings.sources] == ["/opt/airflow/dags"]
+    assert not settings.lacks_dags
+
+
+def test_mode_s3_without_uri_lacks_dags_even_if_plugins_are_given():
+    assert read({"AIRFLOW_ECS_DAGS": "s3", "PLUGINS_S3_URI": "s3://bucket/plugins"}).lacks_dags
+
+
+def test_plugins_and_config_go_below_airflow_home():
+    settings = read(
+        {
+            "AIRFLOW_HOME": "/srv/airflow",
+            "S3_URI": "s3://bucket/d",
+            "PLUGINS_S3_URI": "s3://bucket/p",
+            "CONFIG_S3_URI": "s3://bucket/c",
+        }
+    )
+    assert [(source.setting, str(source.location), source.folder) for source in settings.sources] == [
+        ("S3_URI", "s3://bucket/d/", "/srv/airflow/dags"),
+        ("PLUGINS_S3_URI", "s3://bucket/p/", "/srv/airflow/plugins"),
+        ("CONFIG_S3_URI", "s3://bucket/c/", "/srv/airflow/config"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value, custom", [("/data/dags/", True), ("/opt/airflow//dags/", False), ("//data/../efs/dags", True)]
+)
+def test_another_dag_folder_is_noticed(value, custom):
+    settings = read({"CONTAINER_DAG_PATH": value})
+    assert settings.custom_dag_folder is custom
+    assert not settings.dag_folder.startswith("//") and ".." not in settings.dag_folder
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "dags",
+        "./dags",
+        "/",
+        "//",
+        "/.",
+        "/opt/..",
+        "/etc",
+        "/etc/dags",
+        "/usr/local/dags",
+        "/var",
+        "/tmp",
+        "/home",
+        "/home/airflow",
+        "/opt",
+        "/opt/airflow",
+        "/opt/airflow/dags/..",
+        "/bin/dags",
+        "/lib64",
+        "/proc/1",
+        "/venv",
+        "/venv/lib/dags",
+        "/root",
+    ],
+)
+def test_a_folder_that_must_not_be_emptied_is_refused(value):
+    with pytest.raises(SettingsError, match="CONTAINER_DAG_PATH") as caught:
+        read({"CONTAINER_DAG_PATH": value}, kept=["/home/airflow"], python="/venv")
+    assert caught.value.exit_code == 80
+
+
+@pytest.mark.parametrize(
+    "value", ["/dags", "/mnt/efs/dags", "/home/airflow/dags", "/tmp/dags", "/usrlocal", "/var/dags"]
+)
+def test_a_folder_of_its_own_is_accepted(value):
+    assert read({"CONTAINER_DAG_PATH": value}, kept=["/home/airflow"]).dag_folder == value
+
+
+def test_folders_loaded_from_s3_must_not_hold_each_other():
+    with pytest.raises(SettingsError, match="PLUGINS_S3_URI"):
+        read(
+            {
+                "CONTAINER_DAG_PATH": "/opt/airflow/plugins",
+                "S3_URI": "s3://bucket/d",
+                "PLUGINS_S3_URI": "s3://bucket/p",
+            }
+        )
+
+
+@pytest.mark.parametrize("value, number", [("1", 1), ("64", 64), (" 8 ", 8)])
+def test_concurrency_in_range(value, number):
+    assert read({"DAGS_CONCURRENCY": value}).concurrency == number
+
+
+@pytest.mark.parametrize("value", ["0", "65", "-1", "1.5", "many", "1_6", "٣", "9999999999"])
+def test_concurrency_out_of_range_is_refused(value):
+    with pytest.raises(SettingsError, match="DAGS_CONCURRENCY must be a whole number from 1 to 64"):
+        read({"DAGS_CONCURRENCY": value})
+
+
+@pytest.mark.parametrize("environ", [{"AIRFLOW_ECS_DAGS": "S3"}, {"AIRFLOW_HOME": "opt/airflow"}])
+def test_other_malformed_settings_are_refused(environ):
+    with pytest.raises(SettingsError, match=next(iter(environ))):
+        read(environ)
