@@ -1,23 +1,44 @@
 #!/usr/bin/env python3
 """Build Airflow worker images for Amazon ECS: ``python build.py --python 3.8 --dags s3``."""
 
+import shlex
 import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DEPENDENCY_EXIT_CODE = 6  # the others are in images/errors.py, which needs what may be missing here
+
+
+def how_to_install() -> str:
+    """The command that installs what is missing: into the environment that runs this, or into a new one."""
+    python, requirements = shlex.quote(sys.executable), shlex.quote(str(HERE / "requirements" / "build.txt"))
+    if sys.prefix != sys.base_prefix:
+        return f"{python} -m pip install -r {requirements}"
+    environment = shlex.quote(str(HERE / ".venv"))
+    return (
+        f"{python} -m venv {environment} && {environment}/bin/pip install -r {requirements}"
+        f"  (then start build.py by {environment}/bin/python)"
+    )
 
 
 def main() -> int:
-    """Run the command line; a missing package is one line with the command to run."""
+    """Run the command line; an old Python or a missing package is one line with what to do."""
+    if sys.version_info < (3, 10):  # noqa: UP036 - this file runs on whatever `python` is
+        found = ".".join(map(str, sys.version_info[:2]))
+        print(f"build.py: error: this is Python {found}, and build.py needs 3.10 or newer.", file=sys.stderr)
+        return DEPENDENCY_EXIT_CODE
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))  # python -I and PYTHONSAFEPATH leave it out
     try:
         from images.cli import run
+
+        return run(sys.argv[1:])
     except ModuleNotFoundError as error:
-        if (error.name or "images").split(".")[0] == "images":
+        package = (error.name or "images").split(".")[0]
+        if package == "images":
             raise
-        print(
-            f"build.py: error: the package {error.name!r} is not installed. "
-            f"Run: {sys.executable} -m pip install -r requirements/build.txt",
-            file=sys.stderr,
-        )
-        return 6
-    return run(sys.argv[1:])
+        print(f"build.py: error: the package {package!r} is not installed. Run: {how_to_install()}", file=sys.stderr)
+        return DEPENDENCY_EXIT_CODE
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def bake_file(
     :param push: to registries, with attestations; else into the local engine, without (it cannot hold them).
     """
     secrets = [
-        f"id={name},src={path}"
+        f"id={name},{_field(f'src={path}')}"
         for name, path in (("ca-bundle", options.ca_bundle), ("pip-config", options.pip_config))
         if path
     ]
@@ -81,9 +81,24 @@ def bake_file(
         if options.pull:
             target["pull"] = True
         targets[target_name(spec)] = target
-    return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+    definition: dict[str, Any] = _literal({"group": {"default": {"targets": list(targets)}}, "target": targets})
+    return definition
 
 
 def _parameters(value: str) -> str:
-    """``true`` adds nothing; ``mode=max`` becomes ``,mode=max``."""
-    return "" if value == "true" else f",{value}"
+    """``true`` adds nothing, ``false`` switches off what Buildx adds unasked, ``mode=max`` becomes ``,mode=max``."""
+    return {"true": "", "false": ",disabled=true"}.get(value, f",{value}")
+
+
+def _field(text: str) -> str:
+    """A field of a comma-separated value."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
+
+
+def _literal(value: Any) -> Any:
+    """Bake expands ``${...}`` and ``%{...}`` in all strings of its file; here they are meant as they stand."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return value.replace("${", "$${").replace("%{", "%%{") if isinstance(value, str) else value

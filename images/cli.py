@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from docker.errors import DockerException
+
 from images import bake, inputs
 from images.context import dockerfile_name, write_context
-from images.engine import PROGRESS_MODES, Engine, disk_full
+from images.engine import PROGRESS_MODES, Engine, disk_full, refused
 from images.errors import BuildToolError, InputError, RequestError
 from images.matrix import Matrix, load_matrix
 from images.naming import references
@@ -25,6 +27,8 @@ from images.spec import Constraints, ImageSpec, Options
 from images.verify import require_verified, table, verify
 
 EPILOG = """\
+`python build.py --python 3.8 --dags s3` builds one image; `python build.py build --help` lists all flags.
+
 exit codes: 2 impossible request, 3 matrix.yaml, 4 input file or folder, 5 a secret would be baked in,
 6 missing Python packages, 7 requirements, 10 no Docker engine, 11 no Buildx, 12 base image, 13 build step,
 14 verification, 15 push, 16 disk full, 17 no such image, 130 interrupted
@@ -38,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
         parsed = _parser(matrix).parse_args(_with_default_command(list(arguments)))
         command: Callable[[Matrix, argparse.Namespace], None] = parsed.command
         command(matrix, parsed)
+        sys.stdout.flush()  # here, where a reader that has gone, or a full disk, is still handled
     except BuildToolError as error:
         print(f"build.py: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -45,15 +50,24 @@ def run(arguments: Sequence[str]) -> int:
         print("\nbuild.py: interrupted; nothing was tagged or pushed after this point.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of `build.py render | head` has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
-    except OSError as error:
-        full = disk_full(error)
-        if full is None:
-            full = InputError(f"{error.filename or 'system'}: {error.strerror or error}.")
-        print(f"build.py: error: {full}", file=sys.stderr)
-        return full.exit_code
+    except (OSError, DockerException) as error:
+        failure = disk_full(error) or refused(error) or InputError(_said(error))
+        print(f"build.py: error: {failure}", file=sys.stderr)
+        _discard_output()
+        return failure.exit_code
     return 0
+
+
+def _discard_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _said(error: Exception) -> str:
+    name, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+    return f"{name}: {reason}." if name else f"{reason or error}."
 
 
 _COMMANDS = ("build", "explain", "render", "matrix", "tags", "verify")
@@ -132,7 +146,7 @@ def _add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
         metavar="BASE",
         help=f"{', '.join(matrix.bases)} or an image with Airflow; default: {matrix.defaults.base}",
     )
-    group.add_argument("--base-digest", default="", metavar="sha256:…", help="pin the base image to this digest")
+    group.add_argument("--base-digest", default="", metavar="sha256:...", help="pin the base image to this digest")
     group.add_argument(
         "--all", dest="every", action="store_true", help="every image of the matrix that the flags allow"
     )
@@ -161,7 +175,9 @@ def _add_content(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     group.add_argument(
         "--constraints", metavar="FILE|none", help="what holds the requirements; default: the image's own constraints"
     )
-    group.add_argument("--apt-packages", nargs="+", default=[], metavar="NAME", help="Debian packages to install")
+    group.add_argument(
+        "--apt-packages", nargs="+", action="extend", default=[], metavar="NAME", help="Debian packages to install"
+    )
     group.add_argument("--env", action="append", default=[], metavar="K=V", help="environment variable; repeatable")
     group.add_argument("--airflow-cfg", type=Path, metavar="FILE", help="airflow.cfg of the image")
     group.add_argument("--region", default="", help="default AWS region (AWS_DEFAULT_REGION)")
@@ -212,10 +228,10 @@ def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
 
 
 def _request(parsed: argparse.Namespace) -> Request:
-    digest = parsed.base_digest
-    if digest and not (digest.startswith("sha256:") and len(digest) == 71):
-        raise RequestError(f"--base-digest {digest!r} is not a digest.", "It is sha256: and 64 hexadecimal digits.")
-    return Request(parsed.airflow, parsed.python, parsed.dags, parsed.base, digest, parsed.every, parsed.select)
+    inputs.check_base(parsed.base if parsed.base is not None else "default", parsed.base_digest)
+    return Request(
+        parsed.airflow, parsed.python, parsed.dags, parsed.base, parsed.base_digest, parsed.every, parsed.select
+    )
 
 
 def _options(parsed: argparse.Namespace) -> Options:
@@ -228,11 +244,11 @@ def _options(parsed: argparse.Namespace) -> Options:
         constraints = Constraints.NONE
     elif parsed.constraints:
         constraints, constraints_file = Constraints.FILE, Path(parsed.constraints)
-        inputs.check_file(constraints_file, "--constraints")
+        inputs.check_constraints(constraints_file)
     if parsed.constraints and not parsed.requirements:
         raise RequestError("--constraints holds requirements back, and there are none.", "Add --requirements FILE.")
     options = Options(
-        container_dag_path=parsed.container_dag_path,
+        container_dag_path=parsed.container_dag_path.rstrip("/") or "/",
         s3_uri=parsed.s3_uri,
         plugins_s3_uri=parsed.plugins_s3_uri,
         config_s3_uri=parsed.config_s3_uri,
@@ -283,7 +299,7 @@ def _resolved(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:
         if not lines:
             raise InputError(f"--requirements {options.requirements} holds no requirement.", "Leave the flag out.")
         for spec in resolution.specs:
-            check_airflow(lines, spec.airflow)
+            check_airflow(lines, spec.airflow, spec.python)
     for remark in resolution.remarks:
         say(remark)
     for name, flag in (("plugins", "plugins_path"), ("config", "config_path")):
@@ -295,10 +311,10 @@ def _resolved(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:
 
 def _references(matrix: Matrix, spec: ImageSpec, parsed: argparse.Namespace) -> tuple[str, ...]:
     if parsed.tag:
-        bad = [tag for tag in parsed.tag if ":" not in tag.rpartition("/")[2]]
-        if bad:
-            raise RequestError(f"--tag {bad[0]} has no tag.", f"For example: --tag {bad[0]}:1.0")
+        for tag in parsed.tag:
+            inputs.check_tag(tag)
         return tuple(parsed.tag)
+    inputs.check_repository(parsed.repository)
     return references(matrix, spec, parsed.repository)
 
 
@@ -308,10 +324,15 @@ def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
     named = {spec.identifier: _references(matrix, spec, parsed) for spec in specs}
     if (parsed.sbom or parsed.provenance) and not parsed.push:
         raise RequestError("--sbom and --provenance are attached when an image is pushed.", "Add --push.")
-    platforms = tuple(name for text in parsed.platform for name in text.split(","))
+    platforms = tuple(dict.fromkeys(name for text in parsed.platform for name in text.split(",")))
     unknown = [name for name in platforms if name not in matrix.platforms]
     if unknown:
         raise RequestError(f"Unknown platform {unknown[0]!r}.", f"--platform takes: {', '.join(matrix.platforms)}")
+    if len(platforms) > 1 and not parsed.push:
+        raise RequestError(
+            "This engine holds one platform of an image, so that several can only be pushed.",
+            "Add --push, or build one platform at a time.",
+        )
     for path, flag in ((parsed.ca_bundle, "--ca-bundle"), (parsed.pip_config, "--pip-config")):
         if path:
             inputs.check_file(path, flag)
@@ -386,6 +407,9 @@ def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
     if parsed.output:
         if parsed.output.exists() and (not parsed.output.is_dir() or any(parsed.output.iterdir())):
             raise InputError(f"{parsed.output} exists and is not an empty folder.", "Name a new folder.")
+        for source in (specs[0].options.dag_path, specs[0].options.plugins_path, specs[0].options.config_path):
+            if source and parsed.output.resolve().is_relative_to(source.resolve()):
+                raise InputError(f"{parsed.output} is inside {source}, which is copied to it.", "Name another folder.")
         parsed.output.mkdir(parents=True, exist_ok=True)
         try:
             write_context(parsed.output, specs, specs[0].options)
@@ -402,9 +426,8 @@ def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _every(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:
-    """For listing: all images, unless flags select."""
-    selects = any((parsed.airflow, parsed.python, parsed.select))
-    parsed.every = parsed.every or not selects or bool(parsed.airflow or parsed.python)
+    """For listing: all images that the flags allow."""
+    parsed.every = True
     return _resolved(matrix, parsed)
 
 

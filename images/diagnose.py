@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError
+from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError, PushError
 
 # What the build steps of images/steps print for the person who builds.
 _STEP_ERROR = re.compile(r"airflow-ecs-build: error: (.*)")
@@ -21,12 +21,14 @@ _BASE = re.compile(
     re.IGNORECASE,
 )
 _BASE_NAME = re.compile(r"(?:failed to resolve source metadata|load metadata) for (\S+?):?(?:\s|$)")
-_BAD_SECRET = re.compile(r"failed to stat (\S+): no such file|secret .* not found", re.IGNORECASE)
+_BASE_REASON = re.compile(r"failed to resolve source metadata for \S+: (.*)")
+_PUSH = re.compile(r"failed to push (\S+?):? |push access denied", re.IGNORECASE)
 _ATTESTATION = re.compile(
     r"attestation.* not supported|docker exporter does not.*support.*(?:attest|manifest list)", re.IGNORECASE
 )
 _DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build).*not supported", re.IGNORECASE)
 _PLATFORM = re.compile(r"exec format error|no match for platform", re.IGNORECASE)
+_NO_MIRROR = re.compile(r"Temporary failure resolving|Could not resolve|E: Failed to fetch|Unable to connect to \S+:")
 _APT = re.compile(r"E: Unable to locate package (\S+)")
 _BUILDX_ERROR = re.compile(r"^ERROR: (.*)")
 
@@ -45,18 +47,23 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
         return no_buildx()
     if step_errors:
         return BuildError("\n  ".join(step_errors))
+    if _NO_MIRROR.search(text):
+        return BuildError(
+            "Debian's packages cannot be downloaded: the mirror cannot be reached.",
+            "Check the network and proxy of the engine; --ca-bundle FILE for a company's own CA.",
+        )
     if missing := _APT.findall(text):
         return BuildError(
             f"Debian has no package {', '.join(dict.fromkeys(missing))}.",
             "Check --apt-packages; https://packages.debian.org lists the names.",
         )
-    if _BASE.search(text):
-        name = _BASE_NAME.search(text)
-        image = name[1].removeprefix("docker.io/") if name else "of the image"
-        return BaseImageError(
-            f"The base image {image} cannot be had: it does not exist, needs a login, or cannot be reached.",
-            f"Try `docker pull {image}`, or name another with --base." if name else "Name another with --base.",
+    if _PUSH.search(text):
+        return PushError(
+            f"Cannot push: {_last_error(lines)}",
+            "Check that the repository exists and that you are logged in to its registry: `docker login`.",
         )
+    if _BASE.search(text):
+        return _no_base(text)
     if _PLATFORM.search(text):
         return BuildError(
             "This machine cannot run programs of the platform asked for.",
@@ -74,10 +81,21 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
     )
 
 
-def no_engine() -> EngineError:
+def _no_base(text: str) -> BaseImageError:
+    name, reason = _BASE_NAME.search(text), _BASE_REASON.search(text)
+    image = name[1].rstrip(":").removeprefix("docker.io/") if name else ""
+    return BaseImageError(
+        f"The base image {image or 'of the image'} cannot be had: "
+        + (reason[1] if reason else "it does not exist, needs a login, or cannot be reached")
+        + ".",
+        f"Try `docker pull {image}`, or name another with --base." if image else "Name another with --base.",
+    )
+
+
+def no_engine(address: str | None = None) -> EngineError:
     """The engine does not answer."""
     return EngineError(
-        "The Docker engine does not answer.",
+        f"The Docker engine{f' at {address}' if address else ''} does not answer.",
         "Start it (Docker Desktop, `systemctl start docker`, or `make engine` in this repository), and check that "
         "you may use it: `docker info`.",
     )

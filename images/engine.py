@@ -15,10 +15,11 @@ from typing import Any
 
 import docker
 import docker.errors
+import requests
 from docker.models.images import Image
 
 from images.diagnose import diagnose, failing_step, no_buildx, no_client, no_engine
-from images.errors import BuildToolError, DiskFullError, ImageNotFoundError, PushError
+from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError, PushError
 from images.progress import Progress
 
 PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
@@ -56,10 +57,14 @@ class Engine:
         :raises EngineError: the engine does not answer.
         """
         if self._api is None:
+            address = self._address()
             try:
-                self._api = docker.DockerClient(base_url=self._address(), timeout=120)
+                if os.environ.get("DOCKER_HOST"):
+                    self._api = docker.DockerClient.from_env(timeout=120)  # with DOCKER_TLS_VERIFY and so on
+                else:
+                    self._api = docker.DockerClient(base_url=address, timeout=120)
             except docker.errors.DockerException:
-                raise no_engine() from None
+                raise no_engine(address) from None
         return self._api
 
     def _address(self) -> str | None:
@@ -90,7 +95,8 @@ class Engine:
         command = [self.client, "buildx", "bake", "--file", str(file), "--progress", mode]
         process = subprocess.Popen(
             command,
-            env={**os.environ, **environment},
+            # The definition is ours: newer Buildx need not ask whether it may read files outside this folder.
+            env={**os.environ, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", **environment},
             stderr=None if mode == "tty" else subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -121,8 +127,10 @@ class Engine:
             return self.api.images.get(reference)
         except docker.errors.ImageNotFound:
             pass
-        except (docker.errors.DockerException, OSError):
-            raise no_engine() from None
+        except docker.errors.APIError as error:
+            raise ImageNotFoundError(
+                f"{reference}: {error.explanation}.", "Name an image, such as airflow-ecs-worker:2-s3."
+            ) from None
         print(f"Pulling {reference} ...", file=sys.stderr)
         if self._call(["pull", "--quiet", reference]).returncode == 0:
             return self.api.images.get(reference)
@@ -186,8 +194,17 @@ def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
         yield line
 
 
-def disk_full(error: OSError) -> BuildToolError | None:
+def refused(error: Exception) -> EngineError | None:
+    """The error for an engine that went away or would not do something, or None when it is something else."""
+    if isinstance(error, docker.errors.APIError):
+        return EngineError(f"The Docker engine refused: {error.explanation}", "`docker info` and its log say more.")
+    if isinstance(error, (docker.errors.DockerException, requests.RequestException)):
+        return no_engine()
+    return None
+
+
+def disk_full(error: Exception) -> BuildToolError | None:
     """The error for a full disk on this machine, or None when it is something else."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError("No space left on this machine.", "Make room; TMPDIR moves the build context elsewhere.")
     return None

@@ -1,4 +1,4 @@
-"""Every way the build tool can fail, each with its exit code.
+"""Every way the build tool can fail, each with its exit code; 6, a missing package, is build.py's own.
 
 Messages say what is wrong and what to do; `build.py` prints them without a traceback.
 """
@@ -42,12 +42,6 @@ class SecretError(BuildToolError):
     """A value that looks like a secret would be written into the image."""
 
     exit_code = 5
-
-
-class DependencyError(BuildToolError):
-    """The build tool's own Python packages are not installed."""
-
-    exit_code = 6
 
 
 class RequirementsError(BuildToolError):

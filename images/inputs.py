@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from images.errors import InputError, RequestError, SecretError
-from images.labels import RESERVED_PREFIX
-from images.secrets import private_key_in, secret_options, secrets_in, sensitive_name, sensitive_value
+from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION, RESERVED_PREFIX
+from images.secrets import (
+    private_key_in,
+    secret_options,
+    secrets_in,
+    sensitive_setting,
+    url_with_login,
+)
+from images.spec import AIRFLOW_HOME
 
 IGNORED_NAMES = (
     "__pycache__",
@@ -31,11 +37,31 @@ _BETTER_WAY = (
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~-]+)?")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
+_COMPUTED_LABELS = (OCI_TITLE, OCI_VERSION, OCI_BASE_NAME, OCI_BASE_DIGEST)
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{1,}")
-_OWN_VARIABLES = {"AIRFLOW_ECS_DAGS": "--dags", "CONTAINER_DAG_PATH": "--container-dag-path", "S3_URI": "--s3-uri"}
-_SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/usr")
+_FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+/?")
+# One component of a repository's name, and the whole reference: [registry[:port]/]name[:tag][@digest].
+# Source: the distribution project, "reference" grammar.
+_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = rf"(?:(?:[A-Za-z0-9.-]+(?::\d+)?)/)?{_NAME}(?:/{_NAME})*"
+_TAG = r"\w[\w.-]{0,127}"
+_DIGEST = r"sha256:[0-9a-f]{64}"
+_OWN_VARIABLES = {
+    "AIRFLOW_ECS_DAGS": "--dags",
+    "CONTAINER_DAG_PATH": "--container-dag-path",
+    "S3_URI": "--s3-uri",
+    "PLUGINS_S3_URI": "--plugins-s3-uri",
+    "CONFIG_S3_URI": "--config-s3-uri",
+}
+_SYSTEM_FOLDERS = (
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr"),
+    *("/home/airflow/.local", "/opt/airflow-ecs", "/opt/aws-cli"),
+    *("/opt/airflow/config", "/opt/airflow/logs", "/opt/airflow/plugins"),
+)
+_LARGEST_TEXT = 1024 * 1024
+"""Bytes; larger files are data, not settings, and are not searched for keys."""
 
 
 def assignment(text: str, flag: str) -> tuple[str, str]:
@@ -60,13 +86,15 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
     for name, value in env:
         if not _VARIABLE.fullmatch(name):
             raise RequestError(f"--env {name}: not a name of an environment variable.")
+        if name == "AIRFLOW_HOME" and value != AIRFLOW_HOME:
+            raise RequestError(f"--env AIRFLOW_HOME is always {AIRFLOW_HOME}.", "The image contract fixes it.")
         if name in _OWN_VARIABLES:
             raise RequestError(
                 f"--env {name} is set by {_OWN_VARIABLES[name]}.", f"Give {_OWN_VARIABLES[name]} instead."
             )
         if name.startswith("AWS_") and not value:
             raise RequestError(f"--env {name}= is empty, and empty AWS variables break the SDK.", "Leave it out.")
-        if value and (sensitive_name(name) or sensitive_value(value)):
+        if sensitive_setting(name, value):
             raise SecretError(
                 f"--env {name} looks like a secret; anybody who can pull the image could read it.", _BETTER_WAY
             )
@@ -76,14 +104,17 @@ def check_labels(labels: Iterable[tuple[str, str]]) -> None:
     """Labels of the user's.
 
     :raises RequestError: a malformed name, or one of the contract's.
+    :raises SecretError: a value looks like a secret; it is not shown.
     """
-    for name, _ in labels:
+    for name, value in labels:
         if not _LABEL.fullmatch(name):
-            raise RequestError(
-                f"--label {name}: not a label's name.", "Lower case letters, digits, '.', '-', '_' and '/'."
+            raise RequestError(f"--label {name}: not a label's name.", "Letters, digits, '.', '-', '_' and '/'.")
+        if name.startswith(RESERVED_PREFIX) or name in _COMPUTED_LABELS:
+            raise RequestError(f"--label {name}: this label is a verified fact and cannot be set.")
+        if sensitive_setting(name, value):
+            raise SecretError(
+                f"--label {name} looks like a secret; anybody who can pull the image could read it.", _BETTER_WAY
             )
-        if name.startswith(RESERVED_PREFIX):
-            raise RequestError(f"--label {name}: labels {RESERVED_PREFIX}* are verified facts and cannot be set.")
 
 
 def check_region(region: str) -> None:
@@ -94,23 +125,52 @@ def check_region(region: str) -> None:
 
 def check_s3_uri(uri: str, flag: str) -> None:
     """:raises RequestError: not ``s3://bucket`` or ``s3://bucket/prefix``."""
-    parts = urlsplit(uri)
-    if uri and (parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment):
+    scheme, _, rest = uri.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if uri and (scheme != "s3" or not _BUCKET.fullmatch(bucket) or not prefix.isprintable() or set("?#") & set(prefix)):
         raise RequestError(f"{flag} is not an S3 address.", f"For example: {flag} s3://my-bucket/dags")
+
+
+def check_repository(name: str) -> None:
+    """:raises RequestError: not a name that tags can be added to."""
+    if not re.fullmatch(_REPOSITORY, name):
+        raise RequestError(
+            f"--repository {name!r} is not a repository's name.",
+            "Lower case, without a tag. For example: --repository registry.example.com/airflow-worker",
+        )
+
+
+def check_tag(reference: str) -> None:
+    """:raises RequestError: not ``repository:tag``."""
+    if re.fullmatch(f"{_REPOSITORY}:{_TAG}", reference):
+        return
+    if re.fullmatch(_REPOSITORY, reference):
+        raise RequestError(f"--tag {reference} has no tag.", f"For example: --tag {reference}:1.0")
+    raise RequestError(f"--tag {reference!r} is not an image's name.", "For example: --tag airflow-worker:1.0")
+
+
+def check_base(image: str, digest: str) -> None:
+    """:raises RequestError: not an image's reference, not a digest, or two digests."""
+    if not re.fullmatch(f"{_REPOSITORY}(:{_TAG})?(@{_DIGEST})?", image):
+        raise RequestError(f"--base {image!r} is not an image's name.", "For example: --base company/airflow:3.3.2")
+    if digest and not re.fullmatch(_DIGEST, digest):
+        raise RequestError(f"--base-digest {digest!r} is not a digest.", "It is sha256: and 64 hexadecimal digits.")
+    if digest and "@" in image:
+        raise RequestError("--base names a digest already.", "Leave --base-digest out.")
 
 
 def check_container_path(path: str) -> None:
     """:raises RequestError: not an absolute folder that may be emptied and filled with DAGs."""
     clean = os.path.normpath(path)
-    if not path.startswith("/") or clean != path.rstrip("/") or re.search(r"[\s\"'$\\]", path):
+    if not _FOLDER.fullmatch(path) or clean != path.rstrip("/"):
         raise RequestError(
             f"--container-dag-path {path!r} is not a plain absolute path.", "For example: /opt/airflow/dags"
         )
-    if clean in ("/", "/opt", "/opt/airflow", "/home", "/home/airflow", "/tmp", "/var", "/opt/aws-cli"):
+    if clean in ("/", "/opt", "/opt/airflow", "/home", "/home/airflow", "/tmp", "/var"):
         raise RequestError(f"--container-dag-path {path} holds more than DAGs.", "For example: /opt/airflow/dags")
     if any(clean == folder or clean.startswith(folder + "/") for folder in _SYSTEM_FOLDERS):
         raise RequestError(
-            f"--container-dag-path {path} is in a folder of the system.", "For example: /opt/airflow/dags"
+            f"--container-dag-path {path} is in a folder that is not for DAGs.", "For example: /opt/airflow/dags"
         )
 
 
@@ -139,10 +199,24 @@ def check_airflow_cfg(path: Path) -> None:
         )
 
 
+def check_constraints(path: Path) -> None:
+    """A constraints file for the image.
+
+    :raises InputError: missing, unreadable or empty.
+    :raises SecretError: it holds an address with a password or token.
+    """
+    check_file(path, "--constraints")
+    if url_with_login(read_text(path, "--constraints")):
+        raise SecretError(
+            f"{path} holds an address with a password or token, and is copied into the image.",
+            "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
+        )
+
+
 def check_folder(path: Path, flag: str) -> None:
     """A folder that is copied into the image.
 
-    :raises InputError: missing, no folder, or without a file that would be copied.
+    :raises InputError: missing, no folder, without a file that would be copied, or with one that cannot be.
     :raises SecretError: a file holds an AWS key or a private key; it is named.
     """
     if not path.is_dir():
@@ -152,8 +226,11 @@ def check_folder(path: Path, flag: str) -> None:
         empty = False
         if file.is_symlink() and not file.exists():
             raise InputError(f"{file} is a link to nothing.", "Remove it or restore what it points to.")
+        if not file.is_file():
+            raise InputError(f"{file} is no regular file and cannot be copied.", "Remove it.")
         try:
-            content = file.read_bytes()
+            with file.open("rb") as opened:
+                content = opened.read() if file.stat().st_size <= _LARGEST_TEXT else opened.read(1)[:0]
         except OSError as error:
             raise InputError(f"Cannot read {file}: {error.strerror or error}.") from None
         kinds = secrets_in(content) + (("private key",) if private_key_in(content) else ())
@@ -162,22 +239,30 @@ def check_folder(path: Path, flag: str) -> None:
                 f"{file} holds a secret ({', '.join(kinds)}) and would be copied into the image.", _BETTER_WAY
             )
     if empty:
-        raise InputError(f"{flag} {path} holds no files.", "An image without DAGs fails every task: check the path.")
+        raise InputError(f"{flag} {path} holds no files.", "Check the path.")
 
 
 def files_of(folder: Path) -> list[Path]:
     """Files below a folder that are copied into an image, sorted; links are followed.
 
-    :raises InputError: links that go round in a circle.
+    :raises InputError: links that go round in a circle, or a folder that cannot be listed.
     """
-    found: list[Path] = []
-    for path, folders, files in os.walk(folder, followlinks=True):
-        here = Path(path).resolve()
-        if Path(path).is_symlink() and folder.resolve().is_relative_to(here):
-            raise InputError(f"{path} is a link to a folder that holds it.", "Remove it.")
-        folders[:] = sorted(name for name in folders if name not in IGNORED_NAMES)
-        found += [Path(path, name) for name in sorted(files) if name not in IGNORED_NAMES and not name.endswith(".pyc")]
-    return found
+    return list(_walk(folder, ()))
+
+
+def _walk(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
+    here = folder.resolve()
+    if here in parents:
+        raise InputError(f"{folder} is a link to a folder that holds it.", "Remove it.")
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.name not in IGNORED_NAMES)
+    except OSError as error:
+        raise InputError(f"Cannot read {folder}: {error.strerror or error}.") from None
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(entry, (*parents, here))
+        elif entry.suffix != ".pyc":
+            yield entry
 
 
 def check_file(path: Path, flag: str) -> None:

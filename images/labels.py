@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from images.spec import CONTRACT_VERSION, ImageSpec
 
 TITLE = "airflow-ecs-worker"
@@ -43,7 +45,7 @@ def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
     return {**written, **dict(spec.options.labels)}
 
 
-def build_labels(created: str, revision: str, source: str) -> dict[str, str]:
+def build_labels(created: str, revision: str, source: str, own: Mapping[str, str]) -> dict[str, str]:
     """Labels that depend on when and where the build runs, which is why no Dockerfile holds them.
 
     All are always written, empty when not known: the base image's own would describe the base.
@@ -51,8 +53,10 @@ def build_labels(created: str, revision: str, source: str) -> dict[str, str]:
     :param created: RFC 3339 time.
     :param revision: commit of the build's working tree.
     :param source: address of its repository.
+    :param own: the user's labels, which stand in the Dockerfile and win.
     """
-    return {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
+    written = {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
+    return {name: value for name, value in written.items() if name not in own}
 
 
 RESERVED_PREFIX = "io.airflow-ecs."

@@ -14,9 +14,11 @@ from images.errors import MatrixError
 
 MATRIX_FILE = Path(__file__).resolve().parent.parent / "matrix.yaml"
 
-_RELEASE = re.compile(r"\d+\.\d+\.\d+")
-_PYTHON = re.compile(r"3\.\d+")
+RELEASE = re.compile(r"\d+\.\d+\.\d+")
+PYTHON = re.compile(r"3\.\d+")
 _PLATFORM = re.compile(r"linux/[a-z0-9]+(/v\d+)?")
+_BASE_NAME = re.compile(r"(?!custom$)[a-z]+")  # it is part of tags; custom stands for --base IMAGE
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._,-]+\])?(==[A-Za-z0-9.+!]+)?")
 _DAG_MODES = ("s3", "local", "none")  # what the template knows how to render
 
 
@@ -88,7 +90,7 @@ def load_matrix(path: Path = MATRIX_FILE) -> Matrix:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MatrixError(f"{path}: {error.strerror or error}", "Restore it: git checkout matrix.yaml") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MatrixError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return parse_matrix(data, path.name)
 
@@ -132,17 +134,15 @@ class _Reader:
     def fail(self, path: str, problem: str) -> None:
         raise MatrixError(f"{self.source}: {path or 'top level'}: {problem}")
 
-    def mapping(
-        self, value: Any, path: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        """A mapping; with ``required``, of exactly these keys and the optional ones."""
+    def mapping(self, value: Any, path: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
+        """A mapping; with ``required``, of exactly these keys."""
         if not isinstance(value, dict) or not value:
             self.fail(path, f"expected a mapping, got {_describe(value)}")
         for key in value:
             if not isinstance(key, str):
                 self.fail(path, f"key {key!r} must be a string: quote it")
-            if required and key not in required + optional:
-                self.fail(_join(path, key), f"unknown key; known: {', '.join(required + optional)}")
+            if required and key not in required:
+                self.fail(_join(path, key), f"unknown key; known: {', '.join(required)}")
         for key in required:
             if key not in value:
                 self.fail(_join(path, key), "missing")
@@ -162,9 +162,9 @@ class _Reader:
 
     def release(self, value: Any, path: str) -> AirflowRelease:
         entry = self.mapping(value, path, required=("version", "python", "default-python"))
-        version = self.string(entry["version"], f"{path}.version", _RELEASE, "a release such as 2.10.5")
+        version = self.string(entry["version"], f"{path}.version", RELEASE, "a release such as 2.10.5")
         pythons = [
-            self.string(item, f"{path}.python[{i}]", _PYTHON, 'a Python such as "3.12"')
+            self.string(item, f"{path}.python[{i}]", PYTHON, 'a Python such as "3.12"')
             for i, item in enumerate(self.items(entry["python"], f"{path}.python"))
         ]
         if len(set(pythons)) != len(pythons):
@@ -176,13 +176,16 @@ class _Reader:
 
     def base(self, value: Any, path: str) -> BaseFlavour:
         entry = self.mapping(value, path, required=("image", "install"))
+        self.string(path.partition(".")[2], path, _BASE_NAME, "a name of lower-case letters other than custom")
         image = self.string(entry["image"], f"{path}.image")
-        try:
-            image.format(airflow="", python="")
-        except (KeyError, IndexError, ValueError):
-            self.fail(f"{path}.image", "may hold the placeholders {airflow} and {python} only")
-        install = self.items(entry["install"], f"{path}.install", empty=True)
-        return BaseFlavour(image, tuple(self.string(item, f"{path}.install[{i}]") for i, item in enumerate(install)))
+        for placeholder in re.findall(r"\{[^}]*\}?|\}", image):
+            if placeholder not in ("{airflow}", "{python}"):
+                self.fail(f"{path}.image", "may hold the placeholders {airflow} and {python} only")
+        install = tuple(
+            self.string(item, f"{path}.install[{i}]", _DISTRIBUTION, "a distribution such as boto3 or boto3==1.37.38")
+            for i, item in enumerate(self.items(entry["install"], f"{path}.install", empty=True))
+        )
+        return BaseFlavour(image, install)
 
     def defaults(self, value: Any, bases: Mapping[str, Any], dags: Mapping[str, Any]) -> Defaults:
         entry = self.mapping(value, "defaults", required=("base", "dags", "repository", "container-dag-path"))

@@ -12,20 +12,18 @@ def tags(matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
     An alias drops what is the default or the newest: ``2.10.5-s3`` (the release's default Python),
     ``2.10-python3.8-s3`` and ``2-python3.8-s3`` (its newest release on that Python), ``2.10-s3``, ``2-s3``.
     """
-    prefix = "slim-" if spec.flavour == "slim" else ""
     names = [spec.identifier]
-    if spec.airflow in {release.version for release in matrix.releases}:
-        default = spec.python == matrix.release(spec.airflow).default_python
-        if default:
-            names.append(f"{prefix}{spec.airflow}-{spec.dags}")
-        for length in (2, 1):
-            short = spec.airflow.split(".")[:length]
-            siblings = [r for r in matrix.releases if r.version.split(".")[:length] == short]
-            on_python = [r for r in siblings if spec.python in r.pythons]
-            if on_python[-1].version == spec.airflow:
-                names.append(f"{prefix}{'.'.join(short)}-python{spec.python}-{spec.dags}")
-            if default and siblings[-1].version == spec.airflow:
-                names.append(f"{prefix}{'.'.join(short)}-{spec.dags}")
+    default = spec.python == matrix.release(spec.airflow).default_python
+    if default:
+        names.append(f"{spec.prefix}{spec.airflow}-{spec.dags}")
+    for length in (2, 1):
+        short = spec.airflow.split(".")[:length]
+        siblings = [r for r in matrix.releases if r.version.split(".")[:length] == short]
+        on_python = [r for r in siblings if spec.python in r.pythons]
+        if on_python[-1].version == spec.airflow:
+            names.append(f"{spec.prefix}{'.'.join(short)}-python{spec.python}-{spec.dags}")
+        if default and siblings[-1].version == spec.airflow:
+            names.append(f"{spec.prefix}{'.'.join(short)}-{spec.dags}")
     return tuple(names)
 
 

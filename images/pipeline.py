@@ -52,7 +52,7 @@ def build(
     """
     engine.require_buildx()
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
-    options = replace(options, labels={**build_labels(*_provenance()), **options.labels})
+    options = replace(options, labels=build_labels(*_provenance(), own=dict(specs[0].options.labels)))
     platforms = options.platforms or ("",)
     run = f"airflow-ecs-candidate-{uuid.uuid4().hex[:12]}"
     candidates = {
@@ -121,7 +121,12 @@ def credential_arguments() -> dict[str, str]:
 def _provenance() -> tuple[str, str, str]:
     """When and from what the images are built: RFC 3339 time, commit, repository address."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+    try:
+        now = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+    except (ValueError, OverflowError):
+        raise RequestError(
+            f"SOURCE_DATE_EPOCH={epoch} is not a time.", "Give seconds since 1970, or unset it."
+        ) from None
     source = _git("remote", "get-url", "origin")
     if "@" in source.split("//")[-1].split("/")[0] and "//" in source:
         source = ""  # an address with a user's name or token in it is nobody else's business

@@ -51,7 +51,6 @@ def main():
         "boto3": version_of("boto3"),
         "uid": os.getuid(),
         "gid": os.getgid(),
-        "pid1": open("/proc/1/cmdline", "rb").read().split(b"\0")[0].decode(),
         "aws_cli": output_of("aws", "--version") if shutil.which("aws") else None,
         "dependency_check": output_of(sys.executable, "-m", "pip", "check", "--disable-pip-version-check"),
         "bytecode": bytecode_share(),

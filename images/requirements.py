@@ -10,14 +10,21 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from images.errors import InputError, RequirementsError, SecretError
-from images.secrets import url_with_password
+from images.secrets import url_with_login
 
 _AIRFLOW = {"apache-airflow", "apache-airflow-core"}
 """Distributions whose version is Airflow's own."""
 
 _NESTED = re.compile(r"(?:-r\s*|--requirement(?:\s+|=))(\S.*)")
 _CONSTRAINT = re.compile(r"(?:-c\s*|--constraint(?:\s+|=))")
-_LOCAL = re.compile(r"-e\b|--editable\b|\.{0,2}/|[A-Za-z]:\\|file:|.*@\s*file:|\S+\.(whl|tar\.gz|zip)$")
+_EDITABLE = re.compile(r"(?:-e|--editable)[\s=]*")
+_LOCAL = re.compile(
+    r"(?!-)[^\s@:;]*/|[A-Za-z]:\\|file:|.*@\s*file:|(?!\S+://)\S+\.(whl|tar\.gz|zip)(\s|$)"
+    r"|\.\.?$|(-f|--find-links)(?![\s=]*\w+://)"
+)
+_AIRFLOW_ADDRESS = re.compile(
+    r"[#&]egg=apache[-_.]airflow([-_.]core)?(?![-_.\w])|/apache[-_.]airflow([-_.]core)?-\d", re.IGNORECASE
+)
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
 
@@ -40,8 +47,8 @@ def read_requirements(path: Path) -> tuple[Line, ...]:
 
     :raises InputError: a file is missing, unreadable, not text, or includes itself.
     :raises RequirementsError: a line installs from a folder or file, which the image's build cannot see, or names
-        constraints.
-    :raises SecretError: an index address holds a password.
+        constraints, or an address where more requirements are.
+    :raises SecretError: an address holds a password or token.
     """
     return tuple(_read(path, ()))
 
@@ -53,11 +60,11 @@ def _read(path: Path, parents: tuple[Path, ...]) -> list[Line]:
     lines: list[Line] = []
     for number, text in _logical_lines(_read_text(path)):
         line = Line(text, path, number)
+        _check_line(line)
         nested = _NESTED.fullmatch(text)
         if nested:
-            lines += _read(path.parent / nested[1], (*parents, resolved))
+            lines += _read(path.parent / nested[1].strip("'\""), (*parents, resolved))
         else:
-            _check_line(line)
             lines.append(line)
     return lines
 
@@ -77,9 +84,12 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     """Lines as pip joins them: a backslash continues, comments and empty lines are dropped."""
     found: list[tuple[int, str]] = []
     joined, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    # The empty line at the end: pip, too, reads a last line that ends in a backslash.
+    for number, raw in enumerate([*text.splitlines(), ""], 1):
         start = start or number
-        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
+        if raw.lstrip().startswith("#"):
+            raw = " " + raw  # ends the line it continues
+        elif raw.endswith("\\"):
             joined += raw[:-1]
             continue
         content = _COMMENT.sub("", joined + raw).strip()
@@ -90,40 +100,73 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 
 
 def _check_line(line: Line) -> None:
+    if url_with_login(line.text):  # first: the other messages show the line
+        raise SecretError(
+            f"{line.place}: an address with a password or token would be readable in the image.",
+            "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
+        )
+    nested = _NESTED.fullmatch(line.text)
+    if nested:
+        if "://" in nested[1]:
+            raise RequirementsError(
+                f"{line.place}: requirements at an address are not read: {line.text}",
+                "Download that file and name its copy.",
+            )
+        return
     if _CONSTRAINT.match(line.text):
         raise RequirementsError(
             f"{line.place}: constraints inside requirements are not read: {line.text}",
             "Give them as --constraints FILE.",
+        )
+    if _EDITABLE.match(line.text):
+        raise RequirementsError(
+            f"{line.place}: an editable install is for developing, not for an image: {line.text}",
+            "Leave -e out and name a package of an index, or an address such as git+https://...@TAG.",
         )
     if _LOCAL.match(line.text):
         raise RequirementsError(
             f"{line.place}: installs from this machine's files, which the build cannot see: {line.text}",
             "Publish the package to an index (--pip-config names a private one), or put its code beside the DAGs.",
         )
-    if url_with_password(line.text):
-        raise SecretError(
-            f"{line.place}: an address with a password would be readable in the image.",
-            "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
-        )
 
 
-def check_airflow(lines: tuple[Line, ...], airflow: str) -> None:
+def check_airflow(lines: tuple[Line, ...], airflow: str, python: str) -> None:
     """Refuse requirements that ask for another Airflow than the image's.
 
+    :param python: of the image: a line may be for other Pythons only.
     :raises RequirementsError: names the line.
     """
     for line in lines:
-        try:
-            requirement = Requirement(re.split(r"\s--?\w", line.text)[0])
-        except InvalidRequirement:
-            continue  # an option such as --index-url, or pip's to judge
-        if canonicalize_name(requirement.name) not in _AIRFLOW:
-            continue
-        if requirement.url or not requirement.specifier.contains(airflow, prereleases=True):
+        if _changes_airflow(line.text, airflow, python):
             raise RequirementsError(
                 f"{line.place}: `{line.text}` would change the image's Airflow {airflow}.",
                 "Remove the line (the image brings Airflow), or choose the image that has it: --airflow VERSION",
             )
+
+
+def _changes_airflow(text: str, airflow: str, python: str) -> bool:
+    try:
+        requirement = Requirement(re.split(r"\s--?\w", text)[0])
+    except InvalidRequirement:  # an option such as --index-url, an address, or pip's to judge
+        return bool(_AIRFLOW_ADDRESS.search(text))
+    if canonicalize_name(requirement.name) not in _AIRFLOW:
+        return False
+    if requirement.marker and not requirement.marker.evaluate(_environment(python)):
+        return False
+    return bool(requirement.url) or not requirement.specifier.contains(airflow, prereleases=True)
+
+
+def _environment(python: str) -> dict[str, str]:
+    """What markers are compared with: the image, not the machine that builds it."""
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_system": "Linux",
+        "sys_platform": "linux",
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+    }
 
 
 def flattened(lines: tuple[Line, ...]) -> str:

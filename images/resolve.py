@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from images.errors import RequestError
-from images.matrix import AirflowRelease, Matrix, version_key
+from images.matrix import PYTHON, RELEASE, AirflowRelease, Matrix, version_key
 from images.spec import ImageSpec, Options
 
 
@@ -51,20 +51,26 @@ def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
     problem = _unbuildable(dags, options)
     if problem:
         raise RequestError(problem[0], problem[1])
-    release, python = _resolve_pair(matrix, request)
-    return Resolution((_spec(matrix, request, options, release.version, python, dags),))
+    airflow, python = _resolve_pair(matrix, request, options)
+    return Resolution((_spec(matrix, request, options, airflow, python, dags),))
 
 
-def _resolve_pair(matrix: Matrix, request: Request) -> tuple[AirflowRelease, str]:
-    """The newest release that matches ``--airflow`` and runs on ``--python``."""
+def _resolve_pair(matrix: Matrix, request: Request, options: Options) -> tuple[str, str]:
+    """The newest release that matches ``--airflow`` and runs on ``--python``.
+
+    A base of the user's own may hold any pair; the build checks that it is the one that is named.
+    """
+    own_base = request.base is not None and request.base not in matrix.bases
+    if own_base and request.python and RELEASE.fullmatch(request.airflow or "") and PYTHON.fullmatch(request.python):
+        return str(request.airflow), request.python
     matching = _matching_releases(matrix, request.airflow)
     if request.python is None:
-        return matching[-1], matching[-1].default_python
+        return matching[-1].version, matching[-1].default_python
     _check_python_is_known(matrix, request)
     fitting = [release for release in matching if request.python in release.pythons]
     if not fitting:
-        raise _impossible_pair(matrix, matching[-1], request)
-    return fitting[-1], request.python
+        raise _impossible_pair(matrix, matching, request, options)
+    return fitting[-1].version, request.python
 
 
 def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowRelease]:
@@ -76,7 +82,8 @@ def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowReleas
         known = ", ".join(release.version for release in matrix.releases)
         raise RequestError(
             f"Airflow {wanted} is not in the matrix. Known: {known}.",
-            "Take one of these, a prefix (--airflow 3) or latest; or add the release to matrix.yaml.",
+            "Take one of these, a prefix (--airflow 3) or latest; or add the release to matrix.yaml. "
+            "For an image of your own with another Airflow give all three: --base IMAGE --airflow X.Y.Z --python X.Y",
         )
     return matching
 
@@ -91,28 +98,50 @@ def _check_python_is_known(matrix: Matrix, request: Request) -> None:
     raise RequestError(f"Python {request.python} is not in the matrix.", hint)
 
 
-def _impossible_pair(matrix: Matrix, release: AirflowRelease, request: Request) -> RequestError:
+def _impossible_pair(
+    matrix: Matrix, releases: Sequence[AirflowRelease], request: Request, options: Options
+) -> RequestError:
     """Why the pair cannot be, what is valid for either half, and the commands that keep one of them."""
     python = str(request.python)
     on_python = [r.version for r in matrix.releases if python in r.pythons]
-    nearest_python = min(release.pythons, key=lambda p: abs(version_key(p)[1] - version_key(python)[1]))
-    nearest_airflow = on_python[-1]
-    tail = f" --dags {request.dags}" if request.dags else ""
-    return RequestError(
-        f"Airflow {release.version} does not run on Python {python}.",
-        f"Airflow {release.version} runs on Python {', '.join(release.pythons)}.\n"
-        f"  Python {python} runs Airflow {', '.join(on_python)}.\n"
-        f"  Nearest: python build.py --airflow {nearest_airflow} --python {python}{tail}\n"
-        f"  or:      python build.py --airflow {release.version} --python {nearest_python}{tail}",
+    # The newest release that was meant, unless an older one has a Python nearer to the one asked for.
+    pairs = [(r, p) for r in reversed(releases) for p in r.pythons]
+    release, nearest_python = min(pairs, key=lambda pair: _distance(pair[1], python))
+    meant = (
+        f"No Airflow {request.airflow} of the matrix runs"
+        if len(releases) > 1
+        else f"Airflow {release.version} does not run"
     )
+    valid = "\n".join(f"  Airflow {r.version} runs on Python {', '.join(r.pythons)}." for r in releases)
+    tail = _other_flags(request, options)
+    return RequestError(
+        f"{meant} on Python {python}.",
+        f"{valid.strip()}\n"
+        f"  Python {python} runs Airflow {', '.join(on_python)}.\n"
+        f"  Nearest: python build.py --airflow {release.version} --python {nearest_python}{tail}\n"
+        f"  or:      python build.py --airflow {on_python[-1]} --python {python}{tail}",
+    )
+
+
+def _distance(python: str, other: str) -> int:
+    return abs(version_key(python)[1] - version_key(other)[1])
+
+
+def _other_flags(request: Request, options: Options) -> str:
+    """The flags of a request that a suggested command must repeat to mean the same image."""
+    flags = (("--dags", request.dags), ("--dag-path", options.dag_path), ("--base", request.base))
+    return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in flags if value)
 
 
 def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolution:
     releases = _matching_releases(matrix, request.airflow)
     if request.python is not None:
         _check_python_is_known(matrix, request)
+        if not any(request.python in release.pythons for release in releases):
+            raise _impossible_pair(matrix, releases, request, options)
     candidates = [
-        _spec(matrix, request, options, release.version, python, dags)
+        _spec(matrix, replace(request, base=base), options, release.version, python, dags)
+        for base in _bases(matrix, request)
         for release in releases
         for python in release.pythons
         if request.python in (None, python)
@@ -131,6 +160,13 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
     if not specs:
         raise RequestError(*(problems[left_out[0]] or ()))
     return Resolution(specs, tuple(f"left out mode {dags}: {' '.join(problems[dags] or ())}" for dags in left_out))
+
+
+def _bases(matrix: Matrix, request: Request) -> list[str | None]:
+    """The base asked for; else the flavour that a pattern names, as in ``slim-3.*``; else the default."""
+    if request.base is None and request.select:
+        return [name for name in matrix.bases if request.select.startswith(f"{name}-")] or [None]
+    return [request.base]
 
 
 def _unbuildable(dags: str, options: Options) -> tuple[str, str] | None:
@@ -162,10 +198,13 @@ def check_combination(request: Request, options: Options, images: Sequence[Image
     """
     if len(images) > 1 and tags:
         raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")
-    if len(images) > 1 and request.base_digest:
+    pairs = len({(spec.airflow, spec.python) for spec in images})
+    own_base = any(spec.flavour == "custom" for spec in images)
+    if pairs > 1 and (request.base_digest or own_base):
         raise RequestError(
-            f"--base-digest pins one base, but {len(images)} images are selected.",
-            "Select one image: --airflow, --python and --dags.",
+            f"{'--base IMAGE names' if own_base else '--base-digest pins'} one base, but images of {pairs} pairs of "
+            "Airflow and Python are selected.",
+            "Select one pair: --airflow and --python.",
         )
     modes = {spec.dags for spec in images}
     if options.dag_path is not None and "local" not in modes:

@@ -7,25 +7,42 @@ import re
 
 # AWS access key ids: a prefix by kind (long-term AKIA, temporary ASIA) and 16 characters of base32.
 # Source: AWS IAM documentation, "Unique identifiers". Keys of the AWS documentation end in EXAMPLE.
-_ACCESS_KEY_ID = re.compile(rb"(?<![A-Za-z0-9/+=])(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9/+=])")
+_ACCESS_KEY_ID = re.compile(rb"(?<![A-Za-z0-9/+])(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9/+=])")
 _SECRET_ACCESS_KEY = re.compile(
-    rb"(?i)aws_?(?:secret_?access_?key|session_?token)\s*[\"']?\s*[=:]\s*[\"']?(?!\S*EXAMPLE)[A-Za-z0-9/+]{40,}"
+    rb"(?i)aws_?(?:secret_?access_?key|session_?token)\\?[\"']?\s*[=:]\s*\\?[\"']?"
+    rb"(?![A-Za-z0-9/+]*EXAMPLE)(?:[A-Za-z0-9/+]|%2[BF]){40,}"
 )
-_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{20}")
-_URL_WITH_PASSWORD = re.compile(r"[a-zA-Z][\w+.-]*://[^/\s:@$]*:[^/\s:@$]+@")
+_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\s|\\r|\\n)+[A-Za-z0-9+/]{20}")
+# A password that starts with one of $ < { * is a reference or stands for one: ${PASSWORD}, <password>, ***.
+_URL_WITH_PASSWORD = re.compile(r"[a-zA-Z][\w+.-]*://[^/\s:@]*:(?![$<{*])[^/\s@]+@")
+_URL_WITH_LOGIN = re.compile(r"https?://(?![$<{*])[^/\s:@]+@", re.IGNORECASE)
+_PASSWORD_IN_JSON = re.compile(
+    r"\"(?:password|passphrase|private_key|token|secret|secret_id)\\?\"\s*:\s*\\?\"[^\"\\$<{*]"
+)
 
 # Names of settings that hold secrets, in any position of an environment variable's or an option's name.
 _SENSITIVE_NAME = re.compile(
-    r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|FERNET_KEY|PRIVATE_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|AUTH_?KEY",
+    r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN(?!IZ)|FERNET_KEY|PRIVATE_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|AUTH_?KEY",
     re.IGNORECASE,
 )
 # Airflow reads the value itself from a command or a secrets backend: these options hold no secret.
 # Source: Airflow documentation, "Setting Configuration Options".
-_REFERENCE_NAME = re.compile(r"AIRFLOW__\w+?__(\w+)_(?:CMD|SECRET)", re.IGNORECASE)
+_REFERENCE_OPTION = re.compile(r"(\w+)_(?:CMD|SECRET)", re.IGNORECASE)
 _AIRFLOW_SECRET_OPTIONS = frozenset({"jwt_secret", "flower_secret", "client_secret"})
+# The section says nothing: all options of [secrets] would be secret.
+_AIRFLOW_OPTION = re.compile(r"AIRFLOW__\w+?__(\w+)", re.IGNORECASE)
+# They say where a secret is, or count, limit and switch.
 _HARMLESS_NAMES = re.compile(
-    r"(_FILE|_PATH|_DIR|_BACKEND|_BACKEND_KWARGS|_TTL|_EXPIRY|_LIFETIME|_SECONDS)$", re.IGNORECASE
+    r"(_FILE|_PATH|_DIR|_ARN|_URL|_URI|_ENDPOINT|_BACKEND|_BACKEND_KWARGS|_TTL|_EXPIRY|_LIFETIME|_SECONDS|_LENGTH)$"
+    r"|(^|_)(MAX|MIN|NUM)_(\w+_)?TOKENS$",
+    re.IGNORECASE,
 )
+# Values that no secret has and options with telling names do: switches, and class names in airflow.cfg.
+_SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none")
+_CLASS = re.compile(r"[a-z_]+(\.\w+)+\.[A-Z]\w+")
+
+ACCESS_KEY_ID = "AWS access key id"
+"""A kind of secret that `secrets_in` names. Alone it opens nothing."""
 
 GENERATED_OPTIONS = ("fernet_key", "secret_key", "jwt_secret")
 """Options of airflow.cfg that Airflow generates when it writes one: shared by everybody who uses the image."""
@@ -36,26 +53,42 @@ def url_with_password(text: str) -> bool:
     return bool(_URL_WITH_PASSWORD.search(text))
 
 
+def url_with_login(text: str) -> bool:
+    """Whether the text holds an address with a password, or such as ``https://token@host``: a token needs no user."""
+    return url_with_password(text) or bool(_URL_WITH_LOGIN.search(text))
+
+
 def sensitive_name(name: str) -> bool:
     """Whether a variable of this name holds a secret, and not only says where one is."""
-    reference = _REFERENCE_NAME.fullmatch(name)
-    if reference and not (
-        f"{reference[1]}_secret".lower() in _AIRFLOW_SECRET_OPTIONS and name.upper().endswith("_SECRET")
-    ):
-        return False
+    in_airflow = _AIRFLOW_OPTION.fullmatch(name)
+    if in_airflow:
+        name = in_airflow[1]
+        if _REFERENCE_OPTION.fullmatch(name) and name.lower() not in _AIRFLOW_SECRET_OPTIONS:
+            return False
     return bool(_SENSITIVE_NAME.search(name)) and not _HARMLESS_NAMES.search(name)
 
 
 def sensitive_value(value: str) -> bool:
     """Whether a value is itself a secret, whatever its name: an AWS key, a password in an address, a private key."""
-    return url_with_password(value) or bool(secrets_in(value.encode()))
+    content = value.encode(errors="surrogateescape")
+    return (
+        url_with_password(value)
+        or bool(_PASSWORD_IN_JSON.search(value))
+        or bool(secrets_in(content))
+        or private_key_in(content)
+    )
+
+
+def sensitive_setting(name: str, value: str) -> bool:
+    """Whether a variable holds a secret, by its name or by its value."""
+    return sensitive_value(value) or (sensitive_name(name) and bool(value) and not _SWITCH.fullmatch(value))
 
 
 def secrets_in(content: bytes) -> tuple[str, ...]:
     """The kinds of secrets that a file's content holds. Never the secrets themselves."""
     found = []
     if any(not match.group().endswith(b"EXAMPLE") for match in _ACCESS_KEY_ID.finditer(content)):
-        found.append("AWS access key id")
+        found.append(ACCESS_KEY_ID)
     if _SECRET_ACCESS_KEY.search(content):
         found.append("AWS secret access key or session token")
     return tuple(found)
@@ -69,25 +102,26 @@ def private_key_in(content: bytes) -> bool:
 def secret_options(cfg: str) -> tuple[str, ...]:
     """Options of an airflow.cfg that hold a secret, as ``section.option``.
 
-    :raises ValueError: the text is no configuration file.
+    :raises ValueError: the text is no configuration file; names lines, and not what stands there.
     """
-    parser = configparser.RawConfigParser(strict=False)
+    parser = configparser.RawConfigParser(strict=False, default_section="")
     try:
         parser.read_string(cfg)
-    except configparser.Error as error:
-        raise ValueError(" ".join(str(error).split())) from None
-    found = []
-    for section in parser.sections():
-        for option, value in parser.items(section):
-            if not value or value.startswith("{"):
-                continue  # empty, or a template such as {AIRFLOW_HOME}
-            variable = f"AIRFLOW__{section}__{option}"
-            generated = option in GENERATED_OPTIONS
-            if generated or sensitive_value(value) or (sensitive_name(variable) and not _is_plain(value)):
-                found.append(f"{section}.{option}")
-    return tuple(found)
+    except configparser.MissingSectionHeaderError as error:
+        raise ValueError(f"line {error.lineno}: no [section] before it") from None
+    except configparser.ParsingError as error:
+        raise ValueError(f"line {error.errors[0][0]}: not `option = value`") from None
+    return tuple(
+        f"{section}.{option}"
+        for section in parser.sections()
+        for option, value in parser.items(section)
+        if _holds_secret(section, option, value)
+    )
 
 
-def _is_plain(value: str) -> bool:
-    """Values that options with telling names have by default: switches, numbers, class names."""
-    return bool(re.fullmatch(r"(?i)true|false|none|[\d.]+|[a-z_]+(\.\w+)+", value))
+def _holds_secret(section: str, option: str, value: str) -> bool:
+    if not value or re.fullmatch(r"\{+\w+\}+", value):
+        return False  # empty, or a template such as {FERNET_KEY}
+    if option in GENERATED_OPTIONS:
+        return True
+    return sensitive_setting(f"AIRFLOW__{section}__{option}", value) and not _CLASS.fullmatch(value)

@@ -58,10 +58,14 @@ class ImageSpec:
     options: Options = field(default_factory=Options)
 
     @property
+    def prefix(self) -> str:
+        """What identifier and tags begin with: the flavour, unless it is the usual one or an image of the user's."""
+        return "" if self.flavour in ("full", "custom") else f"{self.flavour}-"
+
+    @property
     def identifier(self) -> str:
         """A name a person can type and select by pattern: ``2.10.5-python3.8-s3``, ``slim-3.3.2-python3.12-local``."""
-        prefix = "slim-" if self.flavour == "slim" else ""
-        return f"{prefix}{self.airflow}-python{self.python}-{self.dags}"
+        return f"{self.prefix}{self.airflow}-python{self.python}-{self.dags}"
 
     @property
     def base_reference(self) -> str:

@@ -39,7 +39,7 @@ def check_facts(config: Mapping[str, Any], facts: Mapping[str, Any], entrypoint_
     :param entrypoint_output: what the image printed for the command ``version``.
     """
     found = config.get("Labels") or {}
-    environment = dict(item.split("=", 1) for item in config.get("Env") or [])
+    environment = {name: value for name, _, value in (item.partition("=") for item in config.get("Env") or [])}
     missing = [name for name in _NEEDED_LABELS if name not in found]
     checks = [
         Check("labels", "all of the contract", f"missing: {', '.join(missing)}" if missing else "all", not missing)

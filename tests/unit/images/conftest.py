@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from images import cli  # noqa: E402
+from images.matrix import Matrix, load_matrix  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command line answered."""
+
+    code: int
+    output: str
+    errors: str
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture(scope="session")
+def matrix() -> Matrix:
+    return load_matrix()
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process: all but the start of `build.py`."""
+
+    def answer(*arguments: object) -> Answer:
+        code = cli.run([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return answer
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A folder with one DAG."""
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (folder / "daily.py").write_text("from airflow import DAG\n", encoding="utf-8")
+    return folder

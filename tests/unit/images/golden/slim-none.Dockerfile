@@ -1,0 +1,85 @@
+# slim-3.3.2-python3.14-none: an Airflow worker image for Amazon ECS, image contract version 1.
+# Rendered from images/Dockerfile.j2 and matrix.yaml. Build it with `python build.py`, or, in the folder that
+# `python build.py render -o DIR` writes, with `docker build`; the arguments below can be given as --build-arg.
+
+ARG aws_default_region=""
+ARG s3_uri=""
+ARG requirements_path=""
+
+# --- The base, with bytecode for all that a task imports. Shared by every image on this base.
+FROM apache/airflow:slim-3.3.2-python3.14 AS base
+USER 50000:0
+RUN --mount=type=bind,source=steps,target=/steps \
+    python /steps/check_base.py --airflow 3.3.2 --python 3.14
+USER root
+RUN --mount=type=bind,source=steps,target=/steps \
+    python /steps/compile_bytecode.py
+
+USER 50000:0
+
+# What this base lacks to work on AWS.
+RUN --mount=type=bind,source=steps,target=/steps \
+    --mount=type=cache,id=airflow-ecs-pip-50000,target=/tmp/.cache/pip,uid=50000 \
+    --mount=type=secret,id=ca-bundle,uid=50000 \
+    --mount=type=secret,id=pip-config,uid=50000 \
+    PIP_CACHE_DIR=/tmp/.cache/pip \
+    python /steps/install_packages.py apache-airflow-providers-amazon asyncpg boto3 psycopg2-binary
+
+# The entrypoint.
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    umask 0002 \
+    && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+
+# --- Requirements; this stage takes part when requirements_path is not empty.
+FROM base AS base-requirements
+ARG requirements_path
+COPY --chown=50000:0 ${requirements_path} /opt/airflow-ecs/requirements.txt
+RUN --mount=type=bind,source=steps,target=/steps \
+    --mount=type=cache,id=airflow-ecs-pip-50000,target=/tmp/.cache/pip,uid=50000 \
+    --mount=type=secret,id=ca-bundle,uid=50000 \
+    --mount=type=secret,id=pip-config,uid=50000 \
+    PIP_CACHE_DIR=/tmp/.cache/pip \
+    python /steps/install_packages.py --constraints image --requirements /opt/airflow-ecs/requirements.txt
+
+FROM base${requirements_path:+-requirements} AS installed
+
+FROM installed AS configured
+
+# --- Defaults for AWS; a stage takes part when its value is not empty, so that no variable is ever set to nothing.
+FROM configured AS configured-region
+ARG aws_default_region
+ENV AWS_DEFAULT_REGION=${aws_default_region}
+
+FROM configured${aws_default_region:+-region} AS located
+
+FROM located AS located-uri
+ARG s3_uri
+ENV S3_URI=${s3_uri}
+
+FROM located${s3_uri:+-uri} AS worker
+
+# --- DAGs.
+ARG container_dag_path="/opt/airflow/dags"
+ENV AIRFLOW_ECS_DAGS=none \
+    CONTAINER_DAG_PATH=${container_dag_path}
+USER root
+# Without an airflow.cfg, Airflow's command line writes one at each start, with a key of its own making.
+RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugins /opt/airflow/config \
+    && if [ ! -e /opt/airflow/airflow.cfg ]; then \
+         install -o 50000 -g 0 -m 0664 /dev/null /opt/airflow/airflow.cfg \
+         && echo "# Empty on purpose: defaults apply, and AIRFLOW__SECTION__OPTION variables." >> /opt/airflow/airflow.cfg; \
+       fi
+USER 50000:0
+WORKDIR /opt/airflow
+ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
+CMD []
+
+LABEL org.opencontainers.image.title="airflow-ecs-worker" \
+      org.opencontainers.image.version="slim-3.3.2-python3.14-none" \
+      org.opencontainers.image.base.name="apache/airflow:slim-3.3.2-python3.14" \
+      io.airflow-ecs.contract="1" \
+      io.airflow-ecs.airflow="3.3.2" \
+      io.airflow-ecs.python="3.14" \
+      io.airflow-ecs.dags="none" \
+      io.airflow-ecs.entrypoint="1.2.3" \
+      io.airflow-ecs.aws-cli="false"

@@ -1,0 +1,122 @@
+"""The bake file: what Buildx is told, and what it is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from images.bake import BakeOptions, bake_file, target_name
+from images.matrix import Matrix
+from images.resolve import Request, resolve
+from images.spec import ImageSpec, Options
+
+TAGS = {"3.3.2-python3.12-s3": ["worker:a", "worker:b"], "3.3.2-python3.12-none": ["worker:c"]}
+
+
+@pytest.fixture
+def specs(matrix: Matrix) -> tuple[ImageSpec, ...]:
+    return resolve(matrix, Request(airflow="3.3.2", python="3.12", every=True), Options()).specs
+
+
+def target(specs: tuple[ImageSpec, ...], options: BakeOptions | None = None, push: bool = False) -> dict[str, Any]:
+    """The first target of a definition."""
+    definition = bake_file(specs, TAGS, options or BakeOptions(), Path("/context"), push)
+    found: dict[str, Any] = definition["target"][target_name(specs[0])]
+    return found
+
+
+def test_each_image_is_a_target_of_one_build(specs: tuple[ImageSpec, ...]) -> None:
+    definition = bake_file(specs, TAGS, BakeOptions(), Path("/context"), push=False)
+    assert definition == {
+        "group": {"default": {"targets": ["3-3-2-python3-12-s3", "3-3-2-python3-12-none"]}},
+        "target": {
+            name: {
+                "context": "/context",
+                "dockerfile": f"{identifier}.Dockerfile",
+                "tags": TAGS[identifier],
+                "labels": {},
+                "output": ["type=docker"],
+            }
+            for name, identifier in zip(["3-3-2-python3-12-s3", "3-3-2-python3-12-none"], TAGS, strict=True)
+        },
+    }
+    assert json.loads(json.dumps(definition)) == definition
+
+
+def test_targets_of_the_whole_matrix_have_names_of_their_own(matrix: Matrix) -> None:
+    specs = [
+        spec
+        for base in matrix.bases
+        for spec in resolve(matrix, Request(every=True, base=base), Options(dag_path=Path("dags"))).specs
+    ]
+    names = {target_name(spec) for spec in specs}
+    assert len(names) == len(specs)
+    assert all(name.replace("-", "").isalnum() for name in names)
+
+
+def test_secrets_are_given_by_file_only(specs: tuple[ImageSpec, ...], tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("index-url = https://me:hunter2@host/simple", encoding="utf-8")
+    options = BakeOptions(pip_config=tmp_path / "pip.conf", ca_bundle=tmp_path / "a,b.pem")
+    found = target(specs, options)
+    assert found["secret"] == [f'id=ca-bundle,"src={tmp_path}/a,b.pem"', f"id=pip-config,src={tmp_path}/pip.conf"]
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_credentials_are_named_and_never_written(specs: tuple[ImageSpec, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    monkeypatch.setenv("aws_secret_access_key", "hunter2")
+    insecure = tuple(replace(spec, options=Options(insecure_aws_credentials=True)) for spec in specs)
+    found = target(insecure)
+    assert found["args"] == {"aws_access_key_id": None, "aws_secret_access_key": None, "aws_session_token": None}
+    assert "hunter2" not in json.dumps(found)
+    assert "args" not in target(specs)
+
+
+class TestOutput:
+    @pytest.mark.parametrize("push, output", [(False, ["type=docker"]), (True, ["type=registry"])])
+    def test_images_go_into_the_engine_or_to_a_registry(
+        self, specs: tuple[ImageSpec, ...], push: bool, output: list[str]
+    ) -> None:
+        assert target(specs, push=push)["output"] == output
+
+    @pytest.mark.parametrize(
+        "sbom, provenance, attest",
+        [
+            ("true", "", ["type=sbom"]),
+            ("", "mode=max", ["type=provenance,mode=max"]),
+            ("generator=x/y:1", "true", ["type=sbom,generator=x/y:1", "type=provenance"]),
+            ("", "false", ["type=provenance,disabled=true"]),
+        ],
+    )
+    def test_attestations_go_to_registries_only(
+        self, specs: tuple[ImageSpec, ...], sbom: str, provenance: str, attest: list[str]
+    ) -> None:
+        options = BakeOptions(sbom=sbom, provenance=provenance)
+        assert target(specs, options, push=True)["attest"] == attest
+        assert "attest" not in target(specs, options, push=False)
+
+
+def test_platforms_caches_and_switches_are_passed_on(specs: tuple[ImageSpec, ...]) -> None:
+    options = BakeOptions(
+        platforms=("linux/amd64", "linux/arm64"),
+        cache_from=("type=registry,ref=r/c",),
+        cache_to=("type=inline", "type=local,dest=/c"),
+        no_cache=True,
+        pull=True,
+        labels={"org.opencontainers.image.created": "2026-01-01T00:00:00Z"},
+    )
+    found = target(specs, options)
+    assert found["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert found["cache-from"] == ["type=registry,ref=r/c"]
+    assert found["cache-to"] == ["type=inline", "type=local,dest=/c"]
+    assert (found["no-cache"], found["pull"]) == (True, True)
+    assert found["labels"] == {"org.opencontainers.image.created": "2026-01-01T00:00:00Z"}
+
+
+def test_bake_expands_nothing(specs: tuple[ImageSpec, ...]) -> None:
+    found = target(specs, BakeOptions(cache_from=("ref=${HOME}", "ref=%{if x}", "ref=$HOME")))
+    assert found["cache-from"] == ["ref=$${HOME}", "ref=%%{if x}", "ref=$HOME"]

@@ -1,0 +1,187 @@
+"""matrix.yaml: what it holds, and how a malformed one is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from images.errors import MatrixError
+from images.matrix import MATRIX_FILE, Matrix, load_matrix, parse_matrix, version_key
+
+REAL: dict[str, Any] = yaml.safe_load(MATRIX_FILE.read_text(encoding="utf-8"))
+
+
+def test_the_matrix_has_the_releases_and_pythons_that_airflow_supports(matrix: Matrix) -> None:
+    assert {release.version: " ".join(release.pythons) for release in matrix.releases} == {
+        "2.10.5": "3.8 3.9 3.10 3.11 3.12",
+        "2.11.2": "3.10 3.11 3.12",
+        "3.0.6": "3.9 3.10 3.11 3.12",
+        "3.1.8": "3.10 3.11 3.12 3.13",
+        "3.2.2": "3.10 3.11 3.12 3.13 3.14",
+        "3.3.2": "3.10 3.11 3.12 3.13 3.14",
+    }
+
+
+def test_the_defaults_are_a_full_image_with_dags_from_s3(matrix: Matrix) -> None:
+    assert (matrix.defaults.base, matrix.defaults.dags) == ("full", "s3")
+    assert matrix.defaults.container_dag_path == "/opt/airflow/dags"
+    assert matrix.bases["full"].image_for("2.10.5", "3.8") == "apache/airflow:2.10.5-python3.8"
+    assert matrix.bases["slim"].image_for("3.3.2", "3.12") == "apache/airflow:slim-3.3.2-python3.12"
+    assert set(matrix.bases["slim"].install) == {"apache-airflow-providers-amazon", "boto3", "psycopg2-binary"}
+    assert (set(matrix.dag_modes), set(matrix.platforms)) == ({"s3", "local", "none"}, {"linux/amd64", "linux/arm64"})
+
+
+def test_order_in_the_file_does_not_matter() -> None:
+    turned = copy.deepcopy(REAL)
+    turned["airflow"].reverse()
+    turned["airflow"][0]["python"].reverse()
+    assert parse_matrix(turned) == parse_matrix(REAL)
+
+
+def test_versions_sort_by_number() -> None:
+    assert sorted(["3.10", "3.9", "3.8"], key=version_key) == ["3.8", "3.9", "3.10"]
+
+
+def _set(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        place: Any = data
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+
+    return change
+
+
+def _without(*path: str | int) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        place: Any = data
+        for key in path[:-1]:
+            place = place[key]
+        del place[path[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change, path, problem",
+    [
+        (_without("airflow"), "airflow", "missing"),
+        (_set("airflow", to=None), "airflow", "expected a list, got nothing"),
+        (_set("airflow", to=[]), "airflow", "an empty list"),
+        (_set("airflow", to={"version": "3.3.2"}), "airflow", "expected a list, got a dict"),
+        (_set("airflow", 0, to="2.10.5"), "airflow[0]", "expected a mapping"),
+        (_set("airflow", 1, "version", to=3.4), "airflow[1].version", "quote it"),
+        (_set("airflow", 1, "version", to="3.4"), "airflow[1].version", "a release such as 2.10.5"),
+        (_set("airflow", 1, "version", to="2.10.5"), "airflow", "2.10.5 is listed twice"),
+        (_set("airflow", 2, "python", 1, to=3.10), "airflow[2].python[1]", "3.10 becomes 3.1"),
+        (_set("airflow", 2, "python", 1, to="python3.10"), "airflow[2].python[1]", 'a Python such as "3.12"'),
+        (_set("airflow", 2, "python", 1, to="3.9"), "airflow[2].python", "listed twice"),
+        (_set("airflow", 2, "python", to="3.9"), "airflow[2].python", "expected a list"),
+        (_set("airflow", 2, "default-python", to="3.8"), "airflow[2].default-python", "3.8 is not one of 3.9"),
+        (_without("airflow", 2, "default-python"), "airflow[2].default-python", "missing"),
+        (_set("airflow", 2, "pythons", to=[]), "airflow[2].pythons", "unknown key"),
+        (_set("airflow", 2, 3, to=[]), "airflow[2]", "key 3 must be a string"),
+        (_set("bases", to={}), "bases", "expected a mapping, got an empty dict"),
+        (_set("bases", "full", "image", to="x:{version}"), "bases.full.image", "{airflow} and {python} only"),
+        (_set("bases", "full", "image", to="x:{airflow.real}"), "bases.full.image", "{airflow} and {python} only"),
+        (_set("bases", "full", "image", to="x:{airflow"), "bases.full.image", "{airflow} and {python} only"),
+        (_set("bases", "full", "image", to=""), "bases.full.image", "expected a string, got ''"),
+        (_set("bases", "slim", "install", to="boto3"), "bases.slim.install", "expected a list"),
+        (_set("bases", "slim", "install", 1, to="boto3>=1.28"), "bases.slim.install[1]", "a distribution such as"),
+        (_set("bases", "slim", "install", 1, to="x; rm -rf /"), "bases.slim.install[1]", "a distribution such as"),
+        (_set("bases", "Über", to=REAL["bases"]["full"]), "bases.Über", "a name of lower-case letters"),
+        (_set("bases", "custom", to=REAL["bases"]["full"]), "bases.custom", "other than custom"),
+        (_set("dags", "git", to="by Git"), "dags.git", "unknown DAG mode"),
+        (_set("dags", "s3", to=3), "dags.s3", "expected a string"),
+        (_set("platforms", 0, to="amd64"), "platforms[0]", "a platform such as linux/amd64"),
+        (_set("defaults", "base", to="tiny"), "defaults.base", "'tiny' is not one of full, slim"),
+        (_set("defaults", "dags", to="git"), "defaults.dags", "'git' is not one of"),
+        (_set("defaults", "container-dag-path", to="dags"), "defaults.container-dag-path", "absolute"),
+        (_set("defaults", "color", to="red"), "defaults.color", "unknown key"),
+        (_set("extra", to=1), "extra", "unknown key"),
+    ],
+)
+def test_malformed_content_names_the_path_in_the_file(
+    change: Callable[[dict[str, Any]], None], path: str, problem: str
+) -> None:
+    data = copy.deepcopy(REAL)
+    change(data)
+    with pytest.raises(MatrixError) as raised:
+        parse_matrix(data)
+    assert str(raised.value).startswith(f"matrix.yaml: {path}: ")
+    assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize("data", [None, [], "text", {}])
+def test_a_file_without_a_mapping_is_refused(data: Any) -> None:
+    with pytest.raises(MatrixError, match=r"matrix.yaml: top level: expected a mapping"):
+        parse_matrix(data)
+
+
+@pytest.mark.parametrize("content", [b"airflow: [", b"\xff\xfe", b"a: b: c"])
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "matrix.yaml").write_bytes(content)
+    with pytest.raises(MatrixError, match=r"matrix.yaml: not valid YAML") as raised:
+        load_matrix(tmp_path / "matrix.yaml")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_says_how_to_restore_it(tmp_path: Path) -> None:
+    with pytest.raises(MatrixError, match=r"No such file.*\n.*git checkout"):
+        load_matrix(tmp_path / "matrix.yaml")
+
+
+class TestANewReleaseIsAChangeOfTheMatrixAlone:
+    """A copy of the build tool, unchanged, with one entry more in its matrix.yaml."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def project(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        root, copied = MATRIX_FILE.parent, tmp_path_factory.mktemp("project")
+        for name in ("images", "entrypoint"):
+            shutil.copytree(root / name, copied / name, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        shutil.copy(root / "build.py", copied)
+        data = copy.deepcopy(REAL)
+        pythons = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+        data["airflow"].append({"version": "3.4.0", "python": pythons, "default-python": "3.13"})
+        (copied / "matrix.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+        return copied
+
+    @staticmethod
+    def run(project: Path, *arguments: str) -> str:
+        command = [sys.executable, "build.py", *arguments]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def test_it_is_what_latest_and_prefixes_stand_for(self, project: Path) -> None:
+        for flags in (["--airflow", "latest"], ["--airflow", "3"], ["--airflow", "3.4"], ["--python", "3.15"], []):
+            (image,) = json.loads(self.run(project, "explain", "--json", *flags))
+            expected = "3.15" if "3.15" in flags else "3.13"
+            assert image["identifier"] == f"3.4.0-python{expected}-s3"
+            assert image["base"] == f"apache/airflow:3.4.0-python{expected}"
+
+    def test_its_aliases_are_taken_from_the_release_before(self, project: Path) -> None:
+        newest = self.run(project, "tags").split()
+        before = self.run(project, "tags", "--airflow", "3.3.2").split()
+        assert "airflow-ecs-worker:3-s3" in newest
+        assert "airflow-ecs-worker:3-s3" not in before
+        assert "airflow-ecs-worker:3.3-s3" in before
+
+    def test_it_is_rendered(self, project: Path) -> None:
+        assert "\nFROM apache/airflow:slim-3.4.0-python3.15 AS base\n" in self.run(
+            project, "render", "--airflow", "3.4.0", "--python", "3.15", "--base", "slim"
+        )
+
+    def test_it_is_in_the_matrix_of_ci(self, project: Path) -> None:
+        found = json.loads(self.run(project, "matrix", "--json", "--airflow", "3.4", "--dags", "s3"))["include"]
+        assert [image["python"] for image in found] == ["3.11", "3.12", "3.13", "3.14", "3.15"]

@@ -1,0 +1,222 @@
+"""Dockerfiles: the same bytes for the same image, values that survive, and a linter's opinion on all of them.
+
+After a change of the template, and then read the diff:
+``UPDATE_GOLDEN=1 python -m pytest tests/unit/images/test_render.py``
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from images import render as module
+from images.matrix import Matrix
+from images.render import quoted, render
+from images.resolve import Request, resolve
+from images.spec import Constraints, ImageSpec, Options
+
+GOLDEN = Path(__file__).with_name("golden")
+UPDATE = "UPDATE_GOLDEN=1 python -m pytest tests/unit/images/test_render.py"
+WHEEL = "airflow_ecs_entrypoint-1.2.3-py3-none-any.whl"
+
+MINIMAL = Options()
+EVERYTHING = Options(
+    container_dag_path="/srv/dags",
+    s3_uri="s3://bucket/dags",
+    plugins_s3_uri="s3://bucket/plugins",
+    config_s3_uri="s3://bucket/config",
+    dag_path=Path("dags"),
+    plugins_path=Path("plugins"),
+    config_path=Path("config"),
+    requirements=Path("requirements.txt"),
+    constraints=Constraints.FILE,
+    constraints_file=Path("constraints.txt"),
+    apt_packages=("git", "libpq5"),
+    env=(("AIRFLOW__CORE__PARALLELISM", "8"), ("QUOTED", 'a "b" $c \\d')),
+    airflow_cfg=Path("airflow.cfg"),
+    region="eu-west-1",
+    labels=(("com.example.team", "data platform"),),
+)
+OPTION_SETS = {
+    "minimal": MINIMAL,
+    "everything": EVERYTHING,
+    "without AWS CLI": Options(aws_cli=False, requirements=Path("r.txt"), constraints=Constraints.NONE),
+    "insecure": Options(insecure_aws_credentials=True),
+}
+
+
+def specs_of(matrix: Matrix, base: str, options: Options) -> list[ImageSpec]:
+    """All images of the matrix, with a folder of DAGs for those of mode local."""
+    specs = resolve(matrix, Request(every=True, base=base), replace(options, dag_path=Path("dags"))).specs
+    return [replace(spec, options=options) for spec in specs]
+
+
+def spec_of(matrix: Matrix, identifier: str, options: Options = MINIMAL) -> ImageSpec:
+    (spec,) = resolve(matrix, Request(select=identifier), replace(options, dag_path=Path("dags"))).specs
+    return replace(spec, options=options)
+
+
+@pytest.mark.parametrize(
+    "name, identifier, options",
+    [
+        ("minimal", "2.10.5-python3.8-s3", MINIMAL),
+        ("local", "3.3.2-python3.12-local", Options(dag_path=Path("dags"), requirements=Path("requirements.txt"))),
+        ("slim-none", "slim-3.3.2-python3.14-none", Options(aws_cli=False)),
+        ("everything", "2.11.2-python3.12-local", EVERYTHING),
+        ("insecure", "3.0.6-python3.9-s3", OPTION_SETS["insecure"]),
+    ],
+)
+def test_rendering_is_as_committed(matrix: Matrix, name: str, identifier: str, options: Options) -> None:
+    rendered = render(spec_of(matrix, identifier, options), WHEEL)
+    file = GOLDEN / f"{name}.Dockerfile"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(rendered, encoding="utf-8")
+    committed = file.read_text(encoding="utf-8") if file.exists() else ""
+    difference = difflib.unified_diff(
+        committed.splitlines(), rendered.splitlines(), f"golden/{file.name}", "rendered", lineterm=""
+    )
+    if committed != rendered:
+        pytest.fail(f"if this is meant, run: {UPDATE}\n" + "\n".join(difference), pytrace=False)
+
+
+def test_the_same_image_gives_the_same_bytes_in_every_process(matrix: Matrix) -> None:
+    program = (
+        "from images.matrix import load_matrix; from images.render import render\n"
+        "from images.resolve import Request, resolve; from images.spec import Options\n"
+        "options = Options(env=(('B', '1'), ('A', '2')), apt_packages=('git', 'g++'))\n"
+        f"print(render(resolve(load_matrix(), Request(), options).specs[0], {WHEEL!r}), end='')"
+    )
+    command = [sys.executable, "-c", program]
+    outputs = {
+        subprocess.check_output(
+            command, cwd=Path(module.__file__).parents[1], env={**os.environ, "PYTHONHASHSEED": seed}
+        )
+        for seed in ("1", "2", "3")
+    }
+    assert len(outputs) == 1
+
+
+def test_an_unknown_name_in_a_template_raises() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        module._TEMPLATES.from_string("FROM {{ bsae_image }}").render(base_image="x")
+
+
+def test_nothing_is_escaped_for_html() -> None:
+    text = "a <b> & 'c'"
+    assert module._TEMPLATES.from_string("{{ text }} {{ text | quoted }}").render(text=text) == f'{text} "{text}"'
+
+
+def unquoted(word: str) -> str:
+    """A double-quoted word as BuildKit reads it (its shell lexer): a backslash takes the meaning of \\, " and $."""
+    assert word.startswith('"') and word.endswith('"')
+    read, rest = "", word[1:-1]
+    while rest:
+        if rest[0] == "\\" and rest[1:2] in ("\\", '"', "$"):
+            read, rest = read + rest[1], rest[2:]
+            continue
+        assert rest[0] not in '"$', "ends the word, or begins a variable"
+        read, rest = read + rest[0], rest[1:]
+    return read
+
+
+class TestQuoting:
+    def test_every_short_text_of_awkward_characters_survives(self) -> None:
+        for length in range(6):
+            for characters in itertools.product("a \\\"$'", repeat=length):
+                text = "".join(characters)
+                assert unquoted(quoted(text)) == text
+
+    @pytest.mark.parametrize("text", ["ünï ☃", "${HOME}", "`id`", "a\tb", "#x", "{{ x }}", "<<EOF", "%(name)s", "\\n"])
+    def test_other_text_survives(self, text: str) -> None:
+        assert unquoted(quoted(text)) == text
+
+    @pytest.mark.parametrize("text", ["a\nb", "a\r"])
+    def test_line_breaks_are_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="line break"):
+            quoted(text)
+
+    def test_values_arrive_in_the_dockerfile(self, matrix: Matrix) -> None:
+        value = "a \"b\" $c \\d 'e' ü"
+        options = Options(env=(("SETTING", value),), labels=(("team", value),), s3_uri=f"s3://bucket/{value}")
+        rendered = render(spec_of(matrix, "3.3.2-python3.12-s3", options), WHEEL)
+        found = dict(re.findall(r'^(?:ENV|ARG|LABEL|     ) ?([\w.]+)=(".*")', rendered, re.MULTILINE))
+        assert unquoted(found["SETTING"]) == value
+        assert unquoted(found["team"]) == value
+        assert unquoted(found["s3_uri"]) == f"s3://bucket/{value}"
+
+
+class TestContract:
+    """What docs/image-contract.md and the reference promise, for every image of the matrix."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def rendered(cls, matrix: Matrix) -> dict[str, str]:
+        return {s.identifier: render(s, WHEEL) for base in matrix.bases for s in specs_of(matrix, base, MINIMAL)}
+
+    def test_each_has_entrypoint_user_and_labels(self, rendered: dict[str, str]) -> None:
+        assert len(rendered) == 26 * 3 * 2
+        for identifier, text in rendered.items():
+            instructions = [line for line in text.splitlines() if re.match(r"[A-Z]+ ", line)]
+            assert 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]' in instructions
+            assert "CMD []" in instructions
+            assert [line for line in instructions if line.startswith("USER")][-1] == "USER 50000:0"
+            assert f'org.opencontainers.image.version="{identifier}"' in text
+            for label in ("contract", "airflow", "python", "dags", "entrypoint", "aws-cli"):
+                assert re.search(rf'\bio\.airflow-ecs\.{label}="[^"]+"', text)
+
+    def test_build_arguments_have_the_references_names(self, rendered: dict[str, str]) -> None:
+        for identifier, text in rendered.items():
+            names = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
+            local = {"host_dag_path"} if identifier.endswith("local") else set()
+            assert names == {"aws_default_region", "s3_uri", "container_dag_path", "requirements_path"} | local
+
+    def test_no_credential_takes_part_unless_asked_for(self, matrix: Matrix, rendered: dict[str, str]) -> None:
+        assert not [name for name, text in rendered.items() if re.search("access_key|session_token", text, re.I)]
+        insecure = render(spec_of(matrix, "3.3.2-python3.12-s3", OPTION_SETS["insecure"]), WHEEL)
+        names = set(re.findall(r"^ARG (\w+)", insecure, re.MULTILINE))
+        assert {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"} <= names
+        assert 'io.airflow-ecs.insecure="aws-credentials"' in insecure
+
+    def test_dags_are_copied_last(self, matrix: Matrix) -> None:
+        rendered = render(spec_of(matrix, "3.3.2-python3.12-local", EVERYTHING), WHEEL)
+        assert rendered.splitlines()[-1] == "COPY --chown=50000:0 ${host_dag_path}/ ${container_dag_path}/"
+
+
+def hadolint(files: list[Path], *flags: str) -> str:
+    """What hadolint finds, each finding once; nothing when all is well."""
+    program = Path(sys.executable).with_name("hadolint")
+    command = [str(program), "--no-color", *flags, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=GOLDEN.parents[3])
+    assert done.returncode == bool(done.stdout), done.stderr
+    return "\n".join(sorted({line.rpartition("/")[2] for line in done.stdout.splitlines()}))
+
+
+def test_hadolint_passes_every_rendering(matrix: Matrix, tmp_path: Path) -> None:
+    """Each identifier with its usual options; with other options, each text that differs by more than versions."""
+    usual: list[Path] = []
+    others: dict[str, Path] = {}
+    insecure: dict[str, Path] = {}
+    for (name, options), base in itertools.product(OPTION_SETS.items(), (*matrix.bases, "company/airflow:7")):
+        for spec in specs_of(matrix, base, options):
+            file = tmp_path / f"{name}-{spec.flavour}-{spec.identifier}.Dockerfile".replace(" ", "-")
+            text = render(spec, WHEEL)
+            file.write_text(text, encoding="utf-8")
+            if (name, base) == ("minimal", matrix.defaults.base):
+                usual.append(file)
+            structure = text.replace(spec.airflow, "AIRFLOW").replace(f"{spec.python}", "PYTHON")
+            (insecure if options.insecure_aws_credentials else others).setdefault(structure, file)
+    assert len(usual) == 26 * 3
+    assert len(others) < 40, "renderings differ by more than versions, flavour, options and mode"
+    assert hadolint([*usual, *others.values()]) == ""
+    # Credentials in ARG and ENV are what that flag is asked for, and nothing else is wrong with it.
+    assert hadolint([*insecure.values()], "--ignore", "DL3064") == ""
+    assert "DL3064" in hadolint([*insecure.values()])
