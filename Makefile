@@ -1,0 +1,46 @@
+# Two commands do everything: `make image` runs the main job, `make test` passes the tests.
+# Both install what a fresh Debian machine lacks (as root), and stop what they started.
+
+SHELL := /bin/bash
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+WITH_ENGINE := bash local/engine.sh run
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
+
+# For `make image`: the Airflow (a version, or a prefix such as 3) and the Python (such as 3.12) of the image.
+export AIRFLOW ?= 2
+export PYTHON ?=
+
+.PHONY: help
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: image
+image: $(VENV)/ready  ## build an image and run a real task in it: make image [AIRFLOW=3] [PYTHON=3.12]
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.demo
+
+.PHONY: test
+test: $(VENV)/ready  ## every check and test: lint, types, unit tests, tests on really built images
+	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py
+
+.PHONY: unit
+unit: $(VENV)/ready  ## the quick part of the tests, without Docker: lint, types, unit tests
+	@$(VENV_PYTHON) tests/run.py --quick
+
+.PHONY: engine
+engine:  ## install (Debian, as root) and start a Docker engine with Buildx
+	@bash local/engine.sh ensure
+
+.PHONY: engine-stop
+engine-stop:  ## stop the engine that `make engine` started
+	@bash local/engine.sh stop
+
+.PHONY: lock
+lock: $(VENV)/ready  ## resolve all locked requirements anew
+	$(LOCK) --python-version 3.10 requirements/build.in -o requirements/build.txt
+	$(LOCK) --python-version 3.10 requirements/dev.in -o requirements/dev.txt
+	$(LOCK) --python-version 3.8 requirements/entrypoint-tests.in -o requirements/entrypoint-tests.txt
+	$(LOCK) --python-version 3.8 images/aws-cli/requirements.in -o images/aws-cli/requirements.txt
+
+$(VENV)/ready: requirements/dev.txt local/venv.sh
+	@bash local/venv.sh $(VENV)

@@ -1,0 +1,85 @@
+"""`render -o` writes a folder that `docker build` alone builds, with the reference's build arguments."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import docker
+
+from tests.images.conftest import Builder
+from tests.images.product import DATA, PRODUCTS, PROJECT, build_flags, build_py
+
+PAIR = ("--airflow", "2.10.5", "--python", "3.11")
+
+
+def docker_build(context: Path, tag: str, *arguments: str) -> str:
+    """Build with the plain Docker client."""
+    flags = build_flags()
+    secret = ["--secret", f"id=ca-bundle,src={flags[1]}"] if flags else []
+    command = ["docker", "build", "--progress", "plain", "-t", tag, *secret]
+    command += [word for argument in arguments for word in ("--build-arg", argument)]
+    done = subprocess.run([*command, str(context)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_local_image_with_the_references_build_arguments(
+    worker: str, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    context = tmp_path / "context"
+    done = build_py("render", *PAIR, "--dags", "local", "--dag-path", PROJECT, "-o", context)
+    assert done.returncode == 0, done.stderr
+    shutil.copytree(PROJECT, context / "other")
+    shutil.copy(DATA / "more-requirements.txt", context / "needs.txt")
+    (context / "needs.txt").write_text("humanize==4.9.0\n")
+    docker_build(
+        context,
+        scratch_tag,
+        "aws_default_region=eu-west-3",
+        "host_dag_path=other",
+        "container_dag_path=/data/dags",
+        "requirements_path=needs.txt",
+        "s3_uri=s3://my-bucket/dags",
+    )
+    config = client.images.get(scratch_tag).attrs["Config"]
+    assert {"AWS_DEFAULT_REGION=eu-west-3", "CONTAINER_DAG_PATH=/data/dags", "S3_URI=s3://my-bucket/dags"} <= set(
+        config["Env"]
+    )
+    assert build_py("verify", scratch_tag).returncode == 0
+    listing = client.containers.run(
+        scratch_tag, ["-c", "ls /data/dags && pip list"], entrypoint=["bash"], remove=True, network_mode="none"
+    ).decode()
+    assert "project_report.py" in listing and "humanize" in listing
+
+
+def test_without_arguments_it_is_the_image_that_build_makes(
+    built: Builder, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    """The same layers: rendering and building cannot drift apart."""
+    ours = client.images.get(built(PRODUCTS["airflow-ecs-test:2.10.5-python3.11-s3"]))
+    build_py("render", *PAIR, "--dags", "s3", "-o", tmp_path / "context")
+    docker_build(tmp_path / "context", scratch_tag)
+    theirs = client.images.get(scratch_tag)
+    assert theirs.attrs["RootFS"] == ours.attrs["RootFS"]
+    assert not any(item.startswith(("AWS_", "S3_URI")) for item in theirs.attrs["Config"]["Env"])
+
+
+def test_a_change_of_dags_rebuilds_the_last_layer_alone(
+    worker: str, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    dags = tmp_path / "dags"
+    shutil.copytree(PROJECT, dags, ignore=shutil.ignore_patterns("__pycache__"))
+    layers = []
+    for text in ("first", "second"):
+        (dags / "marker.py").write_text(f"# {text}\n")
+        flags = (*PAIR, "--dags", "local", "--dag-path", dags, "--tag", scratch_tag)
+        done = build_py(*flags, "--progress", "plain", *build_flags())
+        assert done.returncode == 0, done.stderr
+        layers.append(client.images.get(scratch_tag).attrs["RootFS"]["Layers"])
+    assert layers[0][:-1] == layers[1][:-1]
+    assert layers[0][-1] != layers[1][-1]
+    steps = [line for line in done.stderr.splitlines() if " RUN " in line and line.startswith("#")]
+    cached = {line.split()[0] for line in done.stderr.splitlines() if line.endswith(" CACHED")}
+    assert steps and all(line.split()[0] in cached for line in steps), "no step ran again"

@@ -1,0 +1,110 @@
+"""A real task runs to success in every image, and says where people look when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.deployment import Dags, Deployment
+from local.task_run import run_one, run_task, start_task
+from tests.images.conftest import S3_URI, Builder
+from tests.images.product import PRODUCTS, PROJECT, Product
+
+DeploymentOf = Callable[[Product], Deployment]
+
+every_image = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS.keys())
+
+
+def dags_for(product: Product) -> Dags:
+    """How the project's DAGs reach containers of an image."""
+    if product.mode == "s3":
+        return Dags(s3_uri=S3_URI, path=product.container_dag_path)
+    if product.mode == "none":
+        return Dags(folder=PROJECT)
+    return Dags(path=product.container_dag_path)
+
+
+@every_image
+def test_a_task_of_a_project_with_packages_succeeds(
+    product: Product, built: Builder, deployment_of: DeploymentOf
+) -> None:
+    result = run_one(deployment_of(product), "project_report", "load", image=built(product), dags=dags_for(product))
+    assert result.succeeded, result.describe()
+    assert result.exit_code == 0
+    assert "loaded 3 regions" in result.log or "loaded 3 regions" in result.output, result.describe()
+    if product.mode == "s3":
+        assert S3_URI in result.output, "the entrypoint says what it loaded"
+
+
+@pytest.mark.parametrize("reference", ["airflow-ecs-test:2.10.5-python3.8-s3", "airflow-ecs-test:3.3.2-python3.12-s3"])
+def test_tasks_of_a_run_pass_values_on(reference: str, built: Builder, deployment_of: DeploymentOf) -> None:
+    product = PRODUCTS[reference]
+    deployment, dags = deployment_of(product), dags_for(product)
+    run_id = None
+    for task_id in ("load", "render"):
+        (task,) = deployment.prepare([("project_report", task_id)], image=built(product), dags=dags, run_id=run_id)
+        run_id = task.run_id
+        result = run_task(deployment, task, image=reference, dags=dags)
+        assert result.succeeded, result.describe()
+    assert "north" in result.readable_log.lower() or "total" in result.readable_log.lower(), result.describe()
+
+
+@pytest.mark.parametrize("reference", ["airflow-ecs-test:2.10.5-python3.11-s3", "airflow-ecs-test:3.3.2-python3.12-s3"])
+@pytest.mark.parametrize("options", [{"user": "12345:0"}, {"read_only": True}], ids=["arbitrary UID", "read-only root"])
+def test_a_task_succeeds_in_a_locked_down_container(
+    reference: str, options: dict[str, object], built: Builder, deployment_of: DeploymentOf
+) -> None:
+    product = PRODUCTS[reference]
+    result = run_one(
+        deployment_of(product),
+        "project_report",
+        "load",
+        image=built(product),
+        dags=dags_for(product),
+        **options,  # type: ignore[arg-type]
+    )
+    assert result.succeeded, result.describe()
+
+
+@pytest.mark.parametrize("reference", ["airflow-ecs-test:2.10.5-python3.11-s3", "airflow-ecs-test:3.3.2-python3.12-s3"])
+def test_airflows_own_example_dag_runs(
+    reference: str, built: Builder, deployment_of: DeploymentOf, tmp_path: Path
+) -> None:
+    from local.deployment import copy_examples
+
+    product = PRODUCTS[reference]
+    deployment = deployment_of(product)
+    copy_examples(deployment.stack, built(product), ["example_bash_operator"], tmp_path)
+    deployment.stack.upload_folder(tmp_path, f"s3://examples/{product.base[0]}")
+    dags = Dags(s3_uri=f"s3://examples/{product.base[0]}", path=product.container_dag_path)
+    result = run_one(deployment, "example_bash_operator", "runme_0", image=reference, dags=dags)
+    assert result.succeeded, result.describe()
+    assert "example_bash_operator__runme_0" in result.log
+
+
+def test_a_failing_task_is_failed_in_the_database(worker: str, deployment_of: DeploymentOf) -> None:
+    product = PRODUCTS[worker]
+    result = run_one(deployment_of(product), "project_provoke", "fail", image=worker, dags=dags_for(product))
+    assert result.state == "failed"
+    assert "provoked failure" in result.log
+
+
+def test_stopping_the_container_ends_the_task(worker: str, deployment_of: DeploymentOf) -> None:
+    """SIGTERM reaches the command: the container ends long before it would be killed."""
+    product = PRODUCTS[worker]
+    deployment, dags = deployment_of(product), dags_for(product)
+    (task,) = deployment.prepare([("project_provoke", "sleep")], image=worker, dags=dags)
+    running = start_task(deployment, task, image=worker, dags=dags)
+    import time
+
+    deadline = time.monotonic() + 60
+    while deployment.task_state(task) != "running":
+        assert time.monotonic() < deadline, "the task did not start"
+        time.sleep(0.5)
+    time.sleep(2)
+    running.container.stop(timeout=60)
+    result = running.wait()
+    assert result.exit_code != 137, "killed: SIGTERM did not reach the command"
+    assert result.state != "running", result.describe()
