@@ -36,7 +36,7 @@ def test_the_defaults_are_a_full_image_with_dags_from_s3(matrix: Matrix) -> None
     assert matrix.defaults.container_dag_path == "/opt/airflow/dags"
     assert matrix.bases["full"].image_for("2.10.5", "3.8") == "apache/airflow:2.10.5-python3.8"
     assert matrix.bases["slim"].image_for("3.3.2", "3.12") == "apache/airflow:slim-3.3.2-python3.12"
-    assert set(matrix.bases["slim"].install) == {"apache-airflow-providers-amazon", "boto3", "psycopg2-binary"}
+    assert {"apache-airflow-providers-amazon", "boto3", "psycopg2-binary"} <= set(matrix.bases["slim"].install)
     assert (set(matrix.dag_modes), set(matrix.platforms)) == ({"s3", "local", "none"}, {"linux/amd64", "linux/arm64"})
 
 

@@ -191,5 +191,5 @@ def test_a_base_of_the_users_own_may_hold_a_pair_that_the_matrix_does_not_know(m
     request = Request(airflow="2.9.3", python="3.8", base="registry.example.com/airflow:1")
     (spec,) = resolve(matrix, request, Options()).specs
     assert (spec.airflow, spec.python, spec.base_image) == ("2.9.3", "3.8", "registry.example.com/airflow:1")
-    with pytest.raises(RequestError, match="--base IMAGE --airflow X.Y.Z --python X.Y"):
+    with pytest.raises(RequestError, match="--base IMAGE --airflow"):
         resolve(matrix, Request(airflow="2.9.3", base="registry.example.com/airflow:1"), Options())
