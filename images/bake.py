@@ -68,8 +68,6 @@ def bake_file(
             target["platforms"] = list(options.platforms)
         if secrets:
             target["secret"] = secrets
-        if spec.options.insecure_aws_credentials:
-            target["args"] = {name: None for name in AWS_CREDENTIAL_ARGUMENTS}
         if options.cache_from:
             target["cache-from"] = list(options.cache_from)
         if options.cache_to:
@@ -82,6 +80,11 @@ def bake_file(
             target["pull"] = True
         targets[target_name(spec)] = target
     definition: dict[str, Any] = _literal({"group": {"default": {"targets": list(targets)}}, "target": targets})
+    insecure = [target_name(spec) for spec in specs if spec.options.insecure_aws_credentials]
+    if insecure:
+        definition["variable"] = {name: {"default": ""} for name in AWS_CREDENTIAL_ARGUMENTS}
+        for name in insecure:
+            definition["target"][name]["args"] = {arg: f"${{{arg}}}" for arg in AWS_CREDENTIAL_ARGUMENTS}
     return definition
 
 

@@ -18,6 +18,7 @@ from images.context import write_context
 from images.engine import Engine
 from images.errors import RequestError
 from images.labels import build_labels
+from images.scan import Finding
 from images.spec import ImageSpec
 from images.verify import require_verified, verify
 
@@ -58,6 +59,7 @@ def build(
     candidates = {
         (s.identifier, p): f"{run}:{s.identifier}-{p.replace('/', '-') or 'host'}" for s in specs for p in platforms
     }
+    known_layers: dict[str, list[Finding]] = {}
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
         context = Path(folder)
         write_context(context / "context", specs, specs[0].options)
@@ -72,7 +74,7 @@ def build(
                 say(f"built {_count(specs)} in {time.monotonic() - started:.0f} s; verifying")
                 for spec in specs:
                     reference = candidates[spec.identifier, platform]
-                    require_verified(spec.identifier, verify(engine, reference, platform or None))
+                    require_verified(spec.identifier, verify(engine, reference, platform or None, known_layers))
                     say(f"verified {spec.identifier}{f' on {platform}' if platform else ''}")
             for spec in specs:
                 engine.tag(candidates[spec.identifier, platforms[0]], publication.references[spec.identifier])

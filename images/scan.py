@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import IO, cast
 
 from images.secrets import (
     ACCESS_KEY_ID,
@@ -33,6 +34,9 @@ _SECRET_FILES = (
 )
 _LIBRARIES = ("/site-packages/", "/dist-packages/", "/usr/share/", "/usr/lib/", "/usr/python/", "/usr/local/lib/")
 """Packages bring private keys for their tests and expired key ids in their documentation: no leaks."""
+
+_BLOB = re.compile(r"blobs/sha256/[0-9a-f]{64}")
+"""A layer in a saved image, named by its content's digest."""
 
 _INSECURE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -75,26 +79,38 @@ def scan_history(commands: Sequence[str], insecure: bool) -> list[Finding]:
     return found
 
 
-def scan_layers(archive: tarfile.TarFile) -> list[Finding]:
+def scan_layers(archive: tarfile.TarFile, known: dict[str, list[Finding]] | None = None) -> list[Finding]:
     """Secrets in the files of every layer, also of files that a later layer deletes.
 
     :param archive: a saved image, as ``docker save`` writes it, opened as a stream.
+    :param known: findings by layer of images scanned before; layers are named by their digest. Added to.
     """
+    known = {} if known is None else known
     found: list[Finding] = []
     for member in archive:
+        if _BLOB.fullmatch(member.name) and member.name in known:
+            found += known[member.name]
+            continue
         if not member.isfile() or member.name.endswith((".json", "repositories", "VERSION", "oci-layout")):
             continue
         content = io.BufferedReader(cast(io.RawIOBase, archive.extractfile(member)))
         if content.peek(1)[:1] in (b"", b"{"):
             continue  # a manifest or configuration of the OCI layout, which has no ending to know it by
-        try:
-            with tarfile.open(fileobj=content, mode="r|*") as layer:
-                for file in layer:
-                    found += _scan_member(layer, file)
-        except (tarfile.TarError, zlib.error, EOFError, OSError):
-            # Compressed in a way this Python does not know (zstd), or broken: silence would pass for a clean layer.
-            found.append(Finding(f"layer {member.name}", "could not be read, so not searched"))
+        known[member.name] = _scan_layer(member.name, content)
+        found += known[member.name]
     return sorted(set(found), key=lambda finding: (finding.where, finding.what))
+
+
+def _scan_layer(name: str, content: IO[bytes]) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        with tarfile.open(fileobj=content, mode="r|*") as layer:
+            for file in layer:
+                found += _scan_member(layer, file)
+    except (tarfile.TarError, zlib.error, EOFError, OSError):
+        # Compressed in a way this Python does not know (zstd), or broken: silence would pass for a clean layer.
+        found.append(Finding(f"layer {name}", "could not be read, so not searched"))
+    return found
 
 
 def _scan_member(layer: tarfile.TarFile, file: tarfile.TarInfo) -> list[Finding]:

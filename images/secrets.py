@@ -87,9 +87,12 @@ def sensitive_setting(name: str, value: str) -> bool:
 def secrets_in(content: bytes) -> tuple[str, ...]:
     """The kinds of secrets that a file's content holds. Never the secrets themselves."""
     found = []
-    if any(not match.group().endswith(b"EXAMPLE") for match in _ACCESS_KEY_ID.finditer(content)):
+    # Plain searches first: an image has tens of thousands of files, and these are ten times as fast as the patterns.
+    if (b"AKIA" in content or b"ASIA" in content) and any(
+        not match.group().endswith(b"EXAMPLE") for match in _ACCESS_KEY_ID.finditer(content)
+    ):
         found.append(ACCESS_KEY_ID)
-    if _SECRET_ACCESS_KEY.search(content):
+    if b"aws" in content.lower() and _SECRET_ACCESS_KEY.search(content):
         found.append("AWS secret access key or session token")
     return tuple(found)
 

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,23 +73,28 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[-1]
 
 
-def verify(engine: Engine, reference: str, platform: str | None = None) -> list[Check]:
+def verify(
+    engine: Engine, reference: str, platform: str | None = None, known_layers: dict[str, list[Finding]] | None = None
+) -> list[Check]:
     """Run an image and check it.
 
     :param platform: of the image, when it is not the engine's own.
+    :param known_layers: findings by layer of images that were verified before; added to.
     :raises ImageNotFoundError: there is no such image.
     """
     image = engine.image(reference)
     config = image.attrs["Config"] or {}
     insecure = (config.get("Labels") or {}).get(labels.INSECURE) == labels.INSECURE_AWS_CREDENTIALS
-    facts, output = _run_image(engine, image.id or reference, platform)
+    findings = scan_environment(config.get("Env") or [], insecure)
+    findings += scan_history([entry.get("CreatedBy", "") for entry in image.history()], insecure)
+    with ThreadPoolExecutor(1) as pool:  # the container runs while its layers are read
+        run = pool.submit(_run_image, engine, image.id or reference, platform)
+        with tarfile.open(fileobj=_Stream(image.save()), mode="r|*") as archive:
+            findings += scan_layers(archive, known_layers)
+        facts, output = run.result()
     checks = [] if facts is None else check_facts(config, facts, output)
     if facts is None:
         checks.append(Check("runs", "the image's own Python and entrypoint", output, False))
-    findings = scan_environment(config.get("Env") or [], insecure)
-    findings += scan_history([entry.get("CreatedBy", "") for entry in image.history()], insecure)
-    with tarfile.open(fileobj=_Stream(image.save()), mode="r|*") as archive:
-        findings += scan_layers(archive)
     checks.append(Check("secrets in ENV, history, layers", "none", _described(findings), not findings))
     return checks
 

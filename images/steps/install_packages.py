@@ -5,6 +5,7 @@ is always pinned; the constraints are the image's own, a file, or none.
 """
 
 import argparse
+import importlib
 import importlib.metadata
 import os
 import re
@@ -17,7 +18,8 @@ AIRFLOW_DISTRIBUTIONS = ("apache-airflow", "apache-airflow-core", "apache-airflo
 
 
 def airflow_versions():
-    """Installed versions of Airflow's own distributions."""
+    """Installed versions of Airflow's own distributions, as they are on disk now."""
+    importlib.invalidate_caches()
     versions = {}
     for name in AIRFLOW_DISTRIBUTIONS:
         try:
@@ -87,6 +89,15 @@ def explain(lines, versions):
     return "pip could not install the packages" + (": " + errors[-1] if errors else ", see above")
 
 
+def explain_moved(moved, lines, versions):
+    """One sentence on packages of Airflow that came beside the ones that are pinned, and which requirement asked."""
+    brought = []
+    for name, version in sorted(moved):
+        asked = [line.strip() for line in lines if re.match(rf"\s*Collecting {re.escape(name)}[^\w-]", line)]
+        brought.append(" ".join([name, version, *(f"({line})" for line in asked)]))
+    return f"a requirement would change Airflow {versions['apache-airflow']}: it brings {', '.join(brought)}"
+
+
 def fail(message):
     print("airflow-ecs-build: error: " + message, file=sys.stderr)
     return 1
@@ -118,10 +129,9 @@ def main():
     os.unlink(file.name)
     if code:
         return fail(explain(lines, before))
-    # A fresh process: this one has cached what was installed before.
-    after = subprocess.check_output([sys.executable, __file__, "--versions"], text=True).split()
-    if after != list(before.values()):
-        return fail("the requirements changed Airflow from {} to {}".format(" ".join(before.values()), " ".join(after)))
+    moved = set(airflow_versions().items()) - set(before.items())
+    if moved:
+        return fail(explain_moved(moved, lines, before))
     code, lines = run_pip(["check"])
     if code:
         return fail("the dependency check found: {}".format("; ".join(lines)))
@@ -129,7 +139,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--versions"]:
-        print(" ".join(airflow_versions().values()))
-        sys.exit(0)
     sys.exit(main())

@@ -69,15 +69,15 @@ def test_an_image_that_fails_verification_gets_no_tag(
 def test_ctrl_c_ends_the_build_and_leaves_nothing(worker: str, scratch_tag: str, client: docker.DockerClient) -> None:
     command = [sys.executable, str(ROOT / "build.py"), *PAIR, "--dags", "local", "--dag-path", str(PROJECT)]
     command += ["--no-cache", "--tag", scratch_tag, *build_flags()]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "compile_bytecode" in line:
-            break
-    time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    rest = process.stderr.read()
-    assert process.wait(timeout=30) == 130, rest
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "compile_bytecode" in line:
+                break
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
     assert "interrupted" in rest and "Traceback" not in rest
     assert not candidates(client)
     with pytest.raises(docker.errors.ImageNotFound):

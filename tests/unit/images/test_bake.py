@@ -71,7 +71,7 @@ def test_credentials_are_named_and_never_written(specs: tuple[ImageSpec, ...], m
     monkeypatch.setenv("aws_secret_access_key", "hunter2")
     insecure = tuple(replace(spec, options=Options(insecure_aws_credentials=True)) for spec in specs)
     found = target(insecure)
-    assert found["args"] == {"aws_access_key_id": None, "aws_secret_access_key": None, "aws_session_token": None}
+    assert found["args"]["aws_secret_access_key"] == "${aws_secret_access_key}", "a variable, which Buildx expands"
     assert "hunter2" not in json.dumps(found)
     assert "args" not in target(specs)
 
