@@ -113,6 +113,9 @@ class Engine:
             except subprocess.TimeoutExpired:
                 process.kill()
             raise
+        finally:
+            if process.stderr:
+                process.stderr.close()
         if code:
             if progress in ("auto", "quiet"):
                 print("\n".join(("", *failing_step(lines), "")), file=sys.stderr)
