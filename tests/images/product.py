@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.bases import usable_python
 from local.bases.standin import ca_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,9 +43,12 @@ class Product:
         return self.identifier.rpartition("-")[2]
 
 
+# Python 3.12 for Airflow 3, or, where neither Docker Hub nor a Python 3.12 can be reached, the newest that can.
+NEW = usable_python("3.3.2", "3.12", ("3.10", "3.11", "3.13", "3.14"))
+
 _LOCAL = ("--dag-path", str(PROJECT))
-_V2, _V2_OLD, _V3 = ("2.10.5", "3.11", "full"), ("2.10.5", "3.8", "full"), ("3.3.2", "3.12", "full")
-_V2_SLIM, _V3_SLIM = ("2.10.5", "3.11", "slim"), ("3.3.2", "3.12", "slim")
+_V2, _V2_OLD, _V3 = ("2.10.5", "3.11", "full"), ("2.10.5", "3.8", "full"), ("3.3.2", NEW, "full")
+_V2_SLIM, _V3_SLIM = ("2.10.5", "3.11", "slim"), ("3.3.2", NEW, "slim")
 
 # The images of one entry are built by one command.
 FAMILIES: dict[str, tuple[Product, ...]] = {
@@ -57,9 +61,9 @@ FAMILIES: dict[str, tuple[Product, ...]] = {
     ),
     "Airflow 3, DAGs in a folder of their own": tuple(
         Product(
-            f"3.3.2-python3.12-{mode}",
+            f"3.3.2-python{NEW}-{mode}",
             _V3,
-            ("--select", "3.3.2-python3.12-[sl]*", *_LOCAL, "--container-dag-path", "/data/dags"),
+            ("--select", f"3.3.2-python{NEW}-[sl]*", *_LOCAL, "--container-dag-path", "/data/dags"),
             container_dag_path="/data/dags",
         )
         for mode in ("s3", "local")
@@ -74,7 +78,7 @@ FAMILIES: dict[str, tuple[Product, ...]] = {
         ),
     ),
     "Airflow 3, slim": (
-        Product("slim-3.3.2-python3.12-s3", _V3_SLIM, ("--airflow", "3.3.2", "--python", "3.12", "--base", "slim")),
+        Product(f"slim-3.3.2-python{NEW}-s3", _V3_SLIM, ("--airflow", "3.3.2", "--python", NEW, "--base", "slim")),
     ),
     "every option at once": (
         Product(
@@ -94,6 +98,12 @@ FAMILIES: dict[str, tuple[Product, ...]] = {
         ),
     ),
 }
+OLD_WORKER = f"{REPOSITORY}:2.10.5-python3.8-s3"
+WORKER = f"{REPOSITORY}:2.10.5-python3.11-s3"
+NEW_WORKER = f"{REPOSITORY}:3.3.2-python{NEW}-s3"
+NEW_SLIM_WORKER = f"{REPOSITORY}:slim-3.3.2-python{NEW}-s3"
+EVERYTHING = f"{REPOSITORY}:everything"
+
 PRODUCTS = {product.reference: product for family in FAMILIES.values() for product in family}
 
 

@@ -10,14 +10,14 @@ import docker
 import pytest
 
 from tests.images.conftest import Builder
-from tests.images.product import FAMILIES, PRODUCTS, REPOSITORY, Product, build_py
+from tests.images.product import EVERYTHING, FAMILIES, NEW_SLIM_WORKER, OLD_WORKER, PRODUCTS, Product, build_py
 
 Run = Callable[..., tuple[int, str]]
 
 every_image = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS.keys())
 
 
-@pytest.mark.parametrize("reference", [f"{REPOSITORY}:everything", f"{REPOSITORY}:slim-3.3.2-python3.12-s3"])
+@pytest.mark.parametrize("reference", [EVERYTHING, NEW_SLIM_WORKER])
 def test_verify_finds_nothing_wrong(reference: str, built: Builder) -> None:
     """`build` has verified every image already; these two once more by the command of their own."""
     done = build_py("verify", built(PRODUCTS[reference]))
@@ -128,7 +128,7 @@ def test_aws_cli_is_away_from_airflows_packages(worker: str, inside: Callable[..
 def test_options_written_into_the_image(
     built: Builder, inside: Callable[..., Any], client: docker.DockerClient
 ) -> None:
-    product = PRODUCTS["airflow-ecs-test:everything"]
+    product = PRODUCTS[EVERYTHING]
     host = inside(built(product))
     assert host.run("airflow config get-value core default_timezone").stdout.strip().endswith("Europe/Berlin")
     assert host.package("jq").is_installed and host.package("tree").is_installed
@@ -142,6 +142,6 @@ def test_options_written_into_the_image(
 def test_explain_json_names_what_build_makes(built: Builder, client: docker.DockerClient) -> None:
     (found,) = json.loads(build_py("explain", "--python", "3.8", "--dags", "s3", "--json").stdout)
     assert found["airflow"] == "2.10.5"
-    built(PRODUCTS["airflow-ecs-test:2.10.5-python3.8-s3"])
+    built(PRODUCTS[OLD_WORKER])
     for tag in found["tags"]:
         assert client.images.get(tag.replace("airflow-ecs-worker:", "airflow-ecs-test:"))

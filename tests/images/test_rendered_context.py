@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 
 from tests.images.conftest import Builder
-from tests.images.product import DATA, PRODUCTS, PROJECT, build_flags, build_py
+from tests.images.product import DATA, PRODUCTS, PROJECT, WORKER, build_flags, build_py
 
 PAIR = ("--airflow", "2.10.5", "--python", "3.11")
 
@@ -58,7 +58,7 @@ def test_without_arguments_it_is_the_image_that_build_makes(
     built: Builder, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     """The same layers: rendering and building cannot drift apart."""
-    ours = client.images.get(built(PRODUCTS["airflow-ecs-test:2.10.5-python3.11-s3"]))
+    ours = client.images.get(built(PRODUCTS[WORKER]))
     build_py("render", *PAIR, "--dags", "s3", "-o", tmp_path / "context")
     docker_build(tmp_path / "context", scratch_tag)
     theirs = client.images.get(scratch_tag)

@@ -10,15 +10,15 @@ import docker
 import pytest
 
 from tests.images.conftest import Builder
-from tests.images.product import PRODUCTS, REPOSITORY, build_flags, build_py
+from tests.images.product import OLD_WORKER, PRODUCTS, WORKER, build_flags, build_py
 
 PAIR = ("--airflow", "2.10.5", "--python", "3.11")
 
 
 def test_constraints_of_the_image_decide_versions(built: Builder, inside: Callable[..., Any]) -> None:
     """`packaging` without a version stays what Airflow was tested with, and `humanize` is what was asked for."""
-    packages = inside(built(PRODUCTS[f"{REPOSITORY}:2.10.5-python3.8-s3"])).pip.get_packages()
-    bare = inside(built(PRODUCTS[f"{REPOSITORY}:2.10.5-python3.11-s3"])).pip.get_packages()
+    packages = inside(built(PRODUCTS[OLD_WORKER])).pip.get_packages()
+    bare = inside(built(PRODUCTS[WORKER])).pip.get_packages()
     assert packages["humanize"]["version"] == "4.9.0"
     assert packages["apache-airflow"]["version"] == "2.10.5"
     assert packages["packaging"]["version"] == bare["packaging"]["version"]

@@ -10,7 +10,7 @@ import pytest
 from local.deployment import Dags, Deployment
 from local.task_run import run_one, run_task, start_task
 from tests.images.conftest import S3_URI, Builder
-from tests.images.product import PRODUCTS, PROJECT, Product
+from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, PROJECT, WORKER, Product
 
 DeploymentOf = Callable[[Product], Deployment]
 
@@ -38,7 +38,7 @@ def test_a_task_of_a_project_with_packages_succeeds(
         assert S3_URI in result.output, "the entrypoint says what it loaded"
 
 
-@pytest.mark.parametrize("reference", ["airflow-ecs-test:2.10.5-python3.8-s3", "airflow-ecs-test:3.3.2-python3.12-s3"])
+@pytest.mark.parametrize("reference", [OLD_WORKER, NEW_WORKER])
 def test_tasks_of_a_run_pass_values_on(reference: str, built: Builder, deployment_of: DeploymentOf) -> None:
     product = PRODUCTS[reference]
     deployment, dags = deployment_of(product), dags_for(product)
@@ -51,7 +51,7 @@ def test_tasks_of_a_run_pass_values_on(reference: str, built: Builder, deploymen
     assert "north" in result.readable_log.lower() or "total" in result.readable_log.lower(), result.describe()
 
 
-@pytest.mark.parametrize("reference", ["airflow-ecs-test:2.10.5-python3.11-s3", "airflow-ecs-test:3.3.2-python3.12-s3"])
+@pytest.mark.parametrize("reference", [WORKER, NEW_WORKER])
 @pytest.mark.parametrize("options", [{"user": "12345:0"}, {"read_only": True}], ids=["arbitrary UID", "read-only root"])
 def test_a_task_succeeds_in_a_locked_down_container(
     reference: str, options: dict[str, object], built: Builder, deployment_of: DeploymentOf
@@ -68,7 +68,7 @@ def test_a_task_succeeds_in_a_locked_down_container(
     assert result.succeeded, result.describe()
 
 
-@pytest.mark.parametrize("reference", ["airflow-ecs-test:2.10.5-python3.11-s3", "airflow-ecs-test:3.3.2-python3.12-s3"])
+@pytest.mark.parametrize("reference", [WORKER, NEW_WORKER])
 def test_airflows_own_example_dag_runs(
     reference: str, built: Builder, deployment_of: DeploymentOf, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ RUN --mount=type=bind,source=steps,target=/steps \
     --mount=type=secret,id=pip-config,uid=0 \
     PIP_CACHE_DIR=/root/.cache/pip \
     python /steps/install_aws_cli.py /steps/aws-cli.txt \
-    && ln -s /opt/aws-cli/bin/aws /usr/local/bin/aws
+    && ln -sf /opt/aws-cli/bin/aws /usr/local/bin/aws
 
 # Debian packages that were asked for.
 # hadolint ignore=DL3008
@@ -38,7 +38,8 @@ USER 50000:0
 # The entrypoint.
 RUN --mount=type=bind,source=wheels,target=/wheels \
     umask 0002 \
-    && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+    && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check --force-reinstall \
+       /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
 
 # --- Requirements; this stage takes part when requirements_path is not empty.
 FROM base AS base-requirements

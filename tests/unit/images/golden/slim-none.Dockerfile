@@ -28,7 +28,8 @@ RUN --mount=type=bind,source=steps,target=/steps \
 # The entrypoint.
 RUN --mount=type=bind,source=wheels,target=/wheels \
     umask 0002 \
-    && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+    && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check --force-reinstall \
+       /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
 
 # --- Requirements; this stage takes part when requirements_path is not empty.
 FROM base AS base-requirements
