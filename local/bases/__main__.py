@@ -1,0 +1,73 @@
+"""Command line: ``python -m local.bases ensure IMAGE…``, ``pythons``, ``lock``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from local.bases import Base, available_pythons, ensure_base
+from local.bases.locks import write_locks
+from local.bases.pythons import version_key
+from local.console import guarded
+from local.errors import BaseImageError
+
+_IMAGE = re.compile(
+    r"(?:(?:docker\.io/)?apache/airflow:)?(?P<slim>slim-)?(?P<airflow>\d[^-]*)-python(?P<python>3\.\d+)"
+)
+_MATRIX = Path(__file__).parents[2] / "matrix.yaml"
+
+
+def parse_image(text: str) -> Base:
+    """``apache/airflow:slim-2.10.5-python3.8``, or its tag alone → what it holds."""
+    match = _IMAGE.fullmatch(text)
+    if match is None:
+        raise BaseImageError(
+            f"{text!r} is not the name of an official image, such as apache/airflow:2.10.5-python3.8 "
+            "or slim-2.10.5-python3.8"
+        )
+    return Base(match["airflow"], match["python"], "slim" if match["slim"] else "full")
+
+
+def _matrix() -> dict[str, list[str]]:
+    """Airflow versions of the matrix with their Pythons."""
+    data = yaml.safe_load(_MATRIX.read_text(encoding="utf-8"))
+    return {str(entry["version"]): [str(python) for python in entry["python"]] for entry in data["airflow"]}
+
+
+def _lock(versions: Sequence[str]) -> None:
+    """Write the locks of the given versions, or of all in the matrix."""
+    matrix = _matrix()
+    unknown = [version for version in versions if version not in matrix]
+    if unknown:
+        raise BaseImageError(f"Not in matrix.yaml: {', '.join(unknown)}. It has: {', '.join(matrix)}")
+    write_locks((version, min(matrix[version], key=version_key)) for version in versions or matrix)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.bases", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    ensure = commands.add_parser("ensure", help="make base images available to the local engine")
+    ensure.add_argument("images", nargs="+", metavar="IMAGE", help="apache/airflow:2.10.5-python3.8, or its tag")
+    commands.add_parser("pythons", help="list the Pythons that stand-ins can be made with")
+    lock = commands.add_parser("lock", help="resolve and write the locked versions again")
+    lock.add_argument("versions", nargs="*", metavar="AIRFLOW", help="default: all of matrix.yaml")
+    options = parser.parse_args(arguments)
+    if options.command == "ensure":
+        for base in [parse_image(image) for image in options.images]:
+            ensure_base(base.airflow, base.python, base.flavour)
+    elif options.command == "pythons":
+        for minor, interpreter in available_pythons().items():
+            print(minor, interpreter.version, interpreter.prefix or "Debian's package")
+    else:
+        _lock(options.versions)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

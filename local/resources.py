@@ -1,0 +1,120 @@
+"""Containers, networks and volumes of local runs: who owns them, and how they go away again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import docker
+from docker.errors import APIError, NotFound
+
+from local.errors import TerminatedError
+
+RUN_LABEL = "io.airflow-ecs.local"
+OWNER_LABEL = "io.airflow-ecs.local.owner"
+
+
+def _started_at(pid: int) -> str:
+    """The kernel's start time of a process, or an empty text where it cannot be known."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return fields[19]
+
+
+def owner() -> str:
+    """This process, told apart from a later one with the same pid."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started_at(os.getpid())}"
+
+
+def is_abandoned(label: str) -> bool:
+    """Whether the process of an owner label is known to be gone: one of this host that runs no more."""
+    host, _, process = label.partition(":")
+    pid, _, started = process.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _started_at(int(pid)) != started
+
+
+def labels(run_id: str) -> dict[str, str]:
+    """Labels of everything a run makes."""
+    return {RUN_LABEL: run_id, OWNER_LABEL: owner()}
+
+
+def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]) -> int:
+    """Remove the containers, networks and volumes whose labels are chosen; return how many there were."""
+    count = 0
+    for container in client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True):
+        if chosen(container.labels):
+            count += _gone(partial(container.remove, force=True, v=True))
+    for network in client.networks.list(filters={"label": RUN_LABEL}):
+        if chosen(network.attrs.get("Labels") or {}):
+            count += _gone(network.remove)
+    for volume in client.volumes.list(filters={"label": RUN_LABEL}):
+        if chosen(volume.attrs.get("Labels") or {}):
+            count += _gone(partial(volume.remove, force=True))
+    return count
+
+
+def _gone(removal: Callable[[], None]) -> int:
+    """Run a removal; one that another process was quicker with is no error."""
+    try:
+        removal()
+    except NotFound:
+        return 0
+    except APIError as error:
+        if error.status_code == 409:  # already being removed, or (a network) still in use by a foreign container
+            return 0
+        raise
+    return 1
+
+
+def remove_run(client: docker.DockerClient, run_id: str) -> int:
+    """Remove everything of one run."""
+    return remove(client, lambda found: found.get(RUN_LABEL) == run_id)
+
+
+def remove_abandoned(client: docker.DockerClient) -> int:
+    """Remove what killed runs of this host left behind."""
+    return remove(client, lambda found: is_abandoned(found.get(OWNER_LABEL, "")))
+
+
+def remove_all(client: docker.DockerClient) -> int:
+    """Remove everything of every run, living ones too."""
+    return remove(client, lambda found: True)
+
+
+@contextmanager
+def terminating_like_an_exception() -> Iterator[None]:
+    """Turn the first SIGTERM or SIGHUP into an exception inside the block, so that clean-up code runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise TerminatedError(number)
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,46 @@
+"""The image with PostgreSQL, the AWS stand-in (moto) and an image registry."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from local.bases.debian import PACKAGES, SUITE, ensure_root_image
+from local.bases.standin import ca_bundle
+from local.client import engine
+from local.console import run, step
+from local.errors import ServiceError
+
+_FOLDER = Path(__file__).parent
+_FILES = ("Dockerfile", "registry.yaml", "requirements.txt")
+REPOSITORY = "airflow-ecs-local/services"
+
+
+def image_name() -> str:
+    """The services image, tagged by what it is made from: a change of its files makes a new one."""
+    digest = hashlib.sha256(" ".join((SUITE, *PACKAGES)).encode())
+    for name in _FILES:
+        digest.update((_FOLDER / name).read_bytes())
+    return f"{REPOSITORY}:{digest.hexdigest()[:12]}"
+
+
+def ensure_image() -> str:
+    """Return the name of the services image, built first if it is not there yet."""
+    image = image_name()
+    if engine().images.list(name=image):
+        return image
+    root_image = ensure_root_image()
+    with (
+        step("Services image: PostgreSQL, moto, registry"),
+        tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder,
+    ):
+        for name in _FILES:
+            (Path(folder) / name).write_bytes((_FOLDER / name).read_bytes())
+        command = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain", "--tag", image]
+        command += ["--build-arg", f"DEBIAN_IMAGE={root_image}"]
+        bundle = ca_bundle()
+        if bundle is not None:
+            command += ["--secret", f"id=ca,src={bundle}"]
+        run([*command, folder], error=ServiceError, failure="The services image could not be built")
+    return image

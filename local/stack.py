@@ -1,0 +1,317 @@
+"""The services of a local run: PostgreSQL and an AWS stand-in on a Docker network of their own.
+
+>>> with Stack() as stack:                                                        # doctest: +SKIP
+...     stack.upload_folder(Path("tests/dags/project"), "s3://dags/project")
+...     stack.create_database("airflow")
+...     stack.container_environment(database="airflow")
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import io
+import re
+import secrets
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from docker.errors import APIError
+from docker.models.containers import Container
+
+from local import resources, services
+from local.client import engine
+from local.console import guarded, say
+from local.errors import LocalError, ServiceError
+
+REGION = "us-east-1"
+_AWS_PORT = 5000
+_POSTGRES_PORT = 5432
+_REGISTRY_PORT = 5000
+_READY_TIMEOUT = 60.0
+_POSTGRES = (
+    "postgres",
+    "-c", "listen_addresses=*",
+    "-c", "fsync=off",
+    "-c", "synchronous_commit=off",
+    "-c", "full_page_writes=off",
+    "-c", "max_connections=300",
+)  # fmt: skip
+_IGNORED_ON_UPLOAD = frozenset({"__pycache__", ".git", ".DS_Store"})
+
+
+class Stack:
+    """PostgreSQL and S3 for containers on ``network``; everything is removed when the block ends."""
+
+    def __init__(self) -> None:
+        """Choose a run id; nothing is started before the block is entered."""
+        self.run_id = secrets.token_hex(4)
+        self.network = f"airflow-ecs-{self.run_id}"
+        self.client = engine()
+        self.fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        self._guard = ExitStack()
+        self._postgres: Container | None = None
+        self._aws: Container | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Stack:
+        """Start the services and wait until they answer."""
+        image = services.ensure_image()
+        self._guard.enter_context(resources.terminating_like_an_exception())
+        self._guard.callback(self.close)
+        try:
+            resources.remove_abandoned(self.client)
+            self.client.networks.create(self.network, labels=resources.labels(self.run_id))
+            self._postgres = self.start(image, _POSTGRES, name="postgres", port=_POSTGRES_PORT)
+            self._aws = self.start(image, ("moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)), name="aws",
+                                   port=_AWS_PORT)  # fmt: skip
+            self._wait_for_postgres()
+            wait_for_http(f"{self.aws_endpoint}/moto-api/", self._aws, "the AWS stand-in")
+        except BaseException as error:
+            self._guard.close()
+            if isinstance(error, APIError):
+                raise ServiceError(f"The engine could not start the services: {error.explanation}") from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove everything this stack started."""
+        self._guard.close()
+
+    def close(self) -> None:
+        """Remove this run's containers, network and volumes."""
+        resources.remove_run(self.client, self.run_id)
+
+    def start_registry(self) -> str:
+        """Start an empty image registry and return its address for this machine: ``127.0.0.1:port``."""
+        registry = self.start(
+            services.ensure_image(),
+            ("docker-registry", "serve", "/opt/registry.yaml"),
+            name="registry",
+            port=_REGISTRY_PORT,
+        )
+        address = f"127.0.0.1:{published_port(registry, _REGISTRY_PORT)}"
+        wait_for_http(f"http://{address}/v2/", registry, "the image registry")
+        return address
+
+    # Containers
+
+    def create(
+        self,
+        image: str,
+        command: Sequence[str],
+        *,
+        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Container:
+        """Create a container on the stack's network, reachable there as ``name``; docker-py's options pass."""
+        title = f"{self.network}-{name or 'run'}-{secrets.token_hex(3)}"
+        container = self.client.containers.create(
+            image,
+            list(command),
+            name=title,
+            environment=dict(environment or {}),
+            labels={**options.pop("labels", {}), **resources.labels(self.run_id)},
+            network=self.network,
+            networking_config={self.network: self.client.api.create_endpoint_config(aliases=[name] if name else [])},
+            **options,
+        )
+        return container
+
+    def start(
+        self,
+        image: str,
+        command: Sequence[str],
+        *,
+        name: str,
+        port: int,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Container:
+        """Start a service container with one port published on the loopback interface."""
+        ports = {f"{port}/tcp": ("127.0.0.1", None)}
+        container = self.create(image, command, name=name, environment=environment, ports=ports, **options)
+        container.start()
+        return container
+
+    def _wait_for_postgres(self) -> None:
+        """Wait until PostgreSQL accepts connections."""
+        deadline = time.monotonic() + _READY_TIMEOUT
+        postgres = self._running(self._postgres)
+        while postgres.exec_run(["pg_isready", "--quiet", "--dbname=postgres"]).exit_code != 0:
+            fail_if_ended(postgres, "PostgreSQL")
+            if time.monotonic() > deadline:
+                raise ServiceError(f"PostgreSQL was not ready within {_READY_TIMEOUT:.0f} s:\n{tail(postgres)}")
+            time.sleep(0.05)
+
+    @staticmethod
+    def _running(container: Container | None) -> Container:
+        if container is None:
+            raise ServiceError("The stack is not started: use it as a context manager")
+        return container
+
+    # PostgreSQL
+
+    @property
+    def postgres_address(self) -> tuple[str, int]:
+        """Host and port of PostgreSQL for programs on this machine."""
+        return "127.0.0.1", published_port(self._running(self._postgres), _POSTGRES_PORT)
+
+    def create_database(self, name: str, template: str | None = None) -> str:
+        """Create an empty database, or a copy of ``template``, and return its name."""
+        copied = f' TEMPLATE "{template}"' if template else ""
+        self.query("postgres", f'CREATE DATABASE "{name}"{copied}')
+        return name
+
+    def query(self, database: str, sql: str) -> list[dict[str, str]]:
+        """Run SQL in PostgreSQL and return its rows; every value is text, NULL is an empty one."""
+        command = ["psql", "--no-psqlrc", "--quiet", "--csv", "--set=ON_ERROR_STOP=1", f"--dbname={database}"]
+        settings = {"PGOPTIONS": "--client-min-messages=error"}
+        done = self._running(self._postgres).exec_run([*command, f"--command={sql}"], environment=settings)
+        assert isinstance(done.output, bytes)
+        output = done.output.decode(errors="replace")
+        if done.exit_code != 0:
+            raise ServiceError(f"PostgreSQL refused {sql!r}: {output.strip()}")
+        return list(csv.DictReader(io.StringIO(output, newline="")))
+
+    # AWS
+
+    @property
+    def aws_endpoint(self) -> str:
+        """Address of the AWS stand-in for programs on this machine."""
+        return f"http://127.0.0.1:{published_port(self._running(self._aws), _AWS_PORT)}"
+
+    def aws_environment(self) -> dict[str, str]:
+        """Fake credentials, region and endpoint for containers on the network."""
+        return {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": f"http://aws:{_AWS_PORT}",
+        }
+
+    def aws_client(self, service: str) -> Any:
+        """A boto3 client of the AWS stand-in."""
+        return boto3.client(
+            service,
+            endpoint_url=self.aws_endpoint,
+            region_name=REGION,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=Config(s3={"addressing_style": "path"}, max_pool_connections=16, proxies={}),
+        )
+
+    def upload_folder(self, folder: Path, s3_uri: str) -> int:
+        """Upload a folder's files under ``s3://bucket/prefix``, making the bucket; return how many."""
+        bucket, prefix = split_s3_uri(s3_uri)
+        paths = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not _IGNORED_ON_UPLOAD.intersection(path.relative_to(folder).parts)
+        ]
+        s3 = self.aws_client("s3")
+        with self._lock:
+            s3.create_bucket(Bucket=bucket)
+
+        def put(path: Path) -> None:
+            key = "/".join([*([prefix] if prefix else []), *path.relative_to(folder).parts])
+            s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, paths))
+        s3.close()
+        return len(paths)
+
+    def container_environment(self, database: str | None = None) -> dict[str, str]:
+        """Environment of an Airflow container on the network."""
+        environment = {**self.aws_environment(), "AIRFLOW__CORE__FERNET_KEY": self.fernet_key}
+        if database is not None:
+            connection = f"postgresql+psycopg2://airflow:airflow@postgres:{_POSTGRES_PORT}/{database}"
+            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = connection
+        return environment
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """``s3://bucket/some/prefix/`` → (``bucket``, ``some/prefix``)."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
+        raise LocalError(f"{uri!r} is not of the form s3://bucket/prefix")
+    return parts.netloc, parts.path.strip("/")
+
+
+def published_port(container: Container, port: int) -> int:
+    """The port of this machine behind a container's published port."""
+    for _ in range(100):
+        found = container.ports.get(f"{port}/tcp")
+        if found:
+            return int(found[0]["HostPort"])
+        container.reload()
+        fail_if_ended(container, container.name or "a service")
+        time.sleep(0.05)
+    raise ServiceError(f"Port {port} of {container.name} was not published")
+
+
+def tail(container: Container, lines: int = 25) -> str:
+    """The end of a container's output."""
+    output: bytes = container.logs(tail=lines)
+    return output.decode(errors="replace").rstrip()
+
+
+def fail_if_ended(container: Container, what: str) -> None:
+    """Raise ServiceError with the container's last lines when it has ended."""
+    container.reload()
+    if container.status in ("exited", "dead"):
+        code = container.attrs["State"]["ExitCode"]
+        raise ServiceError(f"{what} ended with exit code {code}:\n{tail(container)}")
+
+
+def wait_for_http(url: str, container: Container, what: str, timeout: float = _READY_TIMEOUT) -> None:
+    """Wait until a container's address answers with success."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            with direct.open(url, timeout=5):
+                return
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            fail_if_ended(container, what)
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"{what} did not answer within {timeout:.0f} s ({error}):\n{tail(container)}"
+                ) from error
+            time.sleep(0.1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line: ``python -m local.stack down [--all]``."""
+    parser = argparse.ArgumentParser(prog="python -m local.stack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    down = commands.add_parser("down", help="remove what killed runs left behind")
+    down.add_argument("--all", action="store_true", help="living runs too")
+    options = parser.parse_args(arguments)
+    client = engine()
+    count = resources.remove_all(client) if options.all else resources.remove_abandoned(client)
+    say(f"Removed {count} containers, networks and volumes of local runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

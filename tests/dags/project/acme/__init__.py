@@ -1,0 +1,1 @@
+"""The project's own package, imported by its DAGs by absolute name."""

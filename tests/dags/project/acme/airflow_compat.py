@@ -1,0 +1,16 @@
+"""One place that knows where Airflow 2 and Airflow 3 keep what the DAGs use."""
+
+from __future__ import annotations
+
+try:
+    from airflow.sdk import DAG, dag, task
+except ImportError:
+    from airflow.decorators import dag, task
+    from airflow.models.dag import DAG
+
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+except ImportError:
+    from airflow.operators.bash import BashOperator
+
+__all__ = ["DAG", "BashOperator", "dag", "task"]

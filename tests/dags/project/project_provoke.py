@@ -1,0 +1,33 @@
+"""Tasks that go wrong in chosen ways, for tests of what a container does then."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from acme.airflow_compat import BashOperator, dag, task
+
+
+@dag(schedule=None, start_date=datetime.datetime(2024, 1, 1), catchup=False, tags=["project"])
+def project_provoke():
+    """Independent tasks; each is run alone."""
+
+    @task
+    def fail() -> None:
+        """Raise, as a bug in a DAG does."""
+        raise ValueError("provoked failure")
+
+    @task
+    def sleep() -> None:
+        """Run until something ends it."""
+        print("sleeping", flush=True)
+        time.sleep(600)
+
+    fail()
+    sleep()
+    # Its operator ends the command when the task is killed (on_kill); Python code such as `sleep` goes on.
+    BashOperator(task_id="bash_sleep", bash_command="echo sleeping && sleep 600")
+    BashOperator(task_id="bash_fail", bash_command="echo 'about to fail' && exit 3")
+
+
+project_provoke()
