@@ -19,7 +19,6 @@ readonly SYSTEMD_MARK=$STATE/started-by-systemctl
 readonly LOG=/var/log/airflow-ecs-engine.log
 readonly SOCKET=/var/run/docker.sock
 readonly PLUGIN_FOLDER=/usr/local/libexec/docker/cli-plugins
-readonly MIRROR=${AIRFLOW_ECS_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 readonly MINIMUM_ENGINE=23
 readonly START_TIMEOUT=60
 readonly STOP_TIMEOUT=30
@@ -99,14 +98,23 @@ install_packages() {
     apt_quietly install -y --no-install-recommends "$@" || die "apt-get could not install: $*"
 }
 
+# Prints the mirror that this machine's own packages come from.
+debian_mirror() {
+    # shellcheck disable=SC2016  # apt-get expands it
+    apt-get indextargets --format '$(REPO_URI)' 'ORIGIN: Debian' 'LABEL: Debian' | head -n 1 | grep .
+}
+
 # Unpacks packages of Debian 13 into PREFIX. Apt gets a state of its own: the system's suite is left alone.
 unpack_from_trixie() {
-    local work keyring=/usr/share/keyrings/debian-archive-keyring.gpg package
+    local work mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg package
     [[ -r $keyring ]] || install_packages debian-archive-keyring
+    # Apt knows whose mirrors it has once it has asked them.
+    mirror=$(debian_mirror) || { apt_quietly update || true; mirror=$(debian_mirror); } \
+        || die "apt has no Debian mirror on this machine: add one to /etc/apt/sources.list"
     say "==> Unpacking $* of Debian 13 into $PREFIX (the system's own packages are left alone)"
     work=$(mktemp -d)
     mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/packages"
-    printf 'deb [signed-by=%s] %s trixie main\n' "$keyring" "$MIRROR" >"$work/sources.list"
+    printf 'deb [signed-by=%s] %s trixie main\n' "$keyring" "$mirror" >"$work/sources.list"
     cat >"$work/apt.conf" <<END
 Dir::Etc::sourcelist "$work/sources.list";
 Dir::Etc::sourceparts "/dev/null";
@@ -121,7 +129,7 @@ END
         apt_quietly update && apt_quietly download "$@"
     ) || {
         rm -rf "$work"
-        die "Debian 13's packages could not be downloaded from $MIRROR"
+        die "Debian 13's packages could not be downloaded from $mirror"
     }
     for package in "$work"/packages/*.deb; do
         dpkg-deb -x "$package" "$PREFIX"

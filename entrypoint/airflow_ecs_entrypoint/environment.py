@@ -56,6 +56,9 @@ def for_command(environ: Mapping[str, str], settings: Settings | None, user: Use
     result.pop("PIP_USER", None)
     if not user.known:
         result["HOME"] = user_home(environ)
+        # Airflow refuses to run as nobody; with a read-only root file system the name can stand here only.
+        for name in ("LOGNAME", "USER"):
+            result[name] = environ.get(name) or user_name(environ)
     if settings is not None and settings.custom_dag_folder and not environ.get("AIRFLOW__CORE__DAGS_FOLDER"):
         result["AIRFLOW__CORE__DAGS_FOLDER"] = settings.dag_folder
     # As the official entrypoint does (apache/airflow issue 17546): some C++ extensions cannot be loaded late.
@@ -65,11 +68,15 @@ def for_command(environ: Mapping[str, str], settings: Settings | None, user: Use
     return result
 
 
-def passwd_line(uid: int, environ: Mapping[str, str]) -> str:
-    """An entry of the user database for ``uid``, in group 0; ``USER_NAME`` gives the name."""
+def user_name(environ: Mapping[str, str]) -> str:
+    """The name of a user who has none: ``USER_NAME``, as with the official image, else ``default``."""
     name = environ.get("USER_NAME") or "default"
-    if not name.isprintable() or ":" in name:
-        name = "default"
+    return name if name.isprintable() and ":" not in name else "default"
+
+
+def passwd_line(uid: int, environ: Mapping[str, str]) -> str:
+    """An entry of the user database for ``uid``, in group 0."""
+    name = user_name(environ)
     return f"{name}:x:{uid}:0:{name} user:{user_home(environ)}:/sbin/nologin\n"
 
 

@@ -52,7 +52,9 @@ def test_tasks_of_a_run_pass_values_on(reference: str, built: Builder, deploymen
 
 
 @pytest.mark.parametrize("reference", [WORKER, NEW_WORKER])
-@pytest.mark.parametrize("options", [{"user": "12345:0"}, {"read_only": True}], ids=["arbitrary UID", "read-only root"])
+@pytest.mark.parametrize(
+    "options", [{"user": "12345:0"}, {"user": "12345:0", "read_only": True}], ids=["UID", "UID, read-only"]
+)
 def test_a_task_succeeds_in_a_locked_down_container(
     reference: str, options: dict[str, object], built: Builder, deployment_of: DeploymentOf
 ) -> None:

@@ -59,3 +59,14 @@ def test_a_missing_user_database_is_no_fault(tmp_path):
 @pytest.mark.parametrize("name", ["", "a:b", "a\nroot::0:0"])
 def test_a_user_name_cannot_break_the_user_database(name):
     assert passwd_line(7, {"USER_NAME": name}).startswith("default:x:7:0:")
+
+
+@pytest.mark.parametrize(
+    "environ, name",
+    [({}, "default"), ({"USER_NAME": "worker"}, "worker"), ({"USER_NAME": "a:b"}, "default")],
+)
+def test_a_uid_without_a_name_gets_one_that_needs_no_writable_file(environ, name):
+    """Airflow refuses to run as a user without a name; the user database may be on a read-only file system."""
+    result = for_command(environ, read({}), UNKNOWN)
+    assert (result["LOGNAME"], result["USER"]) == (name, name)
+    assert "LOGNAME" not in for_command(environ, read({}), KNOWN)

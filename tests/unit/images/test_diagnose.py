@@ -37,7 +37,7 @@ ERROR: target 2-10-5-python3-8-s3: failed to solve: process "/bin/bash -c python
 UNREACHABLE_BASE = """\
 #2 [internal] load metadata for docker.io/library/debian-standin:nonexistent
 #2 ERROR: failed to do request: Head "https://registry-1.docker.io/v2/library/debian-standin/manifests/nonexistent": \
-dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host
+dial tcp: lookup registry-1.docker.io on 127.0.0.53:53: no such host
 ------
  > [internal] load metadata for docker.io/library/debian-standin:nonexistent:
 ------
@@ -49,7 +49,7 @@ Dockerfile:1
 ERROR: failed to solve: debian-standin:nonexistent: failed to resolve source metadata for \
 docker.io/library/debian-standin:nonexistent: failed to do request: \
 Head "https://registry-1.docker.io/v2/library/debian-standin/manifests/nonexistent": \
-dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host
+dial tcp: lookup registry-1.docker.io on 127.0.0.53:53: no such host
 """
 
 MISSING_BASE = """\
@@ -79,8 +79,8 @@ ERROR: failed to solve: process "/bin/sh -c apt-get update" did not complete suc
 """
 
 NO_MIRROR = """\
-#5 0.4 Err:1 http://deb.debian.org/debian bookworm InRelease
-#5 0.4   Temporary failure resolving 'deb.debian.org'
+#5 0.4 Err:1 http://mirror.example.com/debian bookworm InRelease
+#5 0.4   Temporary failure resolving 'mirror.example.com'
 #5 0.5 E: Unable to locate package git
 ERROR: failed to solve: process "/bin/sh -c apt-get update" did not complete successfully: exit code: 100
 """
