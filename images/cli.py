@@ -229,6 +229,11 @@ def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
 
 def _request(parsed: argparse.Namespace) -> Request:
     inputs.check_base(parsed.base if parsed.base is not None else "default", parsed.base_digest)
+    for name in ("airflow", "python", "dags", "select"):
+        if getattr(parsed, name) == "":
+            raise RequestError(
+                f"--{name} is empty.", "Is a variable of your script not set? Without the flag: the default."
+            )
     return Request(
         parsed.airflow, parsed.python, parsed.dags, parsed.base, parsed.base_digest, parsed.every, parsed.select
     )
@@ -450,6 +455,8 @@ def _tags(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _verify(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    if not parsed.image.strip():
+        raise RequestError("verify needs the name of an image.", "For example: airflow-ecs-worker:2-s3")
     engine = Engine()
     engine.require()
     checks = verify(engine, parsed.image, parsed.platform)

@@ -29,6 +29,12 @@ _ATTESTATION = re.compile(
 _DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build).*not supported", re.IGNORECASE)
 _PLATFORM = re.compile(r"exec format error|no match for platform", re.IGNORECASE)
 _NO_MIRROR = re.compile(r"Temporary failure resolving|Could not resolve|E: Failed to fetch|Unable to connect to \S+:")
+# pip tries again and then says that there is no such package; its earlier lines have the cause.
+_PIP_FOUND_NOTHING = re.compile(r"ERROR: (?:No matching distribution found|Could not find a version)")
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED")
+_NO_INDEX = re.compile(
+    r"NewConnectionError|ConnectTimeoutError|NameResolutionError|Failed to establish a new connection|ProxyError"
+)
 _APT = re.compile(r"E: Unable to locate package (\S+)")
 _BUILDX_ERROR = re.compile(r"^ERROR: (.*)")
 
@@ -45,6 +51,16 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
         return no_engine()
     if _NO_BUILDX.search(text):
         return no_buildx()
+    if _PIP_FOUND_NOTHING.search(text) and _UNTRUSTED.search(text):
+        return BuildError(
+            "The certificate of the Python package index is not trusted inside the build.",
+            "Behind a company's proxy or index, give its CA: --ca-bundle FILE.",
+        )
+    if _PIP_FOUND_NOTHING.search(text) and _NO_INDEX.search(text):
+        return BuildError(
+            "The Python package index cannot be reached from inside the build.",
+            "Check the network and proxy of the engine; --pip-config FILE names another index.",
+        )
     if step_errors:
         return BuildError("\n  ".join(step_errors))
     if _NO_MIRROR.search(text):

@@ -73,6 +73,10 @@ class Engine:
         if shutil.which(self.client) is None:
             return None
         shown = self._call(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+        if shown.returncode:
+            raise EngineError(
+                f"The Docker client's context cannot be used: {shown.stderr.strip()}", "`docker context ls` lists them."
+            )
         return shown.stdout.strip() or None
 
     def architecture(self) -> str:
@@ -121,9 +125,10 @@ class Engine:
                 print("\n".join(("", *failing_step(lines), "")), file=sys.stderr)
             raise diagnose(lines)
 
-    def image(self, reference: str) -> Image:
+    def image(self, reference: str, platform: str | None = None) -> Image:
         """An image of the engine, pulled if it is not there.
 
+        :param platform: which one to pull, when it is not the engine's own.
         :raises ImageNotFoundError: neither here nor in its registry.
         """
         try:
@@ -135,7 +140,8 @@ class Engine:
                 f"{reference}: {error.explanation}.", "Name an image, such as airflow-ecs-worker:2-s3."
             ) from None
         print(f"Pulling {reference} ...", file=sys.stderr)
-        if self._call(["pull", "--quiet", reference]).returncode == 0:
+        only = ["--platform", platform] if platform else []
+        if self._call(["pull", "--quiet", *only, reference]).returncode == 0:
             return self.api.images.get(reference)
         raise ImageNotFoundError(
             f"There is no image {reference} on this engine, and it cannot be pulled.",

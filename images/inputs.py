@@ -51,6 +51,7 @@ _DIGEST = r"sha256:[0-9a-f]{64}"
 _OWN_VARIABLES = {
     "AIRFLOW_ECS_DAGS": "--dags",
     "CONTAINER_DAG_PATH": "--container-dag-path",
+    "AIRFLOW__CORE__DAGS_FOLDER": "--container-dag-path",
     "S3_URI": "--s3-uri",
     "PLUGINS_S3_URI": "--plugins-s3-uri",
     "CONFIG_S3_URI": "--config-s3-uri",

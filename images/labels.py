@@ -9,6 +9,7 @@ from images.spec import CONTRACT_VERSION, ImageSpec
 TITLE = "airflow-ecs-worker"
 
 OCI_TITLE = "org.opencontainers.image.title"
+OCI_DESCRIPTION = "org.opencontainers.image.description"
 OCI_VERSION = "org.opencontainers.image.version"
 OCI_CREATED = "org.opencontainers.image.created"
 OCI_REVISION = "org.opencontainers.image.revision"
@@ -25,10 +26,25 @@ INSECURE = "io.airflow-ecs.insecure"
 INSECURE_AWS_CREDENTIALS = "aws-credentials"
 
 
+# Labels of the official images that would say of ours what is true of the base alone.
+_OF_THE_BASE = (
+    "org.opencontainers.image.authors",
+    "org.opencontainers.image.documentation",
+    "org.opencontainers.image.ref.name",
+    "org.opencontainers.image.url",
+    "org.opencontainers.image.vendor",
+    OCI_CREATED,
+    OCI_REVISION,
+    OCI_SOURCE,
+)
+
+
 def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
     """The labels that follow from the spec; the user's own come last and may not replace the contract's."""
     written = {
+        **dict.fromkeys(_OF_THE_BASE, ""),
         OCI_TITLE: TITLE,
+        OCI_DESCRIPTION: f"Apache Airflow {spec.airflow} worker for Amazon ECS",
         OCI_VERSION: spec.identifier,
         OCI_BASE_NAME: spec.base_image,
         CONTRACT: CONTRACT_VERSION,
@@ -48,7 +64,7 @@ def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
 def build_labels(created: str, revision: str, source: str, own: Mapping[str, str]) -> dict[str, str]:
     """Labels that depend on when and where the build runs, which is why no Dockerfile holds them.
 
-    All are always written, empty when not known: the base image's own would describe the base.
+    Empty when not known.
 
     :param created: RFC 3339 time.
     :param revision: commit of the build's working tree.

@@ -11,8 +11,11 @@ def tags(matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
 
     An alias drops what is the default or the newest: ``2.10.5-s3`` (the release's default Python),
     ``2.10-python3.8-s3`` and ``2-python3.8-s3`` (its newest release on that Python), ``2.10-s3``, ``2-s3``.
+    A pair that the matrix does not know, on a base of the user's own, has no alias.
     """
     names = [spec.identifier]
+    if not any(spec.airflow == r.version and spec.python in r.pythons for r in matrix.releases):
+        return tuple(names)
     default = spec.python == matrix.release(spec.airflow).default_python
     if default:
         names.append(f"{spec.prefix}{spec.airflow}-{spec.dags}")

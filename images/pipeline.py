@@ -98,7 +98,8 @@ def _push(
 ) -> None:
     """Push what was verified: by the engine, or, for what its store cannot hold, from the build cache by Buildx."""
     if len(options.platforms) > 1 or options.sbom or options.provenance:
-        definition = bake.bake_file(specs, publication.references, options, context / "context", push=True)
+        cached = replace(options, no_cache=False, pull=False)  # else it would build anew, and push what nobody verified
+        definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
         engine.bake(definition, context, progress, secrets)
         return
     for spec in specs:

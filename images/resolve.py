@@ -148,7 +148,13 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
         for dags in ([request.dags] if request.dags else matrix.dag_modes)
     ]
     pattern = request.select or "*"
-    selected = [spec for spec in candidates if fnmatchcase(spec.identifier, pattern)]
+    # With --base slim the pattern need not begin with slim-: the flag has said it.
+    selected = [
+        spec
+        for spec in candidates
+        if fnmatchcase(spec.identifier, pattern)
+        or (request.base and fnmatchcase(spec.identifier.removeprefix(spec.prefix), pattern))
+    ]
     if not selected:
         raise RequestError(
             f"No image matches --select {shlex.quote(pattern)}.",

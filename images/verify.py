@@ -82,7 +82,7 @@ def verify(
     :param known_layers: findings by layer of images that were verified before; added to.
     :raises ImageNotFoundError: there is no such image.
     """
-    image = engine.image(reference)
+    image = engine.image(reference, platform)
     config = image.attrs["Config"] or {}
     insecure = (config.get("Labels") or {}).get(labels.INSECURE) == labels.INSECURE_AWS_CREDENTIALS
     findings = scan_environment(config.get("Env") or [], insecure)

@@ -65,7 +65,7 @@ def run(
         )
     except FileNotFoundError as missing:
         raise error(f"{failure}: the command {command[0]!r} is not installed") from missing
-    with _ended_with_us(process):
+    with process, _ended_with_us(process):
         output, _ = process.communicate()
     if process.returncode != 0:
         tail = "\n".join(output.rstrip().splitlines()[-_TAIL_LINES:])

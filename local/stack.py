@@ -25,7 +25,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -249,10 +248,10 @@ class Stack:
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
     """``s3://bucket/some/prefix/`` → (``bucket``, ``some/prefix``)."""
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
+    match = re.fullmatch(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", uri)
+    if match is None:
         raise LocalError(f"{uri!r} is not of the form s3://bucket/prefix")
-    return parts.netloc, parts.path.strip("/")
+    return match["bucket"], (match["prefix"] or "").strip("/")
 
 
 def published_port(container: Container, port: int) -> int:

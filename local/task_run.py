@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,6 +79,12 @@ def _readable(line: str) -> str:
     return f"[{moment}] {str(level).upper()} - {event}{details}"
 
 
+def _attempt(name: str) -> tuple[int, str]:
+    """A key that sorts the logs of a task instance: attempt 10 comes after 9."""
+    number = re.search(r"attempt=(\d+)[^/]*$", name)
+    return int(number[1]) if number else 0, name
+
+
 class RunningTask:
     """A started task container; ``container`` is docker-py's, for tests that stop or inspect it."""
 
@@ -97,7 +104,7 @@ class RunningTask:
             output = output_of(self.container)
         finally:
             self.container.remove(force=True, v=True)
-        newest = max(logs, default=None)
+        newest = max(logs, key=_attempt, default=None)
         log = logs[newest] if newest is not None else ""
         return TaskResult(self.deployment.task_state(self.task), code, output, log, seconds)
 

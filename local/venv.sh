@@ -3,6 +3,10 @@
 # Needs a Python 3.10 or newer; Debian's python3-venv is installed when it is missing and this is root.
 set -euo pipefail
 
+if (($# != 1)) || [[ -z $1 ]]; then
+    echo "Usage: $0 FOLDER" >&2
+    exit 2
+fi
 folder=$1
 cd "$(dirname "$0")/.."
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,6 @@ class Check:
 
     name: str
     command: Sequence[str]
-    quick: bool = True
 
 
 def tool(name: str) -> str:
@@ -60,29 +60,47 @@ def entrypoint_check(version: str, interpreter: str) -> Check:
     return Check(f"unit tests of the entrypoint, Python {version}", ["bash", "-c", script])
 
 
-def checks() -> list[Check]:
-    """All checks, the quick ones first."""
-    python_sources = ["build.py", "images", "local", "tests"]
+def static_checks() -> list[Check]:
+    """What reads the sources, and the unit tests of what runs on this Python."""
     shell_sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("local/**/*.sh"))
-    found = [
+    return [
         Check("format (ruff)", [tool("ruff"), "format", "--check", "."]),
         Check("lint (ruff)", [tool("ruff"), "check", "."]),
-        Check("types (mypy)", [tool("mypy"), *python_sources]),
+        Check("types (mypy)", [tool("mypy"), "build.py", "images", "local", "tests"]),
         Check(
             "types of the entrypoint (mypy)", [tool("mypy"), "--config-file", "entrypoint/pyproject.toml", "entrypoint"]
         ),
         Check("shell scripts (shellcheck)", [tool("shellcheck"), "--external-sources", ".ci/run", *shell_sources]),
-        Check("unit tests", [sys.executable, "-m", "pytest", "-q", "tests/unit/images"]),
+        Check("unit tests", [sys.executable, "-m", "pytest", "-q", "tests/unit/images", "tests/unit/local"]),
     ]
-    found += [entrypoint_check(*item) for item in pythons_for_the_entrypoint().items()]
-    found.append(
-        Check(
-            "tests on built images",
-            [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"],
-            quick=False,
-        )
-    )
-    return found
+
+
+IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a check ended: its exit code, and the seconds it took."""
+
+    check: Check
+    code: int
+    seconds: float
+
+
+def run(check: Check) -> Result:
+    """Run a check, its output going where ours goes."""
+    print(f"\n=== {check.name}", flush=True)
+    started = time.monotonic()
+    code = subprocess.run(check.command, cwd=ROOT).returncode
+    return Result(check, code, time.monotonic() - started)
+
+
+def run_quietly(check: Check) -> Result:
+    """Run a check beside others, and show its output when it has ended."""
+    started = time.monotonic()
+    done = subprocess.run(check.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(f"\n=== {check.name}\n{done.stdout}", end="", flush=True)
+    return Result(check, done.returncode, time.monotonic() - started)
 
 
 def main() -> int:
@@ -90,18 +108,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run every check and test of this repository.")
     parser.add_argument("--quick", action="store_true", help="only what needs no Docker")
     quick = parser.parse_args().quick
-    results = []
-    for check in checks():
-        if quick and not check.quick:
-            continue
-        print(f"\n=== {check.name}", flush=True)
-        started = time.monotonic()
-        code = subprocess.run(check.command, cwd=ROOT).returncode
-        results.append((check.name, code, time.monotonic() - started))
+    results = [run(check) for check in static_checks()]
+    # Mostly waiting, for retries and signals: two at a time take half as long.
+    with ThreadPoolExecutor(2) as pool:
+        results += pool.map(run_quietly, [entrypoint_check(*item) for item in pythons_for_the_entrypoint().items()])
+    if not quick:
+        results.append(run(IMAGES))
     print("\n=== summary")
-    for name, code, seconds in results:
-        print(f"{'ok    ' if code == 0 else 'FAILED'}  {seconds:6.1f} s  {name}")
-    failed = sum(code != 0 for _, code, _ in results)
+    for result in results:
+        print(f"{'ok    ' if result.code == 0 else 'FAILED'}  {result.seconds:6.1f} s  {result.check.name}")
+    failed = sum(result.code != 0 for result in results)
     print(f"{len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -6,16 +6,19 @@ From PyPI it is version 1, which pins botocore; in Airflow's environment it woul
 import subprocess
 import sys
 
-from install_packages import pip_environment
+from install_packages import fail, run_pip
 
 PREFIX = "/opt/aws-cli"
 
 
 def main():
     subprocess.check_call([sys.executable, "-m", "venv", "--without-pip", PREFIX])
-    pip = [sys.executable, "-m", "pip", "--python", PREFIX + "/bin/python"]
     locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", sys.argv[1]]
-    return subprocess.call([*pip, "install", *locked], env=pip_environment())
+    code, lines = run_pip(["--python", PREFIX + "/bin/python", "install", *locked])
+    if code:
+        errors = [line.strip() for line in lines if line.lstrip().upper().startswith("ERROR")]
+        return fail("the AWS CLI could not be installed" + (": " + errors[-1] if errors else ", see above"))
+    return 0
 
 
 if __name__ == "__main__":

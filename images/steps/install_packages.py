@@ -49,6 +49,7 @@ def without_airflow(constraints):
 def pip_environment():
     """pip's environment: the company's CA and configuration, when the build was given them as secrets."""
     environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_ROOT_USER_ACTION="ignore")
+    environment.pop("PIP_USER", None)  # older official images set it, and pip refuses it in a virtual environment
     ca_bundle, pip_config = "/run/secrets/ca-bundle", "/run/secrets/pip-config"
     if os.path.isfile(ca_bundle):
         environment.update(PIP_CERT=ca_bundle, SSL_CERT_FILE=ca_bundle, REQUESTS_CA_BUNDLE=ca_bundle)

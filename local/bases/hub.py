@@ -11,6 +11,7 @@ import time
 from typing import IO
 
 from local.console import say
+from local.errors import EngineError
 
 ANSWER_TIMEOUT = 10.0
 _MEMO = "AIRFLOW_ECS_DOCKER_HUB"
@@ -36,9 +37,12 @@ def pull(image: str) -> Answer:
     """Pull an image. An unreachable Docker Hub is remembered for this run and its child processes."""
     if os.environ.get(_MEMO) == Answer.UNREACHABLE.value:
         return Answer.UNREACHABLE
-    process = subprocess.Popen(
-        ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
+    try:
+        process = subprocess.Popen(
+            ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+    except FileNotFoundError as error:
+        raise EngineError("The docker command is not installed. Install it, or run: local/engine.sh ensure") from error
     assert process.stdout is not None
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)

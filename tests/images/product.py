@@ -90,7 +90,7 @@ FAMILIES: dict[str, tuple[Product, ...]] = {
                 *("--plugins-path", str(DATA / "plugins"), "--config-path", str(DATA / "config")),
                 *("--env", 'GREETING=say "hi" for $5 \\o/', "--airflow-cfg", str(DATA / "airflow.cfg")),
                 *("--label", "com.example.team=data", "--tag", f"{REPOSITORY}:everything"),
-                *("--pip-config", str(DATA / "pip.conf"), "--progress", "plain", "--no-cache"),
+                *("--pip-config", str(DATA / "pip.conf"), "--progress", "plain"),
             ),
             requirements=True,
             name="everything",

@@ -375,3 +375,24 @@ def test_a_broken_matrix_is_exit_code_3(tmp_path: Path) -> None:
     command = [sys.executable, "build.py", "matrix"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (3, "build.py: error: matrix.yaml: bases: missing\n")
+
+
+def test_a_pair_of_the_users_own_base_can_be_explained() -> None:
+    done = program("explain", "--base", "registry.example.com/x:1", "--airflow", "2.10.4", "--python", "3.11")
+    assert done.returncode == 0, done.stderr
+    assert "airflow-ecs-worker:2.10.4-python3.11-s3" in done.stdout
+
+
+def test_verify_needs_a_name() -> None:
+    assert program("verify", "").returncode == 2
+
+
+def test_a_pattern_need_not_repeat_what_base_says() -> None:
+    done = program("explain", "--base", "slim", "--select", "3.3.2-python3.12-s3", "--json")
+    assert [image["identifier"] for image in json.loads(done.stdout)] == ["slim-3.3.2-python3.12-s3"]
+
+
+def test_a_context_that_does_not_exist_is_named() -> None:
+    environment = {"DOCKER_HOST": "", "DOCKER_CONTEXT": "no-such-context"}
+    done = program("verify", "x:1", environment=environment)
+    assert done.returncode == 10 and "no-such-context" in done.stderr

@@ -102,9 +102,29 @@ ERROR: failed to solve: process "/bin/bash -c python" did not complete successfu
 """
 
 
+UNTRUSTED_INDEX = """\
+#9 2.1 WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError(1, \
+'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))': /simple/humanize/
+#9 2.2 ERROR: No matching distribution found for humanize
+#9 2.3 airflow-ecs-build: error: pip could not install the packages: ERROR: No matching distribution found for humanize
+ERROR: failed to solve: process "/bin/bash -c python" did not complete successfully: exit code: 1
+"""
+
+UNREACHABLE_INDEX = UNTRUSTED_INDEX.replace(
+    "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))",
+    "NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused')",
+)
+
+UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SSLError" not in line)
+
+
 @pytest.mark.parametrize(
     "output, error, message",
     [
+        (UNTRUSTED_INDEX, errors.BuildError, "is not trusted inside the build.\n  Behind a company's proxy or index"),
+        (UNTRUSTED_INDEX, errors.BuildError, "--ca-bundle FILE"),
+        (UNREACHABLE_INDEX, errors.BuildError, "cannot be reached from inside the build.\n  Check the network"),
+        (UNKNOWN_PACKAGE, errors.BuildError, "No matching distribution found for humanize"),
         (
             FAILING_STEP,
             errors.BuildError,

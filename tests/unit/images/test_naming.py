@@ -35,6 +35,13 @@ def test_an_alias_drops_what_is_the_default_or_the_newest(matrix: Matrix, identi
     assert tags(matrix, spec_of(matrix, identifier)) == (identifier, *aliases.split())
 
 
+@pytest.mark.parametrize("airflow, python", [("2.10.4", "3.11"), ("2.10.5", "3.13")])
+def test_a_pair_that_the_matrix_does_not_know_has_no_alias(matrix: Matrix, airflow: str, python: str) -> None:
+    request = Request(airflow=airflow, python=python, base="registry.example.com/airflow:1")
+    (spec,) = resolve(matrix, request, OPTIONS).specs
+    assert tags(matrix, spec) == (f"{airflow}-python{python}-s3",)
+
+
 def test_no_two_images_of_the_matrix_claim_the_same_tag(matrix: Matrix) -> None:
     claims = defaultdict(list)
     for base in matrix.bases:

@@ -108,7 +108,7 @@ class TestImpossiblePairs:
         (["--airflow", "1.10"], "Airflow 1.10 is not in the matrix. Known: 2.10.5, 2.11.2"),
         (["--airflow", "3.3.1"], "Airflow 3.3.1 is not in the matrix."),
         (["--airflow", "2.1"], "Airflow 2.1 is not in the matrix."),
-        (["--airflow", ""], "Airflow  is not in the matrix."),
+        (["--airflow", ""], "--airflow is empty.\n  Is a variable of your script not set?"),
         (["--python", "2.7"], "Python 2.7 is not in the matrix.\n  Take one of 3.8, 3.9, 3.10"),
         (["--python", "3.12.4"], "--python 3.12\n"),
         (["--dags", "git"], "Unknown DAG mode 'git'.\n  --dags takes: s3 (synchronised"),

@@ -26,7 +26,7 @@ RUN --mount=type=bind,source=steps,target=/steps \
 
 # Debian packages that were asked for.
 # hadolint ignore=DL3008
-RUN --mount=type=secret,id=ca-bundle \
+RUN --mount=type=secret,id=ca-bundle,mode=0444 \
     if [ -f /run/secrets/ca-bundle ]; then ca="-o=Acquire::https::CAInfo=/run/secrets/ca-bundle"; fi \
     && apt-get ${ca:+"${ca}"} update \
     && DEBIAN_FRONTEND=noninteractive apt-get ${ca:+"${ca}"} install -y --no-install-recommends \
@@ -93,7 +93,16 @@ WORKDIR /opt/airflow
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
-LABEL org.opencontainers.image.title="airflow-ecs-worker" \
+LABEL org.opencontainers.image.authors="" \
+      org.opencontainers.image.documentation="" \
+      org.opencontainers.image.ref.name="" \
+      org.opencontainers.image.url="" \
+      org.opencontainers.image.vendor="" \
+      org.opencontainers.image.created="" \
+      org.opencontainers.image.revision="" \
+      org.opencontainers.image.source="" \
+      org.opencontainers.image.title="airflow-ecs-worker" \
+      org.opencontainers.image.description="Apache Airflow 2.11.2 worker for Amazon ECS" \
       org.opencontainers.image.version="2.11.2-python3.12-local" \
       org.opencontainers.image.base.name="apache/airflow:2.11.2-python3.12" \
       io.airflow-ecs.contract="1" \

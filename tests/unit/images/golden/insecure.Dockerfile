@@ -5,6 +5,7 @@
 ARG aws_default_region=""
 ARG s3_uri=""
 ARG requirements_path=""
+ARG aws_access_key_id=""
 ARG aws_session_token=""
 
 # --- The base, with bytecode for all that a task imports. Shared by every image on this base.
@@ -57,7 +58,7 @@ FROM installed-key AS installed-key-session
 ARG aws_session_token
 ENV AWS_SESSION_TOKEN=${aws_session_token}
 
-FROM installed-key${aws_session_token:+-session} AS configured
+FROM installed${aws_access_key_id:+-key}${aws_session_token:+-session} AS configured
 
 # --- Defaults for AWS; a stage takes part when its value is not empty, so that no variable is ever set to nothing.
 FROM configured AS configured-region
@@ -88,7 +89,16 @@ WORKDIR /opt/airflow
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
-LABEL org.opencontainers.image.title="airflow-ecs-worker" \
+LABEL org.opencontainers.image.authors="" \
+      org.opencontainers.image.documentation="" \
+      org.opencontainers.image.ref.name="" \
+      org.opencontainers.image.url="" \
+      org.opencontainers.image.vendor="" \
+      org.opencontainers.image.created="" \
+      org.opencontainers.image.revision="" \
+      org.opencontainers.image.source="" \
+      org.opencontainers.image.title="airflow-ecs-worker" \
+      org.opencontainers.image.description="Apache Airflow 3.0.6 worker for Amazon ECS" \
       org.opencontainers.image.version="3.0.6-python3.9-s3" \
       org.opencontainers.image.base.name="apache/airflow:3.0.6-python3.9" \
       io.airflow-ecs.contract="1" \

@@ -76,7 +76,16 @@ WORKDIR /opt/airflow
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
-LABEL org.opencontainers.image.title="airflow-ecs-worker" \
+LABEL org.opencontainers.image.authors="" \
+      org.opencontainers.image.documentation="" \
+      org.opencontainers.image.ref.name="" \
+      org.opencontainers.image.url="" \
+      org.opencontainers.image.vendor="" \
+      org.opencontainers.image.created="" \
+      org.opencontainers.image.revision="" \
+      org.opencontainers.image.source="" \
+      org.opencontainers.image.title="airflow-ecs-worker" \
+      org.opencontainers.image.description="Apache Airflow 2.10.5 worker for Amazon ECS" \
       org.opencontainers.image.version="2.10.5-python3.8-s3" \
       org.opencontainers.image.base.name="apache/airflow:2.10.5-python3.8" \
       io.airflow-ecs.contract="1" \

@@ -75,7 +75,16 @@ WORKDIR /opt/airflow
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
-LABEL org.opencontainers.image.title="airflow-ecs-worker" \
+LABEL org.opencontainers.image.authors="" \
+      org.opencontainers.image.documentation="" \
+      org.opencontainers.image.ref.name="" \
+      org.opencontainers.image.url="" \
+      org.opencontainers.image.vendor="" \
+      org.opencontainers.image.created="" \
+      org.opencontainers.image.revision="" \
+      org.opencontainers.image.source="" \
+      org.opencontainers.image.title="airflow-ecs-worker" \
+      org.opencontainers.image.description="Apache Airflow 3.3.2 worker for Amazon ECS" \
       org.opencontainers.image.version="slim-3.3.2-python3.14-none" \
       org.opencontainers.image.base.name="apache/airflow:slim-3.3.2-python3.14" \
       io.airflow-ecs.contract="1" \

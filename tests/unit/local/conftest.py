@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from local.client import engine
+
+Script = Callable[..., Path]
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Path:
+    """An empty folder for programs that stand in for others on PATH."""
+    folder = tmp_path / "fakes"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def script(fakes: Path) -> Script:
+    """Write a shell script, under the name of a program, into the folder of fakes."""
+
+    def write(name: str, body: str) -> Path:
+        path = fakes / name
+        path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def docker(script: Script, fakes: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a `docker` of the given shell code before the real one; no Docker Hub is remembered as unreachable."""
+    monkeypatch.setenv("PATH", f"{fakes}{os.pathsep}{os.environ['PATH']}")
+    # Set before it is deleted, so that what the code under test sets is taken back too.
+    monkeypatch.setenv("AIRFLOW_ECS_DOCKER_HUB", "")
+    monkeypatch.delenv("AIRFLOW_ECS_DOCKER_HUB")
+
+    def write(body: str) -> None:
+        script("docker", body)
+
+    return write
+
+
+class Engine:
+    """What a Docker engine answers when it is asked for its images, on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, dict[str, str]] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self.images))
+        self.url = f"tcp://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=partial(self._server.serve_forever, poll_interval=0.01))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, images: dict[str, dict[str, str]], *rest: object) -> None:
+        self.images = images
+        super().__init__(*rest)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        path = re.sub(r"^/v[\d.]+", "", self.path)
+        single = re.fullmatch(r"/images/(.+)/json", path)
+        if single:
+            name = single[1]
+            answer: object = {"Id": name, "RepoTags": [name], "Config": {"Labels": self.images[name]}}
+        elif path.startswith("/images/json"):
+            answer = [{"Id": name} for name in self.images if name in path.replace("%2F", "/").replace("%3A", ":")]
+        else:
+            answer = {"ApiVersion": "1.44"}
+        body = b"OK" if path == "/_ping" else json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine on which no Docker engine answers."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    engine.cache_clear()
+    yield
+    engine.cache_clear()
+
+
+@pytest.fixture
+def fake_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """An engine whose images a test chooses, in place of this machine's."""
+    fake = Engine()
+    monkeypatch.setenv("DOCKER_HOST", fake.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    engine.cache_clear()
+    yield fake
+    if engine.cache_info().currsize:
+        engine().close()
+    engine.cache_clear()
+    fake.close()

@@ -1,0 +1,39 @@
+"""Whose containers they are: those of living processes stay, those of dead ones are known as abandoned."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+
+import pytest
+
+from local.resources import OWNER_LABEL, RUN_LABEL, is_abandoned, labels, owner
+
+
+def test_what_a_run_makes_is_labelled_with_the_run_and_its_owner() -> None:
+    assert labels("abc") == {RUN_LABEL: "abc", OWNER_LABEL: owner()}
+
+
+def test_this_process_has_not_abandoned_what_it_owns() -> None:
+    assert not is_abandoned(owner())
+
+
+def test_a_process_that_is_gone_has() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert is_abandoned(f"{socket.gethostname()}:{process.pid}:12345")
+
+
+def test_a_pid_that_another_process_has_now_does_not_keep_things_alive() -> None:
+    host, pid, started = owner().split(":")
+    assert is_abandoned(f"{host}:{pid}:{int(started or 0) + 1}")
+
+
+def test_the_process_of_another_host_is_not_judged() -> None:
+    _, _, process = owner().partition(":")
+    assert not is_abandoned(f"not-{socket.gethostname()}:{process}0")
+
+
+@pytest.mark.parametrize("label", ["", "nonsense", f"{socket.gethostname()}:", f"{socket.gethostname()}:x:1"])
+def test_nor_is_a_label_that_cannot_be_read(label: str) -> None:
+    assert not is_abandoned(label)
