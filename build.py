@@ -2,6 +2,7 @@
 """Build Airflow worker images for Amazon ECS: ``python build.py --python 3.8 --dags s3``."""
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -31,14 +32,14 @@ def main() -> int:
         sys.path.insert(0, str(HERE))  # python -I and PYTHONSAFEPATH leave it out
     try:
         from images.cli import run
-
-        return run(sys.argv[1:])
     except ModuleNotFoundError as error:
         package = (error.name or "images").split(".")[0]
         if package == "images":
             raise
         print(f"build.py: error: the package {package!r} is not installed. Run: {how_to_install()}", file=sys.stderr)
         return DEPENDENCY_EXIT_CODE
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job cleans up as Ctrl-C does
+    return run(sys.argv[1:])
 
 
 if __name__ == "__main__":

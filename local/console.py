@@ -114,6 +114,11 @@ def guarded(main: Callable[[], int]) -> int:
     except TerminatedError as error:
         say(f"Interrupted: {error}")
         return error.exit_code
+    except BrokenPipeError:
+        return LocalError.exit_code  # whoever read our output has gone: nobody to tell
+    except OSError as error:
+        say(f"ERROR: {error.filename or 'This machine'}: {error.strerror or error}")
+        return LocalError.exit_code
     except KeyboardInterrupt:
         say("Interrupted")
         return _INTERRUPTED

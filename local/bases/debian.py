@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,7 +17,6 @@ from local.errors import BaseImageError
 SUITE = "bookworm"
 DEBIAN_PYTHON = "3.11.2"
 OFFICIAL_IMAGE = f"debian:{SUITE}-slim"
-ROOT_IMAGE = f"airflow-ecs-local/debian:{SUITE}"
 PACKAGES = (
     "ca-certificates",
     "dumb-init",
@@ -26,6 +26,8 @@ PACKAGES = (
     "python3",
     "python3-venv",
 )
+# Named by its packages: a change of them makes a new one.
+ROOT_IMAGE = f"airflow-ecs-local/debian:{SUITE}-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:8]}"
 
 # Documentation and translations are left out of the root file system, and bytecode with them: the official
 # images ship none, and a stand-in that did would flatter measurements.

@@ -66,7 +66,10 @@ def test_an_image_that_fails_verification_gets_no_tag(
     assert not candidates(client)
 
 
-def test_ctrl_c_ends_the_build_and_leaves_nothing(worker: str, scratch_tag: str, client: docker.DockerClient) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_build_leaves_nothing(
+    number: signal.Signals, worker: str, scratch_tag: str, client: docker.DockerClient
+) -> None:
     command = [sys.executable, str(ROOT / "build.py"), *PAIR, "--dags", "local", "--dag-path", str(PROJECT)]
     command += ["--no-cache", "--tag", scratch_tag, *build_flags()]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -75,7 +78,10 @@ def test_ctrl_c_ends_the_build_and_leaves_nothing(worker: str, scratch_tag: str,
             if "compile_bytecode" in line:
                 break
         time.sleep(0.5)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        if number is signal.SIGINT:
+            os.killpg(process.pid, number)  # a terminal sends it to all its programs
+        else:
+            process.send_signal(number)
         rest = process.stderr.read()
     assert process.returncode == 130, rest
     assert "interrupted" in rest and "Traceback" not in rest

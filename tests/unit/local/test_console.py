@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -58,6 +59,11 @@ class TestExitCodes:
     ) -> None:
         assert guarded(raising(error)) == 41
         assert capsys.readouterr().err.startswith("ERROR: The Docker engine ")
+
+    def test_a_full_disk_is_one_message(self, capsys: pytest.CaptureFixture[str]) -> None:
+        full = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+        assert guarded(raising(full)) == LocalError.exit_code
+        assert capsys.readouterr().err == "ERROR: /tmp/x: No space left on device\n"
 
     @pytest.mark.parametrize(
         ("number", "code", "message"),
