@@ -81,7 +81,7 @@ def test_what_is_inside(product: Product, built: Builder, inside: Callable[..., 
     assert (aws.rc == 0 and aws.stdout.startswith("aws-cli/")) == product.aws_cli
     packages = host.pip.get_packages()
     assert packages["airflow-ecs-entrypoint"]["version"]
-    assert ("humanize" in packages) == product.requirements
+    assert ("cowsay" in packages) == product.requirements
     assert host.run("python -m pip check").rc == 0
 
 

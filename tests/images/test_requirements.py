@@ -16,10 +16,10 @@ PAIR = ("--airflow", "2.10.5", "--python", "3.11")
 
 
 def test_constraints_of_the_image_decide_versions(built: Builder, inside: Callable[..., Any]) -> None:
-    """`packaging` without a version stays what Airflow was tested with, and `humanize` is what was asked for."""
+    """`packaging` without a version stays what Airflow was tested with, and `cowsay` is what was asked for."""
     packages = inside(built(PRODUCTS[OLD_WORKER])).pip.get_packages()
     bare = inside(built(PRODUCTS[WORKER])).pip.get_packages()
-    assert packages["humanize"]["version"] == "4.9.0"
+    assert packages["cowsay"]["version"] == "6.1"
     assert packages["apache-airflow"]["version"] == "2.10.5"
     assert packages["packaging"]["version"] == bare["packaging"]["version"]
 
@@ -46,7 +46,7 @@ def test_a_requirement_that_cannot_be_had_fails_the_build(
     scratch_tag: str,
 ) -> None:
     file = tmp_path / "requirements.txt"
-    file.write_text(f"humanize\n{requirement}\n")
+    file.write_text(f"cowsay\n{requirement}\n")
     done = build_py(*PAIR, "--dags", "none", "--requirements", file, *flags, "--tag", scratch_tag, *build_flags())
     assert done.returncode == code, done.stderr
     last = done.stderr[done.stderr.index("build.py: error:") :]
@@ -58,13 +58,13 @@ def test_a_requirement_that_cannot_be_had_fails_the_build(
 
 
 def test_constraints_of_the_user(tmp_path: Path, scratch_tag: str, worker: str, inside: Callable[..., Any]) -> None:
-    (tmp_path / "requirements.txt").write_text("humanize\n")
-    (tmp_path / "constraints.txt").write_text("humanize==4.8.0\napache-airflow==1.10.15\n")
+    (tmp_path / "requirements.txt").write_text("cowsay\n")
+    (tmp_path / "constraints.txt").write_text("cowsay==6.0\napache-airflow==1.10.15\n")
     done = build_py(
         *(*PAIR, "--dags", "none", "--tag", scratch_tag, *build_flags()),
         *("--requirements", tmp_path / "requirements.txt", "--constraints", tmp_path / "constraints.txt"),
     )
     assert done.returncode == 0, done.stderr
     packages = inside(scratch_tag).pip.get_packages()
-    assert packages["humanize"]["version"] == "4.8.0"
+    assert packages["cowsay"]["version"] == "6.0"
     assert packages["apache-airflow"]["version"] == "2.10.5", "a user's constraints do not move Airflow"
