@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from images.context import dockerfile_name
-from images.spec import ImageSpec
-
-# Build arguments that the insecure flag needs, and the variables of the environment they are read from. The values
-# stand in neither the bake file nor a process list: Buildx reads the environment.
-AWS_CREDENTIAL_ARGUMENTS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+from images.spec import AWS_CREDENTIALS, ImageSpec
 
 
 @dataclass(frozen=True)
@@ -82,9 +78,10 @@ def bake_file(
     definition: dict[str, Any] = _literal({"group": {"default": {"targets": list(targets)}}, "target": targets})
     insecure = [target_name(spec) for spec in specs if spec.options.insecure_aws_credentials]
     if insecure:
-        definition["variable"] = {name: {"default": ""} for name in AWS_CREDENTIAL_ARGUMENTS}
+        # The values stand in neither the bake file nor a process list: Buildx reads them from its environment.
+        definition["variable"] = {name: {"default": ""} for name in AWS_CREDENTIALS}
         for name in insecure:
-            definition["target"][name]["args"] = {arg: f"${{{arg}}}" for arg in AWS_CREDENTIAL_ARGUMENTS}
+            definition["target"][name]["args"] = {arg: f"${{{arg}}}" for arg in AWS_CREDENTIALS}
     return definition
 
 

@@ -9,18 +9,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from docker.errors import DockerException
 
 from images import bake, inputs
-from images.context import dockerfile_name, write_context
+from images.context import build_wheel, dockerfile_name, write_context
 from images.engine import PROGRESS_MODES, Engine, disk_full, refused
 from images.errors import BuildToolError, InputError, RequestError
 from images.matrix import Matrix, load_matrix
 from images.naming import references
 from images.pipeline import Publication, build, credential_arguments, say
+from images.render import render
 from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, Resolution, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
@@ -359,7 +359,9 @@ def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
         credential_arguments()
         say("WARNING: AWS credentials are written into the image; anybody who can pull it can read and use them")
     if parsed.dry_run:
-        _dry_run(specs, replace(options, labels={}), named, parsed.push)
+        print("\n".join(_dockerfiles(specs)))
+        print("# docker-bake.json")
+        print(json.dumps(bake.bake_file(specs, named, options, Path("CONTEXT"), parsed.push), indent=2))
         return
     engine = Engine()
     engine.require_buildx()
@@ -371,16 +373,11 @@ def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
     build(engine, specs, options, Publication(named, parsed.push), parsed.progress)
 
 
-def _dry_run(
-    specs: Sequence[ImageSpec], options: bake.BakeOptions, named: dict[str, tuple[str, ...]], push: bool
-) -> None:
+def _dockerfiles(specs: Sequence[ImageSpec]) -> list[str]:
+    """The Dockerfiles of images, to be shown."""
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
-        context = Path(folder)
-        write_context(context, specs, specs[0].options)
-        for spec in specs:
-            print((context / dockerfile_name(spec)).read_text(encoding="utf-8"))
-    print("# docker-bake.json")
-    print(json.dumps(bake.bake_file(specs, named, options, Path("CONTEXT"), push), indent=2))
+        wheel = build_wheel(Path(folder))
+    return [render(spec, wheel) for spec in specs]
 
 
 def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
@@ -424,10 +421,7 @@ def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
             raise
         say(f"wrote {parsed.output}: docker build {parsed.output}")
         return
-    with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
-        write_context(Path(folder), specs, specs[0].options)
-        for spec in specs:
-            sys.stdout.write((Path(folder) / dockerfile_name(spec)).read_text(encoding="utf-8"))
+    sys.stdout.write("".join(_dockerfiles(specs)))
 
 
 def _every(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:

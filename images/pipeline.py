@@ -19,14 +19,8 @@ from images.engine import Engine
 from images.errors import RequestError
 from images.labels import build_labels
 from images.scan import Finding
-from images.spec import ImageSpec
+from images.spec import AWS_CREDENTIALS, ImageSpec
 from images.verify import require_verified, verify
-
-_CREDENTIAL_VARIABLES = {
-    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
-    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
-    "aws_session_token": "AWS_SESSION_TOKEN",
-}
 
 
 @dataclass(frozen=True)
@@ -49,9 +43,9 @@ def build(
     Images are built under names of this run's own, which are taken away at the end: when one fails to build or to
     verify, no tag has moved.
 
+    :param engine: one with Buildx, as `Engine.require_buildx` makes sure.
     :raises BuildToolError: what went wrong, each kind with its exit code.
     """
-    engine.require_buildx()
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
     options = replace(options, labels=build_labels(*_provenance(), own=dict(specs[0].options.labels)))
     platforms = options.platforms or ("",)
@@ -112,7 +106,7 @@ def credential_arguments() -> dict[str, str]:
 
     :raises RequestError: there are none.
     """
-    found = {name: os.environ[key] for name, key in _CREDENTIAL_VARIABLES.items() if os.environ.get(key)}
+    found = {name: os.environ[key] for name, key in AWS_CREDENTIALS.items() if os.environ.get(key)}
     if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):
         raise RequestError(
             "--insecure-bake-aws-credentials found no credentials.",

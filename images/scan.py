@@ -20,6 +20,7 @@ from images.secrets import (
     sensitive_setting,
     sensitive_value,
 )
+from images.spec import AWS_CREDENTIALS
 
 _LARGEST_FILE = 1024 * 1024
 """Bytes; larger files are programs and data, not settings, and reading them all would take minutes."""
@@ -38,8 +39,6 @@ _LIBRARIES = ("/site-packages/", "/dist-packages/", "/usr/share/", "/usr/lib/", 
 _BLOB = re.compile(r"blobs/sha256/[0-9a-f]{64}")
 """A layer in a saved image, named by its content's digest."""
 
-_INSECURE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -57,7 +56,7 @@ def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
     found = []
     for variable in variables:
         name, _, value = variable.partition("=")
-        if insecure and name in _INSECURE_VARIABLES:
+        if insecure and name in AWS_CREDENTIALS.values():
             continue
         # GPG_KEY of the Python images is the public key's fingerprint; sensitive_name does not match it.
         if sensitive_setting(name, value):
@@ -70,7 +69,7 @@ def scan_history(commands: Sequence[str], insecure: bool) -> list[Finding]:
     found = []
     for number, command in enumerate(reversed(commands), 1):
         # `ARG` and `ENV` of credentials on request are what the label announces.
-        if insecure and any(name in command or name.lower() in command for name in _INSECURE_VARIABLES):
+        if insecure and any(name in command for pair in AWS_CREDENTIALS.items() for name in pair):
             continue
         kinds = secrets_in(command.encode())
         if not kinds and sensitive_value(command):

@@ -13,6 +13,14 @@ AIRFLOW_HOME = "/opt/airflow"
 """AIRFLOW_HOME of the official images."""
 
 
+AWS_CREDENTIALS = {
+    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
+}
+"""Build arguments of the insecure flag (the reference's names), and the environment variables they are read from."""
+
+
 class Constraints(Enum):
     """How requirements are held back: the image's own constraints, none, or a file of the user's."""
 

@@ -6,20 +6,17 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-import yaml
-
+from images.errors import MatrixError
+from images.matrix import load_matrix
 from local.bases import Base, available_pythons, ensure_base
 from local.bases.locks import write_locks
-from local.bases.pythons import version_key
 from local.console import guarded
 from local.errors import BaseImageError
 
 _IMAGE = re.compile(
     r"(?:(?:docker\.io/)?apache/airflow:)?(?P<slim>slim-)?(?P<airflow>\d[^-]*)-python(?P<python>3\.\d+)"
 )
-_MATRIX = Path(__file__).parents[2] / "matrix.yaml"
 
 
 def parse_image(text: str) -> Base:
@@ -33,19 +30,16 @@ def parse_image(text: str) -> Base:
     return Base(match["airflow"], match["python"], "slim" if match["slim"] else "full")
 
 
-def _matrix() -> dict[str, list[str]]:
-    """Airflow versions of the matrix with their Pythons."""
-    data = yaml.safe_load(_MATRIX.read_text(encoding="utf-8"))
-    return {str(entry["version"]): [str(python) for python in entry["python"]] for entry in data["airflow"]}
-
-
 def _lock(versions: Sequence[str]) -> None:
     """Write the locks of the given versions, or of all in the matrix."""
-    matrix = _matrix()
-    unknown = [version for version in versions if version not in matrix]
+    try:
+        lowest = {release.version: release.pythons[0] for release in load_matrix().releases}
+    except MatrixError as error:
+        raise BaseImageError(str(error)) from None
+    unknown = [version for version in versions if version not in lowest]
     if unknown:
-        raise BaseImageError(f"Not in matrix.yaml: {', '.join(unknown)}. It has: {', '.join(matrix)}")
-    write_locks((version, min(matrix[version], key=version_key)) for version in versions or matrix)
+        raise BaseImageError(f"Not in matrix.yaml: {', '.join(unknown)}. It has: {', '.join(lowest)}")
+    write_locks((version, lowest[version]) for version in versions or lowest)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

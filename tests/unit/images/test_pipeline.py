@@ -30,9 +30,6 @@ class RecordingEngine(Engine):
         super().__init__()
         self.calls: list[tuple[str, Any]] = []
 
-    def require_buildx(self) -> None:
-        pass
-
     def bake(
         self, definition: Mapping[str, Any], directory: Path, progress: str, environment: Mapping[str, str]
     ) -> None:
