@@ -1,0 +1,114 @@
+"""Command line: ``python -m local.ecs [--port N] [--runner module:factory]`` serves the ECS API until Ctrl-C.
+
+Its address is the one line on stdout. Point a client to it with ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
+credentials; tell it what to do with ``local.ecs.control`` or by POST to ``/_control/COMMAND``. Exit codes: those of
+``local/errors.py``; 130 Ctrl-C, 143 SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from local.errors import LocalError, ServiceError
+
+# How often to look whether the parent still lives.
+_PARENT_SECONDS = 1.0
+
+
+def _runner_factory(name: str) -> object:
+    """What ``module:factory`` makes. Raises LocalError when there is no such thing."""
+    module, colon, factory = name.partition(":")
+    if not colon:
+        raise LocalError(f"--runner must be like package.module:factory, not {name!r}")
+    try:
+        return getattr(importlib.import_module(module), factory)()
+    except ModuleNotFoundError as error:
+        raise LocalError(f"--runner {name}: {error}") from error
+    except AttributeError as error:
+        raise LocalError(f"--runner {name}: {error}") from error
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    """Serve until a signal, or until the parent is gone; return the exit code."""
+    try:
+        from local.ecs.api import Server
+        from local.ecs.runner import Runner
+        from local.ecs.world import World
+    except ModuleNotFoundError as error:
+        raise ServiceError(
+            f"The ECS API needs the package {error.name!r}, which {sys.executable} does not have. "
+            "Set LOCAL_ECS_PYTHON to a Python with requirements/dev.txt"
+        ) from error
+    runner = _runner_factory(options.runner)
+    if not isinstance(runner, Runner):
+        raise LocalError(
+            f"--runner {options.runner} made a {type(runner).__name__}, which is no local.ecs.runner.Runner"
+        )
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[int] = loop.create_future()
+
+    def stop(code: int) -> None:
+        if not end.done():
+            end.set_result(code)
+
+    loop.add_signal_handler(signal.SIGTERM, stop, 128 + signal.SIGTERM)
+    if options.with_parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which may need the API to clean up
+    else:
+        loop.add_signal_handler(signal.SIGINT, stop, 128 + signal.SIGINT)
+    server = Server(World(runner, options.region, options.account))
+    watch: asyncio.Task[None] | None = None
+    try:
+        address = await server.start(options.port)
+        print(address, flush=True)
+        if options.with_parent:
+            # Nobody reads further output: what a runner prints goes where errors go.
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+            loop.add_reader(sys.stdin.fileno(), _when_closed, stop)
+            watch = asyncio.create_task(_when_orphaned(os.getppid(), stop))
+        else:
+            print(f"The ECS API listens on {address}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        return await end
+    finally:
+        if watch is not None:
+            watch.cancel()
+        await server.close()
+
+
+def _when_closed(stop: Callable[[int], None]) -> None:
+    """Stdin is a pipe from the parent, which closes when the parent ends."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        stop(0)
+
+
+async def _when_orphaned(parent: int, stop: Callable[[int], None]) -> None:
+    """The pipe stays open when the parent has forked: its end shows in our parent, too."""
+    while os.getppid() == parent:
+        await asyncio.sleep(_PARENT_SECONDS)
+    stop(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.ecs", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--runner", default="local.ecs.simulated:SimulatedRunner", metavar="MODULE:FACTORY")
+    parser.add_argument("--region", default="us-east-1", help="of the ARNs (default: %(default)s)")
+    parser.add_argument("--account", default="123456789012", help="of the ARNs (default: %(default)s)")
+    parser.add_argument("--with-parent", action="store_true", help="end when stdin closes or the parent is gone")
+    options = parser.parse_args(arguments)
+    try:
+        return asyncio.run(_serve(options))
+    except LocalError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""How simulated tasks behave: a default, and rules for the tasks whose overrides contain a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_type_hints
+
+from local.errors import LocalError
+
+ESSENTIAL_EXITED = "EssentialContainerExited"
+ESSENTIAL_EXITED_REASON = "Essential container in task exited"
+SIGTERM_EXIT_CODE = 143
+SIGKILL_EXIT_CODE = 137
+STOP_CODES = (
+    ESSENTIAL_EXITED, "InfrastructureHealth", "ServiceSchedulerInitiated", "SpotInterruption", "TaskFailedToStart",
+    "TerminationNotice", "UserInitiated",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One task's life. All times are seconds."""
+
+    start_seconds: float = 0.0
+    """From the launch to RUNNING, in equal parts PROVISIONING, PENDING (the image is pulled) and ACTIVATING."""
+    run_seconds: float | None = 1.0
+    """How long the container runs; None: until it is stopped or told to finish."""
+    exit_code: int | None = 0
+    """Of the container that the request overrides; None: it ends without one, as when its host is lost."""
+    stop_code: str = ESSENTIAL_EXITED
+    stopped_reason: str = ESSENTIAL_EXITED_REASON
+    container_reason: str | None = None
+    """What ``containers[].reason`` says, such as ``OutOfMemoryError: Container killed due to memory usage``."""
+    never_starts: str | None = None
+    """The task stops with TaskFailedToStart for this reason, and its containers have no exit code."""
+    sidecar_exit_codes: Mapping[str, int] = field(default_factory=dict)
+    """Exit codes of the definition's other containers by name; 0 for those not named."""
+    stop_seconds: float = 0.0
+    """From the request to stop until the containers have ended."""
+    stop_exit_code: int = SIGTERM_EXIT_CODE
+    """143 when the program ends on SIGTERM, 137 when it has to be killed."""
+    deprovision_seconds: float = 0.0
+    """From the containers' end to STOPPED."""
+
+    def changed(self, values: Mapping[str, Any]) -> Behaviour:
+        """This behaviour with other values. Raises LocalError for a value that makes no sense."""
+        for name, value in values.items():
+            _check(name, value)
+        return replace(self, **values)
+
+
+FIELDS = frozenset(item.name for item in fields(Behaviour))
+_TYPES = get_type_hints(Behaviour)
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse a field that is unknown, or a value of another type."""
+    if name not in FIELDS:
+        raise LocalError(f"A behaviour has no {name!r}. It has: {', '.join(sorted(FIELDS))}")
+    if name == "sidecar_exit_codes":
+        good = isinstance(value, dict) and all(type(code) is int for code in value.values())
+    elif name == "stop_code":
+        good = value in STOP_CODES
+    elif name.endswith("_seconds"):
+        good = (type(value) in (int, float) and value >= 0) or (value is None and name == "run_seconds")
+    else:
+        good = isinstance(value, _TYPES[name]) and not isinstance(value, bool)
+    if not good:
+        raise LocalError(f"{name} cannot be {value!r}")
+
+
+@dataclass(eq=False)
+class _Rule:
+    """Which tasks, how many of them yet (None: all), and what differs from the default."""
+
+    match: str | None
+    left: int | None
+    values: Mapping[str, Any]
+
+
+class Behaviours:
+    """The default and the rules."""
+
+    def __init__(self) -> None:
+        """Begin without rules."""
+        self.default = Behaviour()
+        self._rules: list[_Rule] = []
+
+    def add(self, match: str | None, times: int | None, values: Mapping[str, Any]) -> None:
+        """Change the default, or add a rule behind the others."""
+        changed = self.default.changed(values)
+        if match is None and times is None:
+            self.default = changed
+            return
+        if times is not None and (type(times) is not int or times < 1):
+            raise LocalError(f"times must be a whole number from 1 on, not {times!r}")
+        if match is not None and not isinstance(match, str):
+            raise LocalError(f"match must be a text, not {match!r}")
+        self._rules.append(_Rule(match, times, dict(values)))
+
+    @property
+    def any_rules(self) -> bool:
+        """Whether ``choose`` will look at the overrides."""
+        return bool(self._rules)
+
+    def choose(self, overrides: str) -> Behaviour:
+        """The behaviour of a new task with these overrides (JSON)."""
+        for rule in self._rules:
+            if rule.match is not None and rule.match not in overrides:
+                continue
+            if rule.left is not None:
+                rule.left -= 1
+                if rule.left == 0:
+                    self._rules.remove(rule)
+            return self.default.changed(rule.values)
+        return self.default

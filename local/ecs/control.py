@@ -1,0 +1,229 @@
+"""Start the ECS API of this machine, point boto3 to it, and tell it what to do.
+
+Standard library only, Python 3.8 and up: it is used inside the environments of several Airflows. The server itself
+needs aiohttp and botocore, so it runs on an interpreter of its own: ``LOCAL_ECS_PYTHON``, else the repository's.
+
+>>> with EcsApi() as ecs:                                                                       # doctest: +SKIP
+...     ecs.configure(start_seconds=0.1, run_seconds=None, forget_after=60)
+...     ecs.behave("flaky", times=2, never_starts="CannotPullContainerError: timeout")
+...     ecs.fault("RunTask", "lost_answer", times=1)
+...     client = boto3.client("ecs", endpoint_url=ecs.url, region_name="us-east-1")
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Mapping, Sequence
+
+from local.errors import LocalError, ServiceError
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PYTHON_VARIABLE = "LOCAL_ECS_PYTHON"
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+_ANSWER_SECONDS = 60.0
+
+
+def _interpreter() -> str:
+    """The Python to run the server with, when the caller names none."""
+    named = os.environ.get(_PYTHON_VARIABLE)
+    if named:
+        return named
+    own = _ROOT / ".venv" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
+
+
+class EcsApi:
+    """A running ECS API. The server is a process of its own, which ends with this one however this one ends."""
+
+    url: str
+    """Where it listens: ``http://127.0.0.1:PORT``. Known once it is started."""
+
+    def __init__(
+        self,
+        python: str | None = None,
+        runner: str | None = None,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Nothing is started yet.
+
+        ``python``: the interpreter of the server. ``runner``: ``module:factory``, a function without arguments that
+        returns a ``local.ecs.runner.Runner``; default: the simulated one. ``port``: 0 takes a free one.
+        ``environment``: added to this process's own, for the server and its runner.
+        """
+        self._python = python or _interpreter()
+        self._runner = runner
+        self._port = port
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def __enter__(self) -> EcsApi:
+        """Start the server."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+    # The process
+
+    def start(self) -> EcsApi:
+        """Start the server and wait until it listens. Raises ServiceError when it does not come up."""
+        if self._process is not None:
+            return self
+        command = [self._python, "-m", "local.ecs", "--port", str(self._port), "--with-parent"]
+        if self._runner:
+            command += ["--runner", self._runner]
+        environment = {**os.environ, **self._environment}
+        folders = [str(_ROOT), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
+        try:
+            process = subprocess.Popen(
+                command, cwd=str(_ROOT), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        except OSError as error:
+            raise ServiceError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
+        self._process = process
+        self._owner = os.getpid()
+        try:
+            self.url = self._first_line(process)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    @staticmethod
+    def _first_line(process: subprocess.Popen[bytes]) -> str:
+        """The address that the server prints when it listens."""
+        assert process.stdout is not None
+        text = b""
+        end = time.monotonic() + _START_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while not text.endswith(b"\n"):
+                if not selector.select(max(0.0, end - time.monotonic())):
+                    raise ServiceError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
+                part = os.read(process.stdout.fileno(), 4096)
+                if not part:
+                    code = process.wait(timeout=_STOP_SECONDS)
+                    raise ServiceError(f"The ECS API ended with exit code {code} as it started; its message is above")
+                text += part
+        return text.decode().strip()
+
+    def stop(self) -> None:
+        """End the server. Does nothing when it does not run, nor in a fork of the process that started it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None and process.stdout is not None
+        if self._owner == os.getpid():
+            process.terminate()
+            try:
+                process.wait(timeout=_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+    # Commands
+
+    def _command(self, name: str, **arguments: Any) -> Any:
+        """Send one command and return its result. Raises LocalError when it is refused."""
+        if self._process is None:
+            raise LocalError("The ECS API is not started")
+        address = self.url.split("//", 1)[1]
+        connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
+        try:
+            connection.request("POST", "/_control/" + name, json.dumps(arguments))
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceError(f"The ECS API at {self.url} does not answer: {error}") from error
+        finally:
+            connection.close()
+        if answer.status not in (200, 400):
+            raise ServiceError(f"The ECS API failed in the command {name}; its own output says why")
+        document = json.loads(text)
+        if answer.status == 400:
+            raise LocalError(document["error"])
+        return document["result"]
+
+    def reset(self) -> None:
+        """Make everything as freshly started: an ACTIVE cluster ``airflow``, the task definitions ``worker``
+        (container ``airflow``) and ``worker-with-sidecar`` (containers ``sidecar``, ``airflow``), both for Fargate.
+        """
+        self._command("reset")
+
+    def configure(self, **settings: Any) -> None:
+        """Change settings; those that are not named stay.
+
+        ``forget_after``: seconds until a stopped task is forgotten. ``run_task_rate``, ``run_task_burst``: RunTask
+        calls. ``launch_rate``, ``launch_burst``: launched tasks. ``quotas``: ``{"DescribeTasks": [rate, burst]}``, rate
+        per second; None takes a quota away. ``max_running_tasks``; ``seed``: of the faults' probabilities. Anything
+        else is a field of the default behaviour, see ``behave``.
+        """
+        self._command("configure", **settings)
+
+    def behave(self, match: str | None = None, *, times: int | None = None, **behaviour: Any) -> None:
+        """Say how tasks behave whose overrides, as JSON, contain ``match``; the fields left out are the default's.
+
+        The first rule that matches is taken, in the order they were given; with ``times`` it serves that many tasks.
+        Without ``match`` and ``times`` the default itself changes. Fields: see ``local.ecs.behaviour.Behaviour``.
+        """
+        self._command("behave", match=match, times=times, behaviour=behaviour)
+
+    def fault(self, operation: str, kind: str, **details: Any) -> None:
+        """Make an operation (``*``: all of them) fail in a way; see ``local.ecs.faults.KINDS``.
+
+        Each kind takes ``times``, ``probability`` (0 to 1), ``after`` (so many calls are spared first) and ``match``
+        (a part of the request's JSON).
+        """
+        self._command("fault", operation=operation, kind=kind, details=details)
+
+    def clear_faults(self) -> None:
+        """Take every fault away."""
+        self._command("clear_faults")
+
+    def stop_tasks(self, arns: Sequence[str], *, stop_code: str, reason: str, exit_code: int | None = None) -> int:
+        """Stop running tasks as AWS itself does, such as by ``SpotInterruption``; return how many were running."""
+        count: int = self._command(
+            "stop_tasks", arns=list(arns), stop_code=stop_code, reason=reason, exit_code=exit_code
+        )
+        return count
+
+    def finish(self, arn: str, exit_code: int = 0) -> None:
+        """End the container of a task that runs until it is stopped, as if its program had ended."""
+        self._command("finish", arn=arn, exit_code=exit_code)
+
+    def tasks(self, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Every task ever launched since the start or ``reset``, forgotten ones too, in the order of launch.
+
+        Times are epoch seconds, or None. ``fields`` picks some: with thousands of tasks the rest costs time.
+        """
+        found: list[dict[str, Any]] = self._command("tasks", fields=None if fields is None else list(fields))
+        return found
+
+    def running(self) -> int:
+        """How many tasks have a container that runs now."""
+        count: int = self._command("running")
+        return count
+
+    def calls(self, times: bool = False) -> dict[str, dict[str, Any]]:
+        """What was called, by operation: ``count``, ``throttled``, ``errors`` (answers that were errors, throttled
+        ones and lost connections included), ``max_in_flight``, and on request ``times`` (epoch seconds of each call).
+        """
+        found: dict[str, dict[str, Any]] = self._command("calls", times=times)
+        return found

@@ -1,0 +1,133 @@
+"""What a test can ask of the server beside the API: the commands of ``local.ecs.control``, under ``/_control/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from local.ecs.behaviour import FIELDS, STOP_CODES
+from local.ecs.operations import OPERATIONS
+from local.ecs.quotas import Settings
+from local.ecs.state import Task, as_mapping
+from local.ecs.world import World
+from local.errors import LocalError
+
+_OPERATIONS = frozenset(OPERATIONS)
+
+
+async def command(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Carry out one command and return its result. Raises LocalError when it makes no sense."""
+    if name == "reset":
+        await world.reset()
+        return None
+    handler = _COMMANDS.get(name)
+    if handler is None:
+        raise LocalError(f"There is no command {name!r}. There are: reset, {', '.join(_COMMANDS)}")
+    return handler(world, **arguments)
+
+
+def _configure(world: World, **settings: Any) -> None:
+    if "seed" in settings:
+        world.faults.chance.seed(settings.pop("seed"))
+    behaviour = {name: settings.pop(name) for name in [*settings] if name in FIELDS}
+    unknown = sorted(settings.keys() - set(Settings.NAMES))
+    if unknown:
+        known = ", ".join(sorted([*Settings.NAMES, "seed", *FIELDS]))
+        raise LocalError(f"There is no setting {unknown[0]!r}. There are: {known}")
+    world.account.settings.change(settings, _OPERATIONS)
+    if behaviour:
+        world.runner.behave(None, None, behaviour)
+
+
+def _behave(world: World, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
+    world.runner.behave(match, times, behaviour)
+
+
+def _fault(world: World, operation: str, kind: str, details: Mapping[str, Any]) -> None:
+    world.faults.add(operation, kind, details, _OPERATIONS)
+
+
+def _clear_faults(world: World) -> None:
+    world.faults.clear()
+
+
+def _stop_tasks(world: World, arns: Sequence[str], stop_code: str, reason: str, exit_code: int | None) -> int:
+    if stop_code not in STOP_CODES:
+        raise LocalError(f"There is no stop code {stop_code!r}. There are: {', '.join(STOP_CODES)}")
+    tasks = [_task(world, arn) for arn in arns]
+    return sum([world.lifecycle.stop(task, stop_code, reason, exit_code) for task in tasks])
+
+
+def _finish(world: World, arn: str, exit_code: int) -> None:
+    world.runner.finish(_task(world, arn), exit_code)
+
+
+def _task(world: World, arn: str) -> Task:
+    """A task by its ARN, or its id in any cluster."""
+    found = world.account.find_task(arn)
+    if found is None:
+        found = next((cluster.tasks[arn] for cluster in world.account.clusters.values() if arn in cluster.tasks), None)
+    if found is None:
+        raise LocalError(f"There is no task {arn}, or it is forgotten")
+    return found
+
+
+def _tasks(world: World, fields: Sequence[str] | None) -> list[dict[str, Any]]:
+    world.account.forget_old()
+    records = [_record(task) for task in world.account.launched]
+    if fields is None:
+        return records
+    try:
+        return [{name: record[name] for name in fields} for record in records]
+    except KeyError as error:
+        raise LocalError(f"Tasks have no {error}. They have: {', '.join(records[0])}") from None
+
+
+def _record(task: Task) -> dict[str, Any]:
+    """Everything about a task, in a form made for tests."""
+    override: dict[str, Any] = next(
+        (item for item in task.overrides["containerOverrides"] if item.get("name") == task.main.name), {}
+    )
+    return {
+        "arn": task.arn,
+        "cluster": task.cluster.name,
+        "taskDefinition": task.definition.arn,
+        "request": task.request,
+        "container": task.main.name,
+        "command": override.get("command"),
+        "environment": as_mapping(override.get("environment", ())),
+        "tags": as_mapping(task.tags, "key"),
+        "startedBy": task.started_by,
+        "lastStatus": task.last_status,
+        "desiredStatus": task.desired_status,
+        "createdAt": task.created_at,
+        "startedAt": task.started_at,
+        "stoppingAt": task.stopping_at,
+        "containerEndedAt": task.main.ended_at,
+        "stoppedAt": task.stopped_at,
+        "exitCode": task.main.exit_code,
+        "stopCode": task.stop_code,
+        "stoppedReason": task.stopped_reason,
+        "forgotten": task.id not in task.cluster.tasks,
+    }
+
+
+def _running(world: World) -> int:
+    return sum(task.started_at is not None and task.main.ended_at is None for task in world.account.launched)
+
+
+def _calls(world: World, times: bool) -> dict[str, dict[str, Any]]:
+    return {name: calls.describe(times) for name, calls in world.calls.items()}
+
+
+_COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "configure": _configure,
+    "behave": _behave,
+    "fault": _fault,
+    "clear_faults": _clear_faults,
+    "stop_tasks": _stop_tasks,
+    "finish": _finish,
+    "tasks": _tasks,
+    "running": _running,
+    "calls": _calls,
+}

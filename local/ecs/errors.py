@@ -1,0 +1,31 @@
+"""What the API answers when it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """An error answer of AWS: its code, message, HTTP status and any further members of its shape."""
+
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
+        """Keep what the answer says."""
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"__type": self.code, "message": self.message, **self.members}
+
+
+def invalid_parameter(message: str) -> ApiError:
+    """What most wrong requests get."""
+    return ApiError("InvalidParameterException", message)
+
+
+def client_error(message: str) -> ApiError:
+    """What requests get that name a resource in a wrong way or state."""
+    return ApiError("ClientException", message)

@@ -1,0 +1,295 @@
+"""Faults on request: what goes wrong with which calls.
+
+Error codes are those of AWS's "Common errors" and of the operations' own; see the ECS API Reference.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.ecs.errors import ApiError
+from local.ecs.quotas import number, throttled
+from local.ecs.state import Account
+from local.errors import LocalError
+
+ALL_OPERATIONS = "*"
+NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+_COMMON = frozenset({"times", "probability", "after", "match"})
+
+
+@dataclass
+class Effects:
+    """What happens to one call, all faults taken together. Times are seconds."""
+
+    delay: float = 0.0
+    """Before anything is done."""
+    late: float = 0.0
+    """Between what is done and the answer."""
+    error: ApiError | None = None
+    carried_out: bool = False
+    """The operation is carried out before the error is answered or the connection closed."""
+    lost: bool = False
+    """The connection is closed without an answer."""
+    failures: str | None = None
+    """RunTask answers with failures of this reason alone."""
+    empty: bool = False
+    """Neither tasks nor failures are answered."""
+    hidden: float = 0.0
+    """New tasks stay unknown for so long."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether the answer is settled already: later faults can only add delays."""
+        return self.error is not None or self.lost or self.failures is not None or self.empty
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a fault sees of a call."""
+
+    operation: str
+    params: Mapping[str, Any]
+    account: Account
+
+    def resource(self, action: str) -> str:
+        """The ARN that a refusal of an action names. The request is not checked yet: it may hold anything."""
+        cluster = str(self.params.get("cluster") or "default").rpartition("/")[2]
+        definition = self.params.get("taskDefinition")
+        if action == "ecs:RunTask" and isinstance(definition, str):
+            found = self.account.definition(definition)
+            return found.arn if found is not None else self.account.arn(f"task-definition/{definition}")
+        if action == "ecs:TagResource" and self.operation == "TagResource":
+            return str(self.params.get("resourceArn"))
+        if action in ("ecs:DescribeTasks", "ecs:StopTask", "ecs:TagResource"):
+            return self.account.arn(f"task/{cluster}/*")
+        return "*"
+
+
+_Details = Mapping[str, Any]
+_Apply = Callable[[Effects, _Details, Call], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault: what it does, the details it takes and needs, and the operations it makes sense for."""
+
+    apply: _Apply
+    takes: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    operations: frozenset[str] = frozenset()
+    decides: bool = True
+
+
+def _latency(effects: Effects, details: _Details, call: Call) -> None:
+    effects.delay += details["seconds"]
+
+
+def _hang(effects: Effects, details: _Details, call: Call) -> None:
+    effects.late += details["seconds"]
+
+
+def _eventual(effects: Effects, details: _Details, call: Call) -> None:
+    effects.hidden = max(effects.hidden, details["seconds"])
+
+
+def _throttle(effects: Effects, details: _Details, call: Call) -> None:
+    effects.error = throttled()
+
+
+def _throttle_wrapped(effects: Effects, details: _Details, call: Call) -> None:
+    message = "Error retrieving subnet information for [subnet-1]: Rate exceeded"
+    effects.error = ApiError(details.get("code", "InvalidParameterException"), details.get("message", message))
+
+
+def _lost_answer(effects: Effects, details: _Details, call: Call) -> None:
+    effects.lost = effects.carried_out = True
+
+
+def _lost_request(effects: Effects, details: _Details, call: Call) -> None:
+    effects.lost = True
+
+
+def _server_error(effects: Effects, details: _Details, call: Call) -> None:
+    effects.error = ApiError("ServerException", details.get("message", "Service Unavailable. Please try again later."),
+                             500)  # fmt: skip
+    effects.carried_out = details.get("carried_out", False)
+
+
+def _unavailable(effects: Effects, details: _Details, call: Call) -> None:
+    effects.error = ApiError("ServiceUnavailable", "Service is temporarily unavailable", 503)
+
+
+def _expired_credentials(effects: Effects, details: _Details, call: Call) -> None:
+    effects.error = ApiError("ExpiredTokenException", "The security token included in the request is expired")
+
+
+def _invalid_credentials(effects: Effects, details: _Details, call: Call) -> None:
+    effects.error = ApiError("UnrecognizedClientException", "The security token included in the request is invalid.")
+
+
+def _denied(effects: Effects, details: _Details, call: Call) -> None:
+    action = details.get("action", f"ecs:{call.operation}")
+    effects.error = ApiError(
+        "AccessDeniedException",
+        f"User: {call.account.user} is not authorized to perform: {action} on resource: {call.resource(action)} "
+        f"because no identity-based policy allows the {action} action",
+    )
+
+
+def _no_capacity(effects: Effects, details: _Details, call: Call) -> None:
+    effects.failures = details.get("reason", NO_CAPACITY)
+
+
+def _empty(effects: Effects, details: _Details, call: Call) -> None:
+    effects.empty = True
+
+
+def _conflict(effects: Effects, details: _Details, call: Call) -> None:
+    message = "The request uses a client token of another request with other parameters."
+    effects.error = ApiError("ConflictException", message, resourceIds=list(details.get("resource_ids", [])))
+
+
+def _error(effects: Effects, details: _Details, call: Call) -> None:
+    effects.error = ApiError(details["code"], details.get("message", ""), details.get("status", 400))
+    effects.carried_out = details.get("carried_out", False)
+
+
+_SECONDS = frozenset({"seconds"})
+_RUN_TASK = frozenset({"RunTask"})
+KINDS: Mapping[str, Kind] = {
+    "latency": Kind(_latency, _SECONDS, _SECONDS, decides=False),
+    "hang": Kind(_hang, _SECONDS, _SECONDS, decides=False),
+    "eventual": Kind(_eventual, _SECONDS, _SECONDS, _RUN_TASK, decides=False),
+    "throttle": Kind(_throttle),
+    "throttle_wrapped": Kind(_throttle_wrapped, frozenset({"code", "message"})),
+    "lost_answer": Kind(_lost_answer),
+    "lost_request": Kind(_lost_request),
+    "server_error": Kind(_server_error, frozenset({"message", "carried_out"})),
+    "unavailable": Kind(_unavailable),
+    "expired_credentials": Kind(_expired_credentials),
+    "invalid_credentials": Kind(_invalid_credentials),
+    "denied": Kind(_denied, frozenset({"action"})),
+    "no_capacity": Kind(_no_capacity, frozenset({"reason"}), operations=_RUN_TASK),
+    "empty": Kind(_empty, operations=frozenset({"RunTask", "DescribeTasks", "ListTasks"})),
+    "conflict": Kind(_conflict, frozenset({"resource_ids"})),
+    "error": Kind(_error, frozenset({"code", "message", "status", "carried_out"}), frozenset({"code"})),
+}
+"""``latency`` waits before the operation is carried out, ``hang`` after it: the caller gives up on something done."""
+
+_TEXTS = ("code", "message", "action", "reason", "match")
+
+
+@dataclass(eq=False)
+class Fault:
+    """A fault that a test asked for."""
+
+    operation: str
+    kind: str
+    details: Mapping[str, Any]
+    spared: int = field(default=0, init=False)
+    hits: int = field(default=0, init=False)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether it has hit as often as it may."""
+        times = self.details.get("times")
+        return times is not None and self.hits >= times
+
+
+class Faults:
+    """All faults, in the order they were asked for: the first that decides the answer of a call is taken."""
+
+    def __init__(self) -> None:
+        """Begin without faults."""
+        self._faults: list[Fault] = []
+        self.chance = random.Random()
+
+    def clear(self) -> None:
+        """Take every fault away."""
+        self._faults.clear()
+
+    def add(self, operation: str, kind: str, details: Mapping[str, Any], operations: frozenset[str]) -> None:
+        """Add a fault. Raises LocalError when it makes no sense."""
+        known = KINDS.get(kind)
+        if known is None:
+            raise LocalError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}")
+        possible = known.operations or operations | {ALL_OPERATIONS}
+        if operation not in possible:
+            raise LocalError(f"The fault {kind} is for: {', '.join(sorted(possible))}; not for {operation!r}")
+        unknown = sorted(details.keys() - known.takes - _COMMON)
+        if unknown:
+            raise LocalError(f"The fault {kind} takes {', '.join(sorted(known.takes | _COMMON))}; not {unknown[0]}")
+        missing = sorted(name for name in known.needs if details.get(name) is None)
+        if missing:
+            raise LocalError(f"The fault {kind} needs {missing[0]}")
+        given = {name: value for name, value in details.items() if value is not None}
+        _check_details(given)
+        self._faults.append(Fault(operation, kind, given))
+
+    def effects(self, call: Call) -> Effects | None:
+        """What happens to a call; None is nothing."""
+        if not self._faults:
+            return None
+        effects = Effects()
+        text = None
+        for fault in [*self._faults]:
+            if fault.operation not in (call.operation, ALL_OPERATIONS):
+                continue
+            kind = KINDS[fault.kind]
+            if kind.decides and effects.decided:
+                continue
+            if "match" in fault.details:
+                if text is None:
+                    text = json.dumps(call.params, ensure_ascii=False)
+                if fault.details["match"] not in text:
+                    continue
+            if not self._hits(fault, call):
+                continue
+            details = dict(fault.details)
+            if isinstance(details.get("seconds"), list):
+                details["seconds"] = self.chance.uniform(*details["seconds"])
+            kind.apply(effects, details, call)
+            if fault.used_up:
+                self._faults.remove(fault)
+        return effects
+
+    def _hits(self, fault: Fault, call: Call) -> bool:
+        """Whether a fault whose operation and text match hits this call; it counts."""
+        # AWS asks for this permission only where a request brings tags.
+        about_tags = fault.details.get("action") == "ecs:TagResource" and call.operation != "TagResource"
+        if about_tags and not call.params.get("tags"):
+            return False
+        if fault.spared < fault.details.get("after", 0):
+            fault.spared += 1
+            return False
+        probability = fault.details.get("probability")
+        if probability is not None and self.chance.random() >= probability:
+            return False
+        fault.hits += 1
+        return True
+
+
+def _check_details(details: Mapping[str, Any]) -> None:
+    """Refuse details of a wrong type."""
+    for name, value in details.items():
+        if name in ("times", "after", "status"):
+            number(name, value, whole=True)
+        elif name == "probability":
+            if number(name, value) > 1:
+                raise LocalError(f"probability must be from 0 to 1, not {value!r}")
+        elif name == "seconds":
+            if isinstance(value, list) and len(value) == 2:
+                for part in value:
+                    number(name, part)
+            else:
+                number(name, value)
+        elif name in _TEXTS and not isinstance(value, str):
+            raise LocalError(f"{name} must be a text, not {value!r}")
+        elif name == "carried_out" and not isinstance(value, bool):
+            raise LocalError(f"{name} must be true or false, not {value!r}")
+        elif name == "resource_ids" and not isinstance(value, list):
+            raise LocalError(f"{name} must be a list, not {value!r}")

@@ -1,0 +1,184 @@
+"""A task's states: what the API asks of a runner, and what the runner's reports make of a task.
+
+The order of states is that of "Task lifecycle states" in the ECS Developer Guide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from local.ecs.behaviour import ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON
+from local.ecs.runner import Runner
+from local.ecs.state import STOPPED, Account, Container, Task, new_id, now
+
+_ORDER = {
+    status: place
+    for place, status in enumerate(
+        ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", STOPPED)
+    )
+}
+_PATIENCE = 10.0
+
+
+class Lifecycle:
+    """Launches and stops tasks of one account, and implements ``runner.Reports``."""
+
+    def __init__(self, account: Account, runner: Runner) -> None:
+        """Become the one to whom the runner reports."""
+        self._account = account
+        self._runner = runner
+        self._work: set[asyncio.Task[None]] = set()
+        runner.reports = self
+
+    # What the API asks for
+
+    def launch(self, task: Task) -> None:
+        """Hold a new task and have it run."""
+        self._account.launched.append(task)
+        self._account.living += 1
+        task.cluster.add(task)
+        self._spawn(self._start(task))
+
+    def stop(self, task: Task, stop_code: str, reason: str, exit_code: int | None = None) -> bool:
+        """Have a task stopped, unless it stops already; return whether it was running."""
+        if not self._mark(task, stop_code, reason):
+            return False
+        self._spawn(self._runner.stop(task, exit_code))
+        return True
+
+    async def close(self) -> None:
+        """Cancel the life of every task."""
+        work = [*self._work]
+        for item in work:
+            item.cancel()
+        if work:
+            await asyncio.wait(work, timeout=_PATIENCE)
+
+    async def _start(self, task: Task) -> None:
+        try:
+            await self._runner.start(task)
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            self.failed_to_start(task, f"InternalError: {type(error).__name__}: {error}")
+            self.deprovisioning(task)
+            self.stopped(task)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        item = asyncio.create_task(work)
+        self._work.add(item)
+        item.add_done_callback(self._done)
+
+    def _done(self, item: asyncio.Task[None]) -> None:
+        self._work.discard(item)
+        if not item.cancelled() and (error := item.exception()) is not None:
+            traceback.print_exception(error, file=sys.stderr)
+
+    # What the runner reports
+
+    def provisioned(self, task: Task) -> None:
+        """See ``Reports``."""
+        if self._advance(task, "PENDING"):
+            task.pull_started_at = task.connectivity_at = now()
+            if task.attachment is not None:
+                task.attachment["status"] = "ATTACHED"
+                identifier = task.attachment["id"].replace("-", "")
+                part = [str(int(identifier[place : place + 2], 16)) for place in (0, 2)]
+                task.attachment["details"] += [
+                    {"name": "networkInterfaceId", "value": f"eni-{identifier[:17]}"},
+                    {
+                        "name": "macAddress",
+                        "value": "0a:" + ":".join(identifier[place : place + 2] for place in range(5)),
+                    },
+                    {"name": "privateDnsName", "value": f"ip-10-0-{'-'.join(part)}.ec2.internal"},
+                    {"name": "privateIPv4Address", "value": f"10.0.{'.'.join(part)}"},
+                ]
+
+    def pulled(self, task: Task) -> None:
+        """See ``Reports``."""
+        if self._advance(task, "ACTIVATING"):
+            task.pull_stopped_at = now()
+
+    def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
+        """See ``Reports``."""
+        if self._advance(task, "RUNNING"):
+            task.started_at = now()
+            for container in task.containers:
+                container.last_status = "RUNNING"
+                default = f"{task.id}-{int(new_id()[:8], 16):010d}"  # as Fargate names them
+                container.runtime_id = (runtime_ids or {}).get(container.name, default)
+
+    def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
+        """See ``Reports``."""
+        self._mark(task, "TaskFailedToStart", reason)
+        for container in task.containers:
+            self._end(container, None, container_reason)
+        task.changed()
+
+    def end(self, task: Task, stop_code: str, reason: str) -> None:
+        """See ``Reports``."""
+        self._mark(task, stop_code, reason)
+
+    def stopping(self, task: Task) -> None:
+        """See ``Reports``."""
+        self._advance(task, "STOPPING")
+
+    def container_exited(self, task: Task, name: str, exit_code: int | None, reason: str | None = None) -> None:
+        """See ``Reports``."""
+        container = next(container for container in task.containers if container.name == name)
+        self._end(container, exit_code, reason)
+        task.changed()
+        if container.essential and task.last_status != STOPPED:
+            if task.desired_status != STOPPED:
+                self.stop(task, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON)
+            self._advance(task, "DEACTIVATING")
+
+    def deprovisioning(self, task: Task) -> None:
+        """See ``Reports``."""
+        self._mark(task, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON)
+        if self._advance(task, "DEPROVISIONING"):
+            task.execution_stopped_at = now()
+            for container in task.containers:
+                self._end(container, None, None)
+
+    def stopped(self, task: Task) -> None:
+        """See ``Reports``."""
+        if self._advance(task, STOPPED):
+            task.stopped_at = now()
+            if task.attachment is not None:
+                task.attachment["status"] = "DELETED"
+            self._account.has_stopped(task)
+
+    # Changes
+
+    @staticmethod
+    def _advance(task: Task, status: str) -> bool:
+        """Go to a later state; a report that comes too late changes nothing."""
+        if _ORDER[status] <= _ORDER[task.last_status]:
+            return False
+        task.last_status = status
+        task.changed()
+        return True
+
+    @staticmethod
+    def _mark(task: Task, stop_code: str, reason: str) -> bool:
+        """Note that a task is to stop, and why: the first reason counts."""
+        if task.desired_status == STOPPED:
+            return False
+        task.cluster.desire_stopped(task)
+        task.stop_code = stop_code
+        task.stopped_reason = reason
+        task.stopping_at = now()
+        task.changed()
+        return True
+
+    @staticmethod
+    def _end(container: Container, exit_code: int | None, reason: str | None) -> None:
+        if container.ended_at is None:
+            container.last_status = STOPPED
+            container.exit_code = exit_code
+            container.reason = reason
+            container.ended_at = now()

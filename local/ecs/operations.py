@@ -1,0 +1,480 @@
+"""The operations: a checked request in, the JSON of the answer out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from local.ecs import rules
+from local.ecs.errors import ApiError, client_error, invalid_parameter
+from local.ecs.lifecycle import Lifecycle
+from local.ecs.quotas import throttled
+from local.ecs.state import (
+    ACTIVE,
+    INACTIVE,
+    RUNNING,
+    STOPPED,
+    TOKEN_LIFE,
+    Account,
+    Cluster,
+    Container,
+    Document,
+    Launch,
+    Task,
+    TaskDefinition,
+    new_id,
+    new_uuid,
+    now,
+)
+
+Request = Mapping[str, Any]
+_PAGE = 100
+# What AWS answers for members of a container definition that were not given.
+_CONTAINER_DEFAULTS: Document = {
+    "cpu": 0, "portMappings": [], "essential": True, "environment": [], "mountPoints": [], "volumesFrom": [],
+    "systemControls": [],
+}  # fmt: skip
+_FARGATE_PLATFORM = "1.4.0"
+_STOPPED_BY_USER = "Task stopped by user"
+
+
+class Operations:
+    """The operations of one account."""
+
+    def __init__(self, account: Account, lifecycle: Lifecycle) -> None:
+        """Know what to work on."""
+        self._account = account
+        self._lifecycle = lifecycle
+
+    def carry_out(self, operation: str, request: Request, size: int, hidden: float = 0.0) -> str:
+        """Do what a request asks for and return the answer as JSON. Raises ApiError.
+
+        ``size``: of the request, in bytes. ``hidden``: seconds for which new tasks stay unknown to other operations.
+        """
+        self._account.forget_old()
+        if operation == "RunTask":
+            return self.run_task(request, size, hidden)
+        answer = OPERATIONS[operation](self, request)
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+    # Tasks
+
+    def run_task(self, request: Request, size: int = 0, hidden: float = 0.0) -> str:
+        """Launch one to ten equal tasks, or say what the same client token launched before."""
+        account = self._account
+        rules.check_run_task(request, size)
+        cluster = account.cluster(request.get("cluster"))
+        token = request.get("clientToken")
+        if token is not None and (launch := cluster.launched_by(token)) is not None:
+            if launch.request != request:
+                raise ApiError(
+                    "ConflictException",
+                    "The client token was used before, by a request with other parameters.",
+                    resourceIds=[task.arn for task in launch.tasks],
+                )
+            return _launched(launch.tasks)
+        definition = account.definition_to_run(request["taskDefinition"])
+        placement = rules.check_launch(request, cluster, definition)
+        count = request.get("count", 1)
+        settings = account.settings
+        if settings.launches is not None and not settings.launches.take(count):
+            raise throttled()
+        if settings.max_running_tasks is not None and account.living + count > settings.max_running_tasks:
+            raise client_error("You've reached the limit on the number of tasks you can run concurrently")
+        tasks = _new_tasks(account, cluster, definition, request, placement, hidden)
+        for task in tasks:
+            self._lifecycle.launch(task)
+        if token is not None:
+            cluster.launches[token] = Launch(dict(request), tasks, time.time() + TOKEN_LIFE)
+        return _launched(tasks)
+
+    def describe_tasks(self, request: Request) -> str:
+        """The texts of up to 100 tasks."""
+        account = self._account
+        asked: list[str] = request["tasks"]
+        if not asked:
+            raise invalid_parameter("Tasks cannot be empty.")
+        if len(asked) > rules.MAX_DESCRIBED:
+            raise invalid_parameter(f"Tasks cannot be more than {rules.MAX_DESCRIBED}.")
+        cluster = account.cluster(request.get("cluster"))
+        tags = "TAGS" in request.get("include", ())
+        found, missing = [], []
+        moment = time.time()
+        for name in asked:
+            task = cluster.tasks.get(account.task_id(cluster, name))
+            if task is None or task.visible_at > moment:
+                missing.append({"arn": account.task_arn(cluster, name), "reason": "MISSING"})
+            else:
+                found.append(task.text(tags=tags))
+        return f'{{"tasks": [{",".join(found)}], "failures": {json.dumps(missing)}}}'
+
+    def stop_task(self, request: Request) -> str:
+        """Have a task stopped; one that has stopped is described."""
+        rules.check_reason(request.get("reason"))
+        cluster = self._account.cluster(request.get("cluster"))
+        if not request["task"]:
+            raise invalid_parameter("Task can not be blank.")
+        task = cluster.tasks.get(self._account.task_id(cluster, request["task"]))
+        if task is None:
+            raise invalid_parameter("The referenced task was not found.")
+        self._lifecycle.stop(task, "UserInitiated", request.get("reason") or _STOPPED_BY_USER)
+        return f'{{"task": {task.text(tags=True)}}}'
+
+    def list_tasks(self, request: Request) -> Document:
+        """ARNs by desired status, and by who started them, family or launch type."""
+        rules.check_list_tasks(request)
+        cluster = self._account.cluster(request.get("cluster"))
+        moment = time.time()
+        family, launch_type = request.get("family"), request.get("launchType")
+        tasks = cluster.listed(request.get("startedBy"), request.get("desiredStatus", RUNNING))
+        chosen = [
+            (task.number, task.arn)
+            for task in tasks
+            if task.visible_at <= moment
+            and (family is None or task.definition.family == family)
+            and (launch_type is None or task.launch_type == launch_type)
+        ]
+        return _page("taskArns", request, sorted(chosen))
+
+    # Tags
+
+    def tag_resource(self, request: Request) -> Document:
+        """Add tags to a task, a cluster or a task definition, or change them."""
+        tags = self._tags_of(request["resourceArn"])
+        merged = {tag["key"]: tag for tag in tags} | {tag.get("key", ""): tag for tag in request["tags"]}
+        rules.check_tags([*request["tags"]])
+        rules.check_tags([*merged.values()])
+        tags[:] = merged.values()
+        task = self._account.find_task(request["resourceArn"])
+        if task is not None:
+            task.changed()
+        return {}
+
+    def untag_resource(self, request: Request) -> Document:
+        """Take tags away."""
+        tags = self._tags_of(request["resourceArn"])
+        tags[:] = [tag for tag in tags if tag["key"] not in request["tagKeys"]]
+        task = self._account.find_task(request["resourceArn"])
+        if task is not None:
+            task.changed()
+        return {}
+
+    def list_tags_for_resource(self, request: Request) -> Document:
+        """The tags of a task, a cluster or a task definition."""
+        return {"tags": self._tags_of(request["resourceArn"])}
+
+    def _tags_of(self, arn: str) -> list[Document]:
+        account = self._account
+        if arn.startswith(account.arn("cluster/")):
+            return account.cluster(arn).tags
+        if arn.startswith(account.arn("task-definition/")):
+            definition = account.definition(arn)
+            if definition is None:
+                raise client_error("The specified task definition does not exist.")
+            return definition.tags
+        if arn.startswith(account.arn("task/")):
+            task = account.find_task(arn)
+            if task is None:
+                raise ApiError("ResourceNotFoundException", "The specified task is not found.")
+            return task.tags
+        raise invalid_parameter("Invalid resource ARN.")
+
+    # Task definitions
+
+    def register_task_definition(self, request: Request) -> Document:
+        """Add a revision to a family."""
+        rules.check_definition(request)
+        account = self._account
+        revisions = account.families.setdefault(request["family"], [])
+        revision = len(revisions) + 1
+        arn = account.arn(f"task-definition/{request['family']}:{revision}")
+        compatibilities = ["EC2", "FARGATE"] if _fits_fargate(request) else ["EXTERNAL", "EC2"]
+        document: Document = {
+            "volumes": [],
+            "placementConstraints": [],
+            **{name: value for name, value in request.items() if name != "tags"},
+            "taskDefinitionArn": arn,
+            "revision": revision,
+            "containerDefinitions": [{**_CONTAINER_DEFAULTS, **item} for item in request["containerDefinitions"]],
+            "compatibilities": compatibilities,
+            "registeredAt": now(),
+            "registeredBy": account.user,
+        }
+        definition = TaskDefinition(arn, request["family"], revision, document, list(request.get("tags", ())))
+        revisions.append(definition)
+        return {"taskDefinition": definition.describe(), "tags": definition.tags}
+
+    def describe_task_definition(self, request: Request) -> Document:
+        """One revision, INACTIVE ones too."""
+        definition = self._account.definition(request["taskDefinition"])
+        if definition is None:
+            raise client_error("Unable to describe task definition.")
+        tags = definition.tags if "TAGS" in request.get("include", ()) else []
+        return {"taskDefinition": definition.describe(), "tags": tags}
+
+    def deregister_task_definition(self, request: Request) -> Document:
+        """Make a revision INACTIVE."""
+        name: str = request["taskDefinition"]
+        if ":" not in name.rpartition("/")[2]:
+            raise client_error("Unexpected task definition identifier: it needs a revision.")
+        definition = self._account.definition(name)
+        if definition is None:
+            raise client_error("The specified task definition does not exist.")
+        if definition.status == ACTIVE:
+            definition.status = INACTIVE
+            definition.deregistered_at = now()
+        return {"taskDefinition": definition.describe()}
+
+    def list_task_definitions(self, request: Request) -> Document:
+        """ARNs of revisions by family and status."""
+        status, family = request.get("status", ACTIVE), request.get("familyPrefix")
+        chosen = [
+            definition
+            for name in sorted(self._account.families)
+            if family is None or name == family
+            for definition in self._account.families[name]
+            if definition.status == status
+        ]
+        if request.get("sort") == "DESC":
+            chosen.reverse()
+        return _page("taskDefinitionArns", request, [*enumerate((item.arn for item in chosen), 1)])
+
+    # Clusters
+
+    def create_cluster(self, request: Request) -> Document:
+        """Make a cluster, or describe the ACTIVE one of that name."""
+        name = request.get("clusterName") or "default"
+        rules.check_name("Cluster name", name)
+        rules.check_tags(request.get("tags", ()))
+        known = self._account.clusters.get(name)
+        if known is None or known.status != ACTIVE:
+            settings = {key: value for key, value in request.items() if key not in ("clusterName", "tags")}
+            known = Cluster(name, self._account.arn(f"cluster/{name}"), settings, list(request.get("tags", ())))
+            self._account.clusters[name] = known
+        return {"cluster": known.describe(["TAGS", "SETTINGS"])}
+
+    def describe_clusters(self, request: Request) -> Document:
+        """Clusters of any status; unknown ones are failures."""
+        asked = request.get("clusters") or ["default"]
+        if len(asked) > _PAGE:
+            raise invalid_parameter(f"Clusters cannot be more than {_PAGE}.")
+        found, missing = [], []
+        for name in asked:
+            cluster = self._account.known_cluster(name)
+            if cluster is None:
+                missing.append({"arn": self._account.cluster_arn(name), "reason": "MISSING"})
+            else:
+                found.append(cluster.describe(request.get("include", ())))
+        return {"clusters": found, "failures": missing}
+
+    def list_clusters(self, request: Request) -> Document:
+        """ARNs of the ACTIVE clusters."""
+        arns = (cluster.arn for cluster in self._account.clusters.values() if cluster.status == ACTIVE)
+        return _page("clusterArns", request, [*enumerate(arns, 1)])
+
+    def delete_cluster(self, request: Request) -> Document:
+        """Make a cluster without tasks INACTIVE."""
+        cluster = self._account.cluster(request["cluster"])
+        if any(task.last_status != STOPPED for task in cluster.tasks.values()):
+            raise ApiError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
+        cluster.status = INACTIVE
+        return {"cluster": cluster.describe()}
+
+
+Handler = Callable[[Operations, Request], "Document | str"]
+OPERATIONS: Mapping[str, Handler] = {
+    "RunTask": Operations.run_task,
+    "DescribeTasks": Operations.describe_tasks,
+    "StopTask": Operations.stop_task,
+    "ListTasks": Operations.list_tasks,
+    "TagResource": Operations.tag_resource,
+    "UntagResource": Operations.untag_resource,
+    "ListTagsForResource": Operations.list_tags_for_resource,
+    "RegisterTaskDefinition": Operations.register_task_definition,
+    "DescribeTaskDefinition": Operations.describe_task_definition,
+    "DeregisterTaskDefinition": Operations.deregister_task_definition,
+    "ListTaskDefinitions": Operations.list_task_definitions,
+    "CreateCluster": Operations.create_cluster,
+    "DescribeClusters": Operations.describe_clusters,
+    "ListClusters": Operations.list_clusters,
+    "DeleteCluster": Operations.delete_cluster,
+}
+
+
+def _launched(tasks: Sequence[Task]) -> str:
+    """RunTask's answer."""
+    return f'{{"tasks": [{",".join(task.text(tags=True) for task in tasks)}], "failures": []}}'
+
+
+def _page(name: str, request: Request, items: Sequence[tuple[int, str]]) -> Document:
+    """One page of numbered ARNs. The token is the number of the last one answered."""
+    size = request.get("maxResults", _PAGE)
+    if not 1 <= size <= _PAGE:
+        raise invalid_parameter(f"maxResults must be from 1 to {_PAGE}.")
+    token = request.get("nextToken")
+    if token is not None:
+        if not token.isdecimal():
+            raise invalid_parameter("Invalid token.")
+        items = [item for item in items if item[0] > int(token)]
+    page = items[:size]
+    answer: Document = {name: [arn for _, arn in page]}
+    if len(items) > size:
+        answer["nextToken"] = str(page[-1][0])
+    return answer
+
+
+def _fits_fargate(request: Request) -> bool:
+    """Whether a task definition can run on Fargate."""
+    return request.get("networkMode") == "awsvpc" and bool(request.get("cpu")) and bool(request.get("memory"))
+
+
+# New tasks
+
+
+def _new_tasks(
+    account: Account,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    request: Request,
+    placement: tuple[str, str | None],
+    hidden: float,
+) -> list[Task]:
+    """The tasks of one RunTask request."""
+    launch_type, provider = placement
+    overrides = _filled_overrides(request, definition)
+    tags = [*request.get("tags", ())]
+    if request.get("propagateTags") == "TASK_DEFINITION":
+        own = {tag["key"] for tag in tags}
+        tags += [tag for tag in definition.tags if tag["key"] not in own]
+    if request.get("enableECSManagedTags"):
+        tags.append({"key": "aws:ecs:clusterName", "value": cluster.name})
+    shared = _shared_members(cluster, definition, request, overrides, launch_type, provider, f"{account.region}a")
+    shared_text = json.dumps(shared)[:-1]
+    main = _main_container(request, definition)
+    moment = now()
+    tasks = []
+    for number in range(len(account.launched), len(account.launched) + request.get("count", 1)):
+        identifier = new_id()
+        arn = account.arn(f"task/{cluster.name}/{identifier}")
+        containers = [_new_container(account, cluster, arn, identifier, item) for item in definition.containers]
+        fixed = f'{shared_text}, "taskArn": "{arn}", "createdAt": {moment}, '
+        if launch_type == "EC2":
+            instance = account.arn(f"container-instance/{cluster.name}/{identifier[::-1]}")
+            fixed = f'{fixed}"containerInstanceArn": "{instance}", '
+        tasks.append(
+            Task(
+                number=number + 1,
+                id=identifier,
+                arn=arn,
+                cluster=cluster,
+                definition=definition,
+                request=dict(request),
+                overrides=overrides,
+                launch_type=launch_type,
+                fixed=fixed,
+                tags=[*tags],
+                containers=containers,
+                main=next(container for container in containers if container.name == main),
+                attachment=_attachment(request),
+                created_at=moment,
+                visible_at=moment + hidden if hidden else 0.0,
+                started_by=request.get("startedBy"),
+            )
+        )
+    return tasks
+
+
+def _filled_overrides(request: Request, definition: TaskDefinition) -> Document:
+    """The request's overrides, with an entry for each container, as AWS answers them."""
+    overrides: Document = {**request.get("overrides", {})}
+    given: list[Document] = overrides.get("containerOverrides", [])
+    named = {override.get("name") for override in given}
+    rest = [{"name": item["name"]} for item in definition.containers if item["name"] not in named]
+    return {"inferenceAcceleratorOverrides": [], **overrides, "containerOverrides": [*given, *rest]}
+
+
+def _shared_members(
+    cluster: Cluster,
+    definition: TaskDefinition,
+    request: Request,
+    overrides: Document,
+    launch_type: str,
+    provider: str | None,
+    zone: str,
+) -> Document:
+    """What the answers for all tasks of one request have in common and never changes."""
+    document = definition.document
+    members: Document = {
+        "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(document)}],
+        "availabilityZone": zone,
+        "clusterArn": cluster.arn,
+        "enableExecuteCommand": request.get("enableExecuteCommand", False),
+        "group": request.get("group") or f"family:{definition.family}",
+        "launchType": launch_type,
+        "overrides": overrides,
+        "taskDefinitionArn": definition.arn,
+    }
+    for name in ("cpu", "memory"):
+        value = overrides.get(name) or document.get(name)
+        if value:
+            members[name] = value
+    if provider is not None:
+        members["capacityProviderName"] = provider
+    if request.get("startedBy") is not None:
+        members["startedBy"] = request["startedBy"]
+    if launch_type == "FARGATE":
+        version = request.get("platformVersion", "LATEST")
+        storage = overrides.get("ephemeralStorage") or document.get("ephemeralStorage") or {"sizeInGiB": 20}
+        members["platformVersion"] = _FARGATE_PLATFORM if version == "LATEST" else version
+        members["platformFamily"] = "Linux"
+        members["ephemeralStorage"] = members["fargateEphemeralStorage"] = storage
+    return members
+
+
+def _architecture(definition: Request) -> str:
+    """ECS runs X86_64 unless the task definition says otherwise."""
+    return "arm64" if definition.get("runtimePlatform", {}).get("cpuArchitecture") == "ARM64" else "x86_64"
+
+
+def _main_container(request: Request, definition: TaskDefinition) -> str:
+    """The container that the request is about: that whose command it overrides, else any it overrides, else the
+    first essential one.
+    """
+    overrides: Iterable[Document] = request.get("overrides", {}).get("containerOverrides", ())
+    for member in ("command", "name"):
+        for override in overrides:
+            if override.get(member):
+                name: str = override["name"]
+                return name
+    first: str = next(item["name"] for item in definition.containers if item["essential"])
+    return first
+
+
+def _new_container(account: Account, cluster: Cluster, task_arn: str, task_id: str, definition: Document) -> Container:
+    """A container of a new task."""
+    fixed: Document = {
+        "containerArn": account.arn(f"container/{cluster.name}/{task_id}/{new_uuid()}"),
+        "taskArn": task_arn,
+        "name": definition["name"],
+        "image": definition["image"],
+        "cpu": str(definition["cpu"]),
+    }
+    for name in ("memory", "memoryReservation"):
+        if name in definition:
+            fixed[name] = str(definition[name])
+    return Container(definition["name"], definition["essential"], fixed)
+
+
+def _attachment(request: Request) -> Document | None:
+    """The network interface of an awsvpc task."""
+    network = request.get("networkConfiguration", {}).get("awsvpcConfiguration")
+    if network is None:
+        return None
+    return {
+        "id": new_uuid(),
+        "type": "ElasticNetworkInterface",
+        "status": "PRECREATED",
+        "details": [{"name": "subnetId", "value": network["subnets"][0]}],
+    }

@@ -1,0 +1,188 @@
+"""What AWS refuses, beyond wrong types: limits and contradictions of single requests.
+
+From the ECS API Reference (RunTask, ListTasks, Tag) and from messages seen in public bug reports.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from local.ecs.errors import ApiError, client_error, invalid_parameter
+from local.ecs.state import Cluster, TaskDefinition
+
+MAX_DESCRIBED = 100
+MAX_OVERRIDES = 8192
+_MAX_COUNT = 10
+_MAX_SUBNETS, _MAX_SECURITY_GROUPS = 16, 5
+_MAX_TAGS, _MAX_TAG_KEY, _MAX_TAG_VALUE = 50, 128, 256
+_MAX_REASON = 255
+_TOKEN = re.compile(r"[!-~]{1,64}")  # ASCII 33 to 126
+_STARTED_BY = re.compile(r"[A-Za-z0-9\-/_]{1,128}")
+_TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_FARGATE_PROVIDERS = frozenset({"FARGATE", "FARGATE_SPOT"})
+
+
+def check_run_task(request: Mapping[str, Any], size: int) -> None:
+    """What is wrong with a RunTask request whatever the account holds. ``size``: of its body, in bytes."""
+    if not request["taskDefinition"]:
+        raise client_error("TaskDefinition can not be blank.")
+    if not 1 <= request.get("count", 1) <= _MAX_COUNT:
+        raise invalid_parameter(f"Count must be from 1 to {_MAX_COUNT}.")
+    token = request.get("clientToken")
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise invalid_parameter("Client token must be 1 to 64 characters of ASCII 33 to 126.")
+    check_started_by(request.get("startedBy"))
+    if request.get("launchType") and request.get("capacityProviderStrategy"):
+        raise invalid_parameter("Specifying both a launch type and capacity provider strategy is not supported. "
+                                "Remove one and try again.")  # fmt: skip
+    check_tags(request.get("tags", ()))
+    if size > MAX_OVERRIDES and len(compact(request.get("overrides", {}))) > MAX_OVERRIDES:
+        raise invalid_parameter(f"Container Overrides length must be at most {MAX_OVERRIDES}")
+    network = request.get("networkConfiguration", {}).get("awsvpcConfiguration")
+    if network is not None:
+        if not network["subnets"]:
+            raise invalid_parameter("subnets can not be empty.")
+        if len(network["subnets"]) > _MAX_SUBNETS:
+            raise invalid_parameter(f"subnets can have at most {_MAX_SUBNETS} items.")
+        if len(network.get("securityGroups", ())) > _MAX_SECURITY_GROUPS:
+            raise invalid_parameter(f"securityGroups can have at most {_MAX_SECURITY_GROUPS} items.")
+
+
+def check_launch(request: Mapping[str, Any], cluster: Cluster, definition: TaskDefinition) -> tuple[str, str | None]:
+    """What contradicts the cluster or the task definition. Return the launch type and the capacity provider."""
+    document = definition.document
+    launch_type, provider = _placement(request, cluster)
+    awsvpc = document.get("networkMode") == "awsvpc"
+    network = request.get("networkConfiguration", {}).get("awsvpcConfiguration")
+    if awsvpc and network is None:
+        raise invalid_parameter("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+    if network is not None and not awsvpc:
+        raise invalid_parameter("Network Configuration is not valid for the given networkMode of this task definition.")
+    if launch_type == "EC2":
+        if request.get("platformVersion"):
+            raise invalid_parameter("The platform version must be null when specifying an EC2 launch type.")
+        if network is not None and network.get("assignPublicIp") == "ENABLED":
+            raise invalid_parameter("Assign public IP is not supported for this launch type.")
+    if launch_type not in document["compatibilities"]:
+        raise invalid_parameter(f"Task definition does not support launch_type {launch_type}.")
+    names = {container["name"] for container in definition.containers}
+    for override in request.get("overrides", {}).get("containerOverrides", ()):
+        if override.get("name") not in names:
+            raise invalid_parameter(f"Override for container named {override.get('name')} is not a container in the "
+                                    "TaskDefinition.")  # fmt: skip
+    return launch_type, provider
+
+
+def _placement(request: Mapping[str, Any], cluster: Cluster) -> tuple[str, str | None]:
+    """Launch type and capacity provider: the request's, else the cluster's default strategy, else EC2."""
+    if request.get("launchType"):
+        return request["launchType"], None
+    strategy = request.get("capacityProviderStrategy") or cluster.settings.get("defaultCapacityProviderStrategy")
+    if not strategy:
+        return "EC2", None
+    if all(item.get("weight", 0) == 0 and item.get("base", 0) == 0 for item in strategy) and len(strategy) > 1:
+        raise invalid_parameter("The specified capacity provider strategy must have a provider with a weight.")
+    names = [item["capacityProvider"] for item in strategy]
+    unknown = [name for name in names if name not in cluster.settings.get("capacityProviders", [])]
+    if unknown:
+        raise invalid_parameter(
+            "The specified capacity provider strategy cannot contain a capacity provider that is not associated with "
+            "the cluster. Associate the capacity provider with the cluster and try again."
+        )
+    if len({name in _FARGATE_PROVIDERS for name in names}) > 1:
+        raise invalid_parameter("The specified capacity provider strategy cannot mix Fargate and Auto Scaling groups.")
+    chosen = max(strategy, key=lambda item: (item.get("base", 0), item.get("weight", 0)))["capacityProvider"]
+    return ("FARGATE" if chosen in _FARGATE_PROVIDERS else "EC2"), chosen
+
+
+def compact(document: Mapping[str, Any]) -> str:
+    """JSON without spaces. AWS counts the characters of the overrides, the formatting of JSON included."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def check_started_by(text: str | None) -> None:
+    """``startedBy``: up to 128 letters, digits, and ``-/_``."""
+    if text is not None and not _STARTED_BY.fullmatch(text):
+        raise invalid_parameter(
+            "startedBy must be 1 to 128 letters, numbers, hyphens, forward slashes and underscores."
+        )
+
+
+def check_reason(text: str | None) -> None:
+    """The reason of StopTask: up to 255 characters."""
+    if text is not None and len(text) > _MAX_REASON:
+        raise invalid_parameter(f"Reason must be at most {_MAX_REASON} characters.")
+
+
+def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
+    """At most 50 tags with keys of their own, not AWS's, of the characters and lengths that tags have."""
+    if len(tags) > _MAX_TAGS:
+        raise invalid_parameter(f"The number of tags exceeds {_MAX_TAGS}.")
+    keys = set()
+    for tag in tags:
+        key, value = tag.get("key", ""), tag.get("value", "")
+        if not 1 <= len(key) <= _MAX_TAG_KEY:
+            raise invalid_parameter(f"Tag key must be 1 to {_MAX_TAG_KEY} characters.")
+        if len(value) > _MAX_TAG_VALUE:
+            raise invalid_parameter(f"Tag value must be at most {_MAX_TAG_VALUE} characters.")
+        if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(value):
+            raise invalid_parameter("Some tags contain invalid characters. Valid characters: "
+                                    "UTF-8 letters, spaces, numbers and _ . / = + - : @.")  # fmt: skip
+        if key.lower().startswith("aws:"):
+            raise invalid_parameter("Tag keys starting with aws: are reserved.")
+        keys.add(key)
+    if len(keys) != len(tags):
+        raise invalid_parameter("Duplicate tag keys found.")
+
+
+def check_list_tasks(request: Mapping[str, Any]) -> None:
+    """ListTasks: with ``startedBy`` no other filter but the desired status."""
+    check_started_by(request.get("startedBy"))
+    others = ("containerInstance", "family", "serviceName", "launchType", "daemonName")
+    if request.get("startedBy") is not None and any(request.get(name) for name in others):
+        raise invalid_parameter("startedBy can only be combined with cluster and desiredStatus.")
+    if request.get("serviceName"):
+        raise ApiError("ServiceNotFoundException", "Service not found.")
+    if request.get("containerInstance"):
+        raise invalid_parameter("Container instance not found.")
+
+
+def check_name(kind: str, name: str) -> None:
+    """Names of clusters and families: up to 255 letters, digits, ``_`` and ``-``."""
+    if not _NAME.fullmatch(name):
+        raise invalid_parameter(f"{kind} must be 1 to 255 letters, numbers, hyphens, and underscores.")
+
+
+def check_definition(request: Mapping[str, Any]) -> None:
+    """What is wrong with a RegisterTaskDefinition request."""
+    if not request["family"]:
+        raise client_error("Family can not be blank.")
+    check_name("Family", request["family"])
+    check_tags(request.get("tags", ()))
+    containers = request["containerDefinitions"]
+    if not containers:
+        raise client_error("Container list cannot be empty.")
+    names = [container.get("name") for container in containers]
+    if not all(names):
+        raise client_error("Container.name should not be null or empty.")
+    if len(set(names)) != len(names):
+        raise client_error("Container names must be unique.")
+    for container in containers:
+        if not container.get("image"):
+            raise client_error("Container.image should not be null or empty.")
+        if not request.get("memory") and not container.get("memory") and not container.get("memoryReservation"):
+            raise client_error(f"Invalid setting for container '{container['name']}'. "
+                               "At least one of 'memory' or 'memoryReservation' must be specified.")  # fmt: skip
+    if not any(container.get("essential", True) for container in containers):
+        raise client_error("At least one container must be essential.")
+    if "FARGATE" in request.get("requiresCompatibilities", ()):
+        if request.get("networkMode") != "awsvpc":
+            raise client_error("Fargate only supports network mode 'awsvpc'.")
+        if not request.get("cpu"):
+            raise client_error("Fargate requires that 'cpu' be defined at the task level.")
+        if not request.get("memory"):
+            raise client_error("Fargate requires that 'memory' be defined at the task level.")

@@ -1,0 +1,93 @@
+"""The seam between the API and what runs containers.
+
+The API decides what ECS decides: what is accepted, which states a task goes through, why it stops, what is answered.
+A runner only makes containers live and reports on them:
+
+    API                            runner                          reports, in this order
+    RunTask              →         ``start(task)``         →       ``provisioned`` the task has a place and a network
+                                                                   ``pulled`` the images are there
+                                                                   ``running`` every container runs
+                                                           or      ``failed_to_start`` instead of any of these
+                                                                   ``container_exited`` for each, as it ends
+                                                                   ``deprovisioning`` resources are given back
+                                                                   ``stopped`` nothing is left
+    StopTask, Spot, an
+    essential container
+    that has ended       →         ``stop(task)``          →       ``stopping`` containers get their SIGTERM, then the
+                                                                   same reports as above, from ``container_exited`` on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from local.ecs.state import Task
+from local.errors import LocalError
+
+
+class Reports(Protocol):
+    """What a runner tells about a task. Implemented by ``local.ecs.lifecycle.Lifecycle``."""
+
+    def provisioned(self, task: Task) -> None:
+        """The task has its place and its network interface: PENDING. Its images are pulled now."""
+
+    def pulled(self, task: Task) -> None:
+        """Its images are there: ACTIVATING."""
+
+    def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
+        """All its containers run: RUNNING. ``runtime_ids``: the engine's ids by container name."""
+
+    def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
+        """It will never run: it stops with TaskFailedToStart, its containers have no exit code."""
+
+    def end(self, task: Task, stop_code: str, reason: str) -> None:
+        """It stops for a reason other than an essential container's end; to be told before ``container_exited``."""
+
+    def stopping(self, task: Task) -> None:
+        """Its containers are being told to stop: STOPPING."""
+
+    def container_exited(self, task: Task, name: str, exit_code: int | None, reason: str | None = None) -> None:
+        """One container has ended. If it is essential, the task stops and ``stop`` is called for the others."""
+
+    def deprovisioning(self, task: Task) -> None:
+        """No container is left: DEPROVISIONING. Those not reported yet count as ended without exit code."""
+
+    def stopped(self, task: Task) -> None:
+        """Nothing is left of the task: STOPPED."""
+
+
+class Runner:
+    """Runs containers. Subclass it; every method is called in the server's event loop and must not block it."""
+
+    reports: Reports
+    """Set before anything else is called."""
+
+    async def start(self, task: Task) -> None:
+        """Run a new task. Called once for each, as an asyncio task that may last as long as the task does.
+
+        An exception that leaves it ends the task; a cancellation (``reset``, the server's end) must leave nothing.
+        """
+        raise NotImplementedError
+
+    async def stop(self, task: Task, exit_code: int | None = None) -> None:
+        """Stop the containers of a task that still run: SIGTERM, ``stopTimeout``, SIGKILL.
+
+        Called at most once for each task, at any time after ``start`` began; it may come too late, which is no error.
+        ``exit_code`` is a test's wish for what a simulated container ends with.
+        """
+        raise NotImplementedError
+
+    def finish(self, task: Task, exit_code: int) -> None:
+        """End a container as if its program had ended, where that can be done."""
+        raise LocalError(f"{type(self).__name__} cannot finish a task")
+
+    def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
+        """Take a rule on how tasks behave, where that can be done."""
+        raise LocalError(f"{type(self).__name__} takes no behaviours")
+
+    def reset(self) -> None:
+        """Forget everything. The ``start`` of every task has been cancelled before."""
+
+    async def close(self) -> None:
+        """Give back what the runner holds, at the server's end."""

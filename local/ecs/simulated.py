@@ -1,0 +1,162 @@
+"""The simulated runner: no container runs, tasks live as a ``Behaviour`` says. It is the default."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from local.ecs.behaviour import Behaviour, Behaviours
+from local.ecs.runner import Runner
+from local.ecs.state import STOPPED, Task
+from local.errors import LocalError
+
+_HOOK_FAILED_EXIT_CODE = 1
+
+
+class _Life:
+    """What a task's coroutine waits for: time to pass, unless the task is to end before."""
+
+    def __init__(self, stopping: bool) -> None:
+        self.stopping = stopping
+        """It is to be stopped."""
+        self.finished = False
+        """Its program is to end by itself."""
+        self.exit_code: int | None = None
+        """What a test wants it to end with."""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        """End the wait."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def sleep(self, seconds: float | None, *, until_finished: bool = False) -> bool:
+        """Wait (None: for ever) and return whether the task is to end before."""
+        ending = self.stopping or (until_finished and self.finished)
+        if ending or (seconds is not None and seconds <= 0):
+            return ending
+        loop = asyncio.get_running_loop()
+        end = None if seconds is None else loop.time() + seconds
+        while True:
+            self._waiter = loop.create_future()
+            handle = None if end is None else loop.call_at(end, self.wake)
+            try:
+                await self._waiter
+            finally:
+                if handle is not None:
+                    handle.cancel()
+            if self.stopping or (until_finished and self.finished):
+                return True
+            if end is not None and loop.time() >= end - 0.001:
+                return False
+
+
+class SimulatedRunner(Runner):
+    """Tasks that are only told of. ``started`` and ``ending`` are for subclasses that do something meanwhile.
+
+    Both run in the server's event loop: what blocks, such as a database, belongs into ``asyncio.to_thread``. An
+    exception ends the container with exit code 1.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the default behaviour."""
+        self._behaviours = Behaviours()
+        self._lives: dict[str, _Life] = {}
+
+    async def started(self, task: Task) -> None:
+        """The container runs. The task's ``run_seconds`` begin when this returns."""
+
+    async def ending(self, task: Task) -> int | None:
+        """The container is about to end, by itself or stopped; return an exit code to have it end with that."""
+        return None
+
+    def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
+        """Change the default behaviour or add a rule."""
+        self._behaviours.add(match, times, behaviour)
+
+    def reset(self) -> None:
+        """Forget rules, default and tasks."""
+        self._behaviours = Behaviours()
+        self._lives = {}
+
+    def finish(self, task: Task, exit_code: int) -> None:
+        """End the container by itself, as soon as it runs."""
+        life = self._lives.get(task.id)
+        if life is None or task.main.ended_at is not None:
+            raise LocalError(f"The task has ended already: {task.arn}")
+        life.finished = True
+        life.exit_code = exit_code
+        life.wake()
+
+    async def stop(self, task: Task, exit_code: int | None = None) -> None:
+        """Tell the task's coroutine."""
+        life = self._lives.get(task.id)
+        if life is not None:
+            life.stopping = True
+            life.exit_code = exit_code
+            life.wake()
+
+    async def start(self, task: Task) -> None:
+        """A task's whole life."""
+        overrides = json.dumps(task.overrides, ensure_ascii=False) if self._behaviours.any_rules else ""
+        behaviour = self._behaviours.choose(overrides)
+        life = self._lives[task.id] = _Life(stopping=task.desired_status == STOPPED)
+        try:
+            if await self._comes_up(task, life, behaviour):
+                await self._runs(task, life, behaviour)
+            self.reports.deprovisioning(task)
+            if behaviour.deprovision_seconds:
+                await asyncio.sleep(behaviour.deprovision_seconds)
+            self.reports.stopped(task)
+        finally:
+            self._lives.pop(task.id, None)
+
+    async def _comes_up(self, task: Task, life: _Life, behaviour: Behaviour) -> bool:
+        """From PROVISIONING to RUNNING; return whether it gets there."""
+        part = behaviour.start_seconds / 3
+        if await life.sleep(part):
+            return False
+        self.reports.provisioned(task)
+        if await life.sleep(part):
+            return False
+        if behaviour.never_starts is not None:
+            self.reports.failed_to_start(task, behaviour.never_starts, behaviour.container_reason)
+            return False
+        self.reports.pulled(task)
+        if await life.sleep(part):
+            return False
+        self.reports.running(task)
+        return True
+
+    async def _runs(self, task: Task, life: _Life, behaviour: Behaviour) -> None:
+        """From RUNNING to the end of the last container."""
+        stopped = False
+        try:
+            await self.started(task)
+            await life.sleep(behaviour.run_seconds, until_finished=True)
+            stopped = life.stopping
+            if stopped:
+                self.reports.stopping(task)
+                if behaviour.stop_seconds:
+                    await asyncio.sleep(behaviour.stop_seconds)
+            own = await self.ending(task)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+            own = _HOOK_FAILED_EXIT_CODE
+        if own is not None:
+            code: int | None = own
+        elif life.exit_code is not None:
+            code = life.exit_code
+        else:
+            code = behaviour.stop_exit_code if stopped else behaviour.exit_code
+        # A task that is being stopped has its reason already: this changes nothing then.
+        self.reports.end(task, behaviour.stop_code, behaviour.stopped_reason)
+        self.reports.container_exited(task, task.main.name, code, behaviour.container_reason)
+        for container in task.containers:
+            if container is not task.main:
+                other = behaviour.sidecar_exit_codes.get(container.name, 0)
+                self.reports.container_exited(task, container.name, other)
