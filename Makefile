@@ -23,9 +23,17 @@ image: $(VENV)/ready  ## build an image and run a real task in it: make image [A
 test: $(VENV)/ready  ## every check and test: lint, types, unit tests, tests on really built images
 	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py
 
+.PHONY: test-all
+test-all: $(VENV)/ready  ## make test, and the executor's tests on every Airflow of the matrix
+	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py --all
+
 .PHONY: unit
 unit: $(VENV)/ready  ## the quick part of the tests, without Docker: lint, types, unit tests
 	@$(VENV_PYTHON) tests/run.py --quick
+
+.PHONY: bench-executor
+bench-executor: $(VENV)/ready  ## compare the executor with the reference executor: launches, heartbeats, adoption
+	@$(VENV_PYTHON) tests/bench/executor.py
 
 .PHONY: engine
 engine:  ## install (Debian, as root) and start a Docker engine with Buildx
@@ -39,8 +47,9 @@ engine-stop:  ## stop the engine that `make engine` started
 lock: $(VENV)/ready  ## resolve all locked requirements anew
 	$(LOCK) --python-version 3.10 requirements/build.in -o requirements/build.txt
 	$(LOCK) --python-version 3.10 requirements/dev.in -o requirements/dev.txt
-	$(LOCK) --python-version 3.8 requirements/entrypoint-tests.in -o requirements/entrypoint-tests.txt
+	$(LOCK) --python-version 3.8 requirements/unit-tests.in -o requirements/unit-tests.txt
 	$(LOCK) --python-version 3.8 images/aws-cli/requirements.in -o images/aws-cli/requirements.txt
+	$(VENV_PYTHON) -m tests.executor.environments lock
 
 $(VENV)/ready: requirements/dev.txt local/venv.sh
 	@bash local/venv.sh $(VENV)

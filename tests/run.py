@@ -6,7 +6,6 @@ A check that cannot run has failed: a missing tool or engine is never a reason t
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run by its path
+
+from images.matrix import load_matrix
+from tests.interpreters import OWN, interpreters
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
-OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True)
@@ -33,31 +36,30 @@ def tool(name: str) -> str:
     return str(TOOLS / name)
 
 
-def pythons_for_the_entrypoint() -> dict[str, str]:
-    """Interpreters from 3.8 on by version: this one, those on PATH, and those of a pyenv."""
-    found = {OWN_PYTHON: sys.executable}
-    for minor in range(8, 16):
-        version = f"3.{minor}"
-        pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-        path = str(pyenv[-1]) if pyenv else shutil.which(f"python{version}")
-        if (
-            path
-            and version not in found
-            and subprocess.run([path, "-c", "import venv"], capture_output=True).returncode == 0
-        ):
-            found[version] = path
-    return dict(sorted(found.items(), key=lambda item: int(item[0].split(".")[1])))
-
-
-def entrypoint_check(version: str, interpreter: str) -> Check:
-    """The entrypoint's unit tests on one Python, in an environment of its own made by uv."""
-    folder = TOOLS.parent / f"entrypoint-py{version}"
+def unit_check(version: str, interpreter: str) -> Check:
+    """The unit tests of what runs beside Airflow on one Python, in an environment of its own made by uv."""
+    folder = TOOLS.parent / f"unit-py{version}"
     script = (
         f'"{tool("uv")}" venv --quiet --clear --python "{interpreter}" "{folder}" && '
-        f'"{tool("uv")}" pip sync --quiet --require-hashes --python "{folder}" requirements/entrypoint-tests.txt && '
-        f'"{folder}/bin/python" -m pytest -q -p no:cacheprovider tests/unit/entrypoint'
+        f'"{tool("uv")}" pip sync --quiet --require-hashes --python "{folder}" requirements/unit-tests.txt && '
+        f'"{folder}/bin/python" -m pytest -q -p no:cacheprovider tests/unit/entrypoint tests/unit/executor'
     )
-    return Check(f"unit tests of the entrypoint, Python {version}", ["bash", "-c", script])
+    return Check(f"unit tests of entrypoint and executor, Python {version}", ["bash", "-c", script])
+
+
+def executor_checks(*, every_airflow: bool) -> list[Check]:
+    """The executor's tests inside Airflow: the oldest and the newest of the matrix, or all."""
+    releases = load_matrix().releases
+    oldest = releases[0]
+    checks = [
+        Check(f"executor with Airflow {release.version}", [sys.executable, "-m", "tests.executor.run", release.version])
+        for release in (releases if every_airflow else (oldest, releases[-1]))
+    ]
+    lowest = oldest.pythons[0]
+    if lowest in interpreters() and lowest != OWN:
+        check = Check(f"{checks[0].name}, Python {lowest}", [*checks[0].command, "--python", lowest])
+        checks.insert(1, check)
+    return checks
 
 
 def static_checks() -> list[Check]:
@@ -70,6 +72,7 @@ def static_checks() -> list[Check]:
         Check(
             "types of the entrypoint (mypy)", [tool("mypy"), "--config-file", "entrypoint/pyproject.toml", "entrypoint"]
         ),
+        Check("types of the executor (mypy)", [tool("mypy"), "--config-file", "executor/pyproject.toml", "executor"]),
         Check("shell scripts (shellcheck)", [tool("shellcheck"), "--external-sources", ".ci/run", *shell_sources]),
         Check("unit tests", [sys.executable, "-m", "pytest", "-q", "tests/unit/images", "tests/unit/local"]),
     ]
@@ -107,12 +110,14 @@ def main() -> int:
     """Run the checks and print the summary; 1 when one failed."""
     parser = argparse.ArgumentParser(description="Run every check and test of this repository.")
     parser.add_argument("--quick", action="store_true", help="only what needs no Docker")
-    quick = parser.parse_args().quick
+    parser.add_argument("--all", action="store_true", help="the executor's tests on every Airflow of the matrix")
+    options = parser.parse_args()
     results = [run(check) for check in static_checks()]
     # Mostly waiting, for retries and signals: two at a time take half as long.
     with ThreadPoolExecutor(2) as pool:
-        results += pool.map(run_quietly, [entrypoint_check(*item) for item in pythons_for_the_entrypoint().items()])
-    if not quick:
+        results += pool.map(run_quietly, [unit_check(*item) for item in interpreters().items()])
+    if not options.quick:
+        results += [run(check) for check in executor_checks(every_airflow=options.all)]
         results.append(run(IMAGES))
     print("\n=== summary")
     for result in results:

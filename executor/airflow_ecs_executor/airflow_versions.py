@@ -1,0 +1,142 @@
+"""All that differs between the supported versions of Airflow, found out by looking, not by comparing versions.
+
+Airflow 2 queues commands (``airflow tasks run …``). Airflow 3 queues workloads with a short-lived token, which the
+Task SDK runs in the container; from 3.2 on callbacks are workloads too, and from 3.3 on a container can run them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from airflow.configuration import conf
+from airflow.executors import base_executor
+from airflow.executors.base_executor import BaseExecutor
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
+
+try:
+    from airflow.executors import workloads
+except ImportError:
+    workloads = None  # type: ignore[assignment, unused-ignore]
+
+HAS_WORKLOADS = workloads is not None
+"""Airflow 3: the executor is given workloads, not commands."""
+CONTAINERS_RUN_CALLBACKS = hasattr(BaseExecutor, "run_workload")
+"""The program that runs a workload in a container knows callbacks, not only tasks."""
+INHERITS_QUEUE_WORKLOAD = hasattr(BaseExecutor, "_process_workloads")
+"""The base class queues workloads itself; on 3.0 that is left to the executor."""
+
+_RUN_WORKLOAD = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
+_UNFINISHED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING)
+
+
+def configuration_of(executor: BaseExecutor) -> Any:
+    """Return where an executor reads its options: its team's configuration (3.1 and up), else Airflow's."""
+    return getattr(executor, "conf", conf)
+
+
+def database_url() -> str:
+    """Return the URL of the metadata database."""
+    return str(conf.get("database", "sql_alchemy_conn", fallback=""))
+
+
+def stats() -> Any:
+    """Return what has ``incr``, ``gauge`` and ``timing``: the client that the base class of executors uses."""
+    return getattr(base_executor, "stats", None) or base_executor.Stats
+
+
+def key_and_config(workload: Any) -> tuple[Any, Any]:
+    """Return a workload's key and its executor_config. Callbacks have no configuration."""
+    ti = getattr(workload, "ti", None)
+    if ti is not None:
+        return ti.key, ti.executor_config
+    return getattr(workload, "key", None) or workload.callback.id, None
+
+
+def command_of(workload: Any, generator: Any, renew_token: bool) -> list[str]:
+    """Return the command that runs a workload in a container.
+
+    ``renew_token`` replaces the token of an Airflow 3 workload, whose life (600 s) began when it was queued.
+    """
+    if isinstance(workload, (list, tuple)):
+        return [str(part) for part in workload]
+    if renew_token:
+        workload = workload.model_copy(update={"token": _new_token(workload, generator)})
+    return [*_RUN_WORKLOAD, workload.model_dump_json()]
+
+
+def _new_token(workload: Any, generator: Any) -> str:
+    ti = getattr(workload, "ti", None)
+    subject = str(ti.id if ti is not None else workload.callback.id)
+    make = getattr(type(workload), "generate_token", None)
+    return str(make(subject, generator) if make is not None else generator.generate({"sub": subject}))
+
+
+def load_workload(key: Any, generator: Any) -> tuple[Any, Any] | None:
+    """Make the workload of a task instance anew from the database, with its executor_config.
+
+    None when there is no such task instance any more, or it is at another try.
+    """
+    if not isinstance(key, TaskInstanceKey):
+        return None
+    with create_session() as session:
+        ti = session.query(TaskInstance).filter(*_primary_key(key)).one_or_none()
+        if ti is None or ti.try_number != key.try_number:
+            return None
+        if workloads is None:
+            return ti.command_as_list(local=True), ti.executor_config
+        return workloads.ExecuteTask.make(ti, generator=generator), ti.executor_config
+
+
+def back_to_queued(key: Any) -> bool:
+    """Make an interrupted task instance runnable again; False when it has reported an end itself."""
+    if not isinstance(key, TaskInstanceKey):
+        return False
+    with create_session() as session:
+        changed = (
+            session.query(TaskInstance)
+            .filter(*_primary_key(key), TaskInstance.try_number == key.try_number, TaskInstance.state.in_(_UNFINISHED))
+            .update({"state": TaskInstanceState.QUEUED}, synchronize_session=False)
+        )
+    return bool(changed)
+
+
+def _primary_key(key: TaskInstanceKey) -> list[Any]:
+    return [
+        TaskInstance.dag_id == key.dag_id,
+        TaskInstance.task_id == key.task_id,
+        TaskInstance.run_id == key.run_id,
+        TaskInstance.map_index == key.map_index,
+    ]
+
+
+def adoptable_columns(tis: Any) -> Mapping[Any, dict[str, Any]]:
+    """Return, by task instance, the values that adoption needs: ``key``, ``arn``, ``state`` and ``queued``.
+
+    ``queued`` is in seconds since the epoch, or None. The scheduler loads only some columns of the task instances
+    that it offers; reading the others one by one would be a query each, so they are read in one.
+    """
+    missing = [ti for ti in tis if _unloaded(ti)]
+    if missing:
+        session = missing[0]._sa_instance_state.session
+        if session is not None:
+            for start in range(0, len(missing), 500):
+                part = missing[start : start + 500]
+                wanted = TaskInstance.filter_for_tis(part)
+                session.query(TaskInstance).filter(wanted).populate_existing().all()
+    return {
+        id(ti): {
+            "key": ti.key,
+            "arn": ti.external_executor_id,
+            "state": ti.state,
+            "queued": ti.queued_dttm.timestamp() if ti.queued_dttm else None,
+        }
+        for ti in tis
+    }
+
+
+def _unloaded(ti: Any) -> bool:
+    state = getattr(ti, "_sa_instance_state", None)
+    return state is not None and bool({"try_number", "queued_dttm"} & set(state.unloaded))

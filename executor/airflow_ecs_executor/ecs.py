@@ -1,0 +1,187 @@
+"""Amazon ECS as the executor calls it: one client a process, no retries of its own, and the search for containers.
+
+Retries are the executor's business: only it knows which requests may go out again, when, and with which client token.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+
+from airflow_ecs_executor.identity import identity_in
+
+DESCRIBE_LIMIT = 100
+"""ARNs in one DescribeTasks call (Amazon ECS API Reference, DescribeTasks)."""
+_ARN = re.compile(r"arn:[\w-]+:ecs:[\w-]*:\d*:task/(?:(?P<cluster>[^/]+)/)?[\w-]+")
+_REASON_LENGTH = 255
+"""Characters of StopTask's reason (Amazon ECS API Reference, StopTask)."""
+
+
+def is_task_arn(text: str | None) -> bool:
+    """Whether an external executor id is the ARN of an ECS task; another executor's is not."""
+    return bool(text and _ARN.fullmatch(text))
+
+
+class Described(NamedTuple):
+    """What DescribeTasks says: the tasks by ARN, and the ARNs that it does not know."""
+
+    tasks: dict[str, Mapping[str, Any]]
+    missing: list[str]
+
+
+class Ecs:
+    """The ECS API of one cluster. Every method raises what botocore raises."""
+
+    def __init__(self, connect: Callable[[], Any], cluster: str) -> None:
+        """``connect`` makes a boto3 client; it is called when the first call is made, and after ``renew``."""
+        self._connect = connect
+        self.cluster = cluster
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._pid = 0
+
+    def client(self) -> Any:
+        """Return this process's client. A forked child gets one of its own: connections cannot be shared."""
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                self._client = self._connect()
+                self._pid = os.getpid()
+            return self._client
+
+    def renew(self) -> None:
+        """Make the client anew with the next call: the credentials of this one have expired."""
+        with self._lock:
+            self._client = None
+
+    def run_task(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call RunTask with a whole request, client token included."""
+        answer: Mapping[str, Any] = self.client().run_task(**request)
+        return answer
+
+    def describe(self, arns: Sequence[str]) -> Described:
+        """Describe up to 100 tasks. Tasks of another cluster, of a former configuration, are asked for there."""
+        tasks: dict[str, Mapping[str, Any]] = {}
+        missing: list[str] = []
+        for cluster, group in self._by_cluster(arns).items():
+            answer = self.client().describe_tasks(cluster=cluster, tasks=group)
+            for task in answer.get("tasks") or ():
+                tasks[task["taskArn"]] = task
+            unknown = {failure.get("arn") for failure in answer.get("failures") or ()}
+            missing.extend(arn for arn in group if arn not in tasks and (arn in unknown or not unknown))
+        return Described(tasks, missing)
+
+    def stop(self, arn: str, reason: str) -> None:
+        """Stop a task."""
+        cluster = next(iter(self._by_cluster([arn])))
+        self.client().stop_task(cluster=cluster, task=arn, reason=reason[:_REASON_LENGTH])
+
+    def default_capacity_providers(self) -> list[Mapping[str, Any]]:
+        """Return the default capacity provider strategy of the cluster."""
+        clusters = self.client().describe_clusters(clusters=[self.cluster]).get("clusters") or [{}]
+        return list(clusters[0].get("defaultCapacityProviderStrategy") or [])
+
+    def list_started_by(self, started_by: str, desired_status: str) -> list[str]:
+        """List the tasks that a deployment started: RUNNING, or STOPPED and not yet forgotten."""
+        arns: list[str] = []
+        parameters = {"cluster": self.cluster, "startedBy": started_by, "desiredStatus": desired_status}
+        while True:
+            answer = self.client().list_tasks(**parameters)
+            arns.extend(answer.get("taskArns") or ())
+            if not answer.get("nextToken"):
+                return arns
+            parameters["nextToken"] = answer["nextToken"]
+
+    def _by_cluster(self, arns: Iterable[str]) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = {}
+        own = self.cluster.rpartition("/")[2]
+        for arn in arns:
+            match = _ARN.fullmatch(arn)
+            name = match["cluster"] if match and match["cluster"] else own
+            groups.setdefault(self.cluster if name == own else name, []).append(arn)
+        return groups
+
+
+class Sighting(NamedTuple):
+    """A container found by its identity."""
+
+    arn: str
+    task: Mapping[str, Any]
+
+
+def batches(arns: Sequence[str]) -> list[Sequence[str]]:
+    """Split ARNs into what one DescribeTasks call takes."""
+    return [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
+
+
+def describe_many(
+    ecs: Ecs, arns: Sequence[str], concurrency: int, timeout: float
+) -> tuple[Described, list[str], BaseException | None]:
+    """Describe any number of tasks side by side, within ``timeout`` seconds.
+
+    Returns what is known, the ARNs of which nothing could be learnt, and the first error.
+    """
+    tasks: dict[str, Mapping[str, Any]] = {}
+    missing: list[str] = []
+    unknown: list[str] = []
+    first_error: BaseException | None = None
+    parts = batches(arns)
+    if not parts:
+        return Described(tasks, missing), unknown, None
+    pool = ThreadPoolExecutor(min(concurrency, len(parts)), thread_name_prefix="airflow-ecs-adopt")
+    try:
+        futures = {pool.submit(ecs.describe, part): part for part in parts}
+        wait(futures, timeout=timeout)
+        for future, part in futures.items():
+            error: BaseException | None = TimeoutError("DescribeTasks did not answer in time")
+            if future.done():
+                error = future.exception()
+            if error is None:
+                found = future.result()
+                tasks.update(found.tasks)
+                missing.extend(found.missing)
+            else:
+                future.cancel()
+                unknown.extend(part)
+                first_error = first_error or error
+    finally:
+        pool.shutdown(wait=False)
+    return Described(tasks, missing), unknown, first_error
+
+
+def find(
+    ecs: Ecs, started_by: str, wanted: Mapping[str, float | None], concurrency: int, timeout: float
+) -> dict[str, Sighting]:
+    """Find containers by identity, running or stopped.
+
+    ``wanted`` gives, by identity, the time (seconds since the epoch) before which a container belongs to an earlier run
+    of the same try, such as before a deferral; None: any time. Of several, the newest counts. Raises the error of a
+    call that failed, and TimeoutError: an incomplete search must not look like nothing found.
+    """
+    found: dict[str, Sighting] = {}
+    for status in ("RUNNING", "STOPPED"):
+        left = {identity for identity in wanted if identity not in found}
+        if not left:
+            break
+        arns = ecs.list_started_by(started_by, status)
+        described, unknown, error = describe_many(ecs, arns, concurrency, timeout)
+        if unknown:
+            raise error or TimeoutError("DescribeTasks did not answer in time")
+        for arn, task in described.tasks.items():
+            identity = identity_in(task)
+            if identity is None or identity not in left:
+                continue
+            created = _seconds(task.get("createdAt"))
+            since = wanted[identity]
+            if since is not None and created < since:
+                continue
+            other = found.get(identity)
+            if other is None or created > _seconds(other.task.get("createdAt")):
+                found[identity] = Sighting(arn, task)
+    return found
+
+
+def _seconds(moment: Any) -> float:
+    return float(moment.timestamp()) if hasattr(moment, "timestamp") else 0.0

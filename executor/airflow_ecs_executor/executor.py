@@ -1,0 +1,382 @@
+"""The executor as Airflow's scheduler sees it: it hands over what is queued, and hears what has happened.
+
+No method but ``start``, ``try_adopt_task_instances``, ``end`` and ``terminate`` waits for anything; no method that the
+scheduler calls in its loop raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import asdict
+from typing import Any, Mapping, Sequence
+
+from airflow.exceptions import AirflowException
+from airflow.executors.base_executor import BaseExecutor
+
+from airflow_ecs_executor import airflow_versions, health
+from airflow_ecs_executor.adoption import Orphan, adopt
+from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings, with_cluster_default
+from airflow_ecs_executor.connection import connect
+from airflow_ecs_executor.crew import Airflow, Crew, Unlaunchable
+from airflow_ecs_executor.ecs import Ecs
+from airflow_ecs_executor.failures import Trouble, classify
+from airflow_ecs_executor.identity import IDENTITY_VARIABLE, deployment_of, identity_of, tags_of
+from airflow_ecs_executor.ledger import Event, Launch, Ledger, Policy
+from airflow_ecs_executor.request import ExecutorConfigError, build_run_task
+
+log = logging.getLogger("airflow_ecs_executor")
+
+_SYNC_BUDGET = 0.02
+"""Seconds that one heartbeat spends on events; the rest waits for the next one."""
+_TOKEN_AGE = 60.0
+"""Seconds after which a queued workload's token is made anew before it is launched."""
+_TERMINATE_TIMEOUT = 30.0
+_LEAVE_TIMEOUT = 5.0
+_METRICS = "airflow_ecs_executor"
+_EVENT_NAMES = {"failed": "ecs task failed", "note": "ecs task attempt failed"}
+
+
+class AwsEcsExecutor(BaseExecutor):
+    """Runs every Airflow task in an ECS task of its own."""
+
+    supports_multi_team: bool = True
+    supports_callbacks: bool = airflow_versions.CONTAINERS_RUN_CALLBACKS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Neither read the configuration nor call AWS: Airflow makes executors in processes that schedule nothing."""
+        super().__init__(*args, **kwargs)
+        self._arrivals: deque[tuple[Any, Any, Any]] = deque()
+        self._settings: Settings | None = None
+        self._crew: Crew | None = None
+        self._stats: Any = None
+        self._counted: dict[str, int] = {}
+        self._cluster_default_known = True
+        self._settling = threading.Lock()
+
+    # The scheduler's start and end
+
+    def start(self) -> None:
+        """Check the configuration and AWS. Raises AirflowException, which keeps the scheduler from starting."""
+        try:
+            settings = read_settings(airflow_versions.configuration_of(self), os.environ)
+        except ConfigurationError as error:
+            raise AirflowException(str(error)) from None
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+        self.set_up(settings)
+        if settings.check_health_on_startup:
+            try:
+                health.check(self._crew.ecs, settings)  # type: ignore[union-attr]
+            except health.HealthCheckError as error:
+                self._crew = None
+                raise AirflowException(str(error)) from None
+
+    def set_up(self, settings: Settings) -> None:
+        """Make the ledger and the crew; no thread starts before there is work."""
+        self._settings = settings
+        self._cluster_default_known = not settings.use_cluster_default
+        self._deployment = settings.deployment or deployment_of(airflow_versions.database_url())
+        self._started_by = str(settings.run_task.get("startedBy") or self._deployment)
+        self._stats = airflow_versions.stats()
+        policy = Policy(
+            max_attempts=settings.max_run_task_attempts,
+            relaunch_after_spot=settings.spot_interruptions == "relaunch",
+            max_spot_relaunches=settings.max_spot_relaunches,
+            missing_grace=settings.missing_grace_period,
+            poll_interval=settings.poll_interval,
+        )
+        ecs = Ecs(
+            lambda: connect(
+                settings.conn_id, settings.conn_id_named, settings.region_name, settings.launch_concurrency + 12
+            ),
+            settings.cluster,
+        )
+        self._ledger = Ledger(policy)
+        self._crew = Crew(
+            self._ledger,
+            ecs,
+            Airflow(build=self._build, back_to_queued=airflow_versions.back_to_queued),
+            container_name=settings.container_name,
+            deployment=self._deployment,
+            started_by=self._started_by,
+            launch_rate=settings.run_task_rate,
+            launch_burst=settings.run_task_burst,
+            describe_rate=settings.describe_tasks_rate,
+            concurrency=settings.launch_concurrency,
+        )
+
+    def end(self, heartbeat_interval: float = 1.0) -> None:
+        """Wait until what runs has ended, and launch nothing; what is pending stays queued for the next scheduler."""
+        crew = self._crew
+        if crew is None:
+            return
+        try:
+            with self._ledger.lock:
+                self._ledger.close()
+            said = 0.0
+            while self._ledger.running or self._ledger.in_flight:
+                if time.monotonic() - said > 60:
+                    said = time.monotonic()
+                    log.info("Waiting for %d ECS tasks to end", self._ledger.running)
+                self._sync()
+                time.sleep(heartbeat_interval)
+            self._sync()
+        except Exception:
+            log.exception("The ECS executor did not end in order")
+        crew.leave(_LEAVE_TIMEOUT)
+        self._crew = None
+
+    def terminate(self) -> None:
+        """Stop every container, and launch nothing."""
+        crew = self._crew
+        if crew is None:
+            return
+        try:
+            crew.ensure_running()
+            with self._ledger.lock:
+                self._ledger.stop_all("The Airflow scheduler was terminated", time.monotonic())
+            deadline = time.monotonic() + _TERMINATE_TIMEOUT
+            while (self._ledger.stops_outstanding or self._ledger.in_flight) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            left = self._ledger.stops_outstanding
+            if left:
+                log.error("%d ECS tasks could not be stopped within %d s", left, _TERMINATE_TIMEOUT)
+        except Exception:
+            log.exception("The ECS executor did not terminate in order")
+        crew.leave(_LEAVE_TIMEOUT)
+        self._crew = None
+
+    # Queueing
+
+    if airflow_versions.HAS_WORKLOADS and not airflow_versions.INHERITS_QUEUE_WORKLOAD:
+
+        def queue_workload(self, workload: Any, session: Any) -> None:
+            """Airflow 3.0: queue a task."""
+            self.queued_tasks[workload.ti.key] = workload
+
+    def _process_workloads(self, workload_items: Sequence[Any]) -> None:
+        """Airflow 3: take what the base class has chosen to run."""
+        for workload in workload_items:
+            key, executor_config = airflow_versions.key_and_config(workload)
+            self.queued_tasks.pop(key, None)
+            if hasattr(self, "queued_callbacks"):
+                self.queued_callbacks.pop(key, None)
+            self._arrivals.append((key, workload, executor_config))
+            self.running.add(key)
+
+    def execute_async(
+        self, key: Any, command: Any, queue: str | None = None, executor_config: Any | None = None
+    ) -> None:
+        """Airflow 2: take a command. ``queue`` has no meaning here: every task has a container of its own."""
+        self._arrivals.append((key, command, executor_config))
+
+    def trigger_tasks(self, open_slots: int) -> None:
+        """Let a task that is queued again while its former container is still ending go on to its next launch.
+
+        A deferred task or a rescheduled sensor comes back with the same key. The base class of Airflow 2 and 3.0 waits
+        ten seconds for the former run, then forgets the task; ECS may take longer than that to stop a container. Here
+        the new launch waits, in the ledger, until the former container is gone.
+        """
+        again = self.running.intersection(self.queued_tasks)
+        self.running.difference_update(again)
+        try:
+            super().trigger_tasks(open_slots)
+        except Exception:
+            log.exception("Unexpected error in queueing tasks; the scheduler goes on")
+
+    def _process_tasks(self, task_tuples: Sequence[Any]) -> None:
+        """Airflow 2: the base class shows each executor_config in its traces, which one of them may refuse."""
+        for task_tuple in task_tuples:
+            key = task_tuple[0]
+            try:
+                super()._process_tasks([task_tuple])
+            except Exception as error:
+                self.queued_tasks.pop(key, None)
+                reason = f"The task could not be queued: {type(error).__name__}. Is its executor_config in order?"
+                self.log_task_event(event=_EVENT_NAMES["failed"], extra=reason, ti_key=key)
+                self.fail(key, reason)
+
+    def revoke_task(self, *, ti: Any) -> None:
+        """Forget a task that was queued for too long, and stop its container if it has one."""
+        try:
+            key = ti.key
+            self.queued_tasks.pop(key, None)
+            self.running.discard(key)
+            self._arrivals = deque(arrival for arrival in self._arrivals if arrival[0] != key)
+            if self._crew is not None:
+                self._crew.ensure_running()
+                with self._ledger.lock:
+                    self._ledger.revoke(key, "Airflow revoked the task: it was queued for too long", time.monotonic())
+        except Exception:
+            log.exception("Cannot revoke %s", ti)
+
+    # The heartbeat
+
+    def sync(self) -> None:
+        """Hand over what was queued, and tell Airflow what has happened. Never waits, never raises."""
+        if self._crew is None:
+            return
+        try:
+            self._sync()
+        except Exception:
+            log.exception("Unexpected error in the ECS executor; the scheduler goes on")
+
+    def _sync(self) -> None:
+        crew, ledger = self._crew, self._ledger
+        if crew is None:
+            return
+        if self._arrivals:
+            arrivals = []
+            while self._arrivals:
+                arrivals.append(self._arrivals.popleft())
+            crew.ensure_running()
+            with ledger.lock:
+                ledger.submit(arrivals, time.monotonic())
+        deadline = time.monotonic() + _SYNC_BUDGET
+        counts = {"launched": 0, "succeeded": 0, "failed": 0, "note": 0}
+        while ledger.events:
+            event = ledger.events.popleft()
+            if not event.launch.quiet:
+                counts[event.kind] += 1
+                self._tell_airflow(event)
+            if time.monotonic() > deadline:
+                break
+        self._emit(counts)
+
+    def _tell_airflow(self, event: Event) -> None:
+        key = event.launch.key
+        if event.kind == "launched":
+            self.running_state(key, event.info)
+            if event.seconds:  # not for a task that was adopted
+                self._stats.timing(f"{_METRICS}.launch_latency", event.seconds * 1000)
+        elif event.kind == "succeeded":
+            self.success(key, event.info)
+        else:
+            log.warning("%s: %s", key, event.info)
+            self.log_task_event(event=_EVENT_NAMES[event.kind], extra=event.info, ti_key=key)
+            if event.kind == "failed":
+                self.fail(key, event.info)
+
+    def _emit(self, counts: Mapping[str, int]) -> None:
+        ledger = self._ledger
+        gauges = {
+            "queued": len(self.queued_tasks),
+            "pending_launches": ledger.pending + ledger.in_flight,
+            "running": ledger.running,
+        }
+        for name, value in gauges.items():
+            self._stats.gauge(f"{_METRICS}.{name}", value)
+        for name, total in asdict(ledger.counters).items():
+            change = total - self._counted.get(name, 0)
+            if change:
+                self._stats.incr(f"{_METRICS}.{name}", change)
+                self._counted[name] = total
+        if any(counts.values()):
+            log.info(
+                "ECS tasks: %d launched, %d succeeded, %d failed; now %d pending, %d running",
+                counts["launched"],
+                counts["succeeded"],
+                counts["failed"],
+                gauges["pending_launches"],
+                gauges["running"],
+            )
+
+    # Requests, made in a launcher thread
+
+    def _build(self, launch: Launch, tags: bool) -> dict[str, Any]:
+        workload, executor_config = launch.workload, launch.executor_config
+        generator = getattr(self, "jwt_generator", None)
+        if workload is None:
+            loaded = airflow_versions.load_workload(launch.key, generator)
+            if loaded is None:
+                raise Unlaunchable("The task instance cannot be launched again: Airflow has moved it on.")
+            workload, executor_config = loaded
+        old = launch.attempts > 0 or launch.spot_relaunches > 0 or time.monotonic() - launch.created > _TOKEN_AGE
+        settings = self._settled_settings()
+        try:
+            request = build_run_task(
+                settings,
+                airflow_versions.command_of(workload, generator, renew_token=old),
+                executor_config,
+                environment={IDENTITY_VARIABLE: identity_of(self._deployment, launch.key)},
+                started_by=self._started_by,
+                tags=tags_of(launch.key) if settings.task_instance_tags else [],
+            )
+        except ExecutorConfigError as error:
+            raise Unlaunchable(f"The task's executor_config cannot be used: {error}") from None
+        if not tags:
+            request.pop("tags", None)
+            request.pop("propagateTags", None)
+        return request
+
+    def _settled_settings(self) -> Settings:
+        """Ask the cluster, once, for its default capacity providers, when no launch type was configured."""
+        with self._settling:
+            settings = self._settings
+            assert settings is not None and self._crew is not None
+            if self._cluster_default_known:
+                return settings
+            try:
+                strategy = self._crew.ecs.default_capacity_providers()
+            except Exception as exception:
+                error = classify(exception)
+                if error.trouble is not Trouble.HOPELESS:
+                    raise
+                log.warning("Tasks are launched with launch type FARGATE: %s", error.reason)
+                strategy = []
+            settled = with_cluster_default(settings, strategy)
+            for warning in settled.warnings[len(settings.warnings) :]:
+                log.warning("%s", warning)
+            self._settings = settled
+            self._cluster_default_known = True
+            return settled
+
+    # Restart
+
+    def try_adopt_task_instances(self, tis: Sequence[Any]) -> list[Any]:
+        """Take over tasks of a scheduler that is gone; return those that have to be queued again."""
+        crew = self._crew
+        if crew is None or not tis:
+            return list(tis)
+        started = time.monotonic()
+        settings = self._settings
+        assert settings is not None
+        try:
+            columns = airflow_versions.adoptable_columns(tis)
+            by_key = {values["key"]: ti for ti, values in ((ti, columns[id(ti)]) for ti in tis)}
+            orphans = [
+                Orphan(
+                    key=values["key"],
+                    arn=values["arn"],
+                    queued_at=values["queued"],
+                    was_queued=str(values["state"]) == "queued",
+                )
+                for values in columns.values()
+            ]
+            again = adopt(
+                orphans,
+                self._ledger,
+                crew.ecs,
+                container_name=settings.container_name,
+                deployment=self._deployment,
+                started_by=self._started_by,
+                timeout=settings.adoption_timeout,
+            )
+            crew.ensure_running()
+            left = {orphan.key for orphan in again}
+            self.running.update(key for key in by_key if key not in left)
+        except Exception:
+            log.exception("Cannot adopt %d tasks", len(tis))
+            return list(tis)
+        self._stats.timing(f"{_METRICS}.adoption", (time.monotonic() - started) * 1000)
+        log.info(
+            "Adopted %d tasks of a scheduler that is gone in %.1f s; %d have no container and are queued again",
+            len(tis) - len(left),
+            time.monotonic() - started,
+            len(left),
+        )
+        return [by_key[key] for key in left]

@@ -1,0 +1,176 @@
+"""The check before the scheduler starts: everything about ECS that is wrong is said at once, with its remedy.
+
+It needs no permission but those for running tasks. A look at the cluster and at the task definition needs
+``ecs:DescribeClusters`` and ``ecs:DescribeTaskDefinition``; without them a warning says what was not checked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Callable, Mapping
+
+from airflow_ecs_executor.config import Settings
+from airflow_ecs_executor.connection import ConnectionNotUsableError
+from airflow_ecs_executor.ecs import Ecs
+from airflow_ecs_executor.failures import ApiError, Trouble, classify
+
+log = logging.getLogger("airflow_ecs_executor")
+
+_NO_SUCH_TASK = "a" * 32
+_TRIES = 4
+PAUSE = 1.0
+"""Seconds before a throttled or unanswered call of the check is made again; doubled each time."""
+
+
+class HealthCheckError(Exception):
+    """ECS cannot be used as it is configured; the message says why, and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep the problems, and make one message of them."""
+        self.problems = problems
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"The ECS executor cannot start:\n{lines}")
+
+
+class _Final(Exception):
+    """A problem that makes the other checks pointless."""
+
+
+def check(ecs: Ecs, settings: Settings) -> None:
+    """Try the calls that running tasks needs. Raises HealthCheckError; logs what could not be checked."""
+    problems: list[str] = []
+    try:
+        client = _client(ecs)
+        _check_cluster(client, problems, settings)
+        _ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[_NO_SUCH_TASK]), problems, settings)
+        _ask(lambda: client.stop_task(cluster=ecs.cluster, task=_NO_SUCH_TASK), problems, settings)
+        _check_task_definition(client, problems, settings)
+    except _Final as final:
+        problems.append(str(final))
+    if problems:
+        raise HealthCheckError(list(dict.fromkeys(problems)))
+    log.info("The ECS executor is ready: cluster %s, task definition %s", ecs.cluster, _definition(settings))
+
+
+def _client(ecs: Ecs) -> Any:
+    try:
+        return ecs.client()
+    except ConnectionNotUsableError as unusable:
+        raise _Final(str(unusable)) from None
+    except Exception as exception:
+        if type(exception).__name__ == "NoRegionError" or "region" in str(exception).lower():
+            raise _Final(
+                "No AWS region is configured. Set AIRFLOW__AWS_ECS_EXECUTOR__REGION_NAME, for example to eu-west-1."
+            ) from None
+        error = classify(exception)
+        if error.trouble is Trouble.CREDENTIALS:
+            raise _Final(_no_credentials(error)) from None
+        raise _Final(f"No client of ECS could be made. {error.reason}") from None
+
+
+def _ask(
+    call: Callable[[], Mapping[str, Any]],
+    problems: list[str],
+    settings: Settings,
+    optional: str | None = None,
+) -> Mapping[str, Any] | None:
+    """Make a call; note what is wrong. ``optional`` says what is left unchecked when the call is denied."""
+    error: ApiError | None = None
+    for attempt in range(_TRIES):
+        try:
+            return call()
+        except Exception as exception:
+            error = classify(exception)
+        if error.trouble not in (Trouble.THROTTLED, Trouble.UNANSWERED, Trouble.SERVER):
+            break
+        time.sleep(PAUSE * 2.0**attempt)
+    assert error is not None
+    if "not found" in error.reason and error.code == "InvalidParameterException":
+        return None  # StopTask: the answer that shows that everything is well
+    if error.trouble is Trouble.CREDENTIALS:
+        raise _Final(_no_credentials(error))
+    if error.trouble is Trouble.UNANSWERED:
+        raise _Final(
+            f"ECS does not answer: {error.reason}. Check the region, the endpoint, and the network (NAT gateway, VPC "
+            "endpoint com.amazonaws.REGION.ecs, proxy)."
+        )
+    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+        log.warning("Part of the ECS executor's health check was not possible: %s", error.reason)
+    elif error.code == "ClusterNotFoundException":
+        raise _Final(_no_cluster(settings))
+    elif "Denied" in error.code or error.action:
+        action = error.action or "the action"
+        if optional:
+            log.warning("Not checked: %s. Allow %s to have it checked. %s", optional, action, error.reason)
+        else:
+            problems.append(f"The scheduler's role may not {action}: allow it in its IAM policy. {error.reason}")
+    else:
+        problems.append(error.reason)
+    return None
+
+
+def _check_cluster(client: Any, problems: list[str], settings: Settings) -> None:
+    answer = _ask(
+        lambda: client.describe_clusters(clusters=[settings.cluster]), problems, settings, "the cluster's state"
+    )
+    if answer is None:
+        return
+    clusters = answer.get("clusters") or []
+    if not clusters:
+        raise _Final(_no_cluster(settings))
+    status = clusters[0].get("status")
+    if status != "ACTIVE":
+        raise _Final(
+            f"The cluster {settings.cluster!r} is {status}: create it anew (aws ecs create-cluster --cluster-name "
+            f"{settings.cluster}), or name another in AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER."
+        )
+
+
+def _check_task_definition(client: Any, problems: list[str], settings: Settings) -> None:
+    name = _definition(settings)
+    known = len(problems)
+    answer = _ask(
+        lambda: client.describe_task_definition(taskDefinition=name),
+        problems,
+        settings,
+        "the task definition and its container",
+    )
+    if answer is None:
+        if len(problems) > known:
+            problems[-1] = (
+                f"The task definition {name!r} cannot be described: register it (aws ecs register-task-definition), or "
+                f"correct AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION. {problems[-1]}"
+            )
+        return
+    definition = answer.get("taskDefinition") or {}
+    if definition.get("status") not in (None, "ACTIVE"):
+        problems.append(
+            f"The task definition {name!r} is {definition.get('status')}: register a new revision, and leave the "
+            "revision out of AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION to have the latest one run."
+        )
+    containers = [str(item.get("name")) for item in definition.get("containerDefinitions") or ()]
+    if containers and settings.container_name not in containers:
+        problems.append(
+            f"The task definition {name!r} has no container {settings.container_name!r}; it has "
+            f"{', '.join(containers)}. Correct AIRFLOW__AWS_ECS_EXECUTOR__CONTAINER_NAME."
+        )
+
+
+def _definition(settings: Settings) -> str:
+    return str(settings.run_task["taskDefinition"])
+
+
+def _no_cluster(settings: Settings) -> str:
+    return (
+        f"There is no cluster {settings.cluster!r} in {settings.region_name or 'this region'}: create it (aws ecs "
+        f"create-cluster --cluster-name {settings.cluster}), or correct AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER and "
+        "AIRFLOW__AWS_ECS_EXECUTOR__REGION_NAME."
+    )
+
+
+def _no_credentials(error: ApiError) -> str:
+    return (
+        "There are no valid AWS credentials: give the scheduler a role (ECS task role, EC2 instance profile, IRSA), or "
+        f"an AWS connection named in AIRFLOW__AWS_ECS_EXECUTOR__AWS_CONN_ID. {error.reason}"
+    )

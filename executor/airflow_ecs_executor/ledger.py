@@ -1,0 +1,645 @@
+"""The book of all tasks that this executor has in hand, and the rules by which each of them goes on.
+
+No threads, no AWS, no Airflow: every method is told the time and what was seen, and notes what follows. The launcher
+and the tracker do the talking and hold ``lock`` while they write here; the scheduler's thread reads the events.
+
+A launch goes PENDING → SENDING → RUNNING → DONE. It goes back to PENDING when nothing of the task has run, and to
+LOCATING while it is not known whether a container exists.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+
+from airflow_ecs_executor.ecs import DESCRIBE_LIMIT
+from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict, with_hint
+
+_TOKEN_LIFE = 23 * 3600.0
+"""Seconds for which a request may be sent again: AWS forgets a client token after 24 hours."""
+_MISSING_LOOKS = 3
+"""How often a task must be unknown to ECS, besides the grace period, before it counts as gone."""
+_LOCATE_DELAY = 15.0
+"""Seconds until a container that was just launched is surely listed: ECS is eventually consistent."""
+
+
+class Step(Enum):
+    """Where a launch stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    RUNNING = "running"
+    LOCATING = "locating"
+    DONE = "done"
+
+
+class Launch:
+    """One queued run of a workload, until a container has run it to its end."""
+
+    __slots__ = (
+        "after",
+        "arn",
+        "attempts",
+        "created",
+        "executor_config",
+        "first_sent",
+        "key",
+        "looks_missing",
+        "missing_since",
+        "not_before",
+        "quiet",
+        "reason",
+        "relocate",
+        "request",
+        "revoked",
+        "sends",
+        "since",
+        "spot_relaunches",
+        "step",
+        "uncertain",
+        "workload",
+    )
+
+    def __init__(self, key: Any, workload: Any, executor_config: Any, now: float) -> None:
+        """Start as PENDING, due at once. ``workload`` None means: Airflow's database has it."""
+        self.key = key
+        self.workload = workload
+        self.executor_config = executor_config
+        self.created = now
+        self.not_before = now
+        self.step = Step.PENDING
+        self.arn: str | None = None
+        self.request: dict[str, Any] | None = None
+        """The frozen RunTask request with its client token, while it may have to be sent again."""
+        self.first_sent: float | None = None
+        self.sends = 0
+        """How often the frozen request went out without an answer."""
+        self.uncertain = False
+        """Whether an unanswered request may have started a container."""
+        self.attempts = 0
+        """Attempts to get a container started that have failed."""
+        self.spot_relaunches = 0
+        self.revoked = False
+        self.quiet = False
+        """Nobody waits for the result: revoked, or the same task instance was queued again."""
+        self.after: Launch | None = None
+        """The launch of the same task instance whose container has to be gone first."""
+        self.missing_since: float | None = None
+        self.looks_missing = 0
+        self.reason = ""
+        self.relocate = False
+        """LOCATING: launch it when no container is found, instead of failing it."""
+        self.since: float | None = None
+        """LOCATING: containers created before this time (seconds since the epoch) belong to an earlier run."""
+
+
+class Event(NamedTuple):
+    """Something that the scheduler's thread has to hear of, unless the launch has become quiet meanwhile."""
+
+    kind: str
+    """``launched``, ``succeeded``, ``failed`` or ``note`` (for the task's event log only)."""
+    launch: Launch
+    info: str
+    """The task's ARN, or the reason."""
+    seconds: float = 0.0
+    """With ``launched``: since the task was queued."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient to be. Times are seconds."""
+
+    max_attempts: int = 3
+    relaunch_after_spot: bool = True
+    max_spot_relaunches: int = 3
+    missing_grace: float = 60.0
+    poll_interval: float = 3.0
+    backoff_base: float = 4.0
+    backoff_cap: float = 120.0
+    unanswered_base: float = 1.0
+    unanswered_cap: float = 30.0
+    credentials_base: float = 1.0
+    """The first pause after a call without valid credentials; each next one is twice as long, up to the cap."""
+    credentials_cap: float = 30.0
+    locate_delay: float = _LOCATE_DELAY
+
+    def backoff(self, attempt: int) -> float:
+        """Return the delay after failed attempt number ``attempt``: exponential, with up to half of it random."""
+        return _jittered(min(self.backoff_base**attempt, self.backoff_cap))
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.0)
+
+
+@dataclass
+class Counters:
+    """What has happened since the executor started."""
+
+    launched: int = 0
+    throttled: int = 0
+    unanswered: int = 0
+    api_errors: int = 0
+    never_started: int = 0
+    spot_interruptions: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class Ledger:
+    """All launches of one executor. The caller holds ``lock`` around each method."""
+
+    def __init__(self, policy: Policy) -> None:
+        """Start empty."""
+        self.policy = policy
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget everything, locks included, as a forked process has to."""
+        self.lock = threading.Lock()
+        self.work = threading.Condition(self.lock)
+        """There is something to launch or to stop."""
+        self.watch = threading.Condition(self.lock)
+        """There is something to look at."""
+        self.events: deque[Event] = deque()
+        self.counters = Counters()
+        self.closing = False
+        """Nothing is launched any more."""
+        self.paused_until = 0.0
+        """No request goes out before this time, for want of credentials."""
+        self._live: dict[Any, Launch] = {}
+        self._due: list[tuple[float, int, Launch]] = []
+        self._order = 0
+        self._followed: dict[str, Launch] = {}
+        """By ARN, in the order in which they were last looked at."""
+        self._looked: dict[str, float] = {}
+        self._hurried: deque[str] = deque()
+        self._locating: dict[int, Launch] = {}
+        self._stops: list[tuple[float, int, str, str]] = []
+        self._sending = 0
+        self._pending = 0
+
+    # What the scheduler's thread does
+
+    def submit(self, arrivals: Iterable[tuple[Any, Any, Any]], now: float) -> None:
+        """Take over queued workloads: ``(key, workload, executor_config)`` each.
+
+        A task instance that was deferred, or is a rescheduled sensor, comes with the same key again, perhaps before
+        its former container is seen to have ended: it is launched when that one is gone.
+        """
+        for key, workload, executor_config in arrivals:
+            launch = Launch(key, workload, executor_config, now)
+            self._chain(launch)
+            self._live[key] = launch
+            self._pending += 1
+            if launch.after is None:
+                self._push(launch)
+        self.work.notify()
+
+    def _chain(self, launch: Launch) -> None:
+        former = self._live.get(launch.key)
+        if former is None:
+            return
+        former.quiet = True
+        if former.step is Step.PENDING and not former.uncertain:
+            launch.after = former.after
+            former.after = None
+            self._end(former)
+            return
+        launch.after = former
+        if former.arn is not None and former.step is Step.RUNNING:
+            self.hurry([former.arn])
+
+    def revoke(self, key: Any, reason: str, now: float) -> None:
+        """Give a task up without an event: what is pending is dropped, and a container is stopped."""
+        launch = self._live.get(key)
+        while launch is not None:
+            former = launch.after
+            launch.quiet = launch.revoked = True
+            launch.reason = reason
+            if launch.step is Step.RUNNING and launch.arn is not None:
+                self._request_stop(launch.arn, reason, now)
+            elif launch.step is Step.LOCATING:
+                launch.relocate = False
+            elif launch.step is Step.PENDING and not launch.uncertain:
+                self._end(launch)
+            launch = former
+
+    def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> None:
+        """Follow a task that another scheduler launched; without an ARN, look for its container first."""
+        launch = Launch(key, None, None, now)
+        self._chain(launch)
+        self._live[key] = launch
+        if arn is not None:
+            self._follow(launch, arn, now)
+        else:
+            launch.since, launch.relocate = since, relocate
+            self._locate(launch, now)
+
+    def announce(self, arn: str) -> None:
+        """Have the ARN of an adopted task saved."""
+        launch = self._followed.get(arn)
+        if launch is not None:
+            self.events.append(Event("launched", launch, arn))
+
+    def close(self) -> None:
+        """Launch nothing any more; what is pending stays queued in Airflow's database, for the next scheduler."""
+        self.closing = True
+        for launch in self._all():
+            if launch.step is Step.PENDING:
+                self._end(launch)
+        self.work.notify()
+
+    def stop_all(self, reason: str, now: float) -> None:
+        """Close, and stop every container."""
+        self.close()
+        for arn in self._followed:
+            self._request_stop(arn, reason, now)
+        for launch in self._all():
+            launch.revoked = True
+            launch.reason = reason
+
+    def _all(self) -> list[Launch]:
+        """Every launch, those that wait for a former one of the same task instance included."""
+        found: list[Launch] = []
+        for head in self._live.values():
+            launch: Launch | None = head
+            while launch is not None:
+                found.append(launch)
+                launch = launch.after
+        return found
+
+    def knows(self, key: Any) -> bool:
+        """Whether a task is in hand."""
+        return key in self._live
+
+    @property
+    def pending(self) -> int:
+        """Tasks without a container, as far as is known."""
+        return self._pending
+
+    @property
+    def running(self) -> int:
+        """Tasks whose container is followed."""
+        return len(self._followed)
+
+    @property
+    def in_flight(self) -> int:
+        """RunTask calls that wait for their answer."""
+        return self._sending
+
+    @property
+    def stops_outstanding(self) -> int:
+        """Containers that are still to be stopped."""
+        return len(self._stops)
+
+    # Launching
+
+    def next_launch(self, now: float) -> tuple[Launch | None, float | None]:
+        """Return the launch whose request goes out now, or the seconds until one may be due (None: unknown)."""
+        if now < self.paused_until:
+            return None, self.paused_until - now
+        while self._due:
+            due, _, launch = self._due[0]
+            if launch.step is not Step.PENDING or launch.not_before != due:
+                heapq.heappop(self._due)
+                continue
+            if due > now:
+                return None, due - now
+            return launch, None
+        return None, None
+
+    def begin_sending(self, launch: Launch, now: float) -> None:
+        """Note that ``next_launch``'s answer is being sent."""
+        heapq.heappop(self._due)
+        launch.step = Step.SENDING
+        self._sending += 1
+        self._pending -= 1
+
+    def launched(self, launch: Launch, arn: str, now: float) -> None:
+        """ECS has taken the task."""
+        self._sending -= 1
+        self.counters.launched += 1
+        self._follow(launch, arn, now)
+        self.events.append(Event("launched", launch, arn, now - launch.created))
+        if launch.revoked:
+            self._request_stop(arn, launch.reason, now)
+
+    def refused(self, launch: Launch, reason: str) -> None:
+        """The task can never be launched: its executor_config, or its workload, is wrong."""
+        self._sending -= 1
+        self._fail(launch, reason)
+
+    def not_placed(self, launch: Launch, reason: str, now: float) -> None:
+        """ECS answered that it did not start the task (``failures[]``, or an answer with nothing in it)."""
+        self._sending -= 1
+        self._attempt_failed(launch, reason, now)
+
+    def rejected(self, launch: Launch, error: ApiError, now: float) -> None:
+        """The call failed: decide by the kind of trouble."""
+        self._sending -= 1
+        trouble = error.trouble
+        if trouble is Trouble.THROTTLED:
+            self.counters.throttled += 1
+            self._again(launch, now + _jittered(0.2), same_request=True)
+            return
+        self.counters.api_errors += 1
+        if trouble is Trouble.UNANSWERED:
+            self.counters.unanswered += 1
+            launch.uncertain = launch.first_sent is not None
+            launch.sends += 1
+            wait = min(self.policy.unanswered_base * 2.0 ** (launch.sends - 1), self.policy.unanswered_cap)
+            self._again(launch, now + _jittered(wait), same_request=True)
+        elif trouble is Trouble.CREDENTIALS:
+            self._again(launch, now, same_request=True)
+        elif trouble is Trouble.TAGGING_DENIED:
+            self._again(launch, now, same_request=False)
+        elif trouble is Trouble.CONFLICT and error.resource_ids:
+            self._sending += 1
+            self.launched(launch, error.resource_ids[0], now)
+        elif trouble is Trouble.SERVER:
+            launch.uncertain = launch.first_sent is not None
+            self._attempt_failed(launch, error.reason, now, same_request=True)
+        elif trouble in (Trouble.CONFLICT, Trouble.CAPACITY):
+            self._attempt_failed(launch, error.reason, now)
+        else:
+            self._give_up(launch, error.reason, now)
+
+    def pause(self, until: float) -> None:
+        """Send nothing before a time: there are no credentials now."""
+        self.paused_until = max(self.paused_until, until)
+
+    def _attempt_failed(self, launch: Launch, reason: str, now: float, same_request: bool = False) -> None:
+        launch.attempts += 1
+        limit = self.policy.max_attempts
+        if launch.attempts >= limit:
+            self._give_up(launch, f"No container could be started in {launch.attempts} attempts. Last: {reason}", now)
+            return
+        text = f"Attempt {launch.attempts} of {limit} to start a container failed: {with_hint(reason)}"
+        self.events.append(Event("note", launch, text))
+        self._again(launch, now + self.policy.backoff(launch.attempts), same_request)
+
+    def _give_up(self, launch: Launch, reason: str, now: float) -> None:
+        if launch.uncertain:
+            launch.reason, launch.relocate = reason, False
+            self._locate(launch, now)
+        else:
+            self._fail(launch, reason)
+
+    def _again(self, launch: Launch, not_before: float, same_request: bool) -> None:
+        """Send a launch again: the same request, or, for a new attempt, a new one with a new client token."""
+        unwanted = self.closing or launch.revoked or launch.quiet
+        # An unanswered request of an unwanted launch is resolved before it is forgotten: its container has to be
+        # stopped. When this executor closes, that is left to the next scheduler.
+        if unwanted and (self.closing or not launch.uncertain):
+            self._end(launch)
+            return
+        if launch.uncertain:
+            expired = launch.first_sent is not None and not_before - launch.first_sent > _TOKEN_LIFE
+            if expired or not same_request:
+                # A new token must not go out while the old one may have started a container.
+                launch.relocate = True
+                self._locate(launch, not_before)
+                return
+        if not same_request:
+            launch.request = launch.first_sent = None
+            launch.sends = 0
+        launch.step = Step.PENDING
+        launch.arn = None
+        launch.not_before = not_before
+        self._pending += 1
+        self._push(launch)
+
+    def _push(self, launch: Launch) -> None:
+        self._order += 1
+        heapq.heappush(self._due, (launch.not_before, self._order, launch))
+        self.work.notify()
+
+    # Following
+
+    def _follow(self, launch: Launch, arn: str, now: float) -> None:
+        launch.step = Step.RUNNING
+        launch.arn = arn
+        launch.request = launch.first_sent = None
+        launch.uncertain = False
+        launch.sends = 0
+        launch.missing_since = None
+        launch.looks_missing = 0
+        self._followed[arn] = launch
+        self._looked[arn] = now
+        self.watch.notify()
+
+    def next_batch(self, now: float) -> tuple[list[str], float | None]:
+        """Return the tasks to describe now, longest unseen first, or the seconds until there are any (None: unknown).
+
+        A batch waits until the longest unseen task is due, and is then filled up with those that are due soon: few
+        full calls cost less than many small ones.
+        """
+        batch: list[str] = []
+        while self._hurried and len(batch) < DESCRIBE_LIMIT:
+            arn = self._hurried.popleft()
+            if arn in self._followed and arn not in batch:
+                batch.append(arn)
+        if not self._followed:
+            return batch, None
+        if not batch:
+            oldest = next(iter(self._looked))
+            due = self._looked[oldest] + self.policy.poll_interval
+            if due > now:
+                return [], due - now
+        soon = now - self.policy.poll_interval / 2
+        chosen = set(batch)
+        for arn, looked in self._looked.items():
+            if len(batch) >= DESCRIBE_LIMIT or looked > soon:
+                break
+            if arn not in chosen:
+                batch.append(arn)
+        for arn in batch:
+            self._mark_looked(arn, now)
+        return batch, None
+
+    def _mark_looked(self, arn: str, now: float) -> None:
+        self._looked.pop(arn, None)
+        self._looked[arn] = now
+
+    def hurry(self, arns: Iterable[str]) -> None:
+        """Look at these tasks first."""
+        self._hurried.extend(arns)
+        self.watch.notify()
+
+    def launch_of(self, arn: str) -> Launch | None:
+        """The launch that a followed task belongs to."""
+        return self._followed.get(arn)
+
+    def seen(self, arn: str) -> None:
+        """The task goes on."""
+        launch = self._followed.get(arn)
+        if launch is not None:
+            launch.missing_since, launch.looks_missing = None, 0
+
+    def missing(self, arn: str, now: float) -> None:
+        """ECS does not know the task: it may not know it yet, or have forgotten it."""
+        launch = self._followed.get(arn)
+        if launch is None:
+            return
+        launch.looks_missing += 1
+        if launch.missing_since is None:
+            launch.missing_since = now
+        patient = now - launch.missing_since < self.policy.missing_grace or launch.looks_missing < _MISSING_LOOKS
+        if patient:
+            return
+        self._unfollow(arn)
+        self._fail(
+            launch,
+            f"{arn}: ECS has not known this task for {now - launch.missing_since:.0f} s. It forgets tasks about an "
+            "hour after they have stopped; whether this one ran to its end is not known.",
+        )
+
+    def ended(self, arn: str, verdict: Verdict, now: float, relaunch: bool = True) -> None:
+        """The task has ended. ``relaunch`` False: its task instance has reported itself, or cannot run again."""
+        launch = self._followed.get(arn)
+        if launch is None:
+            return
+        self._unfollow(arn)
+        ending, reason = verdict.ending, verdict.reason
+        if launch.quiet:
+            self._end(launch)
+        elif ending is Ending.SUCCEEDED:
+            self.counters.succeeded += 1
+            self._report(launch, "succeeded", arn)
+        elif ending is Ending.NEVER_STARTED:
+            self.counters.never_started += 1
+            self._attempt_failed(launch, reason, now)
+        elif ending is Ending.SPOT:
+            self.counters.spot_interruptions += 1
+            self._interrupted(launch, verdict, now, relaunch)
+        elif ending is Ending.STOPPED_BY_USER:
+            self._fail(launch, f"Stopped before it ran. {reason}")
+        else:
+            self._fail(launch, reason, verdict.exit_code)
+
+    def _interrupted(self, launch: Launch, verdict: Verdict, now: float, relaunch: bool) -> None:
+        policy = self.policy
+        if not policy.relaunch_after_spot or not relaunch:
+            self._fail(launch, f"Interrupted: the Spot capacity was taken back. {verdict.reason}")
+        elif launch.spot_relaunches >= policy.max_spot_relaunches:
+            self._fail(launch, f"Interrupted by Spot {launch.spot_relaunches + 1} times. {verdict.reason}")
+        else:
+            launch.spot_relaunches += 1
+            text = (
+                f"Interrupted: the Spot capacity was taken back; launching again "
+                f"({launch.spot_relaunches} of {policy.max_spot_relaunches}). {verdict.reason}"
+            )
+            self.events.append(Event("note", launch, text))
+            self._again(launch, now + _jittered(1.0), same_request=False)
+
+    def _unfollow(self, arn: str) -> None:
+        del self._followed[arn]
+        self._looked.pop(arn, None)
+
+    # Looking for containers whose ARN is not known
+
+    def _locate(self, launch: Launch, now: float) -> None:
+        launch.step = Step.LOCATING
+        launch.not_before = now + self.policy.locate_delay
+        self._locating[id(launch)] = launch
+        self.watch.notify()
+
+    def seconds_to_locate(self, now: float) -> float | None:
+        """Return how long until a container may be looked for, or None."""
+        if not self._locating:
+            return None
+        return max(0.0, min(launch.not_before for launch in self._locating.values()) - now)
+
+    def to_locate(self, now: float) -> list[Launch]:
+        """The launches whose container may be looked for now."""
+        return [launch for launch in self._locating.values() if launch.not_before <= now]
+
+    def located(self, launch: Launch, arn: str | None, now: float) -> None:
+        """The search is over: follow the container, launch one, or fail."""
+        if self._locating.pop(id(launch), None) is None:
+            return
+        if arn is not None:
+            self._follow(launch, arn, now)
+            self.announce(arn)
+            if launch.revoked:
+                self._request_stop(arn, launch.reason, now)
+            self.hurry([arn])
+        elif launch.relocate and not launch.quiet:
+            launch.uncertain = False
+            self._again(launch, now, same_request=False)
+        else:
+            self._fail(launch, launch.reason or "No container of this task was found.")
+
+    def locate_later(self, launch: Launch, now: float) -> None:
+        """The search could not be made."""
+        launch.not_before = now + _jittered(self.policy.locate_delay)
+
+    # Stopping
+
+    def _request_stop(self, arn: str, reason: str, now: float) -> None:
+        self._order += 1
+        heapq.heappush(self._stops, (now, self._order, arn, reason))
+        self.work.notify()
+
+    def next_stop(self, now: float) -> tuple[str, str] | None:
+        """Take the next container to stop: its ARN and the reason."""
+        if self._stops and self._stops[0][0] <= now:
+            _, _, arn, reason = heapq.heappop(self._stops)
+            return arn, reason
+        return None
+
+    def seconds_to_next_stop(self, now: float) -> float | None:
+        """Return how long until a container is to be stopped, or None."""
+        return max(0.0, self._stops[0][0] - now) if self._stops else None
+
+    def stop_failed(self, arn: str, reason: str, now: float) -> None:
+        """The container could not be stopped now: try again, as long as it is followed."""
+        if arn in self._followed:
+            self._order += 1
+            heapq.heappush(self._stops, (now + _jittered(4.0), self._order, arn, reason))
+
+    # Ends
+
+    def _fail(self, launch: Launch, reason: str, exit_code: int | None = None) -> None:
+        self.counters.failed += 1
+        self._report(launch, "failed", with_hint(reason, exit_code))
+
+    def _report(self, launch: Launch, kind: str, info: str) -> None:
+        self.events.append(Event(kind, launch, info))
+        self._end(launch)
+
+    def _end(self, launch: Launch) -> None:
+        if launch.step is Step.PENDING:
+            self._pending -= 1
+        launch.step = Step.DONE
+        launch.request = launch.workload = None
+        self._locating.pop(id(launch), None)
+        successor = self._live.get(launch.key)
+        if successor is launch:
+            if launch.after is None:
+                del self._live[launch.key]
+            else:
+                self._live[launch.key] = launch.after
+            return
+        while successor is not None and successor.after is not launch:
+            successor = successor.after
+        if successor is not None:
+            successor.after = launch.after
+            launch.after = None
+            if successor.after is None and successor.step is Step.PENDING:
+                self._push(successor)
+
+
+def describe_failures(failures: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence from RunTask's ``failures[]``."""
+    parts = []
+    for failure in failures:
+        detail = f" ({failure['detail']})" if failure.get("detail") else ""
+        parts.append(f"{failure.get('reason', 'no reason given')}{detail}")
+    return "ECS did not start the task: " + ("; ".join(parts) if parts else "its answer names no task and no reason")

@@ -1,0 +1,303 @@
+"""The executor's options, as data: what may be configured, in which section, of which type. Pure.
+
+The options of ``[aws_ecs_executor]`` belong to the Amazon provider, which declares them to Airflow; they stand here
+because they are read and checked by us. Those of ``[airflow_ecs_executor]`` are ours alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHARED_SECTION = "aws_ecs_executor"
+OWN_SECTION = "airflow_ecs_executor"
+
+STRING = "string"
+INTEGER = "integer"
+FLOAT = "float"
+BOOLEAN = "boolean"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option: its place, its type, what it may be, and what it means.
+
+    ``default`` and ``example`` are texts, as they would stand in airflow.cfg; an option without default may be left
+    out unless it is ``required``. A number is at least ``minimum`` (more than it, if ``above_minimum``) and at most
+    ``maximum``; a text is one of ``choices``, or matches ``pattern``, which ``allowed`` puts into words.
+    """
+
+    section: str
+    name: str
+    type: str
+    description: str
+    default: str | None = None
+    example: str | None = None
+    required: bool = False
+    sensitive: bool = False
+    minimum: float | None = None
+    above_minimum: bool = False
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    allowed: str = ""
+    version_added: str = "0.1.0"
+
+    def variable(self, team: str | None = None) -> str:
+        """Name the environment variable that sets it, for all or for one team of Airflow's multi-team mode."""
+        of_team = f"{team.upper()}___" if team else ""
+        return f"AIRFLOW__{of_team}{self.section.upper()}__{self.name.upper()}"
+
+    def __str__(self) -> str:
+        return f"[{self.section}] {self.name}"
+
+
+def _shared(name: str, type: str, description: str, **more: object) -> Option:
+    return Option(SHARED_SECTION, name, type, description, **more)  # type: ignore[arg-type]
+
+
+def _own(name: str, type: str, description: str, **more: object) -> Option:
+    return Option(OWN_SECTION, name, type, description, **more)  # type: ignore[arg-type]
+
+
+_NAME = r"[A-Za-z0-9_-]{1,255}"
+_NAME_ALLOWED = "up to 255 letters, digits, hyphens and underscores"
+
+CLUSTER = _shared(
+    "cluster",
+    STRING,
+    "Name or ARN of the ECS cluster that runs the tasks.",
+    example="airflow",
+    required=True,
+    pattern=rf"{_NAME}|arn:[^:\s]+:ecs:[^:\s]+:[0-9]{{12}}:cluster/{_NAME}",
+    allowed=f"a name ({_NAME_ALLOWED}) or an ARN",
+)
+CONTAINER_NAME = _shared(
+    "container_name",
+    STRING,
+    "Name of the container, in the task definition, that runs the Airflow task.",
+    example="airflow",
+    required=True,
+    pattern=_NAME,
+    allowed=_NAME_ALLOWED,
+)
+REGION_NAME = _shared(
+    "region_name",
+    STRING,
+    "AWS region of the cluster. Without it, the connection or boto3's own configuration decides.",
+    example="eu-west-1",
+    pattern=r"[a-z]{2,}(-[a-z0-9]+)+",
+    allowed="a region's name such as eu-west-1",
+)
+ASSIGN_PUBLIC_IP = _shared(
+    "assign_public_ip",
+    BOOLEAN,
+    "Whether the task's network interface gets a public IP address. Fargate only; needs subnets.",
+    default="False",
+    example="True",
+)
+AWS_CONN_ID = _shared(
+    "aws_conn_id",
+    STRING,
+    "The Airflow connection for the calls to AWS. Empty: no connection, boto3 finds the credentials itself.",
+    default="aws_default",
+    example="aws_default",
+)
+CONN_ID = _shared(
+    "conn_id",
+    STRING,
+    "The same as aws_conn_id, by the name that the Amazon provider reads.",
+    default="aws_default",
+    example="aws_default",
+)
+LAUNCH_TYPE = _shared(
+    "launch_type",
+    STRING,
+    "What runs the containers. Excludes capacity_provider_strategy; with neither of them, the cluster's default "
+    "capacity provider strategy decides, and without that FARGATE.",
+    example="FARGATE",
+    choices=("FARGATE", "EC2", "EXTERNAL"),
+)
+CAPACITY_PROVIDER_STRATEGY = _shared(
+    "capacity_provider_strategy",
+    STRING,
+    "Capacity providers with their weights, as a JSON list. Excludes launch_type.",
+    example='[{"capacityProvider": "FARGATE_SPOT", "weight": 3}, {"capacityProvider": "FARGATE", "weight": 1}]',
+)
+PLATFORM_VERSION = _shared(
+    "platform_version",
+    STRING,
+    "Platform version of Fargate; not sent for anything else.",
+    default="LATEST",
+    example="1.4.0",
+    pattern=r"(?i:LATEST)|[0-9]+(\.[0-9]+){1,2}",
+    allowed="LATEST or a version such as 1.4.0",
+)
+RUN_TASK_KWARGS = _shared(
+    "run_task_kwargs",
+    STRING,
+    "Any parameters of ECS's RunTask, as a JSON object, in camelCase or snake_case. They beat the other options.",
+    example='{"tags": {"team": "data"}, "enable_execute_command": true}',
+)
+SECURITY_GROUPS = _shared(
+    "security_groups",
+    STRING,
+    "Up to 5 security groups of the task's network interface, separated by commas. Without them, the VPC's default.",
+    example="sg-0123456789abcdef0",
+)
+SUBNETS = _shared(
+    "subnets",
+    STRING,
+    "Up to 16 subnets of the task's network interface, separated by commas. Fargate needs at least one.",
+    example="subnet-0123456789abcdef0,subnet-abcdef01234567890",
+)
+TASK_DEFINITION = _shared(
+    "task_definition",
+    STRING,
+    "Family, family:revision or ARN of the task definition. Without a revision, the latest active one.",
+    example="airflow-worker",
+    required=True,
+    pattern=rf"{_NAME}(:[0-9]+)?|arn:[^:\s]+:ecs:[^:\s]+:[0-9]{{12}}:task-definition/{_NAME}(:[0-9]+)?",
+    allowed="a family, family:revision or an ARN",
+)
+MAX_RUN_TASK_ATTEMPTS = _shared(
+    "max_run_task_attempts",
+    INTEGER,
+    "How often a container that does not start is tried. A container that ran and failed is left to Airflow's retries.",
+    default="3",
+    example="3",
+    minimum=1,
+)
+CHECK_HEALTH_ON_STARTUP = _shared(
+    "check_health_on_startup",
+    BOOLEAN,
+    "Whether to check credentials, permissions, cluster and task definition before the scheduler starts working.",
+    default="True",
+    example="True",
+)
+
+SHARED_OPTIONS: tuple[Option, ...] = (
+    CLUSTER,
+    CONTAINER_NAME,
+    REGION_NAME,
+    ASSIGN_PUBLIC_IP,
+    AWS_CONN_ID,
+    CONN_ID,
+    LAUNCH_TYPE,
+    CAPACITY_PROVIDER_STRATEGY,
+    PLATFORM_VERSION,
+    RUN_TASK_KWARGS,
+    SECURITY_GROUPS,
+    SUBNETS,
+    TASK_DEFINITION,
+    MAX_RUN_TASK_ATTEMPTS,
+    CHECK_HEALTH_ON_STARTUP,
+)
+
+OWN_OPTIONS: tuple[Option, ...] = (
+    _own(
+        "run_task_rate",
+        FLOAT,
+        "Launches a second (RunTask), sustained. The default is AWS's published quota; raise it with yours. It adapts "
+        "by itself when AWS throttles, so several schedulers may share an account.",
+        default="20",
+        example="20",
+        minimum=0,
+        above_minimum=True,
+    ),
+    _own(
+        "run_task_burst",
+        INTEGER,
+        "Launches at once (RunTask) after a pause, before run_task_rate holds. The default is AWS's published quota.",
+        default="100",
+        example="100",
+        minimum=1,
+    ),
+    _own(
+        "launch_concurrency",
+        INTEGER,
+        "RunTask calls under way at the same time.",
+        default="16",
+        example="16",
+        minimum=1,
+        maximum=64,
+    ),
+    _own(
+        "describe_tasks_rate",
+        FLOAT,
+        "DescribeTasks calls a second, each for up to 100 tasks. A quarter of AWS's published quota by default: other "
+        "users of the account need theirs.",
+        default="5",
+        example="5",
+        minimum=0,
+        above_minimum=True,
+    ),
+    _own(
+        "poll_interval",
+        FLOAT,
+        "The least number of seconds between two looks at the same task.",
+        default="3",
+        example="3",
+        minimum=0,
+    ),
+    _own(
+        "missing_grace_period",
+        FLOAT,
+        "Seconds for which ECS may not know a task before it counts as gone: ECS is eventually consistent.",
+        default="60",
+        example="60",
+        minimum=0,
+    ),
+    _own(
+        "adoption_timeout",
+        FLOAT,
+        "Seconds that a starting scheduler waits for AWS, at most, to find the containers of its predecessor.",
+        default="30",
+        example="30",
+        minimum=0,
+        above_minimum=True,
+    ),
+    _own(
+        "spot_interruptions",
+        STRING,
+        "What becomes of a task whose Spot capacity was taken back: relaunch it in a new container, or fail it, so "
+        "that Airflow's retries decide.",
+        default="relaunch",
+        example="relaunch",
+        choices=("relaunch", "fail"),
+    ),
+    _own(
+        "max_spot_relaunches",
+        INTEGER,
+        "How often a task is launched again after Spot interruptions. They do not count as max_run_task_attempts.",
+        default="3",
+        example="3",
+        minimum=0,
+    ),
+    _own(
+        "deployment",
+        STRING,
+        "Name of this Airflow, by which its schedulers find their containers: startedBy of every launch. By default "
+        "it is derived from the address of the metadata database.",
+        example="airflow-production",
+        pattern=r"[A-Za-z0-9/_-]{1,64}",
+        allowed="up to 64 letters, digits, hyphens, slashes and underscores",
+    ),
+    _own(
+        "task_instance_tags",
+        BOOLEAN,
+        "Whether containers get tags that name their DAG, task, run and try. Needs ecs:TagResource; without it, one "
+        "warning, and launches go on untagged.",
+        default="True",
+        example="True",
+    ),
+)
+"""Quotas are AWS's, per account and region. RunTask on Fargate: 20 a second sustained, 100 at once (Amazon ECS service
+quotas, docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html). DescribeTasks: 20 a second (request
+throttling, docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html)."""
+
+OPTIONS: tuple[Option, ...] = SHARED_OPTIONS + OWN_OPTIONS
+
+
+def named(section: str) -> dict[str, Option]:
+    """The options of a section, by name."""
+    return {option.name: option for option in OPTIONS if option.section == section}

@@ -1,0 +1,107 @@
+"""Where the credentials come from: an Airflow connection, or boto3's own chain."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from airflow.exceptions import AirflowException
+
+from local.ecs.control import EcsApi
+from tests.executor.harness import UNSET, Scheduler, key
+
+
+@pytest.fixture
+def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 finds nothing by itself."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("option", ["conn_id", "aws_conn_id"])
+def test_the_named_connection_gives_credentials_region_and_endpoint(
+    ecs: EcsApi, no_chain: None, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    extra = f'{{"region_name": "eu-west-1", "endpoint_url": "{ecs.url}"}}'
+    connection = f'{{"conn_type": "aws", "login": "key", "password": "secret", "extra": {extra}}}'
+    monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", connection)
+    options = {"conn_id": "my_aws"} if option == "conn_id" else {"conn_id": "my_aws", "aws_conn_id": "my_aws"}
+    scheduler = Scheduler(region_name="", **options)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"]
+    assert scheduler.executor._crew is not None
+    client = scheduler.executor._crew.ecs.client()
+    assert client.meta.region_name == "eu-west-1"
+
+
+def test_a_connection_s_own_botocore_settings_stay_but_retries_are_the_executor_s(
+    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = (
+        '{"conn_type": "aws", "login": "key", "password": "secret", "extra": '
+        '{"config_kwargs": {"user_agent_extra": "ours", "retries": {"max_attempts": 9}}}}'
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", connection)
+    scheduler = Scheduler(conn_id="my_aws")
+    assert scheduler.executor._crew is not None
+    config = scheduler.executor._crew.ecs.client().meta.config
+    assert "ours" in config.user_agent_extra
+    assert config.retries["total_max_attempts"] == 1
+
+
+def test_the_default_connection_need_not_exist(ecs: EcsApi) -> None:
+    scheduler = Scheduler(conn_id="aws_default")
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"]
+
+
+def test_a_named_connection_that_does_not_exist_keeps_the_scheduler_from_starting(ecs: EcsApi, no_chain: None) -> None:
+    with pytest.raises(AirflowException, match=r"no valid AWS credentials|nowhere"):
+        Scheduler(conn_id="nowhere")
+
+
+_PROGRAM = """
+import sys
+from tests.executor.harness import Scheduler, key
+scheduler = Scheduler(**dict(part.split("=", 1) for part in sys.argv[1:]))
+scheduler.queue(key())
+scheduler.run_to_the_end()
+print(scheduler.states())
+"""
+
+
+def without_amazon(python: str, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    return subprocess.run(
+        [python, "-c", _PROGRAM, *options], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_without_the_amazon_provider_boto3_s_chain_is_used(ecs: EcsApi, python_without_amazon: str) -> None:
+    done = without_amazon(python_without_amazon, "conn_id=" + UNSET)
+    assert "['running', 'success']" in done.stdout, done.stderr[-2000:]
+
+
+def test_without_the_amazon_provider_a_named_connection_is_a_clear_error(
+    ecs: EcsApi, python_without_amazon: str
+) -> None:
+    done = without_amazon(python_without_amazon, "conn_id=my_aws")
+    assert done.returncode != 0
+    assert "pip install apache-airflow-providers-amazon" in done.stderr and "'my_aws'" in done.stderr
+
+
+def test_one_client_serves_the_whole_process(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    import airflow_ecs_executor.executor as module
+
+    real = module.connect
+    monkeypatch.setattr(module, "connect", lambda *arguments: made.append(1) or real(*arguments))
+    scheduler = Scheduler()
+    for number in range(20):
+        scheduler.queue(key(number))
+    scheduler.run_to_the_end()
+    assert len(made) == 1

@@ -1,0 +1,206 @@
+"""From a running container to what Airflow is told. Rows are those of the reference executor's defects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow_ecs_executor import airflow_versions
+
+from local.ecs.control import EcsApi
+from tests.executor.harness import Scheduler, key
+
+
+def started(ecs: EcsApi, number: int = 1) -> list[str]:
+    """The ARNs of the tasks whose container runs, once there are so many."""
+    return [task["arn"] for task in ecs.tasks(["arn", "lastStatus"]) if task["lastStatus"] == "RUNNING"][:number]
+
+
+def test_row_4_describes_come_in_full_batches_within_the_budget(ecs: EcsApi) -> None:
+    scheduler = Scheduler(
+        parallelism=500,
+        run_task_rate="1000",
+        run_task_burst="1000",
+        launch_concurrency="32",
+        poll_interval="0.5",
+        describe_tasks_rate="4",
+    )
+    ecs.configure(run_seconds=None)
+    for number in range(300):
+        scheduler.queue(key(number))
+    scheduler.run(lambda: ecs.running() == 300)
+    before = ecs.calls()["DescribeTasks"]["count"]
+    scheduler.for_a_while(2.0)
+    calls = ecs.calls()["DescribeTasks"]["count"] - before
+    assert 4 <= calls <= 2 * 4 + 4, "300 tasks are three calls; the budget is four a second"
+    for task in ecs.tasks(["arn"]):
+        ecs.finish(task["arn"])
+    scheduler.run_to_the_end()
+    assert len(scheduler.ends()) == 300
+
+
+def test_the_end_of_the_container_counts_not_the_end_of_the_task(ecs: EcsApi) -> None:
+    """ECS takes the network of a Fargate task down for many seconds after its container has ended."""
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=0.1, deprovision_seconds=60)
+    scheduler.queue(key())
+    scheduler.run_to_the_end(timeout=5)
+    assert scheduler.states() == ["running", "success"]
+
+
+def test_row_7_a_container_that_ran_and_failed_is_not_launched_again(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="3")
+    ecs.configure(run_seconds=0.1, exit_code=1)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1
+    assert scheduler.states() == ["running", "failed"]
+    assert "exit code 1" in scheduler.notes[-1][1]
+
+
+def test_row_7_a_sidecar_that_fails_does_not_fail_the_task(ecs: EcsApi) -> None:
+    scheduler = Scheduler(task_definition="worker-with-sidecar")
+    ecs.configure(run_seconds=0.1, sidecar_exit_codes={"sidecar": 1})
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
+
+
+def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.configure(
+        run_seconds=0.1,
+        exit_code=None,
+        stop_code="InfrastructureHealth",
+        stopped_reason="Host EC2 (instance i-0) terminated.",
+    )
+    scheduler.queue(key())
+    scheduler.run_to_the_end(timeout=5)
+    assert scheduler.states() == ["running", "failed"]
+    assert "Host EC2" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
+
+
+@pytest.fixture
+def requeued(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What Airflow's database says of an interrupted task; the database itself is in test_database.py."""
+    answer: dict[str, Any] = {"runnable": True, "asked": []}
+
+    def back_to_queued(ti_key: Any) -> bool:
+        answer["asked"].append(ti_key)
+        return bool(answer["runnable"])
+
+    monkeypatch.setattr(airflow_versions, "back_to_queued", back_to_queued)
+    return answer
+
+
+def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: EcsApi, requeued: dict[str, Any]) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1", max_spot_relaunches="2")
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    for _ in range(3):
+        scheduler.run(lambda: bool(started(ecs)))
+        ecs.stop_tasks(
+            started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143
+        )
+        scheduler.for_a_while(0.1)
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 3
+    assert requeued["asked"] == [key()] * 3
+    assert scheduler.ends() == {key(): ["failed"]}
+    assert "Interrupted by Spot 3 times" in scheduler.notes[-1][1]
+
+
+def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(
+    ecs: EcsApi, requeued: dict[str, Any]
+) -> None:
+    requeued["runnable"] = False
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    scheduler.run(lambda: bool(started(ecs)))
+    ecs.stop_tasks(started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1 and scheduler.ends() == {key(): ["failed"]}
+
+
+def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi, requeued: dict[str, Any]) -> None:
+    scheduler = Scheduler(spot_interruptions="fail")
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    scheduler.run(lambda: bool(started(ecs)))
+    ecs.stop_tasks(started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1 and requeued["asked"] == []
+    assert "Spot capacity was taken back" in scheduler.notes[-1][1]
+
+
+def test_row_9_a_new_task_that_ecs_does_not_know_yet_is_not_launched_twice(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=1.0)
+    ecs.fault("RunTask", "eventual", seconds=1.0)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
+
+
+def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi) -> None:
+    scheduler = Scheduler(missing_grace_period="0.5")
+    ecs.configure(run_seconds=0.0, forget_after=0.0)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "failed"]
+    assert "has not known this task" in scheduler.notes[-1][1]
+
+
+def test_a_container_that_never_started_is_launched_again_within_the_attempts(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="3")
+    ecs.behave("task-0", times=2, never_starts="CannotPullContainerError: pull image manifest: not found")
+    ecs.behave("task-1", never_starts="ResourceInitializationError: unable to pull secrets or registry auth")
+    scheduler.queue(key(0))
+    scheduler.queue(key(1))
+    scheduler.run_to_the_end()
+    assert scheduler.ends() == {key(0): ["success"], key(1): ["failed"]}
+    notes = [text for noted, text in scheduler.notes if noted.task_id == "task-0"]
+    assert len(notes) == 2 and "could not be pulled" in notes[0], "the hint stands in the task's event log"
+
+
+def test_the_entrypoint_s_temporary_exit_code_counts_as_never_started(ecs: EcsApi) -> None:
+    """84: the DAGs could not be loaded because S3 was throttled or unreachable (docs/image-contract.md)."""
+    scheduler = Scheduler()
+    ecs.behave("task-0", times=1, run_seconds=0.1, exit_code=84)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 2 and scheduler.ends() == {key(): ["success"]}
+
+
+@pytest.mark.parametrize("code", [80, 81, 82, 83])
+def test_the_entrypoint_s_final_exit_codes_are_final(ecs: EcsApi, code: int) -> None:
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=0.1, exit_code=code)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1 and scheduler.ends() == {key(): ["failed"]}
+
+
+def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.configure(
+        run_seconds=0.1, exit_code=137, container_reason="OutOfMemoryError: Container killed due to memory usage"
+    )
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    ((noted, text),) = scheduler.notes
+    assert noted.task_id == "task-0"
+    for part in ("OutOfMemoryError", "exit code 137", "raise `memory`", "arn:aws:ecs"):
+        assert part in text
+
+
+def test_nothing_is_logged_while_nothing_changes(ecs: EcsApi, caplog: pytest.LogCaptureFixture) -> None:
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    scheduler.run(lambda: bool(started(ecs)))
+    scheduler.for_a_while(0.2)
+    caplog.clear()
+    scheduler.for_a_while(0.5)
+    assert [record for record in caplog.records if "airflow_ecs_executor" in record.name] == []

@@ -1,0 +1,334 @@
+"""From the queue to a container. Rows are those of the reference executor's defects."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.ecs.control import EcsApi
+from tests.executor.harness import Scheduler, key
+
+
+def containers_at_once(tasks: list[dict[str, Any]]) -> int:
+    """The most containers that one task instance ever had at the same time."""
+    worst = 0
+    by_identity: dict[str, list[dict[str, Any]]] = {}
+    for task in tasks:
+        by_identity.setdefault(task["environment"]["AIRFLOW_ECS_TASK_INSTANCE"], []).append(task)
+    for group in by_identity.values():
+        for task in group:
+            alive = [
+                other
+                for other in group
+                if other["createdAt"] <= task["createdAt"]
+                and (other["containerEndedAt"] or other["stoppedAt"] or float("inf")) > task["createdAt"]
+            ]
+            worst = max(worst, len(alive))
+    return worst
+
+
+def test_a_task_runs_in_a_container_of_its_own_and_succeeds(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    (task,) = ecs.tasks()
+    assert scheduler.events == [(key(), "running", task["arn"]), (key(), "success", task["arn"])]
+    assert task["environment"]["AIRFLOW_IS_EXECUTOR_CONTAINER"] == "true"
+    assert task["startedBy"] == "tests"
+    assert task["tags"]["airflow:dag_id"] == "dag" and task["tags"]["airflow:task_id"] == "task-0"
+
+
+def test_row_1_missing_credentials_stop_nothing_and_are_picked_up_when_they_come(
+    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = Scheduler(check_health_on_startup="False")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    scheduler.queue(key())
+    scheduler.for_a_while(0.5)
+    assert scheduler.events == [] and ecs.tasks() == []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"]
+
+
+def test_expired_credentials_are_renewed_without_using_up_an_attempt(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1")
+    ecs.fault("RunTask", "expired_credentials", times=2)
+    ecs.fault("DescribeTasks", "expired_credentials", times=1)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"]
+
+
+@pytest.mark.parametrize(
+    ("executor_config", "word"),
+    [
+        ({"command": ["sh"]}, "command"),
+        ({"name": "other"}, "name"),
+        ({"count": 2}, "count"),
+        ({"overrides": {"containerOverrides": [{"name": "airflow", "command": ["sh"]}]}}, "command"),
+        ({"overrides": "no"}, "overrides"),
+        ("text", "executor_config"),
+        (["list"], "executor_config"),
+        ({"pod_override": object()}, "executor_config"),
+        ({"noSuchParameter": 1}, "noSuchParameter"),
+        ({"overrides": {"cpu": 256}}, "cpu"),
+    ],
+)
+def test_row_2_a_bad_executor_config_fails_that_task_alone_and_says_why(
+    ecs: EcsApi, executor_config: Any, word: str
+) -> None:
+    from airflow_ecs_executor import airflow_versions
+
+    if airflow_versions.HAS_WORKLOADS and not isinstance(executor_config, dict):
+        executor_config = {"overrides": executor_config}  # Airflow 3 itself refuses what is no dictionary
+        word = "overrides"
+    scheduler = Scheduler()
+    scheduler.queue(key("bad"), executor_config)
+    scheduler.queue(key("good"))
+    scheduler.run_to_the_end()
+    assert scheduler.ends() == {key("bad"): ["failed"], key("good"): ["success"]}
+    (note,) = [text for noted, text in scheduler.notes if noted.task_id == "task-bad"]
+    assert word in note
+
+
+def test_row_3_a_slow_api_does_not_slow_the_heartbeat_down(ecs: EcsApi) -> None:
+    scheduler = Scheduler(parallelism=300)
+    for operation in ("RunTask", "DescribeTasks"):
+        ecs.fault(operation, "latency", seconds=0.3)
+    for number in range(100):
+        scheduler.queue(key(number))
+    scheduler.run(lambda: len(scheduler.ends()) == 100)
+    assert ecs.calls()["RunTask"]["max_in_flight"] > 5
+    assert max(scheduler.beats[1:]) < 0.3, "one call alone takes longer"
+
+
+@pytest.mark.parametrize("kind", ["throttle", "throttle_wrapped"])
+def test_row_5_throttling_never_uses_up_an_attempt(ecs: EcsApi, kind: str) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1", run_task_rate="50")
+    ecs.fault("RunTask", kind, times=8)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"]
+    assert ecs.calls()["RunTask"]["count"] == 9
+
+
+def test_row_6_throttled_describes_are_said_and_keep_no_task_from_being_launched(
+    ecs: EcsApi, warned: Callable[[], str]
+) -> None:
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=0.2)
+    ecs.fault("DescribeTasks", "throttle", times=5)
+    scheduler.queue(key(0))
+    scheduler.run(lambda: ecs.calls().get("DescribeTasks", {}).get("throttled", 0) >= 2)
+    scheduler.queue(key(1))
+    scheduler.run_to_the_end()
+    assert len(scheduler.ends()) == 2
+    assert scheduler.executor._ledger.counters.throttled == 5
+    assert warned().count("DescribeTasks: ThrottlingException") == 1, "said once, not five times"
+
+
+def test_row_10_a_lost_answer_is_not_a_second_container(ecs: EcsApi) -> None:
+    scheduler = Scheduler(run_task_rate="1000", run_task_burst="1000")
+    ecs.configure(run_seconds=0.3)
+    ecs.fault("RunTask", "lost_answer", probability=0.4)
+    for number in range(40):
+        scheduler.queue(key(number))
+    scheduler.run_to_the_end()
+    tasks = ecs.tasks()
+    assert len(tasks) == 40 and ecs.calls()["RunTask"]["count"] > 40
+    assert all(ends == ["success"] for ends in scheduler.ends().values()) and len(scheduler.ends()) == 40
+
+
+def test_a_server_error_after_the_launch_is_not_a_second_container(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=0.5)
+    ecs.fault("RunTask", "server_error", times=1, carried_out=True)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1
+    assert scheduler.ends() == {key(): ["success"]}
+
+
+def test_server_errors_to_the_last_attempt_find_the_container_that_was_started(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1")
+    ecs.configure(run_seconds=1.0)
+    ecs.fault("RunTask", "server_error", times=1, carried_out=True)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert len(ecs.tasks()) == 1
+    assert scheduler.ends() == {key(): ["success"]}
+
+
+def test_no_answer_for_long_uses_up_no_attempt(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1")
+    ecs.fault("RunTask", "lost_request", times=5)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"]
+
+
+def test_row_13_an_empty_answer_costs_an_attempt_and_loses_nothing(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.fault("RunTask", "empty", times=1)
+    scheduler.queue(key(0))
+    scheduler.queue(key(1))
+    scheduler.run_to_the_end()
+    assert len(scheduler.ends()) == 2 and all(ends == ["success"] for ends in scheduler.ends().values())
+    assert len([note for _, note in scheduler.notes if "no task and no reason" in note]) == 1
+
+
+def test_no_capacity_is_tried_again_and_fails_after_the_attempts_with_a_hint(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="2")
+    ecs.fault("RunTask", "no_capacity", match="task-0")
+    ecs.fault("RunTask", "no_capacity", match="task-1", times=1)
+    scheduler.queue(key(0))
+    scheduler.queue(key(1))
+    scheduler.run_to_the_end()
+    assert scheduler.ends() == {key(0): ["failed"], key(1): ["success"]}
+    last = [text for noted, text in scheduler.notes if noted.task_id == "task-0"][-1]
+    assert "2 attempts" in last
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"task_definition": "nothing"}, ["TaskDefinition not found", "Register the task definition"]),
+        ({"cluster": "nothing"}, ["ClusterNotFoundException"]),
+    ],
+)
+def test_a_hopeless_error_fails_at_once_with_the_reason(ecs: EcsApi, options: dict[str, str], words: list[str]) -> None:
+    scheduler = Scheduler(check_health_on_startup="False", **options)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.ends() == {key(): ["failed"]}
+    assert ecs.calls()["RunTask"]["count"] == 1
+    for word in words:
+        assert word in scheduler.notes[-1][1]
+
+
+def test_a_denied_run_task_fails_at_once_and_names_the_action(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.fault("RunTask", "denied")
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert ecs.calls()["RunTask"]["count"] == 1
+    assert "ecs:RunTask" in scheduler.notes[-1][1]
+
+
+def test_without_the_right_to_tag_tasks_are_launched_without_tags_and_one_warning(
+    ecs: EcsApi, warned: Callable[[], str]
+) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1", run_task_kwargs='{"tags": {"team": "data"}}')
+    ecs.fault("RunTask", "denied", action="ecs:TagResource")
+    for number in range(5):
+        scheduler.queue(key(number))
+    scheduler.run_to_the_end()
+    assert len(scheduler.ends()) == 5 and all(ends == ["success"] for ends in scheduler.ends().values())
+    assert all(task["tags"] == {} for task in ecs.tasks())
+    assert warned().count("without tags") == 1 and "ecs:TagResource" in warned()
+
+
+def test_a_conflict_that_names_a_task_is_followed_to_its_end(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    ecs.fault("RunTask", "conflict", times=1)
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states(key())[-1] in ("success", "failed")
+    assert containers_at_once(ecs.tasks()) <= 1
+
+
+def test_row_18_the_user_s_executor_config_is_never_changed(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    config = {"overrides": {"containerOverrides": [{"name": "airflow", "environment": [{"name": "A", "value": "1"}]}]}}
+    before = copy.deepcopy(config)
+    ecs.fault("RunTask", "no_capacity", times=2)
+    scheduler.queue(key(), config)
+    scheduler.run_to_the_end()
+    assert config == before
+    (task,) = ecs.tasks()
+    assert task["environment"]["A"] == "1" and len(task["environment"]) == 3
+
+
+def test_row_19_overrides_that_are_too_long_fail_before_aws_is_asked(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    environment = [{"name": "LONG", "value": "x" * 9000}]
+    scheduler.queue(key(), {"overrides": {"containerOverrides": [{"name": "airflow", "environment": environment}]}})
+    scheduler.run_to_the_end()
+    assert "RunTask" not in ecs.calls()
+    assert "8192" in scheduler.notes[-1][1].replace(",", "")
+
+
+def test_row_21_a_sidecar_listed_first_keeps_its_name(ecs: EcsApi) -> None:
+    scheduler = Scheduler(task_definition="worker-with-sidecar")
+    scheduler.queue(
+        key(), {"overrides": {"containerOverrides": [{"name": "sidecar", "cpu": 128}, {"name": "airflow"}]}}
+    )
+    scheduler.run_to_the_end()
+    overrides = ecs.tasks()[0]["request"]["overrides"]["containerOverrides"]
+    assert [item["name"] for item in overrides] == ["sidecar", "airflow"]
+    assert "command" not in overrides[0] and overrides[1]["command"]
+
+
+def test_with_no_launch_type_the_cluster_s_default_is_asked_for_once(ecs: EcsApi) -> None:
+    scheduler = Scheduler(launch_type="", check_health_on_startup="False")
+    for number in range(5):
+        scheduler.queue(key(number))
+    scheduler.run_to_the_end()
+    assert ecs.calls()["DescribeClusters"]["count"] == 1
+    assert {task["request"]["launchType"] for task in ecs.tasks()} == {"FARGATE"}
+
+
+def test_launches_stay_within_the_rate(ecs: EcsApi) -> None:
+    scheduler = Scheduler(run_task_rate="20", run_task_burst="10")
+    started = time.monotonic()
+    for number in range(30):
+        scheduler.queue(key(number))
+    scheduler.run(lambda: len(ecs.tasks(["arn"])) == 30)
+    assert time.monotonic() - started > 0.9
+
+
+def test_a_deferred_task_that_comes_back_before_its_container_is_gone_waits_for_that(ecs: EcsApi) -> None:
+    """A task that is deferred exits 0, and is queued again with the same try number when its trigger fires."""
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    scheduler.run(lambda: scheduler.states() == ["running"])
+    scheduler.queue(key())
+    scheduler.for_a_while(0.3)
+    (first,) = ecs.tasks()
+    ecs.finish(first["arn"])
+    scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
+    ecs.finish(ecs.tasks(["arn"])[1]["arn"])
+    scheduler.run_to_the_end()
+    assert containers_at_once(ecs.tasks()) == 1
+    assert scheduler.states() == ["running", "running", "success"]
+
+
+def test_many_tasks_under_many_faults_all_end_once(ecs: EcsApi) -> None:
+    scheduler = Scheduler(parallelism=64, run_task_rate="500", run_task_burst="500", max_run_task_attempts="10")
+    ecs.configure(run_seconds=0.1, seed=7)
+    for operation, kind, details in (
+        ("RunTask", "throttle", {}),
+        ("RunTask", "lost_answer", {}),
+        ("RunTask", "lost_request", {}),
+        ("RunTask", "server_error", {"carried_out": True}),
+        ("RunTask", "no_capacity", {}),
+        ("DescribeTasks", "throttle", {}),
+        ("DescribeTasks", "lost_answer", {}),
+        ("RunTask", "eventual", {"seconds": 0.5}),
+    ):
+        ecs.fault(operation, kind, probability=0.1, **details)
+    for number in range(150):
+        scheduler.queue(key(number))
+    scheduler.run_to_the_end(timeout=60)
+    assert len(scheduler.ends()) == 150
+    assert all(ends == ["success"] for ends in scheduler.ends().values())
+    assert containers_at_once(ecs.tasks()) == 1
+    assert len(scheduler.executor.running) == 0 and scheduler.executor.slots_occupied == 0

@@ -1,0 +1,515 @@
+"""How a launch goes on, told event by event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict
+from airflow_ecs_executor.ledger import DESCRIBE_LIMIT, Launch, Ledger, Policy, describe_failures
+
+NOW = 1000.0
+LONG = 10_000.0
+
+
+class Story:
+    """A ledger, and the steps that the crew would take."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.ledger = Ledger(Policy(**policy))
+        self.now = NOW
+        self.arns = 0
+
+    def submit(self, *keys: str) -> None:
+        with self.ledger.lock:
+            self.ledger.submit([(key, ["airflow", key], None) for key in keys], self.now)
+
+    def send(self) -> Launch | None:
+        with self.ledger.lock:
+            launch, _ = self.ledger.next_launch(self.now)
+            if launch is not None:
+                self.ledger.begin_sending(launch, self.now)
+                if launch.first_sent is None:
+                    launch.first_sent = self.now
+                    launch.request = {"clientToken": object()}
+        return launch
+
+    def launch(self, key: str | None = None) -> str:
+        if key is not None:
+            self.submit(key)
+        launch = self.send()
+        assert launch is not None
+        self.arns += 1
+        arn = f"arn-{self.arns}"
+        with self.ledger.lock:
+            self.ledger.launched(launch, arn, self.now)
+        return arn
+
+    def reject(self, trouble: Trouble, **more: Any) -> Launch:
+        launch = self.send()
+        assert launch is not None
+        with self.ledger.lock:
+            self.ledger.rejected(launch, ApiError(trouble, "because", **more), self.now)
+        return launch
+
+    def end(self, arn: str, ending: Ending, relaunch: bool = True) -> None:
+        with self.ledger.lock:
+            self.ledger.ended(arn, Verdict(ending, "because"), self.now, relaunch)
+
+    def stops(self) -> list[str]:
+        found = []
+        with self.ledger.lock:
+            while True:
+                order = self.ledger.next_stop(self.now)
+                if order is None:
+                    return found
+                found.append(order[0])
+
+    def revoke(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.revoke(key, "too long", self.now)
+
+    def adopt(self, key: str, arn: str | None, relocate: bool = False) -> None:
+        with self.ledger.lock:
+            self.ledger.adopt(key, arn, self.now, since=None, relocate=relocate)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """What Airflow is told: events of launches that have become quiet are not."""
+        return [(event.kind, event.launch.key) for event in self.ledger.events if not event.launch.quiet]
+
+    @property
+    def empty(self) -> bool:
+        ledger = self.ledger
+        return not (ledger.pending or ledger.running or ledger.in_flight or ledger.knows("a"))
+
+
+# The straight way
+
+
+def test_a_task_is_launched_followed_and_reported_once() -> None:
+    story = Story()
+    arn = story.launch("a")
+    assert (story.ledger.pending, story.ledger.running) == (0, 1)
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+    assert story.empty
+
+
+def test_tasks_are_launched_in_the_order_in_which_they_were_queued() -> None:
+    story = Story()
+    story.submit("a", "b", "c")
+    assert [story.send().key for _ in range(3)] == ["a", "b", "c"]  # type: ignore[union-attr]
+    assert story.send() is None
+
+
+def test_the_request_and_the_workload_are_forgotten_when_they_are_not_needed() -> None:
+    story = Story()
+    arn = story.launch("a")
+    launch = story.ledger.launch_of(arn)
+    assert launch is not None and launch.request is None
+    story.end(arn, Ending.FAILED)
+    assert launch.workload is None
+
+
+# Troubles of RunTask
+
+
+def test_row_5_throttling_never_uses_up_an_attempt() -> None:
+    story = Story(max_attempts=3)
+    story.submit("a")
+    for _ in range(50):
+        launch = story.reject(Trouble.THROTTLED)
+        story.now += 1
+    assert launch.attempts == 0 and story.told == []
+    assert story.ledger.counters.throttled == 50
+
+
+def test_row_10_an_unanswered_request_goes_out_again_as_it_was() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    frozen = launch.request
+    story.now += 60
+    assert story.send() is launch
+    assert launch.request is frozen and frozen is not None
+
+
+def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_away() -> None:
+    story = Story(max_attempts=3)
+    story.submit("a")
+    for _ in range(40):
+        launch = story.reject(Trouble.UNANSWERED)
+        story.now += 60
+    assert launch.attempts == 0 and story.told == []
+
+
+def test_a_request_is_not_sent_again_when_aws_has_forgotten_its_token() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    story.now += 24 * 3600
+    assert story.reject(Trouble.UNANSWERED) is launch
+    story.now += 60
+    assert story.send() is None
+    assert story.ledger.to_locate(story.now) == [launch]
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVER, Trouble.CAPACITY, Trouble.CONFLICT])
+def test_an_api_failure_uses_up_an_attempt_and_waits_longer_each_time(trouble: Trouble) -> None:
+    story = Story(max_attempts=3, backoff_base=4.0)
+    story.submit("a")
+    launch = story.reject(trouble)
+    first = launch.not_before - story.now
+    story.now += LONG
+    story.reject(trouble)
+    second = launch.not_before - story.now
+    assert launch.attempts == 2
+    assert 2.0 <= first <= 4.0 and 8.0 <= second <= 16.0
+    assert story.told == [("note", "a"), ("note", "a")]
+
+
+def test_the_last_attempt_fails_the_task_with_the_reason() -> None:
+    story = Story(max_attempts=2)
+    story.submit("a")
+    for _ in range(2):
+        story.reject(Trouble.CAPACITY)
+        story.now += LONG
+    event = story.ledger.events[-1]
+    assert event.kind == "failed" and "2 attempts" in event.info and "because" in event.info
+    assert story.empty
+
+
+@pytest.mark.parametrize(("trouble", "kept"), [(Trouble.SERVER, True), (Trouble.CAPACITY, False)])
+def test_a_server_error_keeps_the_token_a_lack_of_capacity_does_not(trouble: Trouble, kept: bool) -> None:
+    story = Story()
+    story.submit("a")
+    assert (story.reject(trouble).request is not None) == kept
+
+
+def test_no_new_token_goes_out_while_an_unanswered_request_may_have_started_a_container() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    story.now += 60
+    story.reject(Trouble.CAPACITY)
+    story.now += LONG
+    assert story.send() is None
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.send() is launch and launch.attempts == 1
+
+
+def test_failures_of_run_task_use_up_an_attempt_with_a_new_token() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        story.ledger.not_placed(launch, "RESOURCE:MEMORY", story.now)
+    assert launch.attempts == 1 and launch.request is None
+    assert story.told == [("note", "a")]
+
+
+def test_row_13_an_empty_answer_is_a_failed_attempt_like_others() -> None:
+    assert "names no task and no reason" in describe_failures([])
+    assert "RESOURCE:CPU (on i-1)" in describe_failures([{"reason": "RESOURCE:CPU", "detail": "on i-1"}])
+
+
+def test_a_hopeless_error_fails_at_once() -> None:
+    story = Story(max_attempts=3)
+    story.submit("a")
+    story.reject(Trouble.HOPELESS)
+    assert story.told == [("failed", "a")]
+
+
+def test_a_conflict_that_names_the_task_is_a_launch() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CONFLICT, resource_ids=("arn-x",))
+    assert story.told == [("launched", "a")]
+    assert story.ledger.launch_of("arn-x") is not None
+
+
+def test_tagging_denied_is_sent_anew_at_once_without_an_attempt() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.TAGGING_DENIED)
+    assert launch.attempts == 0 and launch.request is None
+    assert story.send() is launch
+
+
+def test_nothing_goes_out_while_there_are_no_credentials() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.CREDENTIALS)
+    with story.ledger.lock:
+        story.ledger.pause(story.now + 5)
+    assert story.send() is None
+    story.now += 5
+    assert story.send() is launch
+    assert launch.attempts == 0
+
+
+def test_giving_up_looks_first_whether_an_unanswered_request_has_started_a_container() -> None:
+    story = Story(max_attempts=1)
+    story.submit("a")
+    launch = story.reject(Trouble.SERVER)
+    assert story.told == []
+    story.now += 60
+    assert story.ledger.to_locate(story.now) == [launch]
+    with story.ledger.lock:
+        story.ledger.located(launch, "arn-9", story.now)
+    assert story.told == [("launched", "a")]
+
+
+def test_giving_up_fails_the_task_when_there_is_no_container() -> None:
+    story = Story(max_attempts=1)
+    story.submit("a")
+    launch = story.reject(Trouble.SERVER)
+    story.now += 60
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.told == [("failed", "a")]
+    assert story.empty
+
+
+# Ends
+
+
+def test_row_7_a_container_that_ran_and_failed_is_final() -> None:
+    story = Story(max_attempts=3)
+    story.end(story.launch("a"), Ending.FAILED)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_a_container_that_never_started_is_launched_again_within_the_attempts() -> None:
+    story = Story(max_attempts=2)
+    story.end(story.launch("a"), Ending.NEVER_STARTED)
+    story.now += LONG
+    story.end(story.launch(), Ending.NEVER_STARTED)
+    assert story.told == [("launched", "a"), ("note", "a"), ("launched", "a"), ("failed", "a")]
+
+
+def test_row_8_a_spot_interruption_has_its_own_count() -> None:
+    story = Story(max_attempts=1, max_spot_relaunches=2)
+    arn = story.launch("a")
+    for _ in range(2):
+        story.end(arn, Ending.SPOT)
+        story.now += LONG
+        arn = story.launch()
+    story.end(arn, Ending.SPOT)
+    assert [kind for kind, _ in story.told] == ["launched", "note", "launched", "note", "launched", "failed"]
+
+
+def test_a_spot_interruption_fails_the_task_by_option() -> None:
+    story = Story(relaunch_after_spot=False)
+    story.end(story.launch("a"), Ending.SPOT)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_an_interrupted_task_that_has_reported_itself_is_not_launched_again() -> None:
+    story = Story()
+    story.end(story.launch("a"), Ending.SPOT, relaunch=False)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_what_a_user_has_stopped_is_not_launched_again() -> None:
+    story = Story()
+    story.end(story.launch("a"), Ending.STOPPED_BY_USER)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_row_9_missing_is_patient_and_never_launches_a_second_container() -> None:
+    story = Story(missing_grace=60)
+    arn = story.launch("a")
+    for _ in range(10):
+        story.now += 5
+        with story.ledger.lock:
+            story.ledger.missing(arn, story.now)
+    assert story.told == [("launched", "a")]
+    with story.ledger.lock:
+        story.ledger.seen(arn)
+    for _ in range(14):
+        story.now += 5
+        with story.ledger.lock:
+            story.ledger.missing(arn, story.now)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+    assert story.send() is None
+
+
+# Looking
+
+
+def test_row_4_a_task_is_looked_at_no_more_often_than_the_poll_interval() -> None:
+    story = Story(poll_interval=3.0)
+    arn = story.launch("a")
+    assert story.ledger.next_batch(story.now) == ([], 3.0)
+    story.now += 3
+    assert story.ledger.next_batch(story.now)[0] == [arn]
+    assert story.ledger.next_batch(story.now) == ([], 3.0)
+
+
+def test_all_tasks_take_turns_in_full_batches() -> None:
+    story = Story(poll_interval=1.0)
+    arns = {story.launch(str(number)) for number in range(250)}
+    story.now += 1
+    sizes, seen = [], []
+    for _ in range(3):
+        batch, _ = story.ledger.next_batch(story.now)
+        sizes.append(len(batch))
+        seen.extend(batch)
+    assert sizes == [DESCRIBE_LIMIT, DESCRIBE_LIMIT, 50]
+    assert set(seen) == arns and len(seen) == 250
+
+
+def test_with_nothing_to_follow_nothing_is_looked_at() -> None:
+    assert Story().ledger.next_batch(NOW) == ([], None)
+
+
+# The same task instance again
+
+
+def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.submit("a")
+    assert story.send() is None
+    assert story.ledger.next_batch(story.now)[0] == [first], "its former container is looked at first"
+    story.end(first, Ending.SUCCEEDED)
+    second = story.launch()
+    story.end(second, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")], "the former run is not reported any more"
+    assert story.empty
+
+
+def test_a_task_queued_again_before_it_was_sent_is_launched_once() -> None:
+    story = Story()
+    story.submit("a")
+    story.submit("a")
+    story.launch()
+    assert story.send() is None
+    assert story.ledger.running == 1
+
+
+def test_row_17_a_revoked_pending_task_is_dropped_without_an_event() -> None:
+    story = Story()
+    story.submit("a")
+    story.revoke("a")
+    assert story.send() is None and story.told == [] and story.empty
+
+
+def test_row_17_a_revoked_container_is_stopped_and_a_new_launch_waits_for_its_end() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.revoke("a")
+    story.submit("a")
+    assert story.stops() == [first]
+    assert story.send() is None
+    story.end(first, Ending.FAILED)
+    assert story.send() is not None
+    assert story.told == []
+
+
+def test_a_task_revoked_while_its_request_is_under_way_is_stopped_when_the_answer_comes() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        story.ledger.revoke("a", "too long", story.now)
+        story.ledger.launched(launch, "arn-1", story.now)
+    assert story.stops() == ["arn-1"]
+    assert story.told == []
+
+
+def test_a_task_revoked_after_an_unanswered_request_is_resolved_then_stopped() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.UNANSWERED)
+    story.revoke("a")
+    story.now += 60
+    arn = story.launch()
+    assert story.stops() == [arn]
+
+
+def test_a_stop_that_failed_is_tried_again_until_the_container_is_gone() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.revoke("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stop_failed(arn, "too long", story.now)
+    story.now += 10
+    assert story.stops() == [arn]
+    story.end(arn, Ending.FAILED)
+    with story.ledger.lock:
+        story.ledger.stop_failed(arn, "too long", story.now)
+    story.now += 10
+    assert story.stops() == []
+
+
+# The executor's end
+
+
+def test_row_12_a_closed_ledger_launches_nothing_and_lets_run_what_runs() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b", "c")
+    with story.ledger.lock:
+        story.ledger.close()
+    assert story.send() is None and story.ledger.pending == 0
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+
+
+def test_row_11_stopping_all_stops_containers_and_launches_none_of_them_again() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b")
+    launch = story.send()
+    assert launch is not None
+    story.submit("c")
+    with story.ledger.lock:
+        story.ledger.stop_all("terminated", story.now)
+    with story.ledger.lock:
+        story.ledger.launched(launch, "arn-b", story.now)
+    assert set(story.stops()) == {arn, "arn-b"}
+    story.end(arn, Ending.NEVER_STARTED)
+    story.end("arn-b", Ending.NEVER_STARTED)
+    story.now += LONG
+    assert story.send() is None
+
+
+# Adoption
+
+
+def test_an_adopted_task_is_followed() -> None:
+    story = Story()
+    story.adopt("a", "arn-old")
+    assert story.ledger.running == 1 and story.told == []
+    story.end("arn-old", Ending.SUCCEEDED)
+    assert story.told == [("succeeded", "a")]
+
+
+def test_an_adopted_task_that_never_started_is_launched_from_the_database() -> None:
+    story = Story()
+    story.adopt("a", "arn-old")
+    story.end("arn-old", Ending.NEVER_STARTED)
+    story.now += LONG
+    launch = story.send()
+    assert launch is not None and launch.workload is None
+
+
+@pytest.mark.parametrize(("relocate", "told"), [(True, []), (False, [("failed", "a")])])
+def test_an_adopted_task_without_a_container_is_launched_if_it_was_queued_else_failed(
+    relocate: bool, told: list[tuple[str, str]]
+) -> None:
+    story = Story()
+    story.adopt("a", None, relocate=relocate)
+    story.now += 60
+    (launch,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.told == told
+    assert (story.send() is launch) == relocate

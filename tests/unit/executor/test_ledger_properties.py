@@ -1,0 +1,301 @@
+"""Random schedules of faults, interruptions, requeues, revocations and restarts, against a model of ECS.
+
+Whatever happens: no task instance has two containers at once, every queued run ends in exactly one of success or
+failure, and in the end nothing is left.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_ecs_executor.ecs import DESCRIBE_LIMIT
+from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict
+from airflow_ecs_executor.ledger import Launch, Ledger, Policy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+STEP = 0.5
+TROUBLES = [
+    Trouble.THROTTLED,
+    Trouble.CREDENTIALS,
+    Trouble.TAGGING_DENIED,
+    Trouble.CAPACITY,
+    Trouble.HOPELESS,
+]
+
+
+@dataclass
+class Container:
+    """A task of ECS."""
+
+    arn: str
+    key: str
+    created: float
+    ending: Ending
+    ends_at: float
+    visible_from: float
+    ended: bool = False
+    sent_stop: bool = False
+
+
+@dataclass
+class World:
+    """A model of ECS: client tokens, containers that run and end, answers that get lost, late consistency."""
+
+    dice: random.Random
+    chaos: float
+    now: float = 1000.0
+    containers: dict[str, Container] = field(default_factory=dict)
+    tokens: dict[object, str] = field(default_factory=dict)
+
+    def run_task(self, launch: Launch) -> str:
+        token = launch.request["token"] if launch.request else None
+        if token in self.tokens:
+            return self.tokens[token]
+        living = [item for item in self.containers.values() if item.key == launch.key and not item.ended]
+        assert not living, f"{launch.key} has two containers at once"
+        arn = f"arn-{len(self.containers)}"
+        kinds = [Ending.SUCCEEDED] * 6 + [Ending.FAILED, Ending.NEVER_STARTED, Ending.SPOT, Ending.STOPPED_BY_USER]
+        self.containers[arn] = Container(
+            arn,
+            launch.key,
+            self.now,
+            self.dice.choice(kinds),
+            self.now + self.dice.uniform(0, 20),
+            self.now + (self.dice.uniform(0, 5) if self.dice.random() < self.chaos else 0),
+        )
+        self.tokens[token] = arn
+        return arn
+
+    def pass_time(self) -> None:
+        self.now += STEP
+        for container in self.containers.values():
+            if not container.ended and self.now >= container.ends_at:
+                container.ended = True
+
+
+class Deployment:
+    """A scheduler with its ledger, and the crew's work done step by step."""
+
+    def __init__(self, world: World, policy: Policy) -> None:
+        self.world = world
+        self.policy = policy
+        self.ledger = Ledger(policy)
+        self.expected: dict[str, int] = {}
+        """Runs that nobody has reported yet, by task instance: never more than one."""
+        self.results: dict[str, list[str]] = {}
+        self.sending: list[Launch] = []
+
+    # The scheduler's part
+
+    def submit(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.submit([(key, ["run", key], None)], self.world.now)
+        self.expected[key] = 1
+
+    def revoke(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.revoke(key, "too long", self.world.now)
+        self.expected[key] = 0
+
+    def read(self) -> None:
+        while self.ledger.events:
+            event = self.ledger.events.popleft()
+            if event.launch.quiet or event.kind in ("launched", "note"):
+                continue
+            key = event.launch.key
+            assert self.expected.get(key) == 1, f"{key} was reported though nobody waits: {event.kind}"
+            self.expected[key] = 0
+            self.results.setdefault(key, []).append(event.kind)
+
+    # The crew's part
+
+    def work(self) -> None:
+        world, ledger = self.world, self.ledger
+        with ledger.lock:
+            for _ in range(world.dice.randint(1, 5)):
+                launch, _ = ledger.next_launch(world.now)
+                if launch is None:
+                    break
+                ledger.begin_sending(launch, world.now)
+                if launch.request is None:
+                    launch.request = {"token": object()}
+                if launch.first_sent is None:
+                    launch.first_sent = world.now
+                self.sending.append(launch)
+        world.dice.shuffle(self.sending)
+        for _ in range(world.dice.randint(0, len(self.sending))):
+            self.answer(self.sending.pop())
+        self.look()
+        self.locate()
+        self.stop()
+
+    def answer(self, launch: Launch) -> None:
+        world, ledger = self.world, self.ledger
+        fault = world.dice.random() < world.chaos
+        kind = world.dice.choice(["lost answer", "lost request", "server", "failures", "trouble"]) if fault else "fine"
+        arn = world.run_task(launch) if kind in ("fine", "lost answer") else ""
+        if kind == "server" and world.dice.random() < 0.5:
+            world.run_task(launch)
+        with ledger.lock:
+            if kind == "fine":
+                ledger.launched(launch, arn, world.now)
+            elif kind in ("lost answer", "lost request"):
+                ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "lost"), world.now)
+            elif kind == "server":
+                ledger.rejected(launch, ApiError(Trouble.SERVER, "broken"), world.now)
+            elif kind == "failures":
+                ledger.not_placed(launch, "RESOURCE:MEMORY", world.now)
+            else:
+                ledger.rejected(launch, ApiError(world.dice.choice(TROUBLES), "trouble"), world.now)
+
+    def look(self) -> None:
+        world, ledger = self.world, self.ledger
+        with ledger.lock:
+            batch, _ = ledger.next_batch(world.now)
+            assert len(batch) <= DESCRIBE_LIMIT and len(set(batch)) == len(batch)
+            if world.dice.random() < world.chaos:
+                return  # throttled, or no answer
+            for arn in batch:
+                container = world.containers[arn]
+                if world.now < container.visible_from:
+                    ledger.missing(arn, world.now)
+                elif container.ended:
+                    relaunch = world.dice.random() < 0.8
+                    ledger.ended(arn, Verdict(container.ending, "because"), world.now, relaunch)
+                else:
+                    ledger.seen(arn)
+
+    def locate(self) -> None:
+        world, ledger = self.world, self.ledger
+        with ledger.lock:
+            for launch in ledger.to_locate(world.now):
+                if world.dice.random() < world.chaos:
+                    ledger.locate_later(launch, world.now)
+                    continue
+                found = [
+                    item
+                    for item in world.containers.values()
+                    if item.key == launch.key and (launch.since is None or item.created >= launch.since)
+                ]
+                followed = [item.arn for item in found if ledger.launch_of(item.arn) is None]
+                ledger.located(launch, followed[-1] if followed else None, world.now)
+
+    def stop(self) -> None:
+        world, ledger = self.world, self.ledger
+        with ledger.lock:
+            while True:
+                order = ledger.next_stop(world.now)
+                if order is None:
+                    return
+                arn, reason = order
+                if world.dice.random() < world.chaos:
+                    ledger.stop_failed(arn, reason, world.now)
+                    continue
+                container = world.containers[arn]
+                container.ends_at = min(container.ends_at, world.now + world.dice.uniform(0, 3))
+
+
+POLICY = Policy(
+    max_attempts=3,
+    max_spot_relaunches=2,
+    missing_grace=30.0,
+    poll_interval=1.0,
+    backoff_base=2.0,
+    backoff_cap=10.0,
+    unanswered_base=0.5,
+    unanswered_cap=4.0,
+    locate_delay=8.0,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.1, 0.5]), revocations=st.booleans())
+def test_every_run_ends_once_and_no_task_instance_has_two_containers(
+    seed: int, chaos: float, revocations: bool
+) -> None:
+    world = World(random.Random(seed), chaos)
+    deployment = Deployment(world, POLICY)
+    keys = [f"task-{number}" for number in range(12)]
+    runs: dict[str, int] = dict.fromkeys(keys, 0)
+    revoked: set[str] = set()
+    for step in range(240):
+        if step < 120:
+            for key in keys:
+                idle = not deployment.expected.get(key)
+                # Queued for the first time; deferred and queued again; retried after a revocation.
+                if idle and runs[key] < 3 and world.dice.random() < 0.2:
+                    deployment.submit(key)
+                    runs[key] += 1
+                elif revocations and not idle and world.dice.random() < 0.02:
+                    deployment.revoke(key)
+                    revoked.add(key)
+        if step == 160:
+            world.chaos = 0.0  # faults end some day
+        deployment.work()
+        deployment.read()
+        world.pass_time()
+    for _ in range(600):
+        deployment.work()
+        deployment.read()
+        world.pass_time()
+    assert not any(deployment.expected.values()), "a run was never reported"
+    for key in keys:
+        if key not in revoked:
+            assert len(deployment.results.get(key, [])) == runs[key]
+    ledger = deployment.ledger
+    assert (ledger.pending, ledger.running, ledger.in_flight, ledger.stops_outstanding) == (0, 0, 0, 0)
+    assert not any(ledger.knows(key) for key in keys)
+    assert all(container.ended for container in world.containers.values())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.2]))
+def test_a_scheduler_that_dies_leaves_no_task_behind_and_none_twice(seed: int, chaos: float) -> None:
+    world = World(random.Random(seed), chaos)
+    deployment = Deployment(world, POLICY)
+    keys = [f"task-{number}" for number in range(10)]
+    queued_at = {}
+    for key in keys:
+        deployment.submit(key)
+        queued_at[key] = world.now
+    saved: dict[str, str | None] = {}
+    for _ in range(world.dice.randint(0, 30)):
+        deployment.work()
+        for event in list(deployment.ledger.events):
+            if event.kind == "launched" and world.dice.random() < 0.7:
+                saved[event.launch.key] = event.info
+        deployment.read()
+        world.pass_time()
+    # Requests that are under way when it dies may still be carried out.
+    for launch in deployment.sending:
+        if world.dice.random() < 0.5:
+            world.run_task(launch)
+    for _ in range(60):
+        world.pass_time()
+    successor = Deployment(world, POLICY)
+    successor.results = deployment.results
+    left: list[str] = [key for key, waiting in deployment.expected.items() if waiting]
+    for key in left:
+        successor.expected[key] = 1
+        known: list[Any] = [item for item in world.containers.values() if item.key == key]
+        arn = saved.get(key) or (known[-1].arn if known else None)
+        if arn is None:
+            successor.submit(key)
+            continue
+        with successor.ledger.lock:
+            if world.dice.random() < 0.3:
+                successor.ledger.adopt(key, None, world.now, since=queued_at[key], relocate=True)
+            else:
+                newest = known[-1].arn
+                successor.ledger.adopt(key, newest, world.now, since=None, relocate=False)
+    world.chaos = 0.0
+    for _ in range(800):
+        successor.work()
+        successor.read()
+        world.pass_time()
+    assert not any(successor.expected.values())
+    assert all(len(successor.results.get(key, [])) == 1 for key in keys)
+    assert (successor.ledger.pending, successor.ledger.running, successor.ledger.in_flight) == (0, 0, 0)
