@@ -48,17 +48,22 @@ def unit_check(version: str, interpreter: str) -> Check:
 
 
 def executor_checks(*, every_airflow: bool) -> list[Check]:
-    """The executor's tests inside Airflow: the oldest and the newest of the matrix, or all."""
+    """The executor's tests inside Airflow: the oldest of the matrix, on its oldest Python if that is here; the newest.
+
+    With ``every_airflow`` all of them, the oldest on this Python as well.
+    """
     releases = load_matrix().releases
-    oldest = releases[0]
-    checks = [
-        Check(f"executor with Airflow {release.version}", [sys.executable, "-m", "tests.executor.run", release.version])
-        for release in (releases if every_airflow else (oldest, releases[-1]))
-    ]
-    lowest = oldest.pythons[0]
-    if lowest in interpreters() and lowest != OWN:
-        check = Check(f"{checks[0].name}, Python {lowest}", [*checks[0].command, "--python", lowest])
-        checks.insert(1, check)
+    lowest = releases[0].pythons[0]
+    checks = []
+    for release in releases if every_airflow else (releases[0], releases[-1]):
+        command = [sys.executable, "-m", "tests.executor.run", release.version]
+        old = release is releases[0] and lowest in interpreters() and lowest != OWN
+        if old:
+            checks.append(
+                Check(f"executor with Airflow {release.version}, Python {lowest}", [*command, "--python", lowest])
+            )
+        if every_airflow or not old:
+            checks.append(Check(f"executor with Airflow {release.version}", command))
     return checks
 
 
@@ -78,6 +83,7 @@ def static_checks() -> list[Check]:
     ]
 
 
+BENCHMARKS = Check("benchmarks, a few tasks each", [sys.executable, "-m", "pytest", "-q", "tests/bench"])
 IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
 
 
@@ -118,7 +124,7 @@ def main() -> int:
         results += pool.map(run_quietly, [unit_check(*item) for item in interpreters().items()])
     if not options.quick:
         results += [run(check) for check in executor_checks(every_airflow=options.all)]
-        results.append(run(IMAGES))
+        results += [run(BENCHMARKS), run(IMAGES)]
     print("\n=== summary")
     for result in results:
         print(f"{'ok    ' if result.code == 0 else 'FAILED'}  {result.seconds:6.1f} s  {result.check.name}")

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from airflow_ecs_executor.ecs import Ecs, Sighting, describe_many, find, is_task_arn
+from airflow_ecs_executor.crew import CLOCK_SKEW
+from airflow_ecs_executor.ecs import Ecs, Sighting, describe_many, find, is_of_this_run, is_task_arn
 from airflow_ecs_executor.failures import Ending, Trouble, classify, verdict
 from airflow_ecs_executor.identity import identity_of
 from airflow_ecs_executor.ledger import Ledger
@@ -20,8 +23,6 @@ log = logging.getLogger("airflow_ecs_executor")
 
 _CONCURRENCY = 10
 """DescribeTasks calls side by side: half a second's share of what AWS allows (20 a second)."""
-_CLOCK_SKEW = 5.0
-"""Seconds by which the clocks of AWS and of the scheduler may differ."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Orphan:
     was_queued: bool
     """Queued, not running, as far as Airflow knows."""
 
+    @property
+    def since(self) -> float | None:
+        """The time before which a container belongs to an earlier run, in seconds since the epoch."""
+        return None if self.queued_at is None else self.queued_at - CLOCK_SKEW
+
 
 def adopt(
     orphans: Sequence[Orphan],
@@ -49,45 +55,49 @@ def adopt(
 ) -> list[Orphan]:
     """Follow the containers of orphans, within ``timeout`` seconds. Returns those that have to be queued again."""
     deadline = time.monotonic() + timeout
-    with_arn = {orphan.arn: orphan for orphan in orphans if is_task_arn(orphan.arn)}
-    described, unknown, error = describe_many(ecs, [arn for arn in with_arn if arn], _CONCURRENCY, timeout)
+    arns = list(dict.fromkeys(orphan.arn for orphan in orphans if orphan.arn and is_task_arn(orphan.arn)))
+    described, unknown, error = describe_many(ecs, arns, _CONCURRENCY, timeout)
     if error is not None:
         log.warning(
-            "%d of %d tasks are adopted without a look at their containers: %s",
-            len(unknown), len(with_arn), classify(error).reason,
-        )  # fmt: skip
-    again: list[Orphan] = [with_arn[arn] for arn in described.missing]
-    followed: dict[str, Orphan] = {arn: with_arn[arn] for arn in unknown}
-    for arn, task in described.tasks.items():
-        orphan = with_arn.get(arn)
-        if orphan is None:
-            continue
-        if _never_started(task, container_name):
+            "%d of %d containers are followed without a look at them first: %s",
+            len(unknown),
+            len(arns),
+            classify(error).reason,
+        )
+    unseen = set(unknown)
+    followed: dict[str, Orphan] = {}
+    found_anew: set[str] = set()
+    again: list[Orphan] = []
+    to_find: list[Orphan] = []
+    for orphan in orphans:
+        task = described.tasks.get(orphan.arn or "")
+        if orphan.arn in unseen:
+            followed[str(orphan.arn)] = orphan
+        elif task is None or not is_of_this_run(task, identity_of(deployment, orphan.key), orphan.since):
+            to_find.append(orphan)
+        elif _never_started(task, container_name):
             again.append(orphan)
         else:
-            followed[arn] = orphan
-    without = [orphan for orphan in orphans if not is_task_arn(orphan.arn)]
-    sightings = _find(without, ecs, deployment, started_by, deadline - time.monotonic())
+            followed[str(orphan.arn)] = orphan
+    sightings = _find(to_find, ecs, deployment, started_by, deadline - time.monotonic())
     unlocated: list[Orphan] = []
-    announced: list[str] = []
-    for orphan in without:
+    for orphan in to_find:
+        sighting = (sightings or {}).get(identity_of(deployment, orphan.key))
         if sightings is None:
             unlocated.append(orphan)
-            continue
-        sighting = sightings.get(identity_of(deployment, orphan.key))
-        if sighting is None or _never_started(sighting.task, container_name):
+        elif sighting is None or _never_started(sighting.task, container_name):
             again.append(orphan)
         else:
             followed[sighting.arn] = orphan
-            announced.append(sighting.arn)
+            found_anew.add(sighting.arn)
     with ledger.lock:
         now = time.monotonic()
         for arn, orphan in followed.items():
-            ledger.adopt(orphan.key, arn, now, since=None, relocate=False)
-        for arn in announced:
+            ledger.adopt(orphan.key, arn, now, since=orphan.since, relocate=False)
+        for arn in found_anew:
             ledger.announce(arn)
         for orphan in unlocated:
-            ledger.adopt(orphan.key, None, now, since=_since(orphan), relocate=orphan.was_queued)
+            ledger.adopt(orphan.key, None, now, since=orphan.since, relocate=orphan.was_queued)
         ledger.hurry(followed)
     return again
 
@@ -97,22 +107,26 @@ def _never_started(task: Mapping[str, Any], container_name: str) -> bool:
     return end is not None and end.ending is Ending.NEVER_STARTED
 
 
-def _since(orphan: Orphan) -> float | None:
-    return None if orphan.queued_at is None else orphan.queued_at - _CLOCK_SKEW
-
-
 def _find(
     orphans: Sequence[Orphan], ecs: Ecs, deployment: str, started_by: str, timeout: float
 ) -> Mapping[str, Sighting] | None:
     """Look for containers whose ARN was never saved. None: the search could not be made, and is to be made later."""
     if not orphans:
         return {}
-    wanted = {identity_of(deployment, orphan.key): _since(orphan) for orphan in orphans}
+    wanted = {identity_of(deployment, orphan.key): orphan.since for orphan in orphans}
+    limit = max(1.0, timeout)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="airflow-ecs-search")
     try:
-        return find(ecs, started_by, wanted, _CONCURRENCY, max(1.0, timeout))
+        # In a thread, since a single call may take longer than adoption is allowed to.
+        return pool.submit(find, ecs, started_by, wanted, _CONCURRENCY, limit).result(limit)
+    except FutureTimeoutError:
+        log.warning("The search for containers that were launched before goes on beside the scheduler")
+        return None
     except Exception as exception:
         error = classify(exception)
         log.warning("Cannot look for containers that were launched before: %s", error.reason)
         # Without the permission (ecs:ListTasks) no later search helps: these tasks are queued again, as the ECS
         # executor of the Amazon provider does with all of them.
         return {} if error.trouble is Trouble.HOPELESS else None
+    finally:
+        pool.shutdown(wait=False)

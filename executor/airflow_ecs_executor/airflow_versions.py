@@ -13,8 +13,10 @@ from airflow.executors import base_executor
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.utils import timezone
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
+from sqlalchemy.engine import make_url
 
 try:
     from airflow.executors import workloads
@@ -37,9 +39,10 @@ def configuration_of(executor: BaseExecutor) -> Any:
     return getattr(executor, "conf", conf)
 
 
-def database_url() -> str:
-    """Return the URL of the metadata database."""
-    return str(conf.get("database", "sql_alchemy_conn", fallback=""))
+def database_place() -> str:
+    """Return where the metadata database is, without who connects to it and how."""
+    url = make_url(conf.get("database", "sql_alchemy_conn"))
+    return f"{url.host}:{url.port}/{url.database} {url.query.get('options', '')}"
 
 
 def stats() -> Any:
@@ -98,7 +101,8 @@ def back_to_queued(key: Any) -> bool:
         changed = (
             session.query(TaskInstance)
             .filter(*_primary_key(key), TaskInstance.try_number == key.try_number, TaskInstance.state.in_(_UNFINISHED))
-            .update({"state": TaskInstanceState.QUEUED}, synchronize_session=False)
+            # Queued now: else it would count as stuck in the queue since its first start.
+            .update({"state": TaskInstanceState.QUEUED, "queued_dttm": timezone.utcnow()}, synchronize_session=False)
         )
     return bool(changed)
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping
 
-from airflow_ecs_executor.ecs import Ecs, find
+from airflow_ecs_executor.ecs import Ecs, find, is_of_this_run
 from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict, classify, has_started, verdict
 from airflow_ecs_executor.identity import identity_of, new_client_token
 from airflow_ecs_executor.ledger import Launch, Ledger, describe_failures
@@ -24,6 +24,8 @@ log = logging.getLogger("airflow_ecs_executor")
 _STOP_RATE, _STOP_BURST = 10.0, 40.0
 """StopTask calls a second: half of what AWS allows, for the other schedulers' sake."""
 _LOCATE_TIMEOUT = 60.0
+CLOCK_SKEW = 5.0
+"""Seconds by which the clocks of AWS and of the scheduler may differ."""
 
 
 class Unlaunchable(Exception):
@@ -117,17 +119,18 @@ class Crew:
 
     def _launch_and_stop(self) -> None:
         while True:
-            with self.ledger.lock:
-                job = self._next_job()
-                grow = job is not None and self._promote()
-            if job is None:
-                return
-            if grow:
-                self._start("airflow-ecs-launcher", self._launch_and_stop)
             try:
+                with self.ledger.lock:
+                    job = self._next_job()
+                    grow = job is not None and self._promote()
+                if job is None:
+                    return
+                if grow:
+                    self._start("airflow-ecs-launcher", self._launch_and_stop)
                 job()
             except Exception:  # a defect of ours must not end the thread, and with it all launching
                 log.exception("Unexpected error in the ECS executor's launcher")
+                time.sleep(1.0)
 
     def _next_job(self) -> Callable[[], None] | None:
         """Wait for something to do. One thread, the leader, waits for the clock; the others wait to become leader."""
@@ -186,7 +189,7 @@ class Crew:
             if launch.request is None:
                 request = self._airflow.build(launch, self._tags)
                 request["clientToken"] = new_client_token()
-                launch.request = request
+                launch.request, launch.since = request, time.time() - CLOCK_SKEW
         except Unlaunchable as unlaunchable:
             with ledger.lock:
                 ledger.refused(launch, str(unlaunchable))
@@ -245,6 +248,7 @@ class Crew:
                 now = self._clock()
                 if error.trouble is Trouble.THROTTLED:
                     self._stop_limiter.throttled(now)
+                    self.ledger.counters.throttled += 1
                 elif error.trouble is Trouble.CREDENTIALS:
                     self._renew_credentials(now)
                 if error.trouble is not Trouble.HOPELESS:
@@ -273,11 +277,11 @@ class Crew:
 
     def _track(self) -> None:
         while True:
-            with self.ledger.lock:
-                arns = self._next_batch()
-            if arns is None:
-                return
             try:
+                with self.ledger.lock:
+                    arns = self._next_batch()
+                if arns is None:
+                    return
                 if arns:
                     self._describe(arns)
                 else:
@@ -311,6 +315,9 @@ class Crew:
             described = self.ecs.describe(arns)
         except Exception as exception:
             error = classify(exception)
+            if error.code == "InvalidParameterException" and error.trouble is Trouble.HOPELESS:
+                self._describe_apart(arns)
+                return
             with self.ledger.lock:
                 now = self._clock()
                 if error.trouble is Trouble.THROTTLED:
@@ -322,7 +329,8 @@ class Crew:
                     self._renew_credentials(now)
             self._warn(f"DescribeTasks {error.code}", f"DescribeTasks: {error.reason}")
             return
-        ends = self._judge(described.tasks)
+        foreign = self._of_other_runs(described.tasks)
+        ends = self._judge({arn: task for arn, task in described.tasks.items() if arn not in foreign})
         with self.ledger.lock:
             self._credential_failures = 0
             now = self._clock()
@@ -330,8 +338,31 @@ class Crew:
                 self.ledger.seen(arn)
             for arn in described.missing:
                 self.ledger.missing(arn, now)
+            for arn in foreign:
+                self.ledger.not_this_run(arn, now)
             for arn, (end, relaunch) in ends.items():
                 self.ledger.ended(arn, end, now, relaunch)
+
+    def _describe_apart(self, arns: list[str]) -> None:
+        """Find the ARN that makes ECS refuse all of them: only that one counts as missing."""
+        if len(arns) == 1:
+            with self.ledger.lock:
+                self.ledger.missing(arns[0], self._clock())
+            return
+        middle = len(arns) // 2
+        self._describe(arns[:middle])
+        self._describe(arns[middle:])
+
+    def _of_other_runs(self, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Of tasks that were adopted without a look, those that are not what Airflow takes them for."""
+        found = []
+        for arn, task in tasks.items():
+            launch = self.ledger.launch_of(arn)
+            if launch is None or not launch.adopted:
+                continue
+            if not is_of_this_run(task, identity_of(self._deployment, launch.key), launch.since):
+                found.append(arn)
+        return found
 
     def _judge(self, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Verdict, bool]]:
         """Judge the tasks that have ended, and whether an interrupted one may be launched again."""
@@ -364,7 +395,7 @@ class Crew:
             with self.ledger.lock:
                 for launch in launches:
                     if error.trouble is Trouble.HOPELESS:
-                        self.ledger.located(launch, None, self._clock())
+                        self.ledger.cannot_locate(launch, self._clock())
                     else:
                         self.ledger.locate_later(launch, self._clock())
             return

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
+from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.identity import identity_in
 
 DESCRIBE_LIMIT = 100
@@ -66,11 +67,15 @@ class Ecs:
         tasks: dict[str, Mapping[str, Any]] = {}
         missing: list[str] = []
         for cluster, group in self._by_cluster(arns).items():
-            answer = self.client().describe_tasks(cluster=cluster, tasks=group)
+            try:
+                answer = self.client().describe_tasks(cluster=cluster, tasks=group)
+            except Exception as error:
+                if cluster == self.cluster or classify(error).code != "ClusterNotFoundException":
+                    raise
+                answer = {}  # a cluster of a former configuration that is gone, and its tasks with it
             for task in answer.get("tasks") or ():
                 tasks[task["taskArn"]] = task
-            unknown = {failure.get("arn") for failure in answer.get("failures") or ()}
-            missing.extend(arn for arn in group if arn not in tasks and (arn in unknown or not unknown))
+            missing.extend(arn for arn in group if arn not in tasks)
         return Described(tasks, missing)
 
     def stop(self, arn: str, reason: str) -> None:
@@ -173,15 +178,27 @@ def find(
             identity = identity_in(task)
             if identity is None or identity not in left:
                 continue
-            created = _seconds(task.get("createdAt"))
+            created = created_at(task)
             since = wanted[identity]
             if since is not None and created < since:
                 continue
             other = found.get(identity)
-            if other is None or created > _seconds(other.task.get("createdAt")):
+            if other is None or created > created_at(other.task):
                 found[identity] = Sighting(arn, task)
     return found
 
 
-def _seconds(moment: Any) -> float:
+def created_at(task: Mapping[str, Any]) -> float:
+    """Return when a described task was created, in seconds since the epoch; 0 when that is not said."""
+    moment: Any = task.get("createdAt")
     return float(moment.timestamp()) if hasattr(moment, "timestamp") else 0.0
+
+
+def is_of_this_run(task: Mapping[str, Any], identity: str, since: float | None) -> bool:
+    """Whether a described task belongs to this run of this try of a task instance.
+
+    Airflow keeps the ARN of an earlier run, or of an earlier try, until it hears of the new container. A container
+    without an identity was launched by another executor: its ARN is believed.
+    """
+    found = identity_in(task)
+    return found in (None, identity) and (since is None or created_at(task) >= since)

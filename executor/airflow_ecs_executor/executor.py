@@ -22,7 +22,7 @@ from airflow_ecs_executor.adoption import Orphan, adopt
 from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings, with_cluster_default
 from airflow_ecs_executor.connection import connect
 from airflow_ecs_executor.crew import Airflow, Crew, Unlaunchable
-from airflow_ecs_executor.ecs import Ecs
+from airflow_ecs_executor.ecs import Ecs, is_task_arn
 from airflow_ecs_executor.failures import Trouble, classify
 from airflow_ecs_executor.identity import IDENTITY_VARIABLE, deployment_of, identity_of, tags_of
 from airflow_ecs_executor.ledger import Event, Launch, Ledger, Policy
@@ -32,6 +32,9 @@ log = logging.getLogger("airflow_ecs_executor")
 
 _SYNC_BUDGET = 0.02
 """Seconds that one heartbeat spends on events; the rest waits for the next one."""
+_KEPT_LOGS = 1000
+_SLICE = 200
+"""Queued tasks that are handed over at once; the time is looked at after each slice."""
 _TOKEN_AGE = 60.0
 """Seconds after which a queued workload's token is made anew before it is launched."""
 _TERMINATE_TIMEOUT = 30.0
@@ -50,6 +53,7 @@ class AwsEcsExecutor(BaseExecutor):
         """Neither read the configuration nor call AWS: Airflow makes executors in processes that schedule nothing."""
         super().__init__(*args, **kwargs)
         self._arrivals: deque[tuple[Any, Any, Any]] = deque()
+        self._kept_logs: deque[Any] = deque(maxlen=_KEPT_LOGS)
         self._settings: Settings | None = None
         self._crew: Crew | None = None
         self._stats: Any = None
@@ -79,7 +83,7 @@ class AwsEcsExecutor(BaseExecutor):
         """Make the ledger and the crew; no thread starts before there is work."""
         self._settings = settings
         self._cluster_default_known = not settings.use_cluster_default
-        self._deployment = settings.deployment or deployment_of(airflow_versions.database_url())
+        self._deployment = settings.deployment or deployment_of(airflow_versions.database_place())
         self._started_by = str(settings.run_task.get("startedBy") or self._deployment)
         self._stats = airflow_versions.stats()
         policy = Policy(
@@ -229,14 +233,14 @@ class AwsEcsExecutor(BaseExecutor):
         crew, ledger = self._crew, self._ledger
         if crew is None:
             return
-        if self._arrivals:
-            arrivals = []
-            while self._arrivals:
-                arrivals.append(self._arrivals.popleft())
+        deadline = time.monotonic() + _SYNC_BUDGET
+        while self._arrivals:
             crew.ensure_running()
+            arrivals = [self._arrivals.popleft() for _ in range(min(_SLICE, len(self._arrivals)))]
             with ledger.lock:
                 ledger.submit(arrivals, time.monotonic())
-        deadline = time.monotonic() + _SYNC_BUDGET
+            if time.monotonic() > deadline:
+                break
         counts = {"launched": 0, "succeeded": 0, "failed": 0, "note": 0}
         while ledger.events:
             event = ledger.events.popleft()
@@ -256,10 +260,10 @@ class AwsEcsExecutor(BaseExecutor):
         elif event.kind == "succeeded":
             self.success(key, event.info)
         else:
-            log.warning("%s: %s", key, event.info)
-            self.log_task_event(event=_EVENT_NAMES[event.kind], extra=event.info, ti_key=key)
             if event.kind == "failed":
                 self.fail(key, event.info)
+            self.log_task_event(event=_EVENT_NAMES[event.kind], extra=event.info, ti_key=key)
+            log.warning("%s: %s", key, event.info)
 
     def _emit(self, counts: Mapping[str, int]) -> None:
         ledger = self._ledger
@@ -284,6 +288,17 @@ class AwsEcsExecutor(BaseExecutor):
                 gauges["pending_launches"],
                 gauges["running"],
             )
+
+    def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> None:
+        """Write into the task's event log, which Airflow's UI shows.
+
+        The scheduler empties the queue of these records while it hands them to SQLAlchemy, which keeps only weak
+        references to them: a record that nobody else keeps is gone before it is written (Airflow 3.3.2 then writes
+        empty rows, which the database refuses). So they are kept here until many newer ones have come.
+        """
+        super().log_task_event(event=event, extra=extra, ti_key=ti_key)
+        if self._task_event_logs:
+            self._kept_logs.append(self._task_event_logs[-1])
 
     # Requests, made in a launcher thread
 
@@ -345,33 +360,23 @@ class AwsEcsExecutor(BaseExecutor):
         started = time.monotonic()
         settings = self._settings
         assert settings is not None
-        try:
-            columns = airflow_versions.adoptable_columns(tis)
-            by_key = {values["key"]: ti for ti, values in ((ti, columns[id(ti)]) for ti in tis)}
-            orphans = [
-                Orphan(
-                    key=values["key"],
-                    arn=values["arn"],
-                    queued_at=values["queued"],
-                    was_queued=str(values["state"]) == "queued",
-                )
-                for values in columns.values()
-            ]
-            again = adopt(
-                orphans,
-                self._ledger,
-                crew.ecs,
-                container_name=settings.container_name,
-                deployment=self._deployment,
-                started_by=self._started_by,
-                timeout=settings.adoption_timeout,
+        columns = airflow_versions.adoptable_columns(tis)  # an error of the database is Airflow's to retry
+        by_key = {columns[id(ti)]["key"]: ti for ti in tis}
+        orphans = [
+            Orphan(
+                key=values["key"],
+                arn=values["arn"],
+                queued_at=values["queued"],
+                was_queued=str(values["state"]) == "queued",
             )
-            crew.ensure_running()
-            left = {orphan.key for orphan in again}
-            self.running.update(key for key in by_key if key not in left)
+            for values in columns.values()
+        ]
+        try:
+            left = {orphan.key for orphan in self._adopt(orphans, settings)}
         except Exception:
-            log.exception("Cannot adopt %d tasks", len(tis))
-            return list(tis)
+            log.exception("Unexpected error in adopting tasks: they are followed by the ARNs that Airflow knows")
+            left = self._adopt_blindly(orphans)
+        self.running.update(key for key in by_key if key not in left and key not in self.queued_tasks)
         self._stats.timing(f"{_METRICS}.adoption", (time.monotonic() - started) * 1000)
         log.info(
             "Adopted %d tasks of a scheduler that is gone in %.1f s; %d have no container and are queued again",
@@ -380,3 +385,29 @@ class AwsEcsExecutor(BaseExecutor):
             len(left),
         )
         return [by_key[key] for key in left]
+
+    def _adopt(self, orphans: Sequence[Orphan], settings: Settings) -> list[Orphan]:
+        assert self._crew is not None
+        # A scheduler that was taken for dead is offered what it has in hand itself.
+        arrived = {key for key, _, _ in self._arrivals}
+        strange = [item for item in orphans if item.key not in arrived and item.key not in self.queued_tasks]
+        self._crew.ensure_running()
+        return adopt(
+            strange,
+            self._ledger,
+            self._crew.ecs,
+            container_name=settings.container_name,
+            deployment=self._deployment,
+            started_by=self._started_by,
+            timeout=settings.adoption_timeout,
+        )
+
+    def _adopt_blindly(self, orphans: Sequence[Orphan]) -> set[Any]:
+        left = set()
+        with self._ledger.lock:
+            for orphan in orphans:
+                if is_task_arn(orphan.arn):
+                    self._ledger.adopt(orphan.key, orphan.arn, time.monotonic(), since=orphan.since, relocate=False)
+                elif not self._ledger.knows(orphan.key):
+                    left.add(orphan.key)
+        return left

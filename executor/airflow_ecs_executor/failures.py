@@ -98,6 +98,9 @@ _NO_ANSWER = frozenset(
         "ReadTimeoutError",
         "ResponseStreamingError",
         "SSLError",
+        # SQLAlchemy: the metadata database is away, where a connection or a task instance is to be read.
+        "InterfaceError",
+        "OperationalError",
     }
 )
 _NO_CREDENTIALS = frozenset(

@@ -82,7 +82,7 @@ def _ask(
             return call()
         except Exception as exception:
             error = classify(exception)
-        if error.trouble not in (Trouble.THROTTLED, Trouble.UNANSWERED, Trouble.SERVER):
+        if error.trouble not in (Trouble.THROTTLED, Trouble.UNANSWERED, Trouble.SERVER) or attempt == _TRIES - 1:
             break
         time.sleep(PAUSE * 2.0**attempt)
     assert error is not None

@@ -19,10 +19,9 @@ _TAG_VALUE_LENGTH = 256
 _NOT_IN_TAGS = re.compile(r"[^\w\s.:/=+\-@]")
 
 
-def deployment_of(database_url: str) -> str:
-    """Name a deployment by its metadata database, which all of its schedulers share, without the credentials."""
-    place = re.sub(r"//[^@/]*@", "//", database_url).split("?")[0]
-    return "airflow-" + hashlib.sha256(place.encode()).hexdigest()[:16]
+def deployment_of(database_place: str) -> str:
+    """Name a deployment by the place of its metadata database, which all of its schedulers share."""
+    return "airflow-" + hashlib.sha256(database_place.encode()).hexdigest()[:16]
 
 
 def identity_of(deployment: str, key: Any) -> str:
@@ -41,9 +40,15 @@ def _names(key: Any) -> dict[str, str]:
 def tags_of(key: Any) -> list[dict[str, str]]:
     """Tags that name the task instance, as RunTask takes them."""
     return [
-        {"key": f"airflow:{name}", "value": _NOT_IN_TAGS.sub("_", value)[:_TAG_VALUE_LENGTH]}
+        {"key": f"airflow:{name}", "value": _tag_value(value)[:_TAG_VALUE_LENGTH]}
         for name, value in _names(key).items()
     ]
+
+
+def _tag_value(text: str) -> str:
+    allowed = _NOT_IN_TAGS.sub("_", text)
+    own = allowed.lower().startswith("aws:")  # AWS keeps the prefix to itself
+    return ("_" + allowed if own else allowed)[:_TAG_VALUE_LENGTH]
 
 
 def new_client_token() -> str:

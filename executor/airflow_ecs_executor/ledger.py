@@ -42,6 +42,7 @@ class Launch:
     """One queued run of a workload, until a container has run it to its end."""
 
     __slots__ = (
+        "adopted",
         "after",
         "arn",
         "attempts",
@@ -62,6 +63,7 @@ class Launch:
         "spot_relaunches",
         "step",
         "uncertain",
+        "unlocatable",
         "workload",
     )
 
@@ -89,13 +91,17 @@ class Launch:
         """Nobody waits for the result: revoked, or the same task instance was queued again."""
         self.after: Launch | None = None
         """The launch of the same task instance whose container has to be gone first."""
+        self.adopted = False
+        """Launched by another scheduler: its ARN is the database's word."""
         self.missing_since: float | None = None
         self.looks_missing = 0
         self.reason = ""
         self.relocate = False
         """LOCATING: launch it when no container is found, instead of failing it."""
+        self.unlocatable = False
+        """The search for containers is not permitted."""
         self.since: float | None = None
-        """LOCATING: containers created before this time (seconds since the epoch) belong to an earlier run."""
+        """Containers created before this time (seconds since the epoch) belong to an earlier run."""
 
 
 class Event(NamedTuple):
@@ -126,6 +132,9 @@ class Policy:
     credentials_base: float = 1.0
     """The first pause after a call without valid credentials; each next one is twice as long, up to the cap."""
     credentials_cap: float = 30.0
+    resend_limit: float = 300.0
+    """How long a request that is not answered is sent again before its container is looked for instead: Airflow 3's
+    token in it lives for 600 s."""
     locate_delay: float = _LOCATE_DELAY
 
     def backoff(self, attempt: int) -> float:
@@ -192,6 +201,8 @@ class Ledger:
         A task instance that was deferred, or is a rescheduled sensor, comes with the same key again, perhaps before
         its former container is seen to have ended: it is launched when that one is gone.
         """
+        if self.closing:
+            return
         for key, workload, executor_config in arrivals:
             launch = Launch(key, workload, executor_config, now)
             self._chain(launch)
@@ -232,13 +243,19 @@ class Ledger:
 
     def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> None:
         """Follow a task that another scheduler launched; without an ARN, look for its container first."""
+        known = self._live.get(key)
+        if known is not None and not known.quiet:
+            return  # this scheduler has it in hand, and was taken for dead: it goes on
+        if arn in self._followed:
+            return
         launch = Launch(key, None, None, now)
+        launch.adopted, launch.since = True, since
         self._chain(launch)
         self._live[key] = launch
         if arn is not None:
             self._follow(launch, arn, now)
         else:
-            launch.since, launch.relocate = since, relocate
+            launch.relocate = relocate
             self._locate(launch, now)
 
     def announce(self, arn: str) -> None:
@@ -281,7 +298,7 @@ class Ledger:
     @property
     def pending(self) -> int:
         """Tasks without a container, as far as is known."""
-        return self._pending
+        return self._pending + len(self._locating)
 
     @property
     def running(self) -> int:
@@ -325,6 +342,7 @@ class Ledger:
         """ECS has taken the task."""
         self._sending -= 1
         self.counters.launched += 1
+        launch.adopted = False
         self._follow(launch, arn, now)
         self.events.append(Event("launched", launch, arn, now - launch.created))
         if launch.revoked:
@@ -344,9 +362,10 @@ class Ledger:
         """The call failed: decide by the kind of trouble."""
         self._sending -= 1
         trouble = error.trouble
+        # What AWS has turned away was not carried out: a new request may go out, with a token that is still fresh.
         if trouble is Trouble.THROTTLED:
             self.counters.throttled += 1
-            self._again(launch, now + _jittered(0.2), same_request=True)
+            self._again(launch, now + _jittered(0.2), same_request=launch.uncertain)
             return
         self.counters.api_errors += 1
         if trouble is Trouble.UNANSWERED:
@@ -356,7 +375,7 @@ class Ledger:
             wait = min(self.policy.unanswered_base * 2.0 ** (launch.sends - 1), self.policy.unanswered_cap)
             self._again(launch, now + _jittered(wait), same_request=True)
         elif trouble is Trouble.CREDENTIALS:
-            self._again(launch, now, same_request=True)
+            self._again(launch, now, same_request=launch.uncertain)
         elif trouble is Trouble.TAGGING_DENIED:
             self._again(launch, now, same_request=False)
         elif trouble is Trouble.CONFLICT and error.resource_ids:
@@ -400,13 +419,16 @@ class Ledger:
             self._end(launch)
             return
         if launch.uncertain:
-            expired = launch.first_sent is not None and not_before - launch.first_sent > _TOKEN_LIFE
-            if expired or not same_request:
-                # A new token must not go out while the old one may have started a container.
+            # A new token must not go out while the old one may have started a container.
+            age = not_before - launch.first_sent if launch.first_sent is not None else 0.0
+            if launch.unlocatable and age > _TOKEN_LIFE:
+                self._fail(launch, "ECS did not answer for a day; whether a container was started is not known.")
+                return
+            if not launch.unlocatable and (age > self.policy.resend_limit or not same_request):
                 launch.relocate = True
                 self._locate(launch, not_before)
                 return
-        if not same_request:
+        elif not same_request:
             launch.request = launch.first_sent = None
             launch.sends = 0
         launch.step = Step.PENDING
@@ -481,6 +503,14 @@ class Ledger:
         launch = self._followed.get(arn)
         if launch is not None:
             launch.missing_since, launch.looks_missing = None, 0
+
+    def not_this_run(self, arn: str, now: float) -> None:
+        """An adopted task's ARN is that of an earlier run: look for the container of this one."""
+        launch = self._followed.get(arn)
+        if launch is not None:
+            self._unfollow(arn)
+            launch.arn, launch.relocate = None, True
+            self._locate(launch, now)
 
     def missing(self, arn: str, now: float) -> None:
         """ECS does not know the task: it may not know it yet, or have forgotten it."""
@@ -576,6 +606,16 @@ class Ledger:
         else:
             self._fail(launch, launch.reason or "No container of this task was found.")
 
+    def cannot_locate(self, launch: Launch, now: float) -> None:
+        """The search is not permitted. An unanswered request goes out again, which shows what has become of it."""
+        if self._locating.pop(id(launch), None) is None:
+            return
+        launch.unlocatable = True
+        if launch.request is not None and launch.relocate:
+            self._again(launch, now, same_request=True)
+        else:
+            self._fail(launch, launch.reason or "No container of this task is known.")
+
     def locate_later(self, launch: Launch, now: float) -> None:
         """The search could not be made."""
         launch.not_before = now + _jittered(self.policy.locate_delay)
@@ -589,9 +629,10 @@ class Ledger:
 
     def next_stop(self, now: float) -> tuple[str, str] | None:
         """Take the next container to stop: its ARN and the reason."""
-        if self._stops and self._stops[0][0] <= now:
+        while self._stops and self._stops[0][0] <= now:
             _, _, arn, reason = heapq.heappop(self._stops)
-            return arn, reason
+            if arn in self._followed:
+                return arn, reason
         return None
 
     def seconds_to_next_stop(self, now: float) -> float | None:
@@ -607,7 +648,8 @@ class Ledger:
     # Ends
 
     def _fail(self, launch: Launch, reason: str, exit_code: int | None = None) -> None:
-        self.counters.failed += 1
+        if not launch.quiet:
+            self.counters.failed += 1
         self._report(launch, "failed", with_hint(reason, exit_code))
 
     def _report(self, launch: Launch, kind: str, info: str) -> None:

@@ -19,6 +19,8 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Amazon ECS executor",
         "description": "Runs every Airflow task in an Amazon ECS container of its own.",
         "executors": ["airflow_ecs_executor.AwsEcsExecutor"],
+        # Airflow 3.3 warns on each command about a provider with executors that does not say what commands it adds.
+        "cli": ["airflow_ecs_executor.provider.get_cli_commands"],
         "config": {
             options.OWN_SECTION: {
                 "description": "Options of airflow_ecs_executor.AwsEcsExecutor, besides those of "
@@ -27,6 +29,11 @@ def get_provider_info() -> dict[str, Any]:
             }
         },
     }
+
+
+def get_cli_commands() -> list[Any]:
+    """No commands are added to Airflow's."""
+    return []
 
 
 def _declared(option: Option) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class RateLimiter:
     """The share of throttled calls in a window that only the edge of the bucket explains."""
     _DECREASE = 0.7
     _RECOVERY = 0.05
-    """Of the configured rate, given back in each window without throttling."""
+    """Of the configured rate, given back in the first window without throttling; twice as much in each next one."""
     _FLOOR = 0.02
 
     def __init__(self, rate: float, burst: float) -> None:
@@ -33,6 +33,7 @@ class RateLimiter:
         self._window_end = 0.0
         self._calls = 0
         self._throttled = 0
+        self._recovery = self._RECOVERY
 
     def wait(self, now: float) -> float:
         """Return the seconds until a call may be made; 0 when it may be made now."""
@@ -61,6 +62,8 @@ class RateLimiter:
             return
         if self._throttled > self._TOLERATED * max(1, self._calls):
             self.rate = max(self.rate * self._DECREASE, self.configured * self._FLOOR)
+            self._recovery = self._RECOVERY
         elif not self._throttled:
-            self.rate = min(self.configured, self.rate + self.configured * self._RECOVERY)
+            self.rate = min(self.configured, self.rate + self.configured * self._recovery)
+            self._recovery *= 2.0
         self._window_end, self._calls, self._throttled = now + self._WINDOW, 0, 0

@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -75,6 +76,15 @@ def ecs(ecs_server: EcsApi, monkeypatch: pytest.MonkeyPatch) -> EcsApi:
     ecs_server.reset()
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", ecs_server.url)
     return ecs_server
+
+
+@pytest.fixture(autouse=True)
+def no_scheduler_survives_its_test() -> Iterator[None]:
+    """End the executors that a test has left running."""
+    yield
+    harness = sys.modules.get("tests.executor.harness")
+    while harness is not None and harness.Scheduler.living:
+        harness.Scheduler.living.pop().die()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from types import SimpleNamespace
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, ClassVar, Mapping
 
 from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow_ecs_executor import airflow_versions
@@ -75,6 +75,9 @@ def task_workload(ti_key: TaskInstanceKey, executor_config: Any = None) -> Any:
 class Scheduler:
     """An executor, driven as Airflow's scheduler drives it, with all that it reported."""
 
+    living: ClassVar[list[Scheduler]] = []
+    """Those that no test has ended: their threads would go on in the next test."""
+
     def __init__(self, start: bool = True, parallelism: int = 100, policy: Mapping[str, Any] = FAST, **options: str):
         """Configure by options of either section; ``policy`` replaces times that are no options."""
         self.options = {name: value for name, value in {**OPTIONS, **options}.items() if value != UNSET}
@@ -82,6 +85,7 @@ class Scheduler:
         self.events: list[tuple[TaskInstanceKey, str, Any]] = []
         self.notes: list[tuple[TaskInstanceKey, str]] = []
         self.beats: list[float] = []
+        self.living.append(self)
         if start:
             self.start(policy)
 
@@ -154,7 +158,7 @@ class Scheduler:
         """Be gone without a word, as a killed process is: nothing is stopped, nothing is said."""
         crew = self.executor._crew
         if crew is not None:
-            crew.leave(timeout=5.0)
+            crew.leave(timeout=2.0)
         self.executor._crew = None
 
 

@@ -152,6 +152,18 @@ def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi)
     assert "has not known this task" in scheduler.notes[-1][1]
 
 
+def test_one_task_that_ecs_refuses_to_describe_does_not_hide_the_others(ecs: EcsApi) -> None:
+    scheduler = Scheduler(missing_grace_period="0.5")
+    ecs.configure(run_seconds=0.5)
+    for number in range(7):
+        scheduler.queue(key(number))
+    scheduler.run(lambda: len(scheduler.states()) == 7)
+    bad = ecs.tasks(["arn"])[3]["arn"]
+    ecs.fault("DescribeTasks", "error", code="InvalidParameterException", message="Invalid identifier", match=bad)
+    scheduler.run_to_the_end()
+    assert sorted(states[0] for states in scheduler.ends().values()) == ["failed"] + ["success"] * 6
+
+
 def test_a_container_that_never_started_is_launched_again_within_the_attempts(ecs: EcsApi) -> None:
     scheduler = Scheduler(max_run_task_attempts="3")
     ecs.behave("task-0", times=2, never_starts="CannotPullContainerError: pull image manifest: not found")

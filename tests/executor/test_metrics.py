@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 
 from local.ecs.control import EcsApi
@@ -20,14 +21,26 @@ assert len(scheduler.ends()) == 4, scheduler.ends()
 """
 
 
+def _read(server: socket.socket, lines: list[str]) -> None:
+    """Collect what arrives until an empty packet."""
+    while True:
+        packet = server.recv(65536)
+        if not packet:
+            return
+        lines += packet.decode().splitlines()
+
+
 def test_launches_ends_and_troubles_are_counted(ecs: EcsApi) -> None:
-    ecs.configure(run_seconds=0.2)
+    ecs.configure(run_seconds=1.5)
     ecs.behave("task-1", exit_code=1)
     ecs.behave("task-2", times=1, never_starts="CannotPullContainerError: timeout")
     ecs.fault("RunTask", "throttle", times=2)
     ecs.fault("RunTask", "server_error", match="task-3", times=1)
+    lines: list[str] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
+        reader = threading.Thread(target=_read, args=(server, lines))
+        reader.start()
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -35,27 +48,24 @@ def test_launches_ends_and_troubles_are_counted(ecs: EcsApi) -> None:
             "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
             "AIRFLOW__METRICS__STATSD_PORT": str(server.getsockname()[1]),
         }
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        subprocess.run([sys.executable, "-c", _PROGRAM], env=environment, check=True, timeout=60)
-        server.setblocking(False)
-        counters: dict[str, float] = defaultdict(float)
-        gauges: dict[str, list[float]] = defaultdict(list)
-        timings: dict[str, list[float]] = defaultdict(list)
-        while True:
-            try:
-                packet = server.recv(65536).decode()
-            except BlockingIOError:
-                break
-            for line in packet.splitlines():
-                name, _, rest = line.partition(":")
-                value, kind = rest.split("|")[:2]
-                name = name.replace("airflow.airflow_ecs_executor.", "")
-                if kind == "c":
-                    counters[name] += float(value)
-                elif kind == "g":
-                    gauges[name].append(float(value))
-                else:
-                    timings[name].append(float(value))
+        try:
+            subprocess.run([sys.executable, "-c", _PROGRAM], env=environment, check=True, timeout=60)
+        finally:
+            server.sendto(b"", server.getsockname())
+            reader.join()
+    counters: dict[str, float] = defaultdict(float)
+    gauges: dict[str, list[float]] = defaultdict(list)
+    timings: dict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        name, _, rest = line.partition(":")
+        value, kind = rest.split("|")[:2]
+        name = name.replace("airflow.airflow_ecs_executor.", "")
+        if kind == "c":
+            counters[name] += float(value)
+        elif kind == "g":
+            gauges[name].append(float(value))
+        else:
+            timings[name].append(float(value))
     assert counters["launched"] == 5 and counters["succeeded"] == 3 and counters["failed"] == 1
     assert counters["throttled"] == 2 and counters["api_errors"] == 1 and counters["never_started"] == 1
     assert max(gauges["running"]) >= 1 and gauges["running"][-1] == 0

@@ -163,6 +163,75 @@ def test_a_container_of_an_earlier_run_of_the_same_try_is_not_taken_for_this_one
     assert list(second.executor.try_adopt_task_instances([ti])) == [ti]
 
 
+def test_an_arn_of_an_earlier_try_is_not_taken_for_the_container_of_this_one(ecs: EcsApi) -> None:
+    """Airflow keeps the ARN until it hears of the next container; a scheduler may die before."""
+    first = Scheduler()
+    old = next(iter(launched(ecs, first, 1).values()))
+    finish_all(ecs)
+    first.run_to_the_end()
+    queued = time.time()
+    time.sleep(5.1)
+    first.queue(key(0, try_number=2))
+    first.run(lambda: ecs.running() == 1)
+    first.die()
+    second = Scheduler()
+    tis = [task_instance(key(0, try_number=2), old, "running", queued)]
+    assert list(second.executor.try_adopt_task_instances(tis)) == []
+    second.for_a_while(0.3)
+    assert second.ends() == {}, "the end of the first try is not that of the second"
+    finish_all(ecs)
+    second.run_to_the_end()
+    assert second.ends() == {key(0, try_number=2): ["success"]} and len(ecs.tasks()) == 2
+
+
+@pytest.mark.parametrize("verifiable", [True, False])
+def test_an_arn_of_an_earlier_run_of_the_same_try_leads_to_the_container_of_this_one(
+    ecs: EcsApi, verifiable: bool
+) -> None:
+    first = Scheduler()
+    ((ti_key, old),) = launched(ecs, first, 1).items()
+    finish_all(ecs)
+    first.run_to_the_end()
+    time.sleep(5.2)
+    queued = time.time()
+    first.queue(ti_key)
+    first.run(lambda: ecs.running() == 1)
+    first.die()
+    second = Scheduler()
+    if not verifiable:
+        ecs.fault("DescribeTasks", "throttle", times=1)
+    assert list(second.executor.try_adopt_task_instances([task_instance(ti_key, old, "running", queued)])) == []
+    second.for_a_while(0.5)
+    finish_all(ecs)
+    second.run_to_the_end()
+    assert second.ends() == {ti_key: ["success"]} and len(ecs.tasks()) == 2
+
+
+def test_a_cluster_that_is_gone_hides_no_other_task(ecs: EcsApi) -> None:
+    first = Scheduler()
+    arns = launched(ecs, first, 2)
+    first.die()
+    second = Scheduler(missing_grace_period="0.5")
+    gone = "arn:aws:ecs:us-east-1:123456789012:task/gone/" + "0" * 32
+    tis = [task_instance(k, arn) for k, arn in arns.items()] + [task_instance(key("x"), gone, "queued")]
+    assert [ti.key for ti in second.executor.try_adopt_task_instances(tis)] == [key("x")]
+    finish_all(ecs)
+    second.run_to_the_end()
+    assert second.ends() == {ti_key: ["success"] for ti_key in arns}
+
+
+def test_a_scheduler_that_was_taken_for_dead_keeps_what_it_has_in_hand(ecs: EcsApi) -> None:
+    scheduler = Scheduler()
+    arns = launched(ecs, scheduler, 1)
+    scheduler.queue(key("queued"))
+    tis = [task_instance(k, arn) for k, arn in arns.items()] + [task_instance(key("queued"), None, "queued")]
+    assert list(scheduler.executor.try_adopt_task_instances(tis)) == []
+    scheduler.run(lambda: ecs.running() == 2)
+    finish_all(ecs)
+    scheduler.run_to_the_end()
+    assert all(states == ["success"] for states in scheduler.ends().values()) and len(ecs.tasks()) == 2
+
+
 def test_row_15_a_task_without_a_container_goes_back_to_be_queued(ecs: EcsApi) -> None:
     """So that Airflow 3 gives it a fresh token."""
     scheduler = Scheduler()

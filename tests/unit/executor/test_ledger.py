@@ -136,23 +136,56 @@ def test_row_10_an_unanswered_request_goes_out_again_as_it_was() -> None:
 
 
 def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_away() -> None:
-    story = Story(max_attempts=3)
+    story = Story(max_attempts=1, resend_limit=300.0)
     story.submit("a")
-    for _ in range(40):
+    for _ in range(5):
         launch = story.reject(Trouble.UNANSWERED)
+        story.now += 60
+    for _ in range(100):
+        with story.ledger.lock:
+            for lost in story.ledger.to_locate(story.now):
+                story.ledger.locate_later(lost, story.now)
         story.now += 60
     assert launch.attempts == 0 and story.told == []
 
 
-def test_a_request_is_not_sent_again_when_aws_has_forgotten_its_token() -> None:
-    story = Story()
+def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> None:
+    story = Story(resend_limit=300.0)
     story.submit("a")
     launch = story.reject(Trouble.UNANSWERED)
-    story.now += 24 * 3600
-    assert story.reject(Trouble.UNANSWERED) is launch
+    story.now += 400
+    story.reject(Trouble.UNANSWERED)
     story.now += 60
     assert story.send() is None
     assert story.ledger.to_locate(story.now) == [launch]
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.send() is launch and launch.attempts == 0
+
+
+def test_without_the_right_to_search_an_unanswered_request_goes_out_again_for_a_day() -> None:
+    story = Story(resend_limit=300.0)
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    frozen = launch.request
+    story.now += 400
+    story.reject(Trouble.UNANSWERED)
+    story.now += 60
+    with story.ledger.lock:
+        story.ledger.cannot_locate(launch, story.now)
+    story.reject(Trouble.CAPACITY)
+    story.now += 3600
+    assert story.reject(Trouble.UNANSWERED) is launch and launch.request is frozen
+    story.now += 24 * 3600
+    story.reject(Trouble.UNANSWERED)
+    assert story.told[-1] == ("failed", "a")
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CREDENTIALS])
+def test_what_aws_has_turned_away_goes_out_with_a_new_request_for_the_token_in_it_ages(trouble: Trouble) -> None:
+    story = Story()
+    story.submit("a")
+    assert story.reject(trouble).request is None
 
 
 @pytest.mark.parametrize("trouble", [Trouble.SERVER, Trouble.CAPACITY, Trouble.CONFLICT])
@@ -161,7 +194,7 @@ def test_an_api_failure_uses_up_an_attempt_and_waits_longer_each_time(trouble: T
     story.submit("a")
     launch = story.reject(trouble)
     first = launch.not_before - story.now
-    story.now += LONG
+    story.now += 10
     story.reject(trouble)
     second = launch.not_before - story.now
     assert launch.attempts == 2
@@ -490,6 +523,39 @@ def test_an_adopted_task_is_followed() -> None:
     assert story.ledger.running == 1 and story.told == []
     story.end("arn-old", Ending.SUCCEEDED)
     assert story.told == [("succeeded", "a")]
+
+
+def test_a_scheduler_that_was_taken_for_dead_adopts_its_own_task_once() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.adopt("a", arn)
+    assert story.ledger.running == 1
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+    assert story.empty
+
+
+def test_what_this_scheduler_has_in_hand_is_not_adopted_again() -> None:
+    story = Story()
+    story.submit("a")
+    story.adopt("a", None)
+    story.adopt("a", "arn-old")
+    arn = story.launch()
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.empty
+
+
+def test_an_adopted_arn_of_an_earlier_run_leads_to_a_search() -> None:
+    story = Story()
+    story.adopt("a", "arn-old")
+    with story.ledger.lock:
+        story.ledger.not_this_run("arn-old", story.now)
+    story.now += 60
+    (launch,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(launch, "arn-new", story.now)
+    story.end("arn-new", Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
 
 
 def test_an_adopted_task_that_never_started_is_launched_from_the_database() -> None:

@@ -1,0 +1,119 @@
+"""What a task process of Airflow 2 writes to the database, as a service for the simulated containers.
+
+Its requests are those of Airflow 3's Execution API that ``containers`` uses. ``airflow tasks run --local`` writes, when
+it starts: its own job, and the task instance as running if it is still queued; when it ends, the result of both.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Mapping
+from urllib.parse import unquote
+
+import psycopg2
+
+_KEY = "dag_id = %s AND task_id = %s AND run_id = %s AND map_index = %s"
+
+
+class DatabaseTasks:
+    """Serves until the block ends."""
+
+    url: str
+
+    def __init__(self, dsn: str) -> None:
+        """Nothing listens yet."""
+        self._dsn = dsn
+        self._local = threading.local()
+        self._connections: list[Any] = []
+
+    def __enter__(self) -> DatabaseTasks:
+        """Listen on a free port."""
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_PATCH(self) -> None:
+                _, _, instance, what = self.path.split("/")
+                payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status, text = service.report(json.loads(unquote(instance)), what, payload)
+                body = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None:
+                """Keep the tests' output free of requests."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening and leave the database."""
+        self._server.shutdown()
+        self._server.server_close()
+        for connection in self._connections:
+            connection.close()
+
+    def report(self, key: list[Any], what: str, payload: Mapping[str, Any]) -> tuple[int, str]:
+        """Write one report; a status and a text as HTTP answers them."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = psycopg2.connect(self._dsn)
+            self._connections.append(connection)
+        with connection, connection.cursor() as cursor:
+            return self._start(cursor, key, payload) if what == "run" else self._end(cursor, key, payload)
+
+    @staticmethod
+    def _start(cursor: Any, key: list[Any], payload: Mapping[str, Any]) -> tuple[int, str]:
+        cursor.execute(f"SELECT state, try_number FROM task_instance WHERE {_KEY} FOR UPDATE", key)
+        state, try_number = cursor.fetchone() or (None, None)
+        if state != "queued":
+            return 409, f"The task instance is {state}"
+        names = (payload["hostname"], payload["unixname"])
+        cursor.execute(
+            "INSERT INTO job (dag_id, state, job_type, start_date, latest_heartbeat, hostname, unixname) "
+            "VALUES (%s, 'running', 'LocalTaskJob', now(), now(), %s, %s) RETURNING id",
+            [key[0], *names],
+        )
+        (job,) = cursor.fetchone()
+        cursor.execute(
+            "UPDATE task_instance SET state = 'running', start_date = %s, end_date = NULL, duration = NULL, "
+            f"hostname = %s, unixname = %s, pid = %s, job_id = %s, updated_at = now() WHERE {_KEY}",
+            [payload["start_date"], *names, payload["pid"], job, *key],
+        )
+        _log(cursor, "running", key, try_number)
+        return 200, "{}"
+
+    @staticmethod
+    def _end(cursor: Any, key: list[Any], payload: Mapping[str, Any]) -> tuple[int, str]:
+        cursor.execute(f"SELECT state, try_number, job_id FROM task_instance WHERE {_KEY} FOR UPDATE", key)
+        state, try_number, job = cursor.fetchone() or (None, None, None)
+        if state != "running":
+            return 409, f"The task instance is {state}"
+        ended = payload["end_date"]
+        cursor.execute(
+            "UPDATE task_instance SET state = %s, end_date = %s, updated_at = now(), "
+            f"duration = extract(epoch FROM %s::timestamptz - start_date) WHERE {_KEY}",
+            [payload["state"], ended, ended, *key],
+        )
+        cursor.execute("UPDATE job SET state = 'success', end_date = %s WHERE id = %s", [ended, job])
+        _log(cursor, payload["state"], key, try_number)
+        return 200, "{}"
+
+
+def _log(cursor: Any, event: str, key: list[Any], try_number: int) -> None:
+    cursor.execute(
+        "INSERT INTO log (dttm, dag_id, task_id, run_id, map_index, event, owner, try_number) "
+        "VALUES (now(), %s, %s, %s, %s, %s, 'airflow', %s)",
+        [*key, event, try_number],
+    )

@@ -1,0 +1,90 @@
+"""Random schedules of faults, throttling and restarts, with the real executor on the ECS API over HTTP.
+
+`tests/unit/executor/test_ledger_properties.py` tries thousands of schedules against a model of ECS; here are a few
+against ECS's own protocol, threads and all.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from airflow_ecs_executor import airflow_versions
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local.ecs.control import EcsApi
+from tests.executor.harness import Scheduler, key, task_workload
+from tests.executor.test_launching import containers_at_once
+from tests.executor.test_restart import task_instance
+
+FAULTS = (
+    ("RunTask", "throttle", {}),
+    ("RunTask", "throttle_wrapped", {}),
+    ("RunTask", "lost_answer", {}),
+    ("RunTask", "lost_request", {}),
+    ("RunTask", "server_error", {"carried_out": True}),
+    ("RunTask", "server_error", {}),
+    ("RunTask", "no_capacity", {}),
+    ("RunTask", "eventual", {"seconds": 0.5}),
+    ("RunTask", "latency", {"seconds": [0.0, 0.1]}),
+    ("DescribeTasks", "throttle", {}),
+    ("DescribeTasks", "lost_answer", {}),
+    ("ListTasks", "throttle", {}),
+    ("*", "expired_credentials", {}),
+)
+OPTIONS = {
+    "check_health_on_startup": "False",
+    "run_task_rate": "300",
+    "run_task_burst": "50",
+    "max_run_task_attempts": "8",
+    "parallelism": 40,
+}
+
+
+def test_every_task_ends_once_and_none_has_two_containers_whatever_happens(
+    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Airflow's database has of an adopted task; with the real one in tests/executor/scenario.
+    monkeypatch.setattr(airflow_versions, "load_workload", lambda ti_key, _: (task_workload(ti_key), None))
+
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(dice=st.randoms(use_true_random=False), restarts=st.integers(0, 2))
+    def schedule(dice: random.Random, restarts: int) -> None:
+        ecs.reset()
+        ecs.configure(run_seconds=0.3, seed=dice.randint(0, 1 << 30))
+        ecs.behave("task-3", times=1, never_starts="CannotPullContainerError: timeout")
+        ecs.behave("task-5", exit_code=1)
+        for operation, kind, details in dice.sample(FAULTS, 5):
+            ecs.fault(operation, kind, probability=dice.choice([0.05, 0.2]), **details)
+        scheduler = Scheduler(**OPTIONS)  # type: ignore[arg-type]
+        keys = [key(number) for number in range(40)]
+        queued_at = time.time()
+        for ti_key in keys:
+            scheduler.queue(ti_key)
+        ends: dict[object, list[str]] = {}
+        for _ in range(restarts):
+            scheduler.for_a_while(dice.uniform(0.05, 0.6))
+            scheduler.die()
+            time.sleep(0.6)  # a scheduler counts as dead after half a minute: by then ECS is consistent
+            ends.update(scheduler.ends())
+            saved = {k: arn for k, state, arn in scheduler.events if state == "running"}
+            left = [ti_key for ti_key in keys if ti_key not in ends]
+            successor = Scheduler(**OPTIONS)  # type: ignore[arg-type]
+            tis = [task_instance(ti_key, saved.get(ti_key), "queued", queued_at) for ti_key in left]
+            for ti in successor.executor.try_adopt_task_instances(tis):
+                successor.queue(ti.key)
+            scheduler = successor
+        if dice.random() < 0.5:
+            ecs.clear_faults()
+        scheduler.run_to_the_end(timeout=60)
+        for ti_key, states in scheduler.ends().items():
+            ends.setdefault(ti_key, []).extend(states)
+        assert set(ends) == set(keys) and all(len(states) == 1 for states in ends.values())
+        assert ends[key(5)] == ["failed"] and ends[key(0)] == ["success"], scheduler.notes
+        assert containers_at_once(ecs.tasks()) == 1
+        assert scheduler.executor.slots_occupied == 0
+        scheduler.die()
+
+    schedule()

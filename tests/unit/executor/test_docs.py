@@ -1,0 +1,134 @@
+"""The documentation says what the code does: options, defaults, environment variables, IAM actions, metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from airflow_ecs_executor import failures, options
+from airflow_ecs_executor.config import unread_variables
+from airflow_ecs_executor.ledger import Counters, Policy
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGES = ["executor.md", "executor-configuration.md", "failures.md", "metrics.md", "migration.md"]
+
+
+def page(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(text, heading):
+    """The text under a heading, to the next one of its level."""
+    level = heading.split()[0]
+    after = text.split(f"\n{heading}\n", 1)[1]
+    return re.split(rf"\n{level} ", after, maxsplit=1)[0]
+
+
+def table(text, header):
+    """The rows of the table that begins with ``header``, as lists of cells."""
+    lines = text[text.index(header) :].splitlines()
+    rows = []
+    for line in lines[2:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def option_rows(name):
+    return table(section(page("executor-configuration.md"), f"## `[{name}]`"), "| Option | Type |")
+
+
+@pytest.mark.parametrize("name", [options.SHARED_SECTION, options.OWN_SECTION])
+def test_the_tables_list_exactly_the_options_with_type_and_default(name):
+    documented = {row[0].strip("`"): (row[1], row[2]) for row in option_rows(name)}
+    actual = {}
+    for option in options.named(name).values():
+        default = "none" if option.default is None else f"`{option.default}`"
+        actual[option.name] = (option.type, "required" if option.required else default)
+    assert documented == actual
+    assert len(option_rows(name)) == len(actual)
+
+
+@pytest.mark.parametrize("option", options.OPTIONS, ids=str)
+def test_what_is_allowed_is_what_the_code_allows(option):
+    (row,) = [row for row in option_rows(option.section) if row[0] == f"`{option.name}`"]
+    allowed = row[3]
+    assert allowed and row[4]
+    if option.choices:
+        assert re.findall(r"`(\w+)`", allowed) == list(option.choices)
+    if option.minimum is not None:
+        low = f"{'above' if option.above_minimum else 'from'} {option.minimum:g}"
+        assert allowed == (low if option.maximum is None else f"{low} to {option.maximum:g}")
+
+
+@pytest.mark.parametrize("name", [*PAGES, "../README.md"])
+def test_every_variable_that_is_named_is_read(name):
+    found = set(re.findall(r"\bAIRFLOW__(?:AWS|AIRFLOW)_ECS_EXECUTOR__[A-Z_]*[A-Z]", page(name)))
+    assert unread_variables(dict.fromkeys(found, "")) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_json_is_json(name):
+    for block in re.findall(r"```json\n(.*?)```", page(name), re.DOTALL):
+        json.loads(block)
+
+
+def test_the_policy_has_the_actions_of_the_table():
+    (policy,) = [
+        json.loads(block)
+        for block in re.findall(r"```json\n(.*?)```", page("executor.md"), re.DOTALL)
+        if "Statement" in block
+    ]
+    actions = set()
+    for statement in policy["Statement"]:
+        given = statement["Action"]
+        actions.update([given] if isinstance(given, str) else given)
+    rows = table(section(page("executor.md"), "## IAM"), "| Action |")
+    assert actions == {row[0].strip("`") for row in rows}
+
+
+def test_the_constants_are_the_code_s():
+    policy, rows = Policy(), table(page("executor.md"), "| Constant | Value |")
+    text = "\n".join(f"{row[0]}: {row[1]}" for row in rows)
+    for said in (
+        f"attempt *n*: {policy.backoff_base:g}ⁿ s, at most {policy.backoff_cap:g} s",
+        f"attempts to start a container: {policy.max_attempts}\n",
+        f"unanswered request: after {policy.unanswered_base:g}, 2, 4 … {policy.unanswered_cap:g} s",
+        f"counts as gone: after {policy.missing_grace:g} s",
+        f"ARN is unknown: {policy.locate_delay:g} s later",
+        f"Spot interruptions: {policy.max_spot_relaunches},",
+    ):
+        assert said in text
+
+
+def test_every_counter_is_documented():
+    names = {row[0].strip("`") for row in table(page("metrics.md"), "| Name, after")}
+    gauges_and_timers = {"queued", "pending_launches", "running", "launch_latency", "adoption"}
+    assert names == {field.name for field in fields(Counters)} | gauges_and_timers
+
+
+def test_every_exit_code_with_a_hint_is_documented():
+    text = section(page("failures.md"), "## Exit codes")
+    documented = {int(code) for row in table(text, "| Code |") for code in re.findall(r"\d+", row[0])}
+    assert set(failures._EXIT_HINTS) <= documented
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)]+)\)", page(name)):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        path = (DOCS / file) if file else DOCS / name
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading):
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
