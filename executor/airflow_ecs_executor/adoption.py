@@ -56,7 +56,7 @@ def adopt(
     """Follow the containers of orphans, within ``timeout`` seconds. Returns those that have to be queued again."""
     deadline = time.monotonic() + timeout
     arns = list(dict.fromkeys(orphan.arn for orphan in orphans if orphan.arn and is_task_arn(orphan.arn)))
-    described, unknown, error = describe_many(ecs, arns, _CONCURRENCY, timeout)
+    tasks, unknown, error = describe_many(ecs, arns, _CONCURRENCY, timeout)
     if error is not None:
         log.warning(
             "%d of %d containers are followed without a look at them first: %s",
@@ -70,7 +70,7 @@ def adopt(
     again: list[Orphan] = []
     to_find: list[Orphan] = []
     for orphan in orphans:
-        task = described.tasks.get(orphan.arn or "")
+        task = tasks.get(orphan.arn or "")
         if orphan.arn in unseen:
             followed[str(orphan.arn)] = orphan
         elif task is None or not is_of_this_run(task, identity_of(deployment, orphan.key), orphan.since):

@@ -176,7 +176,7 @@ class Crew:
             launch_in = self._launch_limiter.wait(now)
             if launch_in <= 0:
                 self._launch_limiter.take(now)
-                ledger.begin_sending(launch, now)
+                ledger.begin_sending(launch)
                 chosen = launch
                 return lambda: self._launch(chosen), None
         if launch_in is not None:
@@ -224,11 +224,8 @@ class Crew:
             error = replace(error, trouble=Trouble.HOPELESS)
         with self.ledger.lock:
             now = self._clock()
-            if error.trouble is Trouble.THROTTLED:
-                self._launch_limiter.throttled(now)
-            elif error.trouble is Trouble.CREDENTIALS:
-                self._renew_credentials(now)
-            elif error.trouble is Trouble.TAGGING_DENIED:
+            self._give_way(error, self._launch_limiter, now)
+            if error.trouble is Trouble.TAGGING_DENIED:
                 self._tags = False
             self.ledger.rejected(launch, error, now)
             rate = self._launch_limiter.rate
@@ -246,14 +243,19 @@ class Crew:
             error = classify(exception)
             with self.ledger.lock:
                 now = self._clock()
+                self._give_way(error, self._stop_limiter, now)
                 if error.trouble is Trouble.THROTTLED:
-                    self._stop_limiter.throttled(now)
                     self.ledger.counters.throttled += 1
-                elif error.trouble is Trouble.CREDENTIALS:
-                    self._renew_credentials(now)
                 if error.trouble is not Trouble.HOPELESS:
                     self.ledger.stop_failed(arn, reason, now)
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
+
+    def _give_way(self, error: ApiError, limiter: RateLimiter, now: float) -> None:
+        """What a failed call means for those after it, whatever it was for. The caller holds the lock."""
+        if error.trouble is Trouble.THROTTLED:
+            limiter.throttled(now)
+        elif error.trouble is Trouble.CREDENTIALS:
+            self._renew_credentials(now)
 
     def _renew_credentials(self, now: float) -> None:
         """Make a new client, and wait a little longer each time that it does not help. The caller holds the lock."""
@@ -320,13 +322,11 @@ class Crew:
                 return
             with self.ledger.lock:
                 now = self._clock()
+                self._give_way(error, self._describe_limiter, now)
                 if error.trouble is Trouble.THROTTLED:
-                    self._describe_limiter.throttled(now)
                     self.ledger.counters.throttled += 1
                 else:
                     self.ledger.counters.api_errors += 1
-                if error.trouble is Trouble.CREDENTIALS:
-                    self._renew_credentials(now)
             self._warn(f"DescribeTasks {error.code}", f"DescribeTasks: {error.reason}")
             return
         foreign = self._of_other_runs(described.tasks)

@@ -123,18 +123,17 @@ def batches(arns: Sequence[str]) -> list[Sequence[str]]:
 
 def describe_many(
     ecs: Ecs, arns: Sequence[str], concurrency: int, timeout: float
-) -> tuple[Described, list[str], BaseException | None]:
+) -> tuple[dict[str, Mapping[str, Any]], list[str], BaseException | None]:
     """Describe any number of tasks side by side, within ``timeout`` seconds.
 
-    Returns what is known, the ARNs of which nothing could be learnt, and the first error.
+    Returns the tasks that ECS knows, by ARN, the ARNs of which nothing could be learnt, and the first error.
     """
     tasks: dict[str, Mapping[str, Any]] = {}
-    missing: list[str] = []
     unknown: list[str] = []
     first_error: BaseException | None = None
     parts = batches(arns)
     if not parts:
-        return Described(tasks, missing), unknown, None
+        return tasks, unknown, None
     pool = ThreadPoolExecutor(min(concurrency, len(parts)), thread_name_prefix="airflow-ecs-adopt")
     try:
         futures = {pool.submit(ecs.describe, part): part for part in parts}
@@ -144,16 +143,14 @@ def describe_many(
             if future.done():
                 error = future.exception()
             if error is None:
-                found = future.result()
-                tasks.update(found.tasks)
-                missing.extend(found.missing)
+                tasks.update(future.result().tasks)
             else:
                 future.cancel()
                 unknown.extend(part)
                 first_error = first_error or error
     finally:
         pool.shutdown(wait=False)
-    return Described(tasks, missing), unknown, first_error
+    return tasks, unknown, first_error
 
 
 def find(
@@ -171,19 +168,15 @@ def find(
         if not left:
             break
         arns = ecs.list_started_by(started_by, status)
-        described, unknown, error = describe_many(ecs, arns, concurrency, timeout)
+        tasks, unknown, error = describe_many(ecs, arns, concurrency, timeout)
         if unknown:
             raise error or TimeoutError("DescribeTasks did not answer in time")
-        for arn, task in described.tasks.items():
+        for arn, task in tasks.items():
             identity = identity_in(task)
-            if identity is None or identity not in left:
-                continue
-            created = created_at(task)
-            since = wanted[identity]
-            if since is not None and created < since:
+            if identity is None or identity not in left or not is_of_this_run(task, identity, wanted[identity]):
                 continue
             other = found.get(identity)
-            if other is None or created > created_at(other.task):
+            if other is None or created_at(task) > created_at(other.task):
                 found[identity] = Sighting(arn, task)
     return found
 

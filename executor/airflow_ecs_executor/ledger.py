@@ -210,7 +210,6 @@ class Ledger:
             self._pending += 1
             if launch.after is None:
                 self._push(launch)
-        self.work.notify()
 
     def _chain(self, launch: Launch) -> None:
         former = self._live.get(launch.key)
@@ -331,7 +330,7 @@ class Ledger:
             return launch, None
         return None, None
 
-    def begin_sending(self, launch: Launch, now: float) -> None:
+    def begin_sending(self, launch: Launch) -> None:
         """Note that ``next_launch``'s answer is being sent."""
         heapq.heappop(self._due)
         launch.step = Step.SENDING
@@ -360,8 +359,12 @@ class Ledger:
 
     def rejected(self, launch: Launch, error: ApiError, now: float) -> None:
         """The call failed: decide by the kind of trouble."""
-        self._sending -= 1
         trouble = error.trouble
+        if trouble is Trouble.CONFLICT and error.resource_ids:
+            self.counters.api_errors += 1
+            self.launched(launch, error.resource_ids[0], now)
+            return
+        self._sending -= 1
         # What AWS has turned away was not carried out: a new request may go out, with a token that is still fresh.
         if trouble is Trouble.THROTTLED:
             self.counters.throttled += 1
@@ -378,9 +381,6 @@ class Ledger:
             self._again(launch, now, same_request=launch.uncertain)
         elif trouble is Trouble.TAGGING_DENIED:
             self._again(launch, now, same_request=False)
-        elif trouble is Trouble.CONFLICT and error.resource_ids:
-            self._sending += 1
-            self.launched(launch, error.resource_ids[0], now)
         elif trouble is Trouble.SERVER:
             launch.uncertain = launch.first_sent is not None
             self._attempt_failed(launch, error.reason, now, same_request=True)

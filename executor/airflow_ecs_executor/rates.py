@@ -27,7 +27,6 @@ class RateLimiter:
         self.configured = rate
         self.burst = max(1.0, burst)
         self.rate = rate
-        self.throttled_calls = 0
         self._tokens = self.burst
         self._updated = 0.0
         self._window_end = 0.0
@@ -49,7 +48,6 @@ class RateLimiter:
     def throttled(self, now: float) -> None:
         """AWS rejected a call: its bucket is empty, so ours is."""
         self._refill(now)
-        self.throttled_calls += 1
         self._throttled += 1
         self._tokens = min(self._tokens, 0.0)
 

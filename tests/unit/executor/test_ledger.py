@@ -28,7 +28,7 @@ class Story:
         with self.ledger.lock:
             launch, _ = self.ledger.next_launch(self.now)
             if launch is not None:
-                self.ledger.begin_sending(launch, self.now)
+                self.ledger.begin_sending(launch)
                 if launch.first_sent is None:
                     launch.first_sent = self.now
                     launch.request = {"clientToken": object()}

@@ -119,7 +119,7 @@ class Deployment:
                 launch, _ = ledger.next_launch(world.now)
                 if launch is None:
                     break
-                ledger.begin_sending(launch, world.now)
+                ledger.begin_sending(launch)
                 if launch.request is None:
                     launch.request = {"token": object()}
                 if launch.first_sent is None:

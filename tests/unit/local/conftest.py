@@ -8,12 +8,35 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.client import engine
+from local.ecs.control import EcsApi
 
 Script = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EcsApi]:
+    """An ECS API for the tests of one module. Tests take `ecs`."""
+    with EcsApi() as api:
+        yield api
+
+
+@pytest.fixture
+def ecs(server: EcsApi) -> EcsApi:
+    """The ECS API as new, whose tasks run until they are stopped."""
+    server.reset()
+    server.configure(run_seconds=None)
+    return server
+
+
+@pytest.fixture
+def client(ecs: EcsApi, connected: Any) -> Any:
+    """The boto3 client that a module has as `connected`, with the ECS API as new."""
+    return connected
 
 
 @pytest.fixture

@@ -31,12 +31,6 @@ LIFE = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STO
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[EcsApi]:
-    with EcsApi() as api:
-        yield api
-
-
-@pytest.fixture(scope="module")
 def connected(server: EcsApi) -> Iterator[Any]:
     client = boto3.client(
         "ecs",
@@ -54,18 +48,6 @@ def connected(server: EcsApi) -> Iterator[Any]:
     client.meta.events.register("response-received.ecs", check)
     yield client
     client.close()
-
-
-@pytest.fixture
-def ecs(server: EcsApi) -> EcsApi:
-    server.reset()
-    server.configure(run_seconds=None)
-    return server
-
-
-@pytest.fixture
-def client(ecs: EcsApi, connected: Any) -> Any:
-    return connected
 
 
 Launch = Callable[..., dict[str, Any]]

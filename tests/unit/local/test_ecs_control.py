@@ -85,12 +85,6 @@ def runners(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(tmp_path)}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EcsApi]:
-    with EcsApi() as running:
-        yield running
-
-
 @pytest.fixture
 def api(server: EcsApi) -> EcsApi:
     server.reset()

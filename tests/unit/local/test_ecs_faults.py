@@ -19,12 +19,6 @@ CLUSTER = "airflow"
 Launch = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EcsApi]:
-    with EcsApi() as api:
-        yield api
-
-
 def connect(server: EcsApi, **config: Any) -> Any:
     return boto3.client(
         "ecs",
@@ -49,18 +43,6 @@ def impatient(server: EcsApi) -> Iterator[Any]:
     client = connect(server, read_timeout=0.3)
     yield client
     client.close()
-
-
-@pytest.fixture
-def ecs(server: EcsApi) -> EcsApi:
-    server.reset()
-    server.configure(run_seconds=None)
-    return server
-
-
-@pytest.fixture
-def client(ecs: EcsApi, connected: Any) -> Any:
-    return connected
 
 
 def run_task(client: Any, text: str = "", **parameters: Any) -> dict[str, Any]:
