@@ -12,7 +12,6 @@ import argparse
 import base64
 import csv
 import io
-import re
 import secrets
 import sys
 import threading
@@ -20,23 +19,22 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from local import resources, services
+from local import fake_s3_service, resources, services
 from local.client import engine
 from local.console import guarded, say
-from local.errors import LocalError, ServiceError
+from local.containers import put_files
+from local.errors import ServiceError
+from local.fake_s3_service import FakeS3Service
+from local.s3 import REGION, aws_client, put_folder, split_s3_uri
 
-REGION = "us-east-1"
 _AWS_PORT = 5000
 _POSTGRES_PORT = 5432
 _REGISTRY_PORT = 5000
@@ -49,7 +47,6 @@ _POSTGRES = (
     "-c", "full_page_writes=off",
     "-c", "max_connections=300",
 )  # fmt: skip
-_IGNORED_ON_UPLOAD = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
 class Stack:
@@ -141,11 +138,14 @@ class Stack:
         name: str,
         port: int,
         environment: Mapping[str, str] | None = None,
+        files: Mapping[str, Mapping[str, bytes]] | None = None,
         **options: Any,
     ) -> Container:
-        """Start a service container with one port published on the loopback interface."""
+        """Start a service container with one port published on the loopback interface, ``files`` put in first."""
         ports = {f"{port}/tcp": ("127.0.0.1", None)}
         container = self.create(image, command, name=name, environment=environment, ports=ports, **options)
+        for target, content in (files or {}).items():
+            put_files(container, target, content)
         container.start()
         return container
 
@@ -207,35 +207,29 @@ class Stack:
 
     def aws_client(self, service: str) -> Any:
         """A boto3 client of the AWS stand-in."""
-        return boto3.client(
-            service,
-            endpoint_url=self.aws_endpoint,
-            region_name=REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(s3={"addressing_style": "path"}, max_pool_connections=16, proxies={}),
-        )
+        return aws_client(service, self.aws_endpoint)
 
     def upload_folder(self, folder: Path, s3_uri: str) -> int:
         """Upload a folder's files under ``s3://bucket/prefix``, making the bucket; return how many."""
-        bucket, prefix = split_s3_uri(s3_uri)
-        paths = [
-            path
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and not _IGNORED_ON_UPLOAD.intersection(path.relative_to(folder).parts)
-        ]
         s3 = self.aws_client("s3")
-        with self._lock:
-            s3.create_bucket(Bucket=bucket)
-
-        def put(path: Path) -> None:
-            key = "/".join([*([prefix] if prefix else []), *path.relative_to(folder).parts])
-            s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(put, paths))
+        with self._lock:  # A bucket made twice at the same moment loses what the first has got.
+            s3.create_bucket(Bucket=split_s3_uri(s3_uri)[0])
+        count = put_folder(s3, folder, s3_uri)
         s3.close()
-        return len(paths)
+        return count
+
+    def start_fake_s3(self, latency: float = 0.0) -> FakeS3Service:
+        """Start the fake S3, for what the AWS stand-in cannot: latency, faults, and a thousand files at once."""
+        container = self.start(
+            services.ensure_image(),
+            fake_s3_service.command(latency),
+            name=fake_s3_service.NAME,
+            port=fake_s3_service.PORT,
+            files=fake_s3_service.files(),
+        )
+        endpoint = f"http://127.0.0.1:{published_port(container, fake_s3_service.PORT)}"
+        wait_for_http(f"{endpoint}/-/requests", container, "the fake S3")
+        return FakeS3Service(endpoint)
 
     def container_environment(self, database: str | None = None) -> dict[str, str]:
         """Environment of an Airflow container on the network."""
@@ -244,14 +238,6 @@ class Stack:
             connection = f"postgresql+psycopg2://airflow:airflow@postgres:{_POSTGRES_PORT}/{database}"
             environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = connection
         return environment
-
-
-def split_s3_uri(uri: str) -> tuple[str, str]:
-    """``s3://bucket/some/prefix/`` → (``bucket``, ``some/prefix``)."""
-    match = re.fullmatch(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", uri)
-    if match is None:
-        raise LocalError(f"{uri!r} is not of the form s3://bucket/prefix")
-    return match["bucket"], (match["prefix"] or "").strip("/")
 
 
 def published_port(container: Container, port: int) -> int:

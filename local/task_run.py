@@ -86,13 +86,18 @@ def _attempt(name: str) -> tuple[int, str]:
 
 
 class RunningTask:
-    """A started task container; ``container`` is docker-py's, for tests that stop or inspect it."""
+    """A started task container; ``container`` is docker-py's, for tests that stop or inspect it.
 
-    def __init__(self, deployment: Deployment, task: PreparedTask, container: Container) -> None:
+    ``launched_at`` is the time of day before it was made: a cold start counts from there. What putting files into the
+    container took is left out.
+    """
+
+    def __init__(self, deployment: Deployment, task: PreparedTask, container: Container, launched_at: float) -> None:
         """Take over a container that was just started."""
         self.deployment = deployment
         self.task = task
         self.container = container
+        self.launched_at = launched_at
         self._start = time.monotonic()
 
     def wait(self, timeout: float = TASK_TIMEOUT) -> TaskResult:
@@ -100,13 +105,17 @@ class RunningTask:
         try:
             code = wait(self.container, f"Task {self.task.dag_id}.{self.task.task_id}", timeout)
             seconds = time.monotonic() - self._start
-            logs = read_files(self.container, LOGS_FOLDER, self._is_own_log)
+            log = self.log()
             output = output_of(self.container)
         finally:
             self.container.remove(force=True, v=True)
-        newest = max(logs, key=_attempt, default=None)
-        log = logs[newest] if newest is not None else ""
         return TaskResult(self.deployment.task_state(self.task), code, output, log, seconds)
+
+    def log(self) -> str:
+        """The task's log as it is in the container now."""
+        logs = read_files(self.container, LOGS_FOLDER, self._is_own_log)
+        newest = max(logs, key=_attempt, default=None)
+        return logs[newest] if newest is not None else ""
 
     def _is_own_log(self, name: str) -> bool:
         """Whether a file below the logs folder is an attempt of this task instance."""
@@ -139,16 +148,19 @@ def start_task(
         options = {**_read_only_options(deployment, source), **options}
     if user is not None:
         options["user"] = user
+    launched_at = time.time()
     try:
         container = deployment.stack.create(image or deployment.image, task.command, environment=settings, **options)
         if source.folder is not None:
+            created = time.time()
             source.put_into(container)
+            launched_at += time.time() - created
         container.start()
     except APIError as error:
         raise ServiceError(f"The task's container could not be started: {error.explanation}") from error
     if on_line is not None:
         follow(container, on_line)
-    return RunningTask(deployment, task, container)
+    return RunningTask(deployment, task, container, launched_at)
 
 
 def _read_only_options(deployment: Deployment, source: Dags) -> dict[str, Any]:

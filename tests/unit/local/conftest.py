@@ -14,6 +14,7 @@ import pytest
 
 from local.client import engine
 from local.ecs.control import EcsApi
+from local.fake_s3 import FakeS3
 
 Script = Callable[..., Path]
 
@@ -37,6 +38,14 @@ def ecs(server: EcsApi) -> EcsApi:
 def client(ecs: EcsApi, connected: Any) -> Any:
     """The boto3 client that a module has as `connected`, with the ECS API as new."""
     return connected
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeS3]:
+    """A fake S3 with an empty bucket of that name."""
+    s3 = FakeS3()
+    yield s3
+    s3.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The parts of a local run that need no container: addresses, environments, names."""
+"""The parts of a local run that need no container: environments, names."""
 
 from __future__ import annotations
 
@@ -9,32 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local import services
-from local.errors import LocalError, ServiceError
-from local.stack import Stack, split_s3_uri
+from local.errors import ServiceError
+from local.stack import Stack
 
 if TYPE_CHECKING:
     from tests.unit.local.conftest import Engine
-
-
-class TestS3Addresses:
-    @pytest.mark.parametrize(
-        ("uri", "parts"),
-        [
-            ("s3://dags", ("dags", "")),
-            ("s3://dags/", ("dags", "")),
-            ("s3://my.team-dags/some/prefix/", ("my.team-dags", "some/prefix")),
-            ("s3://dags/what?/c#/a b", ("dags", "what?/c#/a b")),
-        ],
-    )
-    def test_a_bucket_and_a_prefix(self, uri: str, parts: tuple[str, str]) -> None:
-        assert split_s3_uri(uri) == parts
-
-    @pytest.mark.parametrize(
-        "uri", ["", "dags/x", "s3:/dags/x", "s3:///x", "s3://", "https://dags/x", "s3://Dags", "s3://a_b", "s3://[x"]
-    )
-    def test_anything_else_is_refused(self, uri: str) -> None:
-        with pytest.raises(LocalError, match=r"is not of the form s3://bucket/prefix"):
-            split_s3_uri(uri)
 
 
 class TestStack:

@@ -68,7 +68,7 @@ class TestFindingTheLog:
 
     def is_own(self, name: str) -> bool:
         nothing: Any = SimpleNamespace()
-        return RunningTask(cast(Deployment, nothing), self.TASK, cast(Container, nothing))._is_own_log(name)
+        return RunningTask(cast(Deployment, nothing), self.TASK, cast(Container, nothing), 0.0)._is_own_log(name)
 
     @pytest.mark.parametrize("name", [f"{FOLDER}/attempt=1.log", f"{FOLDER}/map_index=0/attempt=12.log"])
     def test_an_attempt_of_the_task_is_its_log(self, name: str) -> None:
@@ -102,4 +102,4 @@ class TestFindingTheLog:
             remove=lambda **options: None,
         )
         deployment: Any = SimpleNamespace(task_state=lambda task: "success")
-        assert RunningTask(deployment, self.TASK, container).wait().log == "attempt 10"
+        assert RunningTask(deployment, self.TASK, container, 0.0).wait().log == "attempt 10"
