@@ -15,6 +15,9 @@ from typing import Sequence
 from .errors import VersionError
 
 TASK_SDK_MODULE = "airflow.sdk.execution_time.execute_workload"
+TASKS_RUN = "airflow tasks run"
+WORKLOAD = "Task SDK workload"
+"""Kinds of commands that run a task: Airflow 2's and Airflow 3's."""
 
 
 class Loading(enum.Enum):
@@ -119,12 +122,12 @@ def check_version(command: Command, airflow_version: str) -> None:
     Raises `VersionError`.
     """
     major = airflow_version.partition(".")[0]
-    if command.kind == "Task SDK workload" and major == "2":
+    if command.kind == WORKLOAD and major == "2":
         raise VersionError(
             f"this image has Airflow {airflow_version}, which cannot run a Task SDK workload: "
             "use an image of the scheduler's Airflow version"
         )
-    if command.kind == "airflow tasks run" and major == "3" and {"--local", "--raw"} & set(command.argv):
+    if command.kind == TASKS_RUN and major == "3" and {"--local", "--raw"} & set(command.argv):
         raise VersionError(
             f"this image has Airflow {airflow_version}, but the command is a task of an Airflow 2 scheduler: "
             "use an image of the scheduler's Airflow version"
@@ -136,7 +139,7 @@ def _airflow(argv: tuple[str, ...], arguments: Sequence[str], official: bool) ->
     # Only the first words: later ones may be the value of some option.
     asks_help = bool(_HELP & set(arguments[:3]))
     if list(arguments[:2]) == ["tasks", "run"] and not asks_help:
-        return Command(argv, "airflow tasks run", Loading.STRICT, task=True, official=official)
+        return Command(argv, TASKS_RUN, Loading.STRICT, task=True, official=official)
     name = arguments[0] if arguments else ""
     loads = bool(arguments) and not asks_help and name not in NEVER_LOAD and not name.startswith("-")
     return Command(
@@ -151,7 +154,7 @@ def _airflow(argv: tuple[str, ...], arguments: Sequence[str], official: bool) ->
 def _python(argv: tuple[str, ...], official: bool) -> Command:
     module, after = _python_module(argv[1:])
     if module == TASK_SDK_MODULE:
-        return Command(argv, "Task SDK workload", Loading.STRICT, task=True, official=official)
+        return Command(argv, WORKLOAD, Loading.STRICT, task=True, official=official)
     if module == "airflow":
         # The official entrypoint treats this as Python, not as the service it may start.
         return _airflow(argv, after, official=False)

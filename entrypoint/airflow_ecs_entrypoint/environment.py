@@ -1,4 +1,4 @@
-"""The environment in which the command runs. Pure, but for `current_user`."""
+"""The environment in which the command runs."""
 
 from __future__ import annotations
 
@@ -66,6 +66,14 @@ def for_command(environ: Mapping[str, str], settings: Settings | None, user: Use
     if not environ.get("LD_PRELOAD") and os.path.exists(library):
         result["LD_PRELOAD"] = library
     return result
+
+
+def load_library(path: str) -> None:
+    """Load a shared library for all of this process, as LD_PRELOAD does for processes that are still to start."""
+    import ctypes
+
+    with suppress(OSError):
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
 
 
 def user_name(environ: Mapping[str, str]) -> str:

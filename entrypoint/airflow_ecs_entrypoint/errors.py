@@ -40,7 +40,7 @@ class VersionError(EntrypointError):
 
 
 class UnavailableError(EntrypointError):
-    """S3 was throttled, unreachable or broke off, after retries. Starting the container again may help."""
+    """S3 was throttled, unreachable, too slow or broke off. Starting the container again may help."""
 
     exit_code = 84
     temporary = True
@@ -48,6 +48,13 @@ class UnavailableError(EntrypointError):
 
 class ChangedError(UnavailableError):
     """An object was replaced or deleted after it had been listed; listing again gives a whole set."""
+
+
+class StoppedError(EntrypointError):
+    """The container was asked to end before its command was started: nothing of the command has run."""
+
+    exit_code = 85
+    temporary = True
 
 
 class NotExecutableError(EntrypointError):
@@ -60,3 +67,9 @@ class NotFoundError(EntrypointError):
     """There is no such command (a shell's 127)."""
 
     exit_code = 127
+
+
+def of_exit_code(exit_code: int) -> type[EntrypointError]:
+    """The kind of fault that a reserved exit code stands for."""
+    kinds = (SettingsError, AccessError, VersionError, UnavailableError, StoppedError)
+    return next((kind for kind in kinds if kind.exit_code == exit_code), DagsError)

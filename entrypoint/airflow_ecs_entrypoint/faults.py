@@ -144,6 +144,8 @@ def classify(error: BaseException, attempt: Attempt) -> EntrypointError:
         )
     if isinstance(error, OSError):
         return DagsError(f"{attempt}: {_local(error)}")
+    if isinstance(error, MemoryError):
+        return DagsError(f"{attempt}: not enough memory: give the task more, or lower DAGS_CONCURRENCY")
     return DagsError(f"{attempt}: unexpected {type(error).__name__}: please report it")
 
 
@@ -173,6 +175,11 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
         return DagsError(f"{attempt}: its encryption key cannot be used ({code}): enable the KMS key")
     remedy = {
         "NoSuchBucket": "no such bucket: check the S3 URI",
+        "404": "no such object, version or bucket: check the S3 URI and its version",
+        "NoSuchVersion": "no such version: correct the pin",
+        "MethodNotAllowed": "that version is a deletion: correct the pin",
+        "405": "that version is a deletion: correct the pin",
+        "400": "S3 did not accept the request: check the version and the region",
         "InvalidBucketName": "no valid bucket name: check the S3 URI",
         "InvalidObjectState": "it is archived (Glacier): restore it, or move it to another storage class",
     }.get(code, f"S3 answered {code}: check the S3 URI and the bucket")

@@ -8,35 +8,58 @@ rename fails, those before it are taken back.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from typing import Callable
 
-from .plan import STAGING_PREFIX
+from . import manifest as manifests
+from .errors import UnavailableError
+from .manifest import NOT_OURS, Manifest
+from .plan import OWN_FOLDER
 
-# Made by mkfs at the top of a volume, owned by root.
-_NOT_OURS = frozenset(("lost+found",))
+_STAGING_PREFIX = "staging-"
+_LOCK_INTERVAL = 0.05  # seconds between two looks at a lock that somebody else holds
+# File systems without locks: the folder is then nobody else's, or the user has to see to it.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 
 
 class StagedFolder:
     """Collects files beside those of ``folder``, then replaces them all.
 
-    One process at a time may load into a folder. Every method raises `OSError` alone.
+    Holds the folder's lock from its making until `put_in_place` or `discard`: containers that share a warm folder
+    load one after the other. Every method raises `OSError` alone, but for the making.
     """
 
-    def __init__(self, folder: str) -> None:
-        """Make a staging folder, and remove those that crashed runs have left."""
+    def __init__(self, folder: str, deadline: float) -> None:
+        """Lock the folder, make a staging folder, and remove those that crashed runs have left.
+
+        ``deadline`` is a moment of `time.monotonic`. Raises `UnavailableError` if the lock is not had by then.
+        """
         self.folder = folder
-        os.makedirs(folder, exist_ok=True)
-        for name in os.listdir(folder):
-            if name.startswith(STAGING_PREFIX):
-                shutil.rmtree(os.path.join(folder, name))
-        self.staging = tempfile.mkdtemp(prefix=f"{STAGING_PREFIX}{os.getpid()}-", dir=folder)
-        self._new = os.path.join(self.staging, "new")
-        self._old = os.path.join(self.staging, "old")
-        os.mkdir(self._new)
-        os.mkdir(self._old)
+        own = os.path.join(folder, OWN_FOLDER)
+        os.makedirs(own, exist_ok=True)
+        self._lock = os.open(os.path.join(own, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        try:
+            _wait_for_lock(self._lock, folder, deadline)
+            for name in os.listdir(own):
+                if name.startswith(_STAGING_PREFIX):
+                    shutil.rmtree(os.path.join(own, name))
+            self.staging = tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{os.getpid()}-", dir=own)
+            os.chmod(self.staging, 0o775)  # any UID with GID 0 may have to remove it
+            self._new = os.path.join(self.staging, "new")
+            self._old = os.path.join(self.staging, "old")
+            os.mkdir(self._new)
+            os.mkdir(self._old)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._manifest = os.path.join(own, "manifest.json")
+        self.former = manifests.read(self._manifest)
+        """What the folder held when it was last loaded."""
 
     def path_for(self, relative: str) -> str:
         """Where the file ``relative`` is to be written; its folder exists."""
@@ -44,10 +67,35 @@ class StagedFolder:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
-    def put_in_place(self) -> None:
+    def scratch(self, name: str) -> str:
+        """A place for a file that will not be in the folder."""
+        return os.path.join(self.staging, name)
+
+    def take_over(self, relative: str) -> bool:
+        """Stage the file that the folder has already, if it is still what the former load wrote."""
+        entry = self.former.files.get(relative)
+        place = manifests.unchanged_file(self.folder, relative, entry) if entry else None
+        if place is None:
+            return False
+        try:
+            os.link(place, self.path_for(relative))
+        except OSError:
+            return False  # no links on this file system: it is fetched again
+        return True
+
+    def holds_former(self) -> bool:
+        """Whether the folder still holds exactly what the former load wrote."""
+        return bool(self.former.files) and manifests.holds(self.folder, self.former)
+
+    def put_in_place(self, manifest: Manifest) -> None:
         """Make the folder hold exactly the staged files. If that fails, it holds what it held before."""
+        # Written first, moved last, and absent in between: after a crash nothing is taken for unchanged.
+        written = self.scratch("manifest.json")
+        manifests.write(written, manifest)
+        with suppress(FileNotFoundError):
+            os.unlink(self._manifest)
         new = os.listdir(self._new)
-        kept = {os.path.basename(self.staging), *(_NOT_OURS - set(new))}
+        kept = {OWN_FOLDER, *(NOT_OURS - set(new))}
         old = [name for name in os.listdir(self.folder) if name not in kept]
         moves = [(os.path.join(self.folder, name), os.path.join(self._old, name)) for name in old]
         moves += [(os.path.join(self._new, name), os.path.join(self.folder, name)) for name in new]
@@ -60,11 +108,32 @@ class StagedFolder:
             for source, target in reversed(done):
                 _move(target, source)
             raise
+        os.rename(written, self._manifest)
         shutil.rmtree(self.staging)
+        os.close(self._lock)
 
     def discard(self) -> None:
-        """Remove the staging folder, best effort."""
+        """Remove the staging folder, best effort, and give the lock back."""
         shutil.rmtree(self.staging, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._lock)
+
+
+def _wait_for_lock(descriptor: int, folder: str, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return None
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"cannot load into {folder}: another container is still loading into it: raise DAGS_TIMEOUT, "
+                "or give each container a folder of its own"
+            )
+        time.sleep(_LOCK_INTERVAL)
 
 
 def _move(source: str, target: str, rename: Callable[[str, str], None] = os.rename) -> None:

@@ -1,25 +1,27 @@
-"""Loads sources into their folders: list, plan, download in parallel, put in place.
+"""Loads sources into their folders: list, plan, take over what is unchanged, download the rest, put in place.
 
-Nothing is put in place before everything has arrived. The threads have ended when `load` returns, so the
-command never starts beside them.
+Nothing is put in place before everything has arrived. The threads have ended when `load` returns.
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
 import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Callable, Mapping, Sequence
 
+from .archive import unpack
 from .errors import ChangedError, DagsError
 from .faults import Attempt, classify
 from .folder import StagedFolder
-from .plan import PlannedFile, plan
+from .manifest import Entry, Manifest
+from .plan import PlannedFile, RemoteObject, excluded, nothing_there, plan
+from .progress import Progress
 from .s3 import S3, Cancelled
-from .settings import Source
+from .settings import MAX_MEBIBYTES, Settings, Source
 from .signals import GRACE, Interruption
 
 # A prefix that is being written to is listed again this often before the load is given up.
@@ -28,125 +30,235 @@ _LISTINGS = 3
 
 @dataclass(frozen=True)
 class Loaded:
-    """The result of a load: number of files, their bytes, and the seconds that the whole load took."""
+    """The result of a load.
+
+    ``files`` are in the folder now, ``fetched`` objects and ``fetched_bytes`` came from S3. ``version`` is the same
+    for two loads that saw the same files: an archive's version ID or ETag, a digest of a prefix's listing.
+    """
+
+    setting: str
+    location: str
+    folder: str
+    files: int
+    fetched: int
+    fetched_bytes: int
+    version: str
+
+
+@dataclass
+class _Staged:
+    """A source on its way: the folder's next content, unless it holds the right one already."""
 
     source: Source
-    files: int
-    size: int
-    seconds: float
+    folder: StagedFolder
+    manifest: Manifest
+    version: str
+    jobs: list[PlannedFile] = field(default_factory=list)
+    archive: RemoteObject | None = None
+    unchanged: bool = False
 
 
-def load(
-    sources: Sequence[Source], concurrency: int, environ: Mapping[str, str], interruption: Interruption
-) -> list[Loaded]:
-    """Make each source's folder hold exactly the objects of its prefix.
+class Load:
+    """One load of all sources. ``deadline`` is a moment of `time.monotonic`."""
 
-    Raises `EntrypointError`; the folders are then as they were before.
-    """
-    began = time.monotonic()
-    s3 = S3(environ, concurrency)
-    for listing in range(1, _LISTINGS + 1):
-        plans = [_plan(s3, source) for source in sources]
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], interruption: Interruption, progress: Progress
+    ) -> None:
+        self._settings = settings
+        self._interruption = interruption
+        self._progress = progress
+        self._deadline = time.monotonic() + settings.timeout
+        self._s3 = S3(environ, settings.concurrency)
+
+    def run(self) -> list[Loaded]:
+        """Make each source's folder hold exactly what S3 has for it.
+
+        Raises `EntrypointError`; the folders are then as they were before.
+        """
+        for listing in range(1, _LISTINGS + 1):
+            try:
+                return self._once()
+            except ChangedError:
+                if listing == _LISTINGS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _once(self) -> list[Loaded]:
+        staged: list[_Staged] = []
+        what = ""
         try:
-            _replace(s3, sources, plans, concurrency, interruption)
-            break
-        except ChangedError:
-            if listing == _LISTINGS:
-                raise
-    seconds = time.monotonic() - began
-    return [
-        Loaded(source, len(files), sum(file.remote.size for file in files), seconds)
-        for source, files in zip(sources, plans)
-    ]
-
-
-def _plan(s3: S3, source: Source) -> list[PlannedFile]:
-    files = plan(source.location, s3.objects(source.location))
-    if not files:
-        raise DagsError(f"{source.location} holds no files: check {source.setting}, or upload to it")
-    return files
-
-
-def _replace(
-    s3: S3,
-    sources: Sequence[Source],
-    plans: Sequence[Sequence[PlannedFile]],
-    concurrency: int,
-    interruption: Interruption,
-) -> None:
-    staged: list[StagedFolder] = []
-    what = ""
-    try:
-        jobs: deque[tuple[PlannedFile, str]] = deque()
-        for source, files in zip(sources, plans):
-            what = source.folder
-            with interruption.deferred():
-                staged.append(StagedFolder(source.folder))
-                interruption.staging.append(staged[-1].staging)
-            for file in files:
-                what = f"{source.folder} the object {file.remote}"
-                jobs.append((file, staged[-1].path_for(file.path)))
-        _download(s3, jobs, concurrency, interruption)
-        with interruption.deferred():
+            for source in self._settings.sources:
+                remotes, version = self._look(source)
+                what = source.folder
+                with self._interruption.deferred():
+                    folder = StagedFolder(source.folder, self._deadline)
+                    staged.append(_Staged(source, folder, Manifest(), version))
+                    self._interruption.staging.append(folder.staging)
+                self._stage(staged[-1], remotes)
             for one in staged:
-                what = one.folder
-                one.put_in_place()
-    except Exception as error:
-        for one in staged:
-            one.discard()
-        raise classify(error, Attempt("write to", what)) from error
-    finally:
-        interruption.staging.clear()
-
-
-def _download(s3: S3, jobs: deque[tuple[PlannedFile, str]], concurrency: int, interruption: Interruption) -> None:
-    """Do all jobs, ``concurrency`` at a time; the first fault cancels the rest and is raised.
-
-    Threads of our own rather than an executor's: those are waited for when the interpreter ends, and one
-    that hangs in a read would hold up the report of a fault that is known already.
-    """
-    failed = threading.Event()
-    ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-
-    def cancelled() -> bool:
-        return interruption.cancelled or failed.is_set()
-
-    def work() -> None:
-        try:
-            while not cancelled():
-                try:
-                    file, path = jobs.popleft()
-                except IndexError:
-                    break
-                s3.download(file.remote, path, cancelled)
-        except Cancelled:
-            ended.put(None)
+                if one.archive:
+                    what = f"{one.source.folder} the files of {one.archive}"
+                    self._unpack(one, one.archive)
+            what = f"{staged[0].source.folder} or another folder" if len(staged) > 1 else staged[0].source.folder
+            self._download(staged)
+            self._progress.begin("putting the files in place")
+            with self._interruption.deferred():
+                for one in staged:
+                    what = one.source.folder
+                    if one.unchanged:
+                        one.folder.discard()
+                    else:
+                        one.folder.put_in_place(one.manifest)
         except Exception as error:
-            ended.put(error)
-        else:
-            ended.put(None)
+            for one in staged:
+                one.folder.discard()
+            raise classify(error, Attempt("write to", what)) from error
+        finally:
+            self._interruption.staging.clear()
+        return [_loaded(one) for one in staged]
 
-    threads = [
-        threading.Thread(target=work, name=f"download-{number}", daemon=True)
-        for number in range(min(concurrency, len(jobs)))
-    ]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        fault = ended.get()
-        if fault is not None:
-            failed.set()
-            deadline = time.monotonic() + GRACE
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-            raise fault
-    for thread in threads:
-        thread.join()
+    def _look(self, source: Source) -> tuple[list[PlannedFile] | RemoteObject, str]:
+        """What S3 has for a source, and a name for that version of it."""
+        location = source.location
+        self._progress.begin(f"looking at {location}")
+        if not location.archive:
+            files = plan(source, self._s3.objects(location, source.moment), self._settings.max_bytes)
+            return files, _version_of(files)
+        version_id = source.version_id
+        if source.moment is not None:
+            found = [one for one in self._s3.objects(location, source.moment) if one.key == location.path]
+            if not found:
+                raise DagsError(
+                    f"{location} did not exist at that time, or its bucket kept no versions: change the pin"
+                )
+            version_id = found[0].version_id
+        remote, version = self._s3.describe(location, version_id)
+        if remote.size > self._settings.max_bytes:
+            raise DagsError(
+                f"{location} has {remote.size} bytes: if it is the right object, raise {MAX_MEBIBYTES.name}"
+            )
+        return remote, version
+
+    def _stage(self, staged: _Staged, remotes: list[PlannedFile] | RemoteObject) -> None:
+        """Decide what has to be fetched, and stage what has not."""
+        folder, source = staged.folder, staged.source
+        former = folder.former if folder.former.source == str(source.location) else Manifest()
+        if isinstance(remotes, RemoteObject):
+            same = remotes.etag and (former.etag, former.exclude) == (remotes.etag, source.exclude)
+            if same and folder.holds_former():
+                staged.manifest, staged.unchanged = former, True
+            else:
+                staged.archive = remotes
+            return
+        staged.manifest = Manifest(str(source.location))
+        wanted = {file.path: file.remote.etag for file in remotes}
+        had = {path: entry.etag for path, entry in former.files.items()}
+        if wanted == had and all(wanted.values()) and folder.holds_former():
+            staged.manifest, staged.unchanged = former, True
+            return
+        for file in remotes:
+            entry = former.files.get(file.path)
+            if entry and file.remote.etag and entry.etag == file.remote.etag and folder.take_over(file.path):
+                staged.manifest.files[file.path] = entry
+            else:
+                staged.jobs.append(file)
+
+    def _unpack(self, staged: _Staged, archive: RemoteObject) -> None:
+        packed = staged.folder.scratch("archive")
+        self._progress.begin(f"downloading {archive}")
+        # In a thread, as all downloads, so that a signal does not wait for a read.
+        self._in_parallel(deque([lambda cancelled: self._s3.download(archive, packed, cancelled)]))
+        self._progress.begin(f"unpacking {archive}")
+        source = staged.source
+        digests, left_out = unpack(
+            packed,
+            source.location.archive,
+            str(source.location),
+            staged.folder.path_for,
+            self._settings.max_bytes,
+            excluded(source.exclude),
+        )
+        if not digests:
+            raise nothing_there(source, left_out)
+        files = {path: Entry("", digest) for path, digest in digests.items()}
+        staged.manifest = Manifest(str(source.location), archive.etag, source.exclude, files)
+
+    def _download(self, staged: Sequence[_Staged]) -> None:
+        jobs: deque[Callable[[Callable[[], bool]], object]] = deque()
+        for one in staged:
+            for file in one.jobs:
+                jobs.append(self._job(one, file))
+        self._progress.begin("downloading objects", len(jobs))
+        self._in_parallel(jobs)
+
+    def _job(self, staged: _Staged, file: PlannedFile) -> Callable[[Callable[[], bool]], object]:
+        path = staged.folder.path_for(file.path)
+
+        def work(cancelled: Callable[[], bool]) -> None:
+            digest = self._s3.download(file.remote, path, cancelled)
+            staged.manifest.files[file.path] = Entry(file.remote.etag, digest)
+
+        return work
+
+    def _in_parallel(self, jobs: deque[Callable[[Callable[[], bool]], object]]) -> None:
+        """Do all jobs, so many at a time; the first fault cancels the rest and is raised.
+
+        Threads of our own rather than an executor's: those are waited for when the interpreter ends, and one
+        that hangs in a read would hold up the report of a fault that is known already.
+        """
+        failed = threading.Event()
+        ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+        def cancelled() -> bool:
+            return self._interruption.cancelled or failed.is_set()
+
+        def work() -> None:
+            try:
+                while not cancelled():
+                    try:
+                        job = jobs.popleft()
+                    except IndexError:
+                        break
+                    job(cancelled)
+                    self._progress.done += 1
+            except Cancelled:
+                ended.put(None)
+            except Exception as error:
+                ended.put(error)
+            else:
+                ended.put(None)
+
+        threads = [
+            threading.Thread(target=work, name=f"download-{number}", daemon=True)
+            for number in range(min(self._settings.concurrency, len(jobs)))
+        ]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            fault = ended.get()
+            if fault is not None:
+                failed.set()
+                until = time.monotonic() + GRACE
+                for thread in threads:
+                    thread.join(max(0.0, until - time.monotonic()))
+                raise fault
+        for thread in threads:
+            thread.join()
 
 
-def describe(loaded: Loaded) -> str:
-    """The line about a successful load."""
-    return (
-        f"loaded {loaded.files} files, {loaded.size} bytes in {loaded.seconds:.2f} s "
-        f"from {loaded.source.location} to {os.path.join(loaded.source.folder, '')}"
+def _version_of(files: Sequence[PlannedFile]) -> str:
+    listing = "\n".join(sorted(f"{file.path}\0{file.remote.etag}\0{file.remote.size}" for file in files))
+    return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _loaded(staged: _Staged) -> Loaded:
+    fetched = [staged.archive] if staged.archive else [file.remote for file in staged.jobs]
+    return Loaded(
+        staged.source.setting,
+        str(staged.source.location),
+        staged.source.folder,
+        len(staged.manifest.files),
+        len(fetched),
+        sum(remote.size for remote in fetched),
+        staged.version,
     )

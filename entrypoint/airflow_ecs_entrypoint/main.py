@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from typing import NoReturn, Sequence
+from contextlib import nullcontext
+from typing import Any, ContextManager, NoReturn, Sequence
 
-from . import messages
-from .command import FIRST_RUN_VARIABLES, Command, Loading, check_version, hand_over, parse
-from .environment import current_user, empty_aws_variables, for_command, register, user_home
-from .errors import DagsError, EntrypointError, NotExecutableError, NotFoundError, SettingsError
+from . import messages, signals
+from .command import FIRST_RUN_VARIABLES, WORKLOAD, Command, Loading, check_version, hand_over, parse
+from .environment import current_user, empty_aws_variables, for_command, load_library, register, user_home
+from .errors import DagsError, EntrypointError, NotExecutableError, NotFoundError, SettingsError, StoppedError
+from .program import Program, program_for, run, take_place
+from .report import StartUp
 from .settings import Settings, read
-from .signals import Interruption
 
 OFFICIAL_ENTRYPOINT = "/entrypoint"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the container's ``arguments`` (default: this process's); returns only the code of a failure."""
-    interruption = Interruption()
-    interruption.install()
+    """Run the container's ``arguments`` (default: this process's); returns only the code of a failure.
+
+    A command that is run in this process ends it; its exceptions pass.
+    """
+    start = _Start()
+    start.interruption.install()
     # What tasks write on shared volumes stays writable for other users of group 0.
     os.umask(0o002)
     try:
-        _run(tuple(sys.argv[1:] if arguments is None else arguments), interruption)
+        program = start.prepare(tuple(sys.argv[1:] if arguments is None else arguments))
     except EntrypointError as error:
         messages.error(str(error))
         return error.exit_code
@@ -31,61 +37,148 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Its text and traceback might show what must not be logged.
         messages.error(f"unexpected {type(error).__name__} in the entrypoint: please report it")
         return DagsError.exit_code
+    run(program)
 
 
-def _run(arguments: tuple[str, ...], interruption: Interruption) -> NoReturn:
-    for name in empty_aws_variables(os.environ):
-        del os.environ[name]
-    command = parse(arguments)
-    check_version(command, os.environ.get("AIRFLOW_VERSION", ""))
-    settings = _prepare(command, interruption)
-    user = current_user()
-    register(user, os.environ)
-    environment = for_command(os.environ, settings, user)
-    first_run = any(os.environ.get(name) for name in FIRST_RUN_VARIABLES)
-    if hand_over(command, first_run) and os.access(OFFICIAL_ENTRYPOINT, os.X_OK):
-        _become((OFFICIAL_ENTRYPOINT, *arguments), environment, interruption)
-    _become(command.argv, environment, interruption)
+class _Start:
+    """One start of one command."""
+
+    def __init__(self) -> None:
+        self.interruption = signals.Interruption(self._end)
+        self._report = StartUp()
+        self._loader: Any = None
+
+    def prepare(self, arguments: tuple[str, ...]) -> Program:
+        """Do all that comes before the command; returns only if it is to be run in this process.
+
+        Raises `EntrypointError`.
+        """
+        for name in empty_aws_variables(os.environ):
+            del os.environ[name]
+        command = parse(arguments)
+        check_version(command, os.environ.get("AIRFLOW_VERSION", ""))
+        settings = self._begin(command)
+        user = current_user()
+        register(user, os.environ)
+        environment = for_command(os.environ, settings, user)
+        if command.task and settings is not None and settings.start == "fast":
+            program = program_for(command.argv, environment.get("PATH"))
+            if program is not None and self._warm_up(command, program, environment):
+                self._finish(command)
+                self._take_signals_back(command)
+                return program
+        self._finish(command)
+        signals.as_a_new_process_finds_them()
+        first_run = any(os.environ.get(name) for name in FIRST_RUN_VARIABLES)
+        if hand_over(command, first_run) and os.access(OFFICIAL_ENTRYPOINT, os.X_OK):
+            _become((OFFICIAL_ENTRYPOINT, *arguments), environment)
+        _become(command.argv, environment)
+
+    def _begin(self, command: Command) -> Settings | None:
+        """Read the settings and start to load; None if the command can do without valid settings."""
+        settings = None
+        try:
+            settings = read(os.environ, kept=(user_home(os.environ),), python=sys.prefix)
+            if command.loading is not Loading.NEVER:
+                self._load(command, settings)
+        except EntrypointError as error:
+            _without_dags(command, error)
+        self._report.phase("settings")
+        return settings
+
+    def _load(self, command: Command, settings: Settings) -> None:
+        if settings.lacks_dags:
+            text = "S3_URI is not set, but AIRFLOW_ECS_DAGS is s3: set S3_URI to s3://bucket/prefix"
+            if command.task:
+                raise SettingsError(text)
+            messages.warning(text)
+        if settings.sources:
+            # Only here: a container that loads nothing need not import it.
+            from .loader import Loader
+
+            self._loader = Loader(settings, os.environ)
+            self._loader.start()
+
+    def _finish(self, command: Command) -> None:
+        """Wait for the load, and say how the start went."""
+        loaded: list[dict[str, Any]] = []
+        if self._loader is not None:
+            try:
+                loaded = self._loader.wait()
+            except EntrypointError as error:
+                _without_dags(command, error)
+        if loaded or command.task:
+            load, wait = (self._loader.seconds, self._loader.waited) if self._loader else (0.0, 0.0)
+            messages.plain(self._report.line(command.kind, os.environ, loaded, load, wait))
+
+    def _warm_up(self, command: Command, program: Program, environment: dict[str, str]) -> bool:
+        """Import what the task's command imports, while its DAGs come down; False if that failed."""
+        from .airflow_start import import_early
+
+        preload = environment.get("LD_PRELOAD", "")
+        if preload != os.environ.get("LD_PRELOAD", ""):
+            load_library(preload)
+        os.environ.clear()
+        os.environ.update(environment)
+        take_place(program)
+        gc.disable()  # what is imported stays: looking for garbage in it costs a tenth of the start
+        with self._gate(command):
+            imported = import_early(command.kind == WORKLOAD)
+        gc.freeze()
+        gc.enable()
+        self._report.phase("import")
+        return imported
+
+    @staticmethod
+    def _take_signals_back(command: Command) -> None:
+        """From now on, signals are the program's."""
+        signals.as_a_new_program_finds_them()
+        if command.kind == WORKLOAD:
+            from .airflow_start import TaskSignals
+
+            TaskSignals().install()
+
+    def _gate(self, command: Command) -> ContextManager[object]:
+        """Holds imports back that would look into a folder which is still being loaded."""
+        from .gate import Gate
+
+        loader = self._loader
+
+        def wait() -> None:
+            try:
+                loader.wait()
+            except EntrypointError as error:
+                # In the middle of an import, through which no exception comes unharmed.
+                messages.error(_not_started(command, error))
+                os._exit(error.exit_code)
+
+        return Gate(loader.folders, wait) if loader else nullcontext()
+
+    def _end(self, number: int) -> NoReturn:
+        """A signal came before the command had its place."""
+        if self._loader is not None:
+            self._loader.stop()
+        messages.error(f"stopped by {signals.name_of(number)} before the command was started")
+        os._exit(StoppedError.exit_code)
 
 
-def _prepare(command: Command, interruption: Interruption) -> Settings | None:
-    """Read the settings and load the DAGs as ``command`` needs; None if it can do without valid settings.
-
-    Raises `EntrypointError`.
-    """
-    settings = None
-    try:
-        settings = read(os.environ, kept=(user_home(os.environ),), python=sys.prefix)
-        if command.loading is not Loading.NEVER:
-            _load(command, settings, interruption)
-    except EntrypointError as error:
-        if command.loading is Loading.STRICT:
-            raise type(error)(f"{error}; {command.kind} was not started") from error
-        messages.warning(f"{error}; {command.kind} starts without")
-    return settings
+def _without_dags(command: Command, error: EntrypointError) -> None:
+    """Go on without DAGs if the command can."""
+    if command.loading is Loading.STRICT:
+        raise type(error)(_not_started(command, error)) from error
+    messages.warning(f"{error}; {command.kind} starts without")
 
 
-def _load(command: Command, settings: Settings, interruption: Interruption) -> None:
-    if settings.lacks_dags:
-        text = "S3_URI is not set, but AIRFLOW_ECS_DAGS is s3: set S3_URI to s3://bucket/prefix"
-        if command.task:
-            raise SettingsError(text)
-        messages.warning(text)
-    if settings.sources:
-        # Only here: a container that loads nothing need not import it.
-        from .load import describe, load
-
-        for loaded in load(settings.sources, settings.concurrency, os.environ, interruption):
-            messages.info(describe(loaded))
+def _not_started(command: Command, error: EntrypointError) -> str:
+    return f"{error}; {command.kind} was not started"
 
 
-def _become(argv: Sequence[str], environment: dict[str, str], interruption: Interruption) -> NoReturn:
+def _become(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
     """Replace this process by a program: init keeps its child, signals and the exit code are the program's.
 
     Raises `NotFoundError` or `NotExecutableError`.
     """
     program = argv[0]
-    interruption.uninstall()
     try:
         os.execvpe(program, list(argv), environment)
     except (FileNotFoundError, NotADirectoryError) as error:

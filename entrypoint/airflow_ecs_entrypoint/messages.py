@@ -13,9 +13,9 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
-def info(text: str) -> None:
-    """Write a line."""
-    _write(PREFIX + one_line(text))
+def plain(line: str) -> None:
+    """Write a line that machines read: as it is, without prefix."""
+    _write(line)
 
 
 def warning(text: str) -> None:

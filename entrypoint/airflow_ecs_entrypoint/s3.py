@@ -6,9 +6,12 @@ start-up time.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import time
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Callable, Iterator, Mapping
 
 from .errors import ChangedError, UnavailableError
@@ -66,33 +69,84 @@ class S3:
         except Exception as error:
             raise classify(error, attempt) from error
 
-    def objects(self, location: S3Location) -> Iterator[RemoteObject]:
-        """Every object under ``location``, folder markers included."""
+    def objects(self, location: S3Location, moment: datetime | None = None) -> Iterator[RemoteObject]:
+        """Every object under ``location``, folder markers included; those of ``moment``, if one is given.
+
+        A moment needs a bucket with versioning, and means whole seconds, as S3 keeps them.
+        """
+        if moment is not None:
+            yield from self._objects_at(location, moment)
+            return
         attempt = self._attempt("list", str(location), "s3:ListBucket", location.bucket)
         try:
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=location.bucket, Prefix=location.prefix
-            )
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=location.path)
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield RemoteObject(
-                        location.bucket, item["Key"], item["Size"], item.get("ETag", ""), item["LastModified"]
-                    )
+                    yield _remote(location, item)
         except Exception as error:
             raise classify(error, attempt) from error
 
-    def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> None:
-        """Write the very object that was listed to ``path``, with its modification time.
+    def _objects_at(self, location: S3Location, moment: datetime) -> Iterator[RemoteObject]:
+        """Versions come newest first for each key; the first that is not too new is the one, unless it is a deletion.
+
+        A page holds versions and deletions apart, and a key may go on over several pages, so both are merged by key.
+        """
+        attempt = self._attempt("list the versions of", str(location), "s3:ListBucketVersions", location.bucket)
+        key, newest = "", None
+        try:
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=location.bucket, Prefix=location.path
+            )
+            for page in pages:
+                entries = [(item, False) for item in page.get("Versions", ())]
+                entries += [(item, True) for item in page.get("DeleteMarkers", ())]
+                for item, deleted in sorted(entries, key=lambda entry: entry[0]["Key"]):
+                    if item["LastModified"] > moment:
+                        continue
+                    if item["Key"] != key:
+                        if newest is not None and not newest[1]:
+                            yield _remote(location, newest[0], newest[0]["VersionId"])
+                        key, newest = item["Key"], None
+                    if newest is None or _is_newer(item, newest[0]):
+                        newest = (item, deleted)
+            if newest is not None and not newest[1]:
+                yield _remote(location, newest[0], newest[0]["VersionId"])
+        except Exception as error:
+            raise classify(error, attempt) from error
+
+    def describe(self, location: S3Location, version_id: str = "") -> tuple[RemoteObject, str]:
+        """The one object that ``location`` names, as it is now or in a certain version, and which version that is.
+
+        The version is a version ID, or the ETag in a bucket that keeps no versions.
+        """
+        what = f"{location} (version {version_id})" if version_id else str(location)
+        attempt = self._attempt("download", what, "s3:GetObject", f"{location.bucket}/{location.path}")
+        version = {"VersionId": version_id} if version_id else {}
+        if version_id:
+            attempt = replace(attempt, action="s3:GetObjectVersion")
+        try:
+            found = self._client.head_object(Bucket=location.bucket, Key=location.path, **version)
+        except Exception as error:
+            raise classify(error, attempt) from error
+        etag = found.get("ETag", "")
+        remote = RemoteObject(
+            location.bucket, location.path, found["ContentLength"], etag, found["LastModified"], version_id
+        )
+        return remote, found.get("VersionId") or version_id or etag.strip('"')
+
+    def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
+        """Write the very object that was listed to ``path``, with its modification time; returns its SHA-256, in hex.
 
         A body that breaks off is asked for again (the SDK repeats a request only until its answer begins).
 
         Raises `ChangedError` if the object is no longer the listed one.
         """
-        attempt = self._attempt("download", str(remote), "s3:GetObject", f"{remote.bucket}/{remote.key}")
+        action = "s3:GetObjectVersion" if remote.version_id else "s3:GetObject"
+        attempt = self._attempt("download", str(remote), action, f"{remote.bucket}/{remote.key}")
         for number in range(1, self._attempts + 1):
             body = self._open(remote, attempt)
             try:
-                self._store(body, remote, path, cancelled)
+                digest = self._store(body, remote, path, cancelled)
                 break
             except Cancelled:
                 raise
@@ -105,19 +159,23 @@ class S3:
                 body.close()
         modified = remote.modified.timestamp()
         os.utime(path, (modified, modified))
+        return digest
 
     def _open(self, remote: RemoteObject, attempt: Attempt) -> Any:
         condition = {"IfMatch": remote.etag} if remote.etag else {}
+        if remote.version_id:
+            condition["VersionId"] = remote.version_id
         try:
             return self._client.get_object(Bucket=remote.bucket, Key=remote.key, **condition)["Body"]
         except Exception as error:
             raise classify(error, attempt) from error
 
     @staticmethod
-    def _store(body: Any, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> None:
+    def _store(body: Any, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
         if cancelled():
             raise Cancelled  # Before the file is made: its folder may be going.
         received = 0
+        digest = hashlib.sha256()
         with open(path, "wb") as stream:
             while True:
                 if cancelled():
@@ -126,9 +184,11 @@ class S3:
                 if not chunk:
                     break
                 received += len(chunk)
+                digest.update(chunk)
                 stream.write(chunk)
         if received != remote.size:
             raise ChangedError(f"cannot download {remote}: {received} bytes came, {remote.size} were listed")
+        return digest.hexdigest()
 
     @staticmethod
     def _writing(attempt: Attempt, error: BaseException, path: str) -> Attempt:
@@ -140,6 +200,17 @@ class S3:
 
     def _attempt(self, doing: str, what: str, action: str, resource: str) -> Attempt:
         return Attempt(doing, what, action, resource, self._region, self._endpoint)
+
+
+def _remote(location: S3Location, item: Mapping[str, Any], version_id: str = "") -> RemoteObject:
+    return RemoteObject(
+        location.bucket, item["Key"], item["Size"], item.get("ETag", ""), item["LastModified"], version_id
+    )
+
+
+def _is_newer(item: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Of two versions of a key; within one second, the newest of all is known."""
+    return bool((item["LastModified"], item["IsLatest"]) > (other["LastModified"], other["IsLatest"]))
 
 
 def _pause(number: int, cancelled: Callable[[], bool]) -> None:

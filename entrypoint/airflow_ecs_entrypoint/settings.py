@@ -5,14 +5,14 @@ from __future__ import annotations
 import os.path
 import re
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Iterable, Mapping
 
 from .errors import SettingsError
 
 DAG_MODES = ("s3", "local", "none")
+STARTS = ("fast", "plain")
 DEFAULT_AIRFLOW_HOME = "/opt/airflow"
-DEFAULT_CONCURRENCY = 16
-MAX_CONCURRENCY = 64
 
 # fmt: off
 # The DAG folder is emptied of whatever is not in S3, so it must not be one of these ...
@@ -29,41 +29,88 @@ _SYSTEM_TREES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/s
 # General purpose buckets, those from before 2018 (upper case, underscore, up to 255 characters) and
 # access point aliases: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+# Opaque, at most 1,024 bytes: docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+_VERSION_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d[Zz]")
+# What an archive's key ends in, and how it is packed.
+_ARCHIVES = {".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".zip": "zip"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A setting that is a whole number: its default and its bounds, both included."""
+
+    name: str
+    default: int
+    lowest: int
+    highest: int
+
+    def read(self, environ: Mapping[str, str]) -> int:
+        """The number in ``environ``. Raises `SettingsError`."""
+        value = (environ.get(self.name) or "").strip()
+        if not value:
+            return self.default
+        # int() would also take "1_6" and other scripts' digits.
+        number = int(value) if re.fullmatch(r"[0-9]{1,9}", value) else self.lowest - 1
+        if not self.lowest <= number <= self.highest:
+            raise SettingsError(f"{self.name} must be a whole number from {self.lowest} to {self.highest}")
+        return number
+
+
+CONCURRENCY = Number("DAGS_CONCURRENCY", 16, 1, 64)
+TIMEOUT = Number("DAGS_TIMEOUT", 300, 1, 7200)
+MAX_MEBIBYTES = Number("DAGS_MAX_MB", 4096, 1, 1_000_000)
 
 
 @dataclass(frozen=True)
 class S3Location:
-    """A bucket and a prefix, which is empty or ends in ``/``: ``dags`` never means ``dags-old``."""
+    """A place in a bucket: a prefix, which is empty or ends in ``/`` (``dags`` never means ``dags-old``), or the
+    key of one archive."""
 
     bucket: str
-    prefix: str
+    path: str
 
     def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.prefix}"
+        return f"s3://{self.bucket}/{self.path}"
+
+    @property
+    def archive(self) -> str:
+        """How the archive is packed: ``tar.gz``, ``tar.zst`` or ``zip``; empty for a prefix."""
+        return next((kind for ending, kind in _ARCHIVES.items() if self.path.lower().endswith(ending)), "")
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is loaded, from where, into which folder. ``setting`` is the environment variable that asked."""
+    """What is loaded, from where, into which folder.
+
+    ``setting`` is the environment variable that asked. ``version_id`` pins an archive, ``moment`` anything: what
+    the bucket held then. ``exclude`` are patterns of files that are left out.
+    """
 
     setting: str
     location: S3Location
     folder: str
+    version_id: str = ""
+    moment: datetime | None = None
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Settings:
     """The entrypoint's settings, checked.
 
-    ``mode`` is one of `DAG_MODES`; ``airflow_home`` and ``dag_folder`` are absolute, normalised paths;
-    ``concurrency`` is the number of parallel downloads, 1 to `MAX_CONCURRENCY`; ``sources`` is what has to
-    be loaded, DAGs first.
+    ``mode`` is one of `DAG_MODES`; ``start`` one of `STARTS`; ``airflow_home`` and ``dag_folder`` are absolute,
+    normalised paths; ``concurrency`` is the number of parallel downloads; ``timeout`` is the limit of the whole
+    load in seconds; ``max_bytes`` that of each source's files; ``sources`` is what has to be loaded, DAGs first.
     """
 
     mode: str
+    start: str
     airflow_home: str
     dag_folder: str
     concurrency: int
+    timeout: int
+    max_bytes: int
     sources: tuple[Source, ...]
 
     @property
@@ -85,9 +132,6 @@ def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/u
 
     Raises `SettingsError`, which names the variable and what it takes, but does not repeat an ``S3_URI``.
     """
-    mode = environ.get("AIRFLOW_ECS_DAGS") or "none"
-    if mode not in DAG_MODES:
-        raise SettingsError(f"AIRFLOW_ECS_DAGS must be one of {', '.join(DAG_MODES)}: change it or unset it")
     home = _absolute("AIRFLOW_HOME", environ.get("AIRFLOW_HOME") or DEFAULT_AIRFLOW_HOME)
     dag_folder = _dag_folder(
         environ.get("CONTAINER_DAG_PATH") or os.path.join(home, "dags"),
@@ -99,29 +143,41 @@ def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/u
         "PLUGINS_S3_URI": os.path.join(home, "plugins"),
         "CONFIG_S3_URI": os.path.join(home, "config"),
     }
+    exclude = _patterns(environ.get("DAGS_EXCLUDE") or "")
     sources = tuple(
-        Source(setting, parse_s3_uri(setting, environ[setting]), folder)
+        _source(setting, environ, folder, exclude if setting == "S3_URI" else ())
         for setting, folder in folders.items()
         if environ.get(setting)
     )
     _refuse_overlap(sources)
-    return Settings(mode, home, dag_folder, _concurrency(environ.get("DAGS_CONCURRENCY") or ""), sources)
+    return Settings(
+        mode=_choice("AIRFLOW_ECS_DAGS", environ, DAG_MODES, "none"),
+        start=_choice("AIRFLOW_ECS_START", environ, STARTS, "fast"),
+        airflow_home=home,
+        dag_folder=dag_folder,
+        concurrency=CONCURRENCY.read(environ),
+        timeout=TIMEOUT.read(environ),
+        max_bytes=MAX_MEBIBYTES.read(environ) * 1024 * 1024,
+        sources=sources,
+    )
 
 
 def parse_s3_uri(setting: str, value: str) -> S3Location:
-    """``s3://bucket/prefix`` (the prefix may be missing) as an `S3Location`.
+    """``s3://bucket/prefix`` (the prefix may be missing) or ``s3://bucket/archive.tar.gz`` as an `S3Location`.
+
+    A prefix that has an archive's ending is told apart by a ``/`` behind it.
 
     Raises `SettingsError` naming ``setting`` and the reason. The value itself is not repeated: a URL pasted
     with a signature or a password must not reach a log.
     """
 
     def refuse(reason: str) -> SettingsError:
-        return SettingsError(f"{setting} {reason}: give it as s3://bucket/prefix")
+        return SettingsError(f"{setting} {reason}: give it as s3://bucket/prefix or s3://bucket/archive.tar.gz")
 
     scheme, separator, rest = value.strip().partition("://")
     if not separator or scheme.lower() != "s3":
         raise refuse("does not begin with s3://")
-    bucket, _, prefix = rest.partition("/")
+    bucket, _, path = rest.partition("/")
     if "?" in rest or "#" in rest:
         raise refuse("has a query string or a fragment")
     if "@" in bucket:
@@ -130,14 +186,48 @@ def parse_s3_uri(setting: str, value: str) -> S3Location:
         raise refuse("names an ARN, but needs a bucket or an access point alias")
     if not _BUCKET.fullmatch(bucket):
         raise refuse("has no valid bucket name")
-    if not prefix.isprintable() or "\\" in prefix:
+    if not path.isprintable() or "\\" in path:
         raise refuse("has a control character or a backslash in its prefix")
-    prefix = prefix[:-1] if prefix.endswith("/") else prefix
-    if not prefix:
+    if not path.rstrip("/") and len(path) <= 1:
         return S3Location(bucket, "")
-    if any(part in ("", ".", "..") for part in prefix.split("/")):
+    if any(part in ("", ".", "..") for part in (path[:-1] if path.endswith("/") else path).split("/")):
         raise refuse("has an empty, '.' or '..' part in its prefix")
-    return S3Location(bucket, prefix + "/")
+    location = S3Location(bucket, path)
+    return location if location.archive or path.endswith("/") else S3Location(bucket, path + "/")
+
+
+def _source(setting: str, environ: Mapping[str, str], folder: str, exclude: tuple[str, ...]) -> Source:
+    location = parse_s3_uri(setting, environ[setting])
+    name = setting.replace("_URI", "_VERSION")  # S3_VERSION, PLUGINS_S3_VERSION, CONFIG_S3_VERSION
+    value = (environ.get(name) or "").strip()
+    if not value:
+        return Source(setting, location, folder, exclude=exclude)
+    if _MOMENT.fullmatch(value):
+        try:
+            moment = datetime.strptime(value.upper(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        except ValueError:
+            raise SettingsError(f"{name} is no time: give it in UTC, such as 2026-01-31T08:00:00Z") from None
+        return Source(setting, location, folder, moment=moment, exclude=exclude)
+    if not location.archive:
+        raise SettingsError(
+            f"{name} must be a time in UTC, such as 2026-01-31T08:00:00Z, because {setting} is a prefix; "
+            "only an archive has a version ID"
+        )
+    if not _VERSION_ID.fullmatch(value):
+        raise SettingsError(f"{name} must be a version ID of S3, or a time in UTC, such as 2026-01-31T08:00:00Z")
+    return Source(setting, location, folder, version_id=value, exclude=exclude)
+
+
+def _choice(name: str, environ: Mapping[str, str], choices: tuple[str, ...], default: str) -> str:
+    value = environ.get(name) or default
+    if value not in choices:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}: change it or unset it")
+    return value
+
+
+def _patterns(value: str) -> tuple[str, ...]:
+    """Patterns, separated by commas or line breaks."""
+    return tuple(pattern.strip() for pattern in re.split(r"[,\n]", value) if pattern.strip())
 
 
 def _absolute(setting: str, value: str) -> str:
@@ -148,8 +238,8 @@ def _absolute(setting: str, value: str) -> str:
 
 def _dag_folder(value: str, kept: Iterable[str], trees: Iterable[str]) -> str:
     folder = _absolute("CONTAINER_DAG_PATH", value)
-    in_system = any(_contains(tree, folder) for tree in trees)
-    if folder in _SHARED_FOLDERS or in_system or any(_contains(folder, other) for other in kept):
+    in_system = any(contains(tree, folder) for tree in trees)
+    if folder in _SHARED_FOLDERS or in_system or any(contains(folder, other) for other in kept):
         raise SettingsError(
             f"CONTAINER_DAG_PATH must not be {folder}: what is not in S3 would be deleted from it; "
             f"give a folder of its own, such as {DEFAULT_AIRFLOW_HOME}/dags"
@@ -160,22 +250,13 @@ def _dag_folder(value: str, kept: Iterable[str], trees: Iterable[str]) -> str:
 def _refuse_overlap(sources: tuple[Source, ...]) -> None:
     for one in sources:
         for other in sources:
-            if one is not other and _contains(one.folder, other.folder):
+            if one is not other and contains(one.folder, other.folder):
                 raise SettingsError(
                     f"{other.setting} would be loaded into {other.folder}, inside {one.folder} of "
                     f"{one.setting}: change CONTAINER_DAG_PATH so that each has a folder of its own"
                 )
 
 
-def _contains(folder: str, path: str) -> bool:
+def contains(folder: str, path: str) -> bool:
+    """Whether ``path`` is ``folder`` or lies in it; both absolute."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _concurrency(value: str) -> int:
-    if not value:
-        return DEFAULT_CONCURRENCY
-    # int() would also take "1_6" and other scripts' digits.
-    number = int(value) if re.fullmatch(r"[0-9]{1,3}", value.strip()) else 0
-    if not 1 <= number <= MAX_CONCURRENCY:
-        raise SettingsError(f"DAGS_CONCURRENCY must be a whole number from 1 to {MAX_CONCURRENCY}")
-    return number

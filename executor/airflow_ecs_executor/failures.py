@@ -186,9 +186,10 @@ class Verdict:
     exit_code: int | None = None
 
 
-# The entrypoint of this project's images: DAGs could not be loaded now (docs/image-contract.md). No command of
-# Airflow ends with it, so it is read that way unless the image is known not to be of this project.
-EXIT_UNAVAILABLE = 84
+# The entrypoint of this project's images: DAGs could not be loaded now, or the container was asked to end before its
+# command was started (docs/image-contract.md). No command of Airflow ends with one of them, so they are read that
+# way unless the image is known not to be of this project.
+EXITS_BEFORE_THE_COMMAND = frozenset({84, 85})
 
 _SPOT_WORDING = re.compile(r"spot (?:task|instance|capacity).*interrupt", re.IGNORECASE)
 
@@ -256,7 +257,8 @@ _EXIT_HINTS: Mapping[int, str] = {
     81: "The image's entrypoint had no AWS credentials or no access to the DAGs: check the task role.",
     82: "The image's entrypoint could not load the DAGs: see the container's log.",
     83: "The image's Airflow does not fit the scheduler's: build the image for the version that the scheduler runs.",
-    84: "The image's entrypoint could not reach S3.",
+    84: "The image's entrypoint could not reach S3, or not in time.",
+    85: "The container was asked to end while its DAGs were loaded: nothing of the task has run.",
     125: "The container could not be started.",
     126: "The command of the container is not executable.",
     127: "The command of the container was not found: is this an Airflow image?",
@@ -307,8 +309,9 @@ def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = 
             return Verdict(Ending.SUCCEEDED, reason, exit_code)
         if spot:
             return Verdict(Ending.SPOT, reason, exit_code)
-        if exit_code == EXIT_UNAVAILABLE and not foreign_image:
-            return Verdict(Ending.NEVER_STARTED, reason, exit_code)
+        if exit_code in EXITS_BEFORE_THE_COMMAND and not foreign_image:
+            by_user = stop_code == "UserInitiated"
+            return Verdict(Ending.STOPPED_BY_USER if by_user else Ending.NEVER_STARTED, reason, exit_code)
         return Verdict(Ending.FAILED, reason, exit_code)
     if spot:
         return Verdict(Ending.SPOT, reason)

@@ -14,8 +14,9 @@ import testinfra
 
 from local.bases import ensure_base
 from local.deployment import Deployment
+from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
-from tests.images.product import FAMILIES, PROJECT, REPOSITORY, Product, build_flags, build_py
+from tests.images.product import FAMILIES, OTHER_AIRFLOWS, PROJECT, REPOSITORY, Product, build_flags, build_py
 
 S3_URI = "s3://dags/project"
 
@@ -34,7 +35,7 @@ class Builder:
 
     def __call__(self, product: Product) -> str:
         """The reference of a built image."""
-        (name,) = (name for name, family in FAMILIES.items() if product in family)
+        (name,) = (name for name, family in {**FAMILIES, **OTHER_AIRFLOWS}.items() if product in family)
         if name not in self.output:
             ensure_base(*product.base)
             flags = product.flags if "--tag" in product.flags else (*product.flags, "--repository", REPOSITORY)
@@ -76,6 +77,15 @@ def deployment_of(stack: Stack, built: Builder) -> Callable[[Product], Deploymen
         return found[airflow]
 
     return deployment
+
+
+@pytest.fixture(scope="session")
+def fake_s3(stack: Stack) -> Iterator[FakeS3Service]:
+    """An S3 that misbehaves on request; the project's DAGs are in it as well."""
+    service = stack.start_fake_s3()
+    service.put_folder(PROJECT, S3_URI)
+    yield service
+    service.close()
 
 
 @pytest.fixture

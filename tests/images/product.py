@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from images.matrix import load_matrix
 from local.bases import usable_python
 from local.bases.standin import ca_bundle
 
@@ -98,6 +99,18 @@ FAMILIES: dict[str, tuple[Product, ...]] = {
         ),
     ),
 }
+# Airflows that differ in what happens on SIGTERM, and in little else that the tests above would not show.
+OTHER_AIRFLOWS: dict[str, tuple[Product, ...]] = {
+    f"Airflow {release.version}": (
+        Product(
+            f"{release.version}-python{python}-s3",
+            (release.version, python, "full"),
+            ("--airflow", release.version, "--python", python, "--dags", "s3"),
+        ),
+    )
+    for release in load_matrix().releases[1:-1]
+    for python in [usable_python(release.version, "3.12", release.pythons)]
+}
 OLD_WORKER = f"{REPOSITORY}:2.10.5-python3.8-s3"
 WORKER = f"{REPOSITORY}:2.10.5-python3.11-s3"
 NEW_WORKER = f"{REPOSITORY}:3.3.2-python{NEW}-s3"
@@ -105,6 +118,11 @@ NEW_SLIM_WORKER = f"{REPOSITORY}:slim-3.3.2-python{NEW}-s3"
 EVERYTHING = f"{REPOSITORY}:everything"
 
 PRODUCTS = {product.reference: product for family in FAMILIES.values() for product in family}
+# One image with DAGs from S3 for each Airflow of the matrix.
+EVERY_AIRFLOW = {
+    product.base[0]: product
+    for product in (PRODUCTS[WORKER], *(family[0] for family in OTHER_AIRFLOWS.values()), PRODUCTS[NEW_WORKER])
+}
 
 
 def build_py(*flags: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+from local import resources
 from local.containers import output_of, wait
 from local.stack import Stack
 from tests.images.conftest import S3_URI, Builder
 from tests.images.product import DATA, FAMILIES, PROJECT
 
 
-def run_on(stack: Stack, image: str, command: str, **environment: str) -> tuple[int, str]:
+def run_on(
+    stack: Stack, image: str, command: str, volumes: dict[str, dict[str, str]] | None = None, **environment: str
+) -> tuple[int, str]:
     """Run a shell command in a container on the stack's network, through the image's entrypoint."""
-    container = stack.create(image, ["bash", "-c", command], environment={**stack.aws_environment(), **environment})
+    settings = {**stack.aws_environment(), **environment}
+    container = stack.create(image, ["bash", "-c", command], environment=settings, volumes=volumes)
     try:
         container.start()
         return wait(container, command, 120), output_of(container)
@@ -24,7 +35,7 @@ def project_files() -> list[str]:
     return sorted(str(path) for path in paths if "__pycache__" not in path.parts)
 
 
-LIST = "cd {} && find . -type f -not -path '*/__pycache__/*' | cut -c 3- | LC_ALL=C sort"
+LIST = "cd {} && find . -type f -not -path '*/__pycache__/*' -not -path './.airflow-ecs/*' | cut -c 3- | LC_ALL=C sort"
 
 
 def test_the_folder_holds_exactly_the_prefix(worker: str, stack: Stack) -> None:
@@ -69,3 +80,80 @@ def test_a_shell_starts_with_a_warning_when_s3_fails(worker: str, stack: Stack) 
     code, output = run_on(stack, worker, "echo started", S3_URI="s3://no-such-bucket/dags")
     assert code == 0
     assert "airflow-ecs-entrypoint: warning:" in output and "started" in output
+
+
+def started(output: str) -> Any:
+    """The line about the start-up: a JSON object."""
+    (line,) = [line for line in output.splitlines() if '"event": "airflow-ecs-entrypoint: started"' in line]
+    return json.loads(line)
+
+
+def listed(output: str) -> list[str]:
+    """What `LIST` printed."""
+    return [line for line in output.splitlines() if "airflow-ecs-entrypoint" not in line]
+
+
+def packed() -> bytes:
+    """The project as `tar -C FOLDER -czf dags.tar.gz .` packs it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.add(PROJECT, ".", filter=lambda info: None if "__pycache__" in info.name else info)
+    return buffer.getvalue()
+
+
+def test_one_archive_instead_of_a_prefix(worker: str, stack: Stack) -> None:
+    stack.aws_client("s3").create_bucket(Bucket="archives")
+    stack.aws_client("s3").put_object(Bucket="archives", Key="dags.tar.gz", Body=packed())
+    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), S3_URI="s3://archives/dags.tar.gz")
+    assert code == 0, output
+    assert listed(output) == project_files()
+    (source,) = started(output)["sources"]
+    assert (source["files"], source["fetched"]) == (len(project_files()), 1)
+
+
+def test_a_pinned_version_is_what_every_container_sees(worker: str, stack: Stack) -> None:
+    s3 = stack.aws_client("s3")
+    s3.create_bucket(Bucket="versioned")
+    s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket="versioned", Key="dags.tar.gz", Body=packed())["VersionId"]
+    s3.put_object(Bucket="versioned", Key="dags.tar.gz", Body=b"broken since")
+    s3.put_object(Bucket="versioned", Key="dags/a.py", Body=b"1")
+    moment = datetime.now(timezone.utc).replace(microsecond=0)
+    time.sleep(max(0.0, moment.timestamp() + 1.5 - time.time()))
+    s3.put_object(Bucket="versioned", Key="dags/a.py", Body=b"2")
+    s3.put_object(Bucket="versioned", Key="dags/b.py", Body=b"3")
+
+    archive: dict[str, Any] = {"S3_URI": "s3://versioned/dags.tar.gz", "S3_VERSION": first}
+    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), **archive)
+    assert (code, listed(output)) == (0, project_files()), output
+    assert started(output)["sources"][0]["version"] == first
+
+    prefix: dict[str, Any] = {"S3_URI": "s3://versioned/dags", "S3_VERSION": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
+    code, output = run_on(stack, worker, "cd /opt/airflow/dags && ls && cat a.py", **prefix)
+    assert (code, listed(output)) == (0, ["a.py", "1"]), output
+
+
+def test_patterns_leave_files_out(worker: str, stack: Stack) -> None:
+    excluded: dict[str, Any] = {"S3_URI": S3_URI, "DAGS_EXCLUDE": "*.csv,teams/"}
+    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), **excluded)
+    left = [path for path in project_files() if not path.endswith(".csv") and not path.startswith("teams/")]
+    assert (code, listed(output)) == (0, left), output
+
+
+def test_a_warm_volume_fetches_only_what_changed(worker: str, stack: Stack) -> None:
+    s3 = stack.aws_client("s3")
+    stack.upload_folder(PROJECT, "s3://dags/warm")
+    volume = stack.client.volumes.create(labels=resources.labels(stack.run_id))
+    volumes = {volume.name: {"bind": "/opt/airflow/dags", "mode": "rw"}}
+
+    def fetched() -> tuple[int, list[str]]:
+        code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), volumes, S3_URI="s3://dags/warm")
+        assert code == 0, output
+        return started(output)["sources"][0]["fetched"], listed(output)
+
+    assert fetched() == (len(project_files()), project_files())
+    assert fetched() == (0, project_files())
+    body = s3.get_object(Bucket="dags", Key="warm/broken_draft.py")["Body"].read()
+    s3.put_object(Bucket="dags", Key="warm/broken_draft.py", Body=body[::-1])  # of the same size
+    s3.delete_object(Bucket="dags", Key="warm/project_report.py")
+    assert fetched() == (1, [path for path in project_files() if path != "project_report.py"])

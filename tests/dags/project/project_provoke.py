@@ -6,6 +6,7 @@ import datetime
 import time
 
 from acme.airflow_compat import BashOperator, dag, task
+from acme.graceful import GracefulOperator
 
 
 @dag(schedule=None, start_date=datetime.datetime(2024, 1, 1), catchup=False, tags=["project"])
@@ -27,6 +28,7 @@ def project_provoke():
     sleep()
     # Its operator ends the command when the task is killed (on_kill); Python code such as `sleep` goes on.
     BashOperator(task_id="bash_sleep", bash_command="echo sleeping && sleep 600")
+    GracefulOperator(task_id="graceful")
     BashOperator(task_id="bash_fail", bash_command="echo 'about to fail' && exit 3")
 
 

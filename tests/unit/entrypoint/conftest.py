@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from airflow_ecs_entrypoint.load import Load, Loaded
+from airflow_ecs_entrypoint.progress import Progress
+from airflow_ecs_entrypoint.settings import read
+from airflow_ecs_entrypoint.signals import Interruption
 
+from local.fake_s3 import FakeS3
 from tests.unit.entrypoint.container import SECRET, changed, script
-from tests.unit.entrypoint.s3_fake import FakeS3
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[3] / "entrypoint"
 
@@ -52,6 +57,26 @@ def environ(s3: FakeS3, airflow_home: Path, bin_folder: Path, tmp_path: Path) ->
         "AWS_MAX_ATTEMPTS": "2",
         "NO_PROXY": "127.0.0.1",
     }
+
+
+@pytest.fixture
+def dags(airflow_home: Path) -> Path:
+    return airflow_home / "dags"
+
+
+@pytest.fixture
+def sync(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Loaded]]:
+    """Load what the environment asks for, in this process; returns the results."""
+
+    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[Loaded]:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        merged = {**environ, "S3_URI": uri, **changes}
+        for name, value in merged.items():
+            monkeypatch.setenv(name, value)
+        return Load(read(merged), merged, Interruption(lambda number: None), Progress()).run()
+
+    return call
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from airflow_ecs_entrypoint.plan import OWN_FOLDER
+
 SECRET = "wJalrXUtnFEMIsecretK7MDENG"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.task-token"
 
@@ -21,10 +23,19 @@ def script(path: Path, body: str) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder`` by its relative path."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Every file below ``folder`` by its relative path, but for what the entrypoint keeps for itself."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and OWN_FOLDER not in path.parts
+    }
 
 
 def names(folder: Path) -> list[str]:
-    """What lies directly in ``folder``, sorted."""
-    return sorted(path.name for path in folder.iterdir())
+    """What lies directly in ``folder``, sorted, but for what the entrypoint keeps for itself."""
+    return sorted(path.name for path in folder.iterdir() if path.name != OWN_FOLDER)
+
+
+def staging(folder: Path) -> list[str]:
+    """The staging folders in ``folder``."""
+    return sorted(path.name for path in (folder / OWN_FOLDER).glob("staging-*"))

@@ -39,6 +39,9 @@ def client_error(code, status=400, operation="ListObjectsV2", message="m", heade
         (client_error("SignatureDoesNotMatch", 403), 81, "credentials"),
         (client_error("RequestTimeTooSkewed", 403), 81, "clock"),
         (client_error("NoSuchBucket", 404), 82, "no such bucket"),
+        (client_error("404", 404, operation="HeadObject"), 82, "no such object, version or bucket"),
+        (client_error("405", 405, operation="HeadObject"), 82, "deletion"),
+        (client_error("NoSuchVersion", 404), 82, "no such version: correct the pin"),
         (client_error("InvalidObjectState", 403), 82, "restore"),
         (client_error("KMS.DisabledException"), 82, "KMS"),
         (
@@ -87,7 +90,7 @@ def client_error(code, status=400, operation="ListObjectsV2", message="m", heade
         (PermissionError(errno.EACCES, "x"), 82, "group 0"),
         (OSError(errno.EIO, "hunter2"), 82, os.strerror(errno.EIO)),
         (RuntimeError("hunter2"), 82, "unexpected RuntimeError"),
-        (MemoryError(), 82, "MemoryError"),
+        (MemoryError(), 82, "give the task more"),
     ],
     ids=lambda value: getattr(value, "operation_name", "") and str(value)[:50],
 )

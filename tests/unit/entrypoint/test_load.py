@@ -6,7 +6,6 @@ import errno
 import os
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint import folder as folder_module
@@ -17,33 +16,9 @@ from airflow_ecs_entrypoint.errors import (
     SettingsError,
     UnavailableError,
 )
-from airflow_ecs_entrypoint.load import describe, load
-from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.signals import Interruption
 
+from local.fake_s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import names, tree
-from tests.unit.entrypoint.s3_fake import MODIFIED, Fault
-
-
-@pytest.fixture
-def sync(environ, monkeypatch):
-    """Load what the environment asks for, as the entrypoint does; returns the results."""
-
-    def call(uri="s3://bucket/dags", **changes):
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            monkeypatch.delenv(name)
-        merged = {**environ, "S3_URI": uri, **changes}
-        for name, value in merged.items():
-            monkeypatch.setenv(name, value)
-        settings = read(merged)
-        return load(settings.sources, settings.concurrency, merged, Interruption())
-
-    return call
-
-
-@pytest.fixture
-def dags(airflow_home: Path) -> Path:
-    return airflow_home / "dags"
 
 
 def put(s3, **objects):
@@ -55,7 +30,7 @@ def test_the_folder_holds_exactly_the_prefix_afterwards(s3, sync, dags):
     (dags / "old_package" / "deleted.py").write_text("old")
     (dags / "a.py").write_text("the same name, an older text, and longer")
     (dags / "gone.py").symlink_to("/etc/hostname")
-    (dags / ".airflow-ecs-staging-7-crashed").mkdir()
+    (dags / ".airflow-ecs" / "staging-7-crashed").mkdir(parents=True)
     s3.buckets["bucket"] = {
         "dags/": b"",
         "dags/a.py": b"new",
@@ -74,9 +49,8 @@ def test_the_folder_holds_exactly_the_prefix_afterwards(s3, sync, dags):
     }
     assert tree(dags) == expected
     assert names(dags) == ["a.py", "big.bin", "pkg"]
-    assert (loaded.files, loaded.size) == (4, 700_011)
-    line = describe(loaded)
-    assert "loaded 4 files, 700011 bytes in " in line and f"from s3://bucket/dags/ to {dags}/" in line
+    assert (loaded.files, loaded.fetched, loaded.fetched_bytes) == (4, 4, 700_011)
+    assert (loaded.setting, loaded.location, loaded.folder) == ("S3_URI", "s3://bucket/dags/", str(dags))
 
 
 def test_files_carry_the_objects_time_and_the_umask(s3, sync, dags):
@@ -180,7 +154,7 @@ def test_an_answer_of_s3_becomes_its_fault_and_leaves_the_folder_alone(s3, sync,
 
 def test_what_a_crashed_run_left_makes_room_before_anything_is_downloaded(s3, sync, dags):
     put(s3, dags__a=b"1")
-    (dags / ".airflow-ecs-staging-7-crashed").mkdir(parents=True)
+    (dags / ".airflow-ecs" / "staging-7-crashed").mkdir(parents=True)
     s3.faults = [Fault("dags/a", "error", code="AccessDenied", status=403)]
     with pytest.raises(AccessError):
         sync()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import signal
@@ -13,8 +14,8 @@ from pathlib import Path
 import pytest
 from airflow_ecs_entrypoint import main as main_module
 
-from tests.unit.entrypoint.container import SECRET, TOKEN, names, script, tree
-from tests.unit.entrypoint.s3_fake import Fault
+from local.fake_s3 import Fault
+from tests.unit.entrypoint.container import SECRET, TOKEN, names, script, staging, tree
 
 TASK = ("tasks", "run", "dag", "task", "run1", "--local")
 S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
@@ -35,7 +36,7 @@ def test_a_task_runs_on_its_dags_and_its_exit_code_passes(run, airflow_home):
     assert result.returncode == 7
     assert result.stdout == "airflow:6:tasks run dag task run1 --local\n"
     assert len(lines(result)) == 1
-    assert lines(result)[0].startswith("airflow-ecs-entrypoint: loaded 1 files, 1 bytes in ")
+    assert json.loads(lines(result)[0])["sources"][0]["files"] == 1
     assert tree(airflow_home / "dags") == {"a.py": b"a"}
 
 
@@ -225,17 +226,17 @@ def test_a_signal_while_loading_ends_promptly_and_tidily(environ, s3, airflow_ho
     process = start(environ, *TASK, **{**S3, "AWS_MAX_ATTEMPTS": "20"})
     wait_until(lambda: s3.requests[key])
     if key:
-        wait_until(lambda: any(name.startswith(".airflow-ecs-staging-") for name in names(dags)))
+        wait_until(lambda: staging(dags))
     began = time.monotonic()
     process.send_signal(number)
     output, errors = process.communicate(timeout=20)
     assert time.monotonic() - began < 3
-    assert process.returncode == -number
+    assert process.returncode == 85, "143 is for a command that died of SIGTERM"
     assert output == ""
     assert errors.splitlines() == [
         f"airflow-ecs-entrypoint: error: stopped by {number.name} before the command was started"
     ]
-    assert names(dags) == ["old.py"]
+    assert names(dags) == ["old.py"] and staging(dags) == []
 
 
 def test_the_command_is_the_very_process_and_gets_its_signals(environ, tmp_path):

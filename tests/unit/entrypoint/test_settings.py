@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 from airflow_ecs_entrypoint.errors import SettingsError
 from airflow_ecs_entrypoint.settings import parse_s3_uri, read
@@ -19,7 +21,7 @@ from airflow_ecs_entrypoint.settings import parse_s3_uri, read
 )
 def test_s3_uri_is_a_bucket_and_a_prefix_that_ends_in_a_slash(value, bucket, prefix):
     location = parse_s3_uri("S3_URI", value)
-    assert (location.bucket, location.prefix) == (bucket, prefix)
+    assert (location.bucket, location.path, location.archive) == (bucket, prefix, "")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,74 @@ def test_concurrency_out_of_range_is_refused(value):
         read({"DAGS_CONCURRENCY": value})
 
 
-@pytest.mark.parametrize("environ", [{"AIRFLOW_ECS_DAGS": "S3"}, {"AIRFLOW_HOME": "opt/airflow"}])
+@pytest.mark.parametrize(
+    "uri, path, kind",
+    [
+        ("s3://bucket/dags.tar.gz", "dags.tar.gz", "tar.gz"),
+        ("s3://bucket/team/dags.TGZ", "team/dags.TGZ", "tar.gz"),
+        ("s3://bucket/dags-1.2.tar.zst", "dags-1.2.tar.zst", "tar.zst"),
+        ("s3://bucket/dags.zip", "dags.zip", "zip"),
+        ("s3://bucket/dags.zip/", "dags.zip/", ""),
+        ("s3://bucket/dags.tar", "dags.tar/", ""),
+    ],
+)
+def test_the_ending_tells_an_archive_from_a_prefix(uri, path, kind):
+    location = parse_s3_uri("S3_URI", uri)
+    assert (location.path, location.archive, str(location)) == (path, kind, f"s3://bucket/{path}")
+
+
+def test_a_version_pins_its_own_source():
+    dags, plugins = read(
+        {
+            "S3_URI": "s3://bucket/dags.zip",
+            "S3_VERSION": "3/L4kqtJlcpXroDTDmpUMLUo",
+            "PLUGINS_S3_URI": "s3://bucket/plugins",
+            "PLUGINS_S3_VERSION": "2026-01-31T08:00:00Z",
+        }
+    ).sources
+    assert (dags.version_id, dags.moment) == ("3/L4kqtJlcpXroDTDmpUMLUo", None)
+    assert (plugins.version_id, plugins.moment) == ("", datetime(2026, 1, 31, 8, tzinfo=timezone.utc))
+
+
+@pytest.mark.parametrize(
+    "uri, version, reason",
+    [
+        ("s3://bucket/dags", "3/L4kqtJlcpXroDTDmpUMLUo", "S3_URI is a prefix"),
+        ("s3://bucket/dags", "yesterday", "a time in UTC"),
+        ("s3://bucket/dags", "2026-02-30T08:00:00Z", "is no time"),
+        ("s3://bucket/dags", "2026-01-31T08:00:00+01:00", "a time in UTC"),
+        ("s3://bucket/dags.zip", "a b", "a version ID"),
+    ],
+)
+def test_a_malformed_version_is_refused(uri, version, reason):
+    with pytest.raises(SettingsError, match=f"S3_VERSION .*{reason}"):
+        read({"S3_URI": uri, "S3_VERSION": version})
+
+
+def test_patterns_are_for_the_dags_alone():
+    dags, plugins = read(
+        {"S3_URI": "s3://b-1/d", "PLUGINS_S3_URI": "s3://b-1/p", "DAGS_EXCLUDE": " *.md, tests/ \n\n*.txt,"}
+    ).sources
+    assert dags.exclude == ("*.md", "tests/", "*.txt")
+    assert plugins.exclude == ()
+
+
+def test_limits_have_units():
+    settings = read({"DAGS_TIMEOUT": "60", "DAGS_MAX_MB": "10"})
+    assert (settings.timeout, settings.max_bytes) == (60, 10 * 1024 * 1024)
+    assert (read({}).timeout, read({}).max_bytes) == (300, 4096 * 1024 * 1024)
+
+
+@pytest.mark.parametrize("name", ["DAGS_TIMEOUT", "DAGS_MAX_MB"])
+@pytest.mark.parametrize("value", ["0", "-1", "5s", "1e3"])
+def test_limits_out_of_range_are_refused(name, value):
+    with pytest.raises(SettingsError, match=f"{name} must be a whole number from 1 to "):
+        read({name: value})
+
+
+@pytest.mark.parametrize(
+    "environ", [{"AIRFLOW_ECS_DAGS": "S3"}, {"AIRFLOW_ECS_START": "slow"}, {"AIRFLOW_HOME": "opt/airflow"}]
+)
 def test_other_malformed_settings_are_refused(environ):
     with pytest.raises(SettingsError, match=next(iter(environ))):
         read(environ)

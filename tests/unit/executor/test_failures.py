@@ -115,6 +115,9 @@ def test_the_end_is_seen_as_soon_as_the_container_has_an_exit_code() -> None:
         (described(exit_code=143, stoppedReason="Your Spot Task was interrupted."), Ending.SPOT),
         (described(exit_code=80), Ending.FAILED),
         (described(exit_code=84), Ending.NEVER_STARTED),
+        (described(exit_code=85), Ending.NEVER_STARTED),
+        (described(exit_code=85, stop_code="UserInitiated"), Ending.STOPPED_BY_USER),
+        (described(exit_code=85, stop_code="SpotInterruption"), Ending.SPOT),
         (described(stop_code="TaskFailedToStart", started=False), Ending.NEVER_STARTED),
         (described(stop_code="TaskFailedToStart"), Ending.NEVER_STARTED),
         (described(started=False), Ending.NEVER_STARTED),
@@ -142,8 +145,9 @@ def test_a_task_without_our_container_has_failed_and_says_so() -> None:
     assert end is not None and end.ending is Ending.FAILED and "no container 'worker'" in end.reason
 
 
-def test_exit_code_84_of_a_foreign_image_is_just_an_exit_code() -> None:
-    end = verdict(described(exit_code=84), "airflow", foreign_image=True)
+@pytest.mark.parametrize("code", [84, 85])
+def test_a_reserved_exit_code_of_a_foreign_image_is_just_an_exit_code(code: int) -> None:
+    end = verdict(described(exit_code=code), "airflow", foreign_image=True)
     assert end is not None and end.ending is Ending.FAILED
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 try:
-    from airflow.sdk import DAG, dag, task
+    from airflow.sdk import DAG, BaseOperator, dag, task
 except ImportError:
     from airflow.decorators import dag, task
+    from airflow.models.baseoperator import BaseOperator
     from airflow.models.dag import DAG
 
 try:
@@ -13,4 +14,4 @@ try:
 except ImportError:
     from airflow.operators.bash import BashOperator
 
-__all__ = ["DAG", "BashOperator", "dag", "task"]
+__all__ = ["DAG", "BaseOperator", "BashOperator", "dag", "task"]

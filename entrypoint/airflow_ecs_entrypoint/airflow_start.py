@@ -1,0 +1,137 @@
+"""What is done for Airflow's sake before a task's command runs in this process. All that knows Airflow's inside.
+
+Nothing here changes what the task sees: its configuration, its plugins and the modules it imports are those of a
+plain start. Feature detection only: what an Airflow does not have is left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+from typing import Any, Iterator
+
+# What `airflow tasks run` and a workload import in any case, later.
+_TASK_COMMAND = "airflow.cli.commands.task_command"
+_WORKLOAD = (
+    "airflow.executors.workloads",
+    "airflow.executors.base_executor",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+)
+
+
+def import_early(workload: bool) -> bool:
+    """Import what the command will import: a Task SDK ``workload``, or ``airflow tasks run``.
+
+    False if that failed, on a malformed configuration, say. The command then needs a process of its own: a second
+    import after half a first one would hide the reason.
+    """
+    try:
+        if workload:
+            for name in _WORKLOAD:
+                _import(name)
+        else:
+            _import("airflow")
+            with _without_foreign_commands():
+                _import("airflow.cli.cli_parser")
+            _import(_TASK_COMMAND)
+    except Exception:
+        return False
+    return True
+
+
+def _import(name: str) -> None:
+    """Import a module, unless this Airflow has none of that name."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+
+
+@contextmanager
+def _without_foreign_commands() -> Iterator[None]:
+    """Airflow 2's command line asks the auth manager and the executor for commands of theirs when it is imported.
+
+    For that, it imports Flask-AppBuilder (a third of its own start) and what the executor needs. ``tasks run`` is
+    Airflow's own command; the configuration stays as it is.
+    """
+    name = "airflow.www.extensions.init_auth_manager"
+    stand_in = ModuleType(name)
+    stand_in.get_auth_manager_cls = lambda: _NoCommands  # type: ignore[attr-defined]
+    _import("airflow.executors.executor_loader")
+    loader: Any = getattr(sys.modules.get("airflow.executors.executor_loader"), "ExecutorLoader", None)
+    true_names = vars(loader).get("get_executor_names") if loader else None
+    if true_names is None or name in sys.modules:
+        yield
+        return
+    sys.modules[name] = stand_in
+    loader.get_executor_names = classmethod(lambda cls, *args, **kwargs: [])
+    try:
+        yield
+    finally:
+        loader.get_executor_names = true_names
+        del sys.modules[name]
+
+
+class _NoCommands:
+    @staticmethod
+    def get_cli_commands() -> list[object]:
+        return []
+
+
+class TaskSignals:
+    """Passes SIGTERM on to the process in which the Task SDK runs the task, so that the task's ``on_kill`` runs.
+
+    The supervisors of Airflow 3.0 to 3.2 do not do that themselves: they die, and the container with them. That of
+    3.3 does, and then has its own handler in place. The task gets a process group of its own, as Airflow 2 and 3.3
+    give it one, because `dumb-init` signals the supervisor's whole group: ``on_kill`` would run twice.
+    """
+
+    def __init__(self) -> None:
+        self._supervisor = os.getpid()
+        self._had_task = False
+
+    def install(self) -> None:
+        """From now on, the first generation of forked processes is the task."""
+        os.register_at_fork(after_in_parent=self._forked, after_in_child=self._in_child)
+        signal.signal(signal.SIGTERM, self._handle)
+
+    def _forked(self) -> None:
+        if os.getpid() == self._supervisor:
+            self._had_task = True
+
+    def _in_child(self) -> None:
+        if os.getppid() == self._supervisor:
+            os.setpgid(0, 0)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() == self._supervisor:
+            children = living_children(self._supervisor)
+            for child in children:
+                os.kill(child, number)
+            if children or self._had_task:
+                return  # the supervisor reports the task's end, and ends
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def living_children(parent: int) -> list[int]:
+    """The process IDs of the children of ``parent`` that have not ended."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as stream:
+                    text = stream.read()
+            except OSError:
+                continue  # it has ended
+            # man 5 proc: "pid (command) state ppid …"; the command may hold anything.
+            state, ppid = text.rpartition(b")")[2].split()[:2]
+            if int(ppid) == parent and state not in (b"Z", b"X"):
+                found.append(int(name))
+    return found

@@ -1,0 +1,149 @@
+"""The loading process beside the one that becomes the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from airflow_ecs_entrypoint import loader as loader_module
+from airflow_ecs_entrypoint.errors import AccessError, DagsError, UnavailableError
+from airflow_ecs_entrypoint.loader import Loader
+from airflow_ecs_entrypoint.settings import read
+
+from local.fake_s3 import Fault
+from tests.unit.entrypoint.container import names, staging, tree
+
+
+@pytest.fixture
+def loader(environ, monkeypatch):
+    """A loader that was started with the environment of a container."""
+
+    def start(uri="s3://bucket/dags", **changes):
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        merged = {**environ, "S3_URI": uri, **changes}
+        for name, value in merged.items():
+            monkeypatch.setenv(name, value)
+        made = Loader(read(merged), merged)
+        made.start()
+        started.append(made)
+        return made
+
+    started = []
+    yield start
+    for made in started:
+        made.stop()
+
+
+@pytest.fixture(autouse=True)
+def one_dag(s3):
+    s3.buckets["bucket"] = {"dags/a.py": b"1"}
+
+
+def children():
+    """Whether this process has any."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def test_what_was_loaded_is_known_when_it_is_in_place(loader, dags):
+    one = loader()
+    (loaded,) = one.wait()
+    assert (loaded["files"], loaded["fetched_bytes"], loaded["location"]) == (1, 1, "s3://bucket/dags/")
+    assert tree(dags) == {"a.py": b"1"}
+    assert one.waited > 0 and 0 < one.seconds < one.waited + 1
+    assert not children()
+    assert one.wait() == [loaded]
+
+
+def test_this_process_goes_on_meanwhile(s3, loader, dags):
+    s3.faults = [Fault("dags/a.py", "delay", seconds=0.5)]
+    began = time.monotonic()
+    one = loader()
+    assert time.monotonic() - began < 0.4
+    assert "botocore" not in vars(loader_module)
+    one.wait()
+    assert tree(dags) == {"a.py": b"1"}
+
+
+def test_a_fault_is_raised_here_as_it_was_there(s3, loader):
+    s3.faults = [Fault("", "error", code="AccessDenied", status=403)]
+    with pytest.raises(AccessError, match="allow s3:ListBucket on arn:aws:s3:::bucket ") as caught:
+        loader().wait()
+    assert caught.value.exit_code == 81
+    assert not children()
+
+
+@pytest.mark.parametrize(
+    "fault, says",
+    [
+        (Fault("", "hang"), "still looking at s3://bucket/dags/"),
+        (Fault("dags/a.py", "hang"), "still downloading objects, 0 of 1"),
+        (Fault("dags/a.py", "trickle", bytes_per_second=5), "still downloading objects, 0 of 1"),
+    ],
+    ids=["listing", "object", "slow object"],
+)
+def test_slower_than_the_limit_is_a_temporary_fault_that_says_how_far_it_came(s3, loader, dags, fault, says):
+    s3.buckets["bucket"]["dags/a.py"] = b"x" * 1000
+    s3.faults = [fault]
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match=f"not loaded within 1 s, {says}: .*raise DAGS_TIMEOUT"):
+        loader(DAGS_TIMEOUT="1").wait()
+    assert 0.9 < time.monotonic() - began < 4
+    assert not children()
+    assert names(dags) == [] if dags.exists() else True
+    assert not dags.exists() or staging(dags) == []
+
+
+def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, loader, monkeypatch):
+    monkeypatch.setattr(loader_module, "_PATIENCE", 0.5)
+    monkeypatch.setattr(loader_module, "_TIDY", 0.5)
+    monkeypatch.setattr(loader_module.signal, "setitimer", lambda *_: None)
+    s3.faults = [Fault("", "hang")]
+    with pytest.raises(UnavailableError, match="not loaded within 1 s, and loading did not answer"):
+        loader(DAGS_TIMEOUT="1").wait()
+    assert not children()
+
+
+def test_one_that_was_killed_points_at_the_memory(s3, loader):
+    s3.faults = [Fault("dags/a.py", "hang")]
+    one = loader()
+    threading.Timer(0.5, os.kill, (one._pid, signal.SIGKILL)).start()
+    with pytest.raises(DagsError, match="ended by SIGKILL: give the task more memory"):
+        one.wait()
+
+
+def test_stopping_tidies_up(s3, loader, dags):
+    s3.faults = [Fault("dags/a.py", "hang")]
+    one = loader()
+    until = time.monotonic() + 10
+    while not (dags.exists() and staging(dags)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    one.stop()
+    assert staging(dags) == [] and names(dags) == []
+    assert not children()
+    one.stop()  # once more does no harm
+
+
+def test_modules_in_dag_folders_are_never_the_loaders(s3, loader, dags, monkeypatch):
+    dags.mkdir()
+    (dags / "botocore.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.syspath_prepend(str(dags))
+    assert loader().wait()[0]["files"] == 1
+
+
+def test_an_unforeseen_fault_does_not_show_its_text(loader, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr("airflow_ecs_entrypoint.load.Load.run", broken)
+    with pytest.raises(DagsError) as caught:
+        loader().wait()
+    assert str(caught.value) == "unexpected RuntimeError while loading: please report it"
