@@ -31,6 +31,10 @@ test-all: $(VENV)/ready  ## make test, and the executor's tests on every Airflow
 unit: $(VENV)/ready  ## the quick part of the tests, without Docker: lint, types, unit tests
 	@$(VENV_PYTHON) tests/run.py --quick
 
+.PHONY: bench-images
+bench-images: $(VENV)/ready  ## compare our image with the reference image: cold starts, sizes, rebuilds
+	@$(WITH_ENGINE) $(VENV_PYTHON) tests/bench/images.py
+
 .PHONY: bench-executor
 bench-executor: $(VENV)/ready  ## compare the executor with the reference executor: launches, heartbeats, adoption
 	@$(VENV_PYTHON) tests/bench/executor.py

@@ -69,7 +69,9 @@ def executor_checks(*, every_airflow: bool) -> list[Check]:
 
 def static_checks() -> list[Check]:
     """What reads the sources, and the unit tests of what runs on this Python."""
-    shell_sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("local/**/*.sh"))
+    shell_sources = sorted(
+        str(path.relative_to(ROOT)) for folder in ("local", "tests") for path in ROOT.glob(f"{folder}/**/*.sh")
+    )
     return [
         Check("format (ruff)", [tool("ruff"), "format", "--check", "."]),
         Check("lint (ruff)", [tool("ruff"), "check", "."]),

@@ -67,9 +67,3 @@ class NotFoundError(EntrypointError):
     """There is no such command (a shell's 127)."""
 
     exit_code = 127
-
-
-def of_exit_code(exit_code: int) -> type[EntrypointError]:
-    """The kind of fault that a reserved exit code stands for."""
-    kinds = (SettingsError, AccessError, VersionError, UnavailableError, StoppedError)
-    return next((kind for kind in kinds if kind.exit_code == exit_code), DagsError)

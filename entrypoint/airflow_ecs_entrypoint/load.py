@@ -6,23 +6,21 @@ Nothing is put in place before everything has arrived. The threads have ended wh
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
 import time
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Callable, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from .archive import unpack
+from .download import Job, download
 from .errors import ChangedError, DagsError
 from .faults import Attempt, classify
 from .folder import StagedFolder
 from .manifest import Entry, Manifest
 from .plan import PlannedFile, RemoteObject, excluded, nothing_there, plan
 from .progress import Progress
-from .s3 import S3, Cancelled
+from .s3 import S3
 from .settings import MAX_MEBIBYTES, Settings, Source
-from .signals import GRACE, Interruption
+from .signals import Interruption
 
 # A prefix that is being written to is listed again this often before the load is given up.
 _LISTINGS = 3
@@ -166,8 +164,7 @@ class Load:
     def _unpack(self, staged: _Staged, archive: RemoteObject) -> None:
         packed = staged.folder.scratch("archive")
         self._progress.begin(f"downloading {archive}")
-        # In a thread, as all downloads, so that a signal does not wait for a read.
-        self._in_parallel(deque([lambda cancelled: self._s3.download(archive, packed, cancelled)]))
+        self._fetch([Job(archive, packed)])
         self._progress.begin(f"unpacking {archive}")
         source = staged.source
         digests, left_out = unpack(
@@ -184,66 +181,14 @@ class Load:
         staged.manifest = Manifest(str(source.location), archive.etag, source.exclude, files)
 
     def _download(self, staged: Sequence[_Staged]) -> None:
-        jobs: deque[Callable[[Callable[[], bool]], object]] = deque()
-        for one in staged:
-            for file in one.jobs:
-                jobs.append(self._job(one, file))
+        files = [(one, file) for one in staged for file in one.jobs]
+        jobs = [Job(file.remote, one.folder.path_for(file.path)) for one, file in files]
         self._progress.begin("downloading objects", len(jobs))
-        self._in_parallel(jobs)
+        for (one, file), digest in zip(files, self._fetch(jobs)):
+            one.manifest.files[file.path] = Entry(file.remote.etag, digest)
 
-    def _job(self, staged: _Staged, file: PlannedFile) -> Callable[[Callable[[], bool]], object]:
-        path = staged.folder.path_for(file.path)
-
-        def work(cancelled: Callable[[], bool]) -> None:
-            digest = self._s3.download(file.remote, path, cancelled)
-            staged.manifest.files[file.path] = Entry(file.remote.etag, digest)
-
-        return work
-
-    def _in_parallel(self, jobs: deque[Callable[[Callable[[], bool]], object]]) -> None:
-        """Do all jobs, so many at a time; the first fault cancels the rest and is raised.
-
-        Threads of our own rather than an executor's: those are waited for when the interpreter ends, and one
-        that hangs in a read would hold up the report of a fault that is known already.
-        """
-        failed = threading.Event()
-        ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-
-        def cancelled() -> bool:
-            return self._interruption.cancelled or failed.is_set()
-
-        def work() -> None:
-            try:
-                while not cancelled():
-                    try:
-                        job = jobs.popleft()
-                    except IndexError:
-                        break
-                    job(cancelled)
-                    self._progress.done += 1
-            except Cancelled:
-                ended.put(None)
-            except Exception as error:
-                ended.put(error)
-            else:
-                ended.put(None)
-
-        threads = [
-            threading.Thread(target=work, name=f"download-{number}", daemon=True)
-            for number in range(min(self._settings.concurrency, len(jobs)))
-        ]
-        for thread in threads:
-            thread.start()
-        for _ in threads:
-            fault = ended.get()
-            if fault is not None:
-                failed.set()
-                until = time.monotonic() + GRACE
-                for thread in threads:
-                    thread.join(max(0.0, until - time.monotonic()))
-                raise fault
-        for thread in threads:
-            thread.join()
+    def _fetch(self, jobs: Sequence[Job]) -> list[str]:
+        return download(self._s3, jobs, self._settings.concurrency, self._interruption, self._progress)
 
 
 def _version_of(files: Sequence[PlannedFile]) -> str:

@@ -11,9 +11,11 @@ import os
 import random
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterator, Mapping
 
+from . import __version__
 from .errors import ChangedError, UnavailableError
 from .faults import Attempt, classify
 from .plan import RemoteObject
@@ -50,6 +52,8 @@ class S3:
             if not environ.get("AWS_MAX_ATTEMPTS"):
                 retries["total_max_attempts"] = _ATTEMPTS
             session = botocore.session.get_session()
+            # S3's few forms of time; the SDK's own parser takes a tenth of all its work to be ready for any.
+            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment_of)
             # ECS always sets AWS_REGION, but Python's SDK reads AWS_DEFAULT_REGION only.
             region = session.get_config_variable("region") or environ.get("AWS_REGION")
             self._client = session.create_client(
@@ -60,6 +64,7 @@ class S3:
                     read_timeout=_READ_TIMEOUT,
                     max_pool_connections=concurrency,
                     retries=retries,
+                    user_agent=f"airflow-ecs-entrypoint/{__version__}",
                 ),
             )
             resolved = self._client.meta.config.retries or {}
@@ -68,6 +73,10 @@ class S3:
             self._endpoint = str(self._client.meta.endpoint_url)
         except Exception as error:
             raise classify(error, attempt) from error
+
+    def disconnect(self) -> None:
+        """Close idle connections, before a fork: none may be used in two processes."""
+        self._client.close()
 
     def objects(self, location: S3Location, moment: datetime | None = None) -> Iterator[RemoteObject]:
         """Every object under ``location``, folder markers included; those of ``moment``, if one is given.
@@ -200,6 +209,16 @@ class S3:
 
     def _attempt(self, doing: str, what: str, action: str, resource: str) -> Attempt:
         return Attempt(doing, what, action, resource, self._region, self._endpoint)
+
+
+def moment_of(text: str) -> datetime:
+    """A time as S3 writes it: ``2026-01-31T08:00:00.000Z`` in listings, ``Sat, 31 Jan 2026 08:00:00 GMT`` in headers.
+
+    Raises `ValueError`.
+    """
+    if text.endswith("Z"):
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return parsedate_to_datetime(text)
 
 
 def _remote(location: S3Location, item: Mapping[str, Any], version_id: str = "") -> RemoteObject:

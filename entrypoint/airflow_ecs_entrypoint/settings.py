@@ -57,7 +57,7 @@ class Number:
         return number
 
 
-CONCURRENCY = Number("DAGS_CONCURRENCY", 16, 1, 64)
+CONCURRENCY = Number("DAGS_CONCURRENCY", 32, 1, 64)
 TIMEOUT = Number("DAGS_TIMEOUT", 300, 1, 7200)
 MAX_MEBIBYTES = Number("DAGS_MAX_MB", 4096, 1, 1_000_000)
 

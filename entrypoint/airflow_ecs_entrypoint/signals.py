@@ -22,13 +22,14 @@ GRACE = 0.3
 class Interruption:
     """Calls ``end`` with the number of a signal that came; it does not return.
 
-    ``cancelled`` is read by download threads; ``staging`` are folders to be removed. Plain attributes: a
-    lock might be held by the very code that the handler interrupts.
+    ``cancelled`` is read by download threads; ``staging`` are folders to be removed, ``helpers`` processes to be
+    killed. Plain attributes: a lock might be held by the very code that the handler interrupts.
     """
 
     def __init__(self, end: Callable[[int], object]) -> None:
         self.cancelled = False
         self.staging: list[str] = []
+        self.helpers: list[int] = []
         self._end = end
         self._deferring = False
         self._pending: int | None = None

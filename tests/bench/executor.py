@@ -8,8 +8,6 @@ Prints a table, and exits with 1 when our executor misses a target. What is meas
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -19,12 +17,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
 from local.console import guarded, say
 from local.errors import LocalError
+from tests.bench.circumstances import load, machine
 from tests.bench.driven import Contender
 from tests.bench.report import Figure, table, write
 from tests.bench.scenarios import QUICK, SCENARIOS, Bench, Sizes
 from tests.executor.environments import REFERENCE, ROOT, environment, make, release_of
 
 _DOCUMENT = ROOT / "docs" / "benchmarks.md"
+_TARGET = "bench-executor"
 _OURS = "airflow_ecs_executor:AwsEcsExecutor"
 _REFERENCE = "airflow.providers.amazon.aws.executors.ecs.ecs_executor:AwsEcsExecutor"
 
@@ -41,20 +41,9 @@ def prepare(*, quick: bool, alone: bool) -> Bench:
     )
 
 
-def circumstances(bench: Bench, load: float) -> str:
-    """What a table is worth nothing without."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        "unknown processor",
-    )
-    lines = [
-        f"{datetime.date.today():%Y-%m-%d}, {os.cpu_count()} cores ({model}) for the executor and the API together; "
-        f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after. `make bench-executor`"
-    ]
+def circumstances(bench: Bench, load_before: float) -> str:
+    """The machine, and what was measured on it."""
+    lines = [f"{machine('the executor and the API together', load_before)} `make {_TARGET}`"]
     for name, versions in bench.versions.items():
         listed = ", ".join(f"{item} {version}" for item, version in versions.items())
         lines.append(f"- {name}: {listed}")
@@ -71,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.write and (options.quick or options.ours or options.only):
         parser.error("--write writes the whole table: not with --quick, --ours or --only")
-    load = os.getloadavg()[0]
+    load_before = load()
     bench = prepare(quick=options.quick, alone=options.quick or options.ours)
     figures: list[Figure] = []
     for name in options.only or SCENARIOS:
@@ -79,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = SCENARIOS[name](bench)
         figures += found
         say(f"{name}: {time.monotonic() - began:.0f} s\n{table(found)}\n")
-    text = f"{circumstances(bench, load)}\n\n{table(figures)}"
+    text = f"{circumstances(bench, load_before)}\n\n{table(figures)}"
     print(text)
     if options.write:
         try:
-            write(_DOCUMENT, text)
+            write(_DOCUMENT, _TARGET, text)
         except ValueError as error:
             raise LocalError(str(error)) from None
     missed = [figure for figure in figures if not figure.met and (figure.correctness or not options.quick)]

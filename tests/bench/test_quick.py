@@ -1,4 +1,4 @@
-"""Do the benchmarks work? A small run of one of them, and the table."""
+"""Do the benchmarks work? A small run of one of the executor's, and the tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 from tests.bench.report import Figure, percentile, table, write
 
 _PROGRAM = Path(__file__).with_name("executor.py")
+_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+_END = "<!-- end of the table -->"
 
 
 def test_small_benchmarks_run() -> None:
@@ -46,16 +48,41 @@ def test_percentile() -> None:
     assert math.isnan(percentile([], 0.5))
 
 
-def test_the_table_is_written_between_its_markers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("figure", "met", "share", "target"),
+    [
+        (Figure("b", "f", 2.0, 10.0, share_at_most=0.22), True, "0.200", "share ≤ 0.22"),
+        (Figure("b", "f", 2.21, 10.0, share_at_most=0.22), False, "0.221", "share ≤ 0.22"),
+        (Figure("b", "f", 2.0, share_at_most=0.22), True, "–", "share ≤ 0.22"),
+        (Figure("b", "f", math.nan, 10.0, share_at_most=0.22), False, "nan", "share ≤ 0.22"),
+        (Figure("b", "f", 200.0, 146.0, unit="MB", at_most=221), True, "1.370", "≤ 221.0 MB"),
+        (Figure("b", "f", 2.0, 0.0, unit="MB"), True, "–", "–"),
+    ],
+)
+def test_a_target_on_the_share_of_the_reference(figure: Figure, met: bool, share: str, target: str) -> None:
+    """It cannot be missed where the reference was not measured, and then it is not called met either."""
+    assert (figure.met, figure.share, figure.target) == (met, share, target)
+    shown = figure.cells(shares=True)
+    assert shown[4] == share
+    assert shown[6] == ("–" if not figure.judged else "yes" if met else "**no**")
+    assert figure.judged is (target != "–" and not (figure.reference is None and figure.share_at_most is not None))
+
+
+@pytest.mark.parametrize("target", ["bench-images", "bench-executor"])
+def test_a_table_is_written_between_its_markers(target: str, tmp_path: Path) -> None:
     """Again and again, and nothing else changes."""
-    source = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+    source = _DOCUMENT.read_text(encoding="utf-8")
     document = tmp_path / "benchmarks.md"
-    document.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    write(document, table([Figure("first", "f", 1.0)]))
-    write(document, table([Figure("second", "f", 1.0), Figure("second", "g", 0.5)]))
+    document.write_text(source, encoding="utf-8")
+    write(document, target, table([Figure("first", "f", 1.0)]))
+    write(document, target, table([Figure("second", "f", 1.0), Figure("second", "g", 0.5)]))
     text = document.read_text(encoding="utf-8")
-    assert "first" not in text.partition("## How it is measured")[0]
-    assert text.count("second ") == 1
-    assert text.endswith(source.read_text(encoding="utf-8").partition("## How it is measured")[2])
-    with pytest.raises(ValueError, match="no markers"):
-        write(_PROGRAM, "text")
+    marker = f"<!-- table: make {target} writes it -->"
+    before, _, rest = text.partition(marker)
+    assert before == source.partition(marker)[0]
+    written, _, after = rest.partition(_END)
+    assert after == source.partition(marker)[2].partition(_END)[2]
+    assert written.count("second ") == 1
+    assert "first" not in written
+    with pytest.raises(ValueError, match=f"no markers for the table of make {target}"):
+        write(_PROGRAM, target, "text")

@@ -10,18 +10,7 @@ if ! whoami >/dev/null 2>&1; then
     export HOME="${AIRFLOW_USER_HOME_DIR}"
 fi
 
-case "${1:-}" in
-    bash | /bin/bash)
-        shift
-        exec /bin/bash "$@"
-        ;;
-    python)
-        shift
-        exec python "$@"
-        ;;
-esac
-
-# Wait for the database, as the official image does on every start of an Airflow command.
+# Wait for the database, as the official image does before every command, bash and python included.
 attempts="${CONNECTION_CHECK_MAX_COUNT:-20}"
 while ((attempts > 0)); do
     if airflow db check >/dev/null 2>&1; then
@@ -34,6 +23,17 @@ while ((attempts > 0)); do
     fi
     sleep "${CONNECTION_CHECK_SLEEP_TIME:-3}"
 done
+
+case "${1:-}" in
+    bash | /bin/bash)
+        shift
+        exec /bin/bash "$@"
+        ;;
+    python)
+        shift
+        exec python "$@"
+        ;;
+esac
 
 if [[ "${1:-}" == airflow ]]; then
     shift

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from airflow_ecs_entrypoint import child as child_module
 from airflow_ecs_entrypoint import loader as loader_module
 from airflow_ecs_entrypoint.errors import AccessError, DagsError, UnavailableError
 from airflow_ecs_entrypoint.loader import Loader
@@ -103,7 +104,7 @@ def test_slower_than_the_limit_is_a_temporary_fault_that_says_how_far_it_came(s3
 
 def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, loader, monkeypatch):
     monkeypatch.setattr(loader_module, "_PATIENCE", 0.5)
-    monkeypatch.setattr(loader_module, "_TIDY", 0.5)
+    monkeypatch.setattr(child_module, "_TIDY", 0.5)
     monkeypatch.setattr(loader_module.signal, "setitimer", lambda *_: None)
     s3.faults = [Fault("", "hang")]
     with pytest.raises(UnavailableError, match="not loaded within 1 s, and loading did not answer"):
@@ -114,7 +115,7 @@ def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, loader, monkeypa
 def test_one_that_was_killed_points_at_the_memory(s3, loader):
     s3.faults = [Fault("dags/a.py", "hang")]
     one = loader()
-    threading.Timer(0.5, os.kill, (one._pid, signal.SIGKILL)).start()
+    threading.Timer(0.5, os.kill, (one._child.pid, signal.SIGKILL)).start()
     with pytest.raises(DagsError, match="ended by SIGKILL: give the task more memory"):
         one.wait()
 

@@ -58,7 +58,7 @@ def test_defaults_are_those_of_the_contract():
     settings = read({})
     assert settings.mode == "none"
     assert settings.dag_folder == "/opt/airflow/dags"
-    assert settings.concurrency == 16
+    assert settings.concurrency == 32
     assert settings.sources == ()
     assert not settings.lacks_dags and not settings.custom_dag_folder
 

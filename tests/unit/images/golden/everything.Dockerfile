@@ -79,8 +79,7 @@ ENV CONFIG_S3_URI="s3://bucket/config"
 
 # --- DAGs.
 ARG container_dag_path="/srv/dags"
-ENV AIRFLOW_ECS_DAGS=local \
-    CONTAINER_DAG_PATH=${container_dag_path}
+ENV CONTAINER_DAG_PATH=${container_dag_path}
 USER root
 # Without an airflow.cfg, Airflow's command line writes one at each start, with a key of its own making.
 RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugins /opt/airflow/config \
@@ -90,6 +89,7 @@ RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugin
        fi
 USER 50000:0
 WORKDIR /opt/airflow
+ENV AIRFLOW_ECS_DAGS=local
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 

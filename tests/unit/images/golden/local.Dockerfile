@@ -62,8 +62,7 @@ FROM located${s3_uri:+-uri} AS worker
 
 # --- DAGs.
 ARG container_dag_path="/opt/airflow/dags"
-ENV AIRFLOW_ECS_DAGS=local \
-    CONTAINER_DAG_PATH=${container_dag_path}
+ENV CONTAINER_DAG_PATH=${container_dag_path}
 USER root
 # Without an airflow.cfg, Airflow's command line writes one at each start, with a key of its own making.
 RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugins /opt/airflow/config \
@@ -73,6 +72,7 @@ RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugin
        fi
 USER 50000:0
 WORKDIR /opt/airflow
+ENV AIRFLOW_ECS_DAGS=local
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 

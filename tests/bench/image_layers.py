@@ -1,0 +1,124 @@
+"""The layers of the images: what they add to the base, and which ones a change makes anew."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from local.bases import Base
+from local.client import engine
+from local.errors import BuildError
+from tests.bench.image_contenders import build_tool, docker_build
+
+MODES = ("s3", "none", "local")
+_SCRATCH = "airflow-ecs-bench-scratch"
+_MEGABYTE = 1e6
+# What tells a layer's purpose, in the command that made it; the first that fits.
+_WORDS = (
+    ("compile_bytecode", "bytecode"),
+    ("aws-cli", "the AWS CLI"),
+    ("apt-get", "Debian packages"),
+    ("wheels", "the entrypoint"),
+    ("entrypoint", "the entrypoint"),
+)
+_OTHER = "everything else"
+PURPOSES = (*dict.fromkeys(name for _, name in _WORDS), _OTHER)
+BYTECODE = PURPOSES[0]
+
+
+def added_layers(image: str, base: str) -> dict[str, float]:
+    """Megabytes that an image adds to its base, by the purpose of the layers; empty layers have none."""
+    return by_purpose(_history(image), _history(base))
+
+
+def by_purpose(history: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The same from two histories, the newest entry first, as the engine gives them."""
+    found: dict[str, float] = {}
+    for entry in reversed(history[: len(history) - len(base)]):
+        if entry["Size"]:
+            name = purpose(entry["CreatedBy"])
+            found[name] = found.get(name, 0.0) + entry["Size"] / _MEGABYTE
+    return found
+
+
+def purpose(command: str) -> str:
+    """What a layer is for."""
+    return next((name for word, name in _WORDS if word in command), _OTHER)
+
+
+def _history(image: str) -> Sequence[Mapping[str, Any]]:
+    entries: Sequence[Mapping[str, Any]] = engine().images.get(image).history()
+    return entries
+
+
+def layers(image: str) -> list[str]:
+    """The digests of an image's layers, the base's first."""
+    digests: list[str] = engine().images.get(image).attrs["RootFS"]["Layers"]
+    return digests
+
+
+def differing(first: Sequence[str], second: Sequence[str]) -> int:
+    """In how many places two images have another layer."""
+    return sum(one != other for one, other in zip_longest(first, second))
+
+
+class Rebuilds:
+    """Builds of one pair of versions with DAGs in the image, from what ``build.py render`` writes."""
+
+    def __init__(self, base: Base, dags: Path) -> None:
+        """Take the DAGs of a folder."""
+        self._pair = ("--airflow", base.airflow, "--python", base.python)
+        self._image = f"{_SCRATCH}:{base.airflow}-python{base.python}"
+        self._dags = dags
+
+    def by_mode(self) -> dict[str, list[str]]:
+        """The layers of the image in each DAG mode."""
+        found = {}
+        for mode in MODES:
+            with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
+                self._build(self._render(Path(folder), mode), f"{self._image}-{mode}")
+            found[mode] = layers(f"{self._image}-{mode}")
+        self._remove([f"{self._image}-{mode}" for mode in MODES])
+        return found
+
+    def after_changes(self, count: int) -> tuple[float, int]:
+        """Change a DAG, build again, and so on: the median of the seconds; how many layers but the last differed."""
+        seconds, changed = [], []
+        with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
+            context = self._render(Path(folder), "local")
+            file = next((context / "dags").rglob("*.py"))
+            self._build(context, self._image)
+            before = layers(self._image)
+            for _ in range(count):
+                # Never the same twice, or an earlier run's layer would be taken from the cache.
+                file.write_text(f"{file.read_text(encoding='utf-8')}\n# {time.time()}\n", encoding="utf-8")
+                seconds.append(self._build(context, self._image))
+                after = layers(self._image)
+                if before[-1] == after[-1]:
+                    raise BuildError(f"{self._image}: the changed DAG is not in the last layer")
+                changed.append(differing(before[:-1], after[:-1]))
+                before = after
+        self._remove([self._image])
+        return statistics.median(seconds), max(changed)
+
+    def _render(self, folder: Path, mode: str) -> Path:
+        context = folder / "context"
+        dags = ["--dag-path", str(self._dags)] if mode == "local" else []
+        build_tool("render", *self._pair, "--dags", mode, *dags, "-o", str(context))
+        return context
+
+    @staticmethod
+    def _build(context: Path, image: str) -> float:
+        began = time.monotonic()
+        docker_build(context, image)
+        return time.monotonic() - began
+
+    @staticmethod
+    def _remove(images: Sequence[str]) -> None:
+        for image in images:
+            engine().images.remove(image, force=True)
