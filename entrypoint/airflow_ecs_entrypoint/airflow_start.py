@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import Any, Iterator
 
-# What `airflow tasks run` and a workload import in any case, later.
-_TASK_COMMAND = "airflow.cli.commands.task_command"
-_WORKLOAD = (
+# What `airflow tasks run` and a workload import in any case. Airflow looks for `airflow_local_settings` when half of
+# its own modules are there, and has to wait for the load then: libraries that come after that are imported first.
+TASKS_RUN_LIBRARIES = ("cron_descriptor", "dill", "flask", "jinja2", "psutil", "rich.console", "rich_argparse", "upath")
+WORKLOAD_LIBRARIES = ("attrs", "httpx", "jinja2", "libcst", "msgspec", "psutil", "tenacity", "upath")
+TASKS_RUN_MODULES = ("airflow.cli.cli_parser", "airflow.cli.commands.task_command")
+WORKLOAD_MODULES = (
     "airflow.executors.workloads",
     "airflow.executors.base_executor",
     "airflow.sdk.execution_time.supervisor",
@@ -31,14 +34,16 @@ def import_early(workload: bool) -> bool:
     import after half a first one would hide the reason.
     """
     try:
+        for name in WORKLOAD_LIBRARIES if workload else TASKS_RUN_LIBRARIES:
+            _import(name)
         if workload:
-            for name in _WORKLOAD:
+            for name in WORKLOAD_MODULES:
                 _import(name)
         else:
             _import("airflow")
             with _without_foreign_commands():
-                _import("airflow.cli.cli_parser")
-            _import(_TASK_COMMAND)
+                for name in TASKS_RUN_MODULES:
+                    _import(name)
     except Exception:
         return False
     return True
