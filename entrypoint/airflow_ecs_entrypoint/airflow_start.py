@@ -10,7 +10,7 @@ import importlib
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any, Iterator
 
@@ -118,7 +118,9 @@ class TaskSignals:
         if os.getpid() == self._supervisor:
             children = living_children(self._supervisor)
             for child in children:
-                os.kill(child, number)
+                # It may have ended meanwhile, or belong to root, where Airflow runs a task as another user.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(child, number)
             if children or self._had_task:
                 return  # the supervisor reports the task's end, and ends
         signal.signal(number, signal.SIG_DFL)

@@ -25,6 +25,7 @@ from .plan import Paths
 _CHUNK = 256 * 1024  # bytes
 # Names and attributes of one member; more is an attack on the memory of whoever reads it.
 _MAX_HEADER = 1024 * 1024  # bytes
+_LATEST = 2.0**32  # seconds since 1970, in the year 2106: no file system has trouble with it
 
 
 class Member(NamedTuple):
@@ -77,15 +78,14 @@ def _write(member: Member, path: str, what: str) -> str:
     with open(path, "wb") as stream:
         for chunk in _content(member, what):
             written += len(chunk)
-            if written > member.size:
-                raise DagsError(f"{what} is broken: {member.path!r} is larger than it says: pack and upload it again")
             digest.update(chunk)
             stream.write(chunk)
     if written != member.size:
         raise DagsError(f"{what} is broken: {member.path!r} ends early: pack and upload it again")
     if member.executable:
         os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | 0o111)
-    os.utime(path, (member.modified, member.modified))
+    modified = min(max(member.modified, 0.0), _LATEST)
+    os.utime(path, (modified, modified))
     return digest.hexdigest()
 
 
@@ -104,24 +104,43 @@ def _explained(error: Exception, what: str) -> Exception:
     return DagsError(f"{what} is broken or no such archive ({type(error).__name__}): pack and upload it again")
 
 
-class _BoundedHeaders(tarfile.TarInfo):
-    """Refuses headers that would have to be held in memory whole."""
+class _StrictHeader(tarfile.TarInfo):
+    """A header that is refused where tarfile would be lenient, or would need memory without bounds."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Any:
+        """The next header. tarfile takes a broken or missing one for the end; only the end mark is that."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:  # called by tarfile for each header
         if self.size > _MAX_HEADER and self.type not in tarfile.REGULAR_TYPES:
             raise DagsError(f"a header of the archive has {self.size} bytes: pack it anew")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            self._refuse_sparse()
         return super()._proc_member(archive)  # type: ignore[misc]
+
+    def _refuse_sparse(self, *_: object) -> Any:
+        raise DagsError("the archive holds a sparse file: pack it without `--sparse`")
+
+    # The three forms of sparse files in PAX headers, whose maps tarfile reads whole.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _tar_members(stream: IO[bytes], what: str) -> Generator[Member, None, None]:
     # "r|": strictly forward, so that nothing is unpacked twice and nothing is kept.
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_BoundedHeaders) as archive:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader) as archive:
         for info in archive:
-            archive.members = []  # type: ignore[attr-defined]  # tarfile would remember every header
+            # tarfile would remember every header.
+            archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
             name = info.name[2:] if info.name.startswith("./") else info.name
             if info.isdir():
                 continue
-            if not info.isreg() or info.issparse():
+            if not info.isreg():
                 raise DagsError(
                     f"{name!r} in {what} is a {'link' if info.issym() or info.islnk() else 'special file'}: only "
                     "regular files and folders are unpacked; pack it with `tar --dereference --hard-dereference`"
@@ -180,7 +199,8 @@ def _zip(path: str, what: str) -> Generator[Member, None, None]:
             if info.flag_bits & 0x1:
                 raise DagsError(f"{info.filename!r} in {what} is encrypted: pack it without a password")
             # A zip's time has no zone: taken as UTC.
-            modified = float(calendar.timegm((*info.date_time, 0, 0, 0)))
+            year, month, day, *clock = info.date_time
+            modified = float(calendar.timegm((year, max(month, 1), max(day, 1), *clock, 0, 0, 0)))
             yield Member(info.filename, info.file_size, bool(mode & 0o100), modified, partial(archive.open, info))
 
 

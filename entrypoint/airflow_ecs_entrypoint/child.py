@@ -16,6 +16,9 @@ from .signals import ENDING
 # How long a process may take to tidy up when it is asked to end, in seconds.
 _TIDY = 5.0
 
+_inherited: list[int] = []
+"""The pipe on which this process itself answers."""
+
 Answer = Callable[[Any], NoReturn]
 """Ends the process with its result, or with the fault that it met."""
 
@@ -40,6 +43,10 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._pipe)
+            # The pipe of the process that forked this one ends with that process, not with its last child.
+            if _inherited:
+                os.close(_inherited.pop())
+            _inherited.append(writing)
             _run(self._work, writing)
         os.close(writing)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

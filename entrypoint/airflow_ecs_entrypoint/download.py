@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
-from typing import NamedTuple, NoReturn, Sequence
+from typing import Callable, NamedTuple, NoReturn, Sequence
 
 from .child import Answer, Child, with_signals
 from .plan import RemoteObject
@@ -24,6 +24,7 @@ from .signals import ENDING, GRACE, Interruption
 # A process more costs less than it saves from about so many objects on.
 _WORTH_A_PROCESS = 200
 _MAX_PROCESSES = 4
+_THREAD = "download-"
 
 
 class Job(NamedTuple):
@@ -40,7 +41,9 @@ def download(
 
     A fault cancels the rest and is raised: at once in this process, when its own share is done in another one.
     """
-    count = _processes(len(jobs), concurrency)
+    # Threads that still hang in a read, after a listing that changed, forbid to fork.
+    alone = any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
+    count = 1 if alone else _processes(len(jobs), concurrency)
     shares = [jobs[number::count] for number in range(count)]
     progress.step = count  # shares are alike
     helpers = [Child(partial(_help, s3, share, concurrency // count)) for share in shares[1:]]
@@ -51,8 +54,8 @@ def download(
         for helper in helpers:
             with interruption.deferred():
                 helper.start()
-                interruption.helpers.append(helper.pid)
-        digests[0::count] = _in_threads(s3, shares[0], concurrency // count, interruption, progress)
+                interruption.helpers.append(helper)
+        digests[0::count] = _in_threads(s3, shares[0], concurrency // count, lambda: interruption.cancelled, progress)
         for number, helper in enumerate(helpers, 1):
             digests[number::count] = helper.answer()
     finally:
@@ -73,14 +76,14 @@ def _help(s3: S3, jobs: Sequence[Job], concurrency: int, answer: Answer) -> NoRe
     for number in (*ENDING, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     with_signals()
-    interruption = Interruption(lambda number: None)
-    answer(_in_threads(s3, jobs, concurrency, interruption, Progress()))
+    parent = os.getppid()
+    answer(_in_threads(s3, jobs, concurrency, lambda: os.getppid() != parent, Progress()))
 
 
 def _in_threads(
-    s3: S3, jobs: Sequence[Job], concurrency: int, interruption: Interruption, progress: Progress
+    s3: S3, jobs: Sequence[Job], concurrency: int, unwanted: Callable[[], bool], progress: Progress
 ) -> list[str]:
-    """Do jobs in this process.
+    """Do jobs in this process, until they are ``unwanted``.
 
     Threads of our own rather than an executor's: those are waited for when the interpreter ends, and one
     that hangs in a read would hold up the report of a fault that is known already.
@@ -91,7 +94,7 @@ def _in_threads(
     ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def cancelled() -> bool:
-        return interruption.cancelled or failed.is_set()
+        return failed.is_set() or unwanted()
 
     def work() -> None:
         try:
@@ -110,7 +113,7 @@ def _in_threads(
             ended.put(None)
 
     threads = [
-        threading.Thread(target=work, name=f"download-{number}", daemon=True)
+        threading.Thread(target=work, name=f"{_THREAD}{number}", daemon=True)
         for number in range(min(concurrency, len(jobs)))
     ]
     for thread in threads:

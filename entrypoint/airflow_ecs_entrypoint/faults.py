@@ -175,6 +175,7 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
         return DagsError(f"{attempt}: its encryption key cannot be used ({code}): enable the KMS key")
     remedy = {
         "NoSuchBucket": "no such bucket: check the S3 URI",
+        "NoSuchKey": "no such object: check the S3 URI",
         "404": "no such object, version or bucket: check the S3 URI and its version",
         "NoSuchVersion": "no such version: correct the pin",
         "MethodNotAllowed": "that version is a deletion: correct the pin",

@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import Callable
 
 from . import manifest as manifests
-from .errors import UnavailableError
 from .manifest import NOT_OURS, Manifest
 from .plan import OWN_FOLDER
 
@@ -31,35 +30,39 @@ class StagedFolder:
     """Collects files beside those of ``folder``, then replaces them all.
 
     Holds the folder's lock from its making until `put_in_place` or `discard`: containers that share a warm folder
-    load one after the other. Every method raises `OSError` alone, but for the making.
+    load one after the other. Every method raises `OSError` alone.
     """
 
-    def __init__(self, folder: str, deadline: float) -> None:
-        """Lock the folder, make a staging folder, and remove those that crashed runs have left.
-
-        ``deadline`` is a moment of `time.monotonic`. Raises `UnavailableError` if the lock is not had by then.
-        """
+    def __init__(self, folder: str) -> None:
+        """Lock the folder, however long that takes."""
         self.folder = folder
-        own = os.path.join(folder, OWN_FOLDER)
-        os.makedirs(own, exist_ok=True)
-        self._lock = os.open(os.path.join(own, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        self._own = os.path.join(folder, OWN_FOLDER)
+        os.makedirs(self._own, exist_ok=True)
+        self._lock = os.open(os.path.join(self._own, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
         try:
-            _wait_for_lock(self._lock, folder, deadline)
-            for name in os.listdir(own):
-                if name.startswith(_STAGING_PREFIX):
-                    shutil.rmtree(os.path.join(own, name))
-            self.staging = tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{os.getpid()}-", dir=own)
-            os.chmod(self.staging, 0o775)  # any UID with GID 0 may have to remove it
-            self._new = os.path.join(self.staging, "new")
-            self._old = os.path.join(self.staging, "old")
-            os.mkdir(self._new)
-            os.mkdir(self._old)
+            _wait_for_lock(self._lock)
         except BaseException:
-            os.close(self._lock)
+            self._unlock()
             raise
-        self._manifest = os.path.join(own, "manifest.json")
+        self._manifest = os.path.join(self._own, "manifest.json")
         self.former = manifests.read(self._manifest)
         """What the folder held when it was last loaded."""
+        self.staging = ""
+
+    def stage(self) -> None:
+        """Make a staging folder, and remove those that crashed runs have left."""
+        for name in os.listdir(self._own):
+            if name.startswith(_STAGING_PREFIX):
+                # What another user left may have to stay: Airflow does not look there.
+                shutil.rmtree(os.path.join(self._own, name), ignore_errors=True)
+        with open(os.path.join(self._own, ".airflowignore"), "w", encoding="utf-8") as stream:
+            stream.write(f"{_STAGING_PREFIX}*\n")  # means the same as a glob and as a regular expression
+        self.staging = tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{os.getpid()}-", dir=self._own)
+        os.chmod(self.staging, 0o775)  # any UID with GID 0 may have to remove it
+        self._new = os.path.join(self.staging, "new")
+        self._old = os.path.join(self.staging, "old")
+        os.mkdir(self._new)
+        os.mkdir(self._old)
 
     def path_for(self, relative: str) -> str:
         """Where the file ``relative`` is to be written; its folder exists."""
@@ -92,34 +95,50 @@ class StagedFolder:
         # Written first, moved last, and absent in between: after a crash nothing is taken for unchanged.
         written = self.scratch("manifest.json")
         manifests.write(written, manifest)
+        former = self.scratch("former-manifest.json")
         with suppress(FileNotFoundError):
-            os.unlink(self._manifest)
-        new = os.listdir(self._new)
-        kept = {OWN_FOLDER, *(NOT_OURS - set(new))}
-        old = [name for name in os.listdir(self.folder) if name not in kept]
-        moves = [(os.path.join(self.folder, name), os.path.join(self._old, name)) for name in old]
-        moves += [(os.path.join(self._new, name), os.path.join(self.folder, name)) for name in new]
+            os.rename(self._manifest, former)
+        new = set(os.listdir(self._new))
+        old = set(os.listdir(self.folder)) - {OWN_FOLDER, *(NOT_OURS - new)}
         done: list[tuple[str, str]] = []
         try:
-            for source, target in moves:
-                _move(source, target)
-                done.append((source, target))
+            for name in sorted(old | new):  # an entry's old content gives way to its new one at once
+                place = os.path.join(self.folder, name)
+                if name in old:
+                    _move(place, os.path.join(self._old, name))
+                    done.append((place, os.path.join(self._old, name)))
+                if name in new:
+                    _move(os.path.join(self._new, name), place)
+                    done.append((os.path.join(self._new, name), place))
         except OSError:
-            for source, target in reversed(done):
-                _move(target, source)
+            self._take_back(done)
+            with suppress(FileNotFoundError):
+                os.rename(former, self._manifest)
             raise
         os.rename(written, self._manifest)
-        shutil.rmtree(self.staging)
-        os.close(self._lock)
+        self.discard()
+
+    def _take_back(self, done: list[tuple[str, str]]) -> None:
+        try:
+            for source, target in reversed(done):
+                _move(target, source)
+        except OSError:
+            self.staging = ""  # it holds the only copy of something: it stays
+            raise
 
     def discard(self) -> None:
         """Remove the staging folder, best effort, and give the lock back."""
-        shutil.rmtree(self.staging, ignore_errors=True)
-        with suppress(OSError):
+        if self.staging:
+            shutil.rmtree(self.staging, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
             os.close(self._lock)
+            self._lock = -1
 
 
-def _wait_for_lock(descriptor: int, folder: str, deadline: float) -> None:
+def _wait_for_lock(descriptor: int) -> None:
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,11 +147,6 @@ def _wait_for_lock(descriptor: int, folder: str, deadline: float) -> None:
                 return None
             if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
                 raise
-        if time.monotonic() > deadline:
-            raise UnavailableError(
-                f"cannot load into {folder}: another container is still loading into it: raise DAGS_TIMEOUT, "
-                "or give each container a folder of its own"
-            )
         time.sleep(_LOCK_INTERVAL)
 
 

@@ -8,75 +8,69 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, NoReturn, Sequence
 
 from .settings import contains
 
 
 class Gate:
-    """A finder before all others, and for the folders instead of all others; when its block ends, they are loaded.
+    """Asked before all finders; when its block ends, the folders are loaded.
 
-    ``wait`` returns when they are.
+    ``wait`` returns when they are. Everything is then found by Python's own finders.
     """
 
     def __init__(self, folders: Iterable[str], wait: Callable[[], object]) -> None:
-        self._folders = tuple(folders)
+        self._folders = {path for folder in folders for path in (folder, os.path.realpath(folder))}
+        self._names = {os.path.basename(folder) for folder in self._folders}
         self._wait = wait
         self._closed = False
 
     def __enter__(self) -> Gate:
         self._closed = True
         sys.meta_path.insert(0, self)
-        sys.path_hooks.insert(0, self._finder_for)
-        self._forget()
+        sys.path_hooks.insert(0, self._hook)
+        # What Python knows of the folders was true before the load.
+        for path in [path for path in sys.path_importer_cache if self.guards(path)]:
+            del sys.path_importer_cache[path]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open()
-        sys.meta_path.remove(self)  # not in `_open`: an import that waits is going through it
+        self.open()
+        sys.path_hooks.remove(self._hook)
+        sys.meta_path.remove(self)
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Wait, unless somebody has waited already."""
         if self._closed:
             self._wait()
             self._closed = False
-            sys.path_hooks.remove(self._finder_for)
-            self._forget()
 
-    def _forget(self) -> None:
-        for path in [path for path in sys.path_importer_cache if self._guards(path)]:
-            del sys.path_importer_cache[path]
+    def guards(self, path: str) -> bool:
+        """Whether a path leads into one of the folders."""
+        whole = os.path.abspath(path)
+        return any(contains(folder, place) for folder in self._folders for place in (whole, os.path.realpath(whole)))
 
-    def _guards(self, path: str) -> bool:
-        return any(contains(folder, os.path.abspath(path)) for folder in self._folders)
-
-    def _finder_for(self, path: str) -> _Folder:
-        if not self._guards(path):
-            raise ImportError("not guarded", path=path)
-        return _Folder(path, self._open)
+    def _hook(self, path: str) -> NoReturn:
+        """Asked for a finder the first time that Python looks into ``path``; has none, but may have to wait."""
+        if self._closed and self.guards(path):
+            self.open()
+        raise ImportError("not ours", path=path)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Nothing: modules are found by the finders that follow."""
+        """Nothing, but wait if the module might be one of the folders itself, looked at from its parent."""
+        last = name.rpartition(".")[2]
+        if last in self._names and self._closed:  # few names, so that few paths are looked at
+            entries = sys.path if path is None else path
+            if any(self.guards(os.path.join(entry, last)) for entry in entries):
+                self.open()
         return None
 
     def find_distributions(self, context: Any) -> Iterator[Any]:
         """Nothing, but wait: entry points are looked up in folders as well, and only once."""
-        if any(self._guards(path) for path in context.path):
-            self._open()
+        if self._closed and any(self.guards(path) for path in context.path):
+            self.open()
         return iter(())
-
-
-class _Folder:
-    """Finds the modules of one folder, after the load."""
-
-    def __init__(self, path: str, wait: Callable[[], object]) -> None:
-        self._path = path
-        self._wait = wait
-
-    def find_spec(self, name: str, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The module, as the finder of an ordinary folder finds it."""
-        self._wait()
-        return PathFinder.find_spec(name, [self._path], target)

@@ -6,6 +6,7 @@ Nothing is put in place before everything has arrived. The threads have ended wh
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Mapping, Sequence
@@ -24,6 +25,7 @@ from .signals import Interruption
 
 # A prefix that is being written to is listed again this often before the load is given up.
 _LISTINGS = 3
+_PAUSE = 0.5  # seconds before the next listing
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,15 @@ class _Staged:
 
     source: Source
     folder: StagedFolder
-    manifest: Manifest
-    version: str
+    manifest: Manifest = field(default_factory=Manifest)
+    version: str = ""
     jobs: list[PlannedFile] = field(default_factory=list)
     archive: RemoteObject | None = None
     unchanged: bool = False
 
 
 class Load:
-    """One load of all sources. ``deadline`` is a moment of `time.monotonic`."""
+    """One load of all sources."""
 
     def __init__(
         self, settings: Settings, environ: Mapping[str, str], interruption: Interruption, progress: Progress
@@ -65,13 +67,12 @@ class Load:
         self._settings = settings
         self._interruption = interruption
         self._progress = progress
-        self._deadline = time.monotonic() + settings.timeout
         self._s3 = S3(environ, settings.concurrency)
 
     def run(self) -> list[Loaded]:
         """Make each source's folder hold exactly what S3 has for it.
 
-        Raises `EntrypointError`; the folders are then as they were before.
+        Raises `EntrypointError`; nothing is put in place then, unless the disk fails between two folders.
         """
         for listing in range(1, _LISTINGS + 1):
             try:
@@ -79,6 +80,7 @@ class Load:
             except ChangedError:
                 if listing == _LISTINGS:
                     raise
+            time.sleep(_PAUSE)
         raise AssertionError("unreachable")
 
     def _once(self) -> list[Loaded]:
@@ -86,32 +88,32 @@ class Load:
         what = ""
         try:
             for source in self._settings.sources:
-                remotes, version = self._look(source)
                 what = source.folder
+                self._progress.begin(f"waiting for another container, which loads into {source.folder}")
+                staged.append(_Staged(source, StagedFolder(source.folder)))
+                # What is listed under the lock is not older than what another container has just put in place.
+                remotes, staged[-1].version = self._look(source)
                 with self._interruption.deferred():
-                    folder = StagedFolder(source.folder, self._deadline)
-                    staged.append(_Staged(source, folder, Manifest(), version))
-                    self._interruption.staging.append(folder.staging)
+                    staged[-1].folder.stage()
+                    self._interruption.staging.append(staged[-1].folder.staging)
                 self._stage(staged[-1], remotes)
             for one in staged:
                 if one.archive:
                     what = f"{one.source.folder} the files of {one.archive}"
                     self._unpack(one, one.archive)
-            what = f"{staged[0].source.folder} or another folder" if len(staged) > 1 else staged[0].source.folder
+            what = " or ".join(one.source.folder for one in staged)
             self._download(staged)
             self._progress.begin("putting the files in place")
             with self._interruption.deferred():
                 for one in staged:
                     what = one.source.folder
-                    if one.unchanged:
-                        one.folder.discard()
-                    else:
+                    if not one.unchanged:
                         one.folder.put_in_place(one.manifest)
         except Exception as error:
-            for one in staged:
-                one.folder.discard()
             raise classify(error, Attempt("write to", what)) from error
         finally:
+            for one in staged:
+                one.folder.discard()
             self._interruption.staging.clear()
         return [_loaded(one) for one in staged]
 
@@ -175,6 +177,7 @@ class Load:
             self._settings.max_bytes,
             excluded(source.exclude),
         )
+        os.unlink(packed)
         if not digests:
             raise nothing_there(source, left_out)
         files = {path: Entry("", digest) for path, digest in digests.items()}

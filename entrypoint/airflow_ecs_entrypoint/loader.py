@@ -69,8 +69,8 @@ def _load(settings: Settings, environ: Mapping[str, str], answer: Answer) -> NoR
 
     def end(number: int) -> None:
         interruption.cancelled = True
-        for pid in interruption.helpers:
-            os.kill(pid, signal.SIGKILL)
+        for helper in interruption.helpers:
+            helper.kill()
         if interruption.staging:
             time.sleep(GRACE)
         for folder in interruption.staging:

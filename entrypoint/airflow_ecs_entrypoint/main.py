@@ -122,23 +122,26 @@ class _Start:
         os.environ.update(environment)
         take_place(program)
         gc.disable()  # what is imported stays: looking for garbage in it costs a tenth of the start
-        with self._gate(command):
+        with self._gate(command) as gate:
+            # Imports are held back by the gate; a file that Airflow reads before all of them is not.
+            config = os.path.abspath(environment.get("AIRFLOW_CONFIG") or "/")
+            if gate is not None and gate.guards(config):
+                gate.open()
             imported = import_early(command.kind == WORKLOAD)
         gc.freeze()
         gc.enable()
         self._report.phase("import")
         return imported
 
-    @staticmethod
-    def _take_signals_back(command: Command) -> None:
+    def _take_signals_back(self, command: Command) -> None:
         """From now on, signals are the program's."""
-        signals.as_a_new_program_finds_them()
+        self.interruption.uninstall()
         if command.kind == WORKLOAD:
             from .airflow_start import TaskSignals
 
             TaskSignals().install()
 
-    def _gate(self, command: Command) -> ContextManager[object]:
+    def _gate(self, command: Command) -> ContextManager[Any]:
         """Holds imports back that would look into a folder which is still being loaded."""
         from .gate import Gate
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 from dataclasses import asdict, dataclass, field
 
 from .plan import OWN_FOLDER
 
-# Written by Python beside the sources that tasks import; checked against these, so it need not be in S3.
+# Written by Python beside the sources that tasks import. Nobody has checked it: it goes, unless it came from S3.
 _BYTECODE = "__pycache__"
 # Made by mkfs at the top of a volume, owned by root.
 NOT_OURS = frozenset(("lost+found",))
@@ -61,6 +62,7 @@ def write(path: str, manifest: Manifest) -> None:
 def holds(folder: str, manifest: Manifest) -> bool:
     """Whether a folder holds exactly the manifest's files, with exactly their content."""
     try:
+        _remove_bytecode(folder, manifest)
         return _regular_files(folder) == set(manifest.files) and all(
             digest_of(os.path.join(folder, path)) == entry.digest for path, entry in manifest.files.items()
         )
@@ -88,6 +90,16 @@ def digest_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def _remove_bytecode(folder: str, manifest: Manifest) -> None:
+    for parent, folders, _ in os.walk(folder):
+        if _BYTECODE in folders:
+            place = os.path.join(parent, _BYTECODE)
+            folders.remove(_BYTECODE)
+            kept = os.path.relpath(place, folder) + "/"
+            if not os.path.islink(place) and not any(path.startswith(kept) for path in manifest.files):
+                shutil.rmtree(place)
+
+
 def _regular_files(folder: str) -> set[str]:
     """Relative paths of all files. Whatever is neither file nor folder is in it as well, so that it differs."""
     found = set()
@@ -95,7 +107,7 @@ def _regular_files(folder: str) -> set[str]:
         if parent == folder:
             folders[:] = [name for name in folders if name not in (OWN_FOLDER, *NOT_OURS)]
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        folders[:] = [name for name in folders if name != _BYTECODE and name not in links]
+        folders[:] = [name for name in folders if name not in links]
         for name in (*files, *links):
             path = os.path.join(parent, name)
             regular = stat.S_ISREG(os.lstat(path).st_mode)

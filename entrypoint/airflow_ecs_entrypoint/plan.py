@@ -14,6 +14,7 @@ from .settings import MAX_MEBIBYTES, Source
 OWN_FOLDER = ".airflow-ecs"
 """In each loaded folder: what the entrypoint keeps there for itself."""
 MAX_FILES = 100_000
+_MAX_PATH = 1024  # bytes, as for S3's keys
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Paths:
         Raises `DagsError` for a path that would leave the folder or is none, for a file that is also a folder or
         comes twice, and for more than a folder may hold.
         """
+        if len(path.encode("utf-8", "surrogateescape")) > _MAX_PATH:
+            raise DagsError(f"a name in {self._what} has more than {_MAX_PATH} bytes: shorten it")
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts) or "\\" in path or "\0" in path:
             raise DagsError(

@@ -23,6 +23,31 @@ class Program:
     arguments: tuple[str, ...]
 
 
+class _Ending:
+    """Ends the process when all threads and exit functions have ended: nobody waits for modules to be taken apart.
+
+    Exit functions run last in, first out, so one that is registered before the program's is the last.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.process = 0
+
+    def end(self) -> None:
+        """The exit function."""
+        if self.code is None or os.getpid() != self.process:
+            return  # a process that the program forked, or an end of another kind
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):
+            return  # the interpreter has a message and an exit code for that
+        os._exit(self.code)
+
+
+_ending = _Ending()
+
+
 def program_for(argv: Sequence[str], path: str | None) -> Program | None:
     """The program that ``argv`` means, looked up in ``path`` (the value of PATH); None if it has to be executed."""
     found = shutil.which(argv[0], path=path)
@@ -36,6 +61,7 @@ def program_for(argv: Sequence[str], path: str | None) -> Program | None:
 
 def take_place(program: Program) -> None:
     """Make this process look as one that was started for the program, before anything of it is imported."""
+    atexit.register(_ending.end)
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.getcwd() if program.module else os.path.dirname(os.path.realpath(program.path))
     sys.argv[:] = ["-m" if program.module else program.path, *program.arguments]
@@ -43,43 +69,20 @@ def take_place(program: Program) -> None:
 
 def run(program: Program) -> NoReturn:
     """Run the program to its end, which is that of this process, too. Exceptions pass, SystemExit included."""
-    ending = _Ending()
-    atexit.register(ending.end)
+    _ending.process = os.getpid()
     try:
         if program.module:
             runpy.run_module(program.module, run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(program.path, run_name="__main__")
     except SystemExit as exit_:
-        ending.code = exit_.code & 0xFF if isinstance(exit_.code, int) else int(exit_.code is not None)
+        _ending.code = exit_.code & 0xFF if isinstance(exit_.code, int) else int(exit_.code is not None)
         raise
     except Exception:
-        ending.code = 1
+        _ending.code = 1
         raise
-    ending.code = 0
+    _ending.code = 0
     sys.exit(0)
-
-
-class _Ending:
-    """Ends the process when all threads and exit functions have ended: nobody waits for modules to be taken apart.
-
-    Exit functions run last in, first out, so one that is registered before the program's is the last.
-    """
-
-    def __init__(self) -> None:
-        self.code: int | None = None
-        self._process = os.getpid()
-
-    def end(self) -> None:
-        """The exit function."""
-        if self.code is None or os.getpid() != self._process:
-            return  # a process that the program forked, or an end of another kind
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except (AttributeError, OSError, ValueError):
-            return  # the interpreter has a message and an exit code for that
-        os._exit(self.code)
 
 
 def _is_this_interpreter(path: str) -> bool:

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterator, Mapping
 
 from . import __version__
-from .errors import ChangedError, UnavailableError
+from .errors import ChangedError, DagsError, UnavailableError
 from .faults import Attempt, classify
 from .plan import RemoteObject
 from .settings import S3Location
@@ -64,7 +64,7 @@ class S3:
                     read_timeout=_READ_TIMEOUT,
                     max_pool_connections=concurrency,
                     retries=retries,
-                    user_agent=f"airflow-ecs-entrypoint/{__version__}",
+                    user_agent_extra=f"airflow-ecs-entrypoint/{__version__}",
                 ),
             )
             resolved = self._client.meta.config.retries or {}
@@ -111,12 +111,17 @@ class S3:
                 entries += [(item, True) for item in page.get("DeleteMarkers", ())]
                 for item, deleted in sorted(entries, key=lambda entry: entry[0]["Key"]):
                     if item["LastModified"] > moment:
+                        if item["VersionId"] == "null":
+                            raise DagsError(
+                                f"s3://{location.bucket}/{item['Key']} was written when its bucket kept no versions: "
+                                "what it was at that time is not known; turn versioning on, and choose a later time"
+                            )
                         continue
                     if item["Key"] != key:
                         if newest is not None and not newest[1]:
                             yield _remote(location, newest[0], newest[0]["VersionId"])
                         key, newest = item["Key"], None
-                    if newest is None or _is_newer(item, newest[0]):
+                    if newest is None or _rank(item, deleted) > _rank(*newest):
                         newest = (item, deleted)
             if newest is not None and not newest[1]:
                 yield _remote(location, newest[0], newest[0]["VersionId"])
@@ -129,19 +134,30 @@ class S3:
         The version is a version ID, or the ETag in a bucket that keeps no versions.
         """
         what = f"{location} (version {version_id})" if version_id else str(location)
-        attempt = self._attempt("download", what, "s3:GetObject", f"{location.bucket}/{location.path}")
+        attempt = self._attempt("look at", what, "s3:GetObject", f"{location.bucket}/{location.path}")
         version = {"VersionId": version_id} if version_id else {}
         if version_id:
             attempt = replace(attempt, action="s3:GetObjectVersion")
+        wanted = {"Bucket": location.bucket, "Key": location.path, **version}
         try:
-            found = self._client.head_object(Bucket=location.bucket, Key=location.path, **version)
+            found = self._client.head_object(**wanted)
         except Exception as error:
-            raise classify(error, attempt) from error
+            raise classify(self._reason(error, wanted), attempt) from error
         etag = found.get("ETag", "")
         remote = RemoteObject(
             location.bucket, location.path, found["ContentLength"], etag, found["LastModified"], version_id
         )
         return remote, found.get("VersionId") or version_id or etag.strip('"')
+
+    def _reason(self, error: Exception, wanted: Mapping[str, str]) -> Exception:
+        """Why HEAD was refused: its answer has no body, and so no code. The same asked by GET says more."""
+        if not hasattr(error, "response"):
+            return error
+        try:
+            self._client.get_object(**wanted)["Body"].close()
+        except Exception as better:
+            return better
+        return error
 
     def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
         """Write the very object that was listed to ``path``, with its modification time; returns its SHA-256, in hex.
@@ -227,9 +243,9 @@ def _remote(location: S3Location, item: Mapping[str, Any], version_id: str = "")
     )
 
 
-def _is_newer(item: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Of two versions of a key; within one second, the newest of all is known."""
-    return bool((item["LastModified"], item["IsLatest"]) > (other["LastModified"], other["IsLatest"]))
+def _rank(item: Mapping[str, Any], deleted: bool) -> tuple[datetime, bool, bool]:
+    """Orders the versions of a key. Within one second the newest of all is known; else a deletion counts as later."""
+    return item["LastModified"], item["IsLatest"], deleted
 
 
 def _pause(number: int, cancelled: Callable[[], bool]) -> None:

@@ -26,6 +26,8 @@ _SHARED_FOLDERS = frozenset(
 # ... nor anything in these.
 _SYSTEM_TREES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
 
+_AWS_CLI = "/opt/aws-cli"
+
 # General purpose buckets, those from before 2018 (upper case, underscore, up to 255 characters) and
 # access point aliases: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
@@ -135,8 +137,8 @@ def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/u
     home = _absolute("AIRFLOW_HOME", environ.get("AIRFLOW_HOME") or DEFAULT_AIRFLOW_HOME)
     dag_folder = _dag_folder(
         environ.get("CONTAINER_DAG_PATH") or os.path.join(home, "dags"),
-        kept=(home, python, *kept),
-        trees=(python, *_SYSTEM_TREES),
+        kept=(home, python, os.path.join(home, "logs"), *kept),
+        trees=(python, _AWS_CLI, *_SYSTEM_TREES),
     )
     folders = {
         "S3_URI": dag_folder,
@@ -207,6 +209,8 @@ def _source(setting: str, environ: Mapping[str, str], folder: str, exclude: tupl
             moment = datetime.strptime(value.upper(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
         except ValueError:
             raise SettingsError(f"{name} is no time: give it in UTC, such as 2026-01-31T08:00:00Z") from None
+        if moment > datetime.now(timezone.utc):
+            raise SettingsError(f"{name} is a time to come, which pins nothing: give one that has passed")
         return Source(setting, location, folder, moment=moment, exclude=exclude)
     if not location.archive:
         raise SettingsError(

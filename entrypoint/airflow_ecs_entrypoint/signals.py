@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 from types import FrameType
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator, Protocol
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that ask a container to end."""
@@ -17,6 +17,13 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _IGNORED_BY_PYTHON = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
 # Threads are given this long to notice that they are no longer wanted, in seconds.
 GRACE = 0.3
+
+
+class Killable(Protocol):
+    """A process that can be killed, also when it has ended."""
+
+    def kill(self) -> None:
+        """End it at once, if it still runs."""
 
 
 class Interruption:
@@ -29,7 +36,7 @@ class Interruption:
     def __init__(self, end: Callable[[int], object]) -> None:
         self.cancelled = False
         self.staging: list[str] = []
-        self.helpers: list[int] = []
+        self.helpers: list[Killable] = []
         self._end = end
         self._deferring = False
         self._pending: int | None = None
@@ -39,6 +46,12 @@ class Interruption:
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+
+    def uninstall(self) -> None:
+        """Leave what a freshly started Python program finds, but for what somebody else has installed meanwhile."""
+        for number in ENDING:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -61,13 +74,6 @@ class Interruption:
 def name_of(number: int) -> str:
     """``SIGTERM`` for 15."""
     return signal.Signals(number).name
-
-
-def as_a_new_program_finds_them() -> None:
-    """Give the signals of `ENDING` back what a freshly started Python program finds."""
-    for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def as_a_new_process_finds_them() -> None:

@@ -95,7 +95,7 @@ CASES = {
     "empty prefix": Case(82, ("s3://dags/no-such-prefix/ holds no files",), {"S3_URI": "s3://dags/no-such-prefix"}),
     "everything left out": Case(82, ("that DAGS_EXCLUDE leaves out",), {"DAGS_EXCLUDE": "*"}),
     "before the first version": Case(82, ("held no files at that time",), {"S3_VERSION": "2001-01-01T00:00:00Z"}),
-    "no such archive": Case(82, ("no such object, version or bucket",), {"S3_URI": "s3://dags/none.tar.gz"}),
+    "no such archive": Case(82, ("no such object: check the S3 URI",), {"S3_URI": "s3://dags/none.tar.gz"}),
     "wrong region": Case(
         82, ("set AWS_DEFAULT_REGION=us-west-2",), faults=error("AuthorizationHeaderMalformed", 400, headers=REGION)
     ),

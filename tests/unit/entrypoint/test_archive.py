@@ -94,6 +94,8 @@ def test_times_and_executable_bits_are_the_archives(unpacked, dags):
 def test_a_zip_knows_executable_files_too(unpacked, dags):
     unpacked(zipped({"run.sh": b"x"}, external_attr=(stat.S_IFREG | 0o755) << 16), "dags.zip")
     assert (dags / "run.sh").stat().st_mode & stat.S_IXUSR
+    unpacked(zipped({"run.sh": b"x"}, external_attr=(stat.S_IFREG | 0o644) << 16), "dags.zip")
+    assert not (dags / "run.sh").stat().st_mode & stat.S_IXUSR
 
 
 def test_patterns_leave_members_out(unpacked):
@@ -183,6 +185,50 @@ def test_a_header_that_would_fill_the_memory_is_refused(unpacked):
         unpacked(tar_gz((info, io.BytesIO(b"x")), format=tarfile.PAX_FORMAT))
 
 
+def cut(position):
+    """A .tar.gz of three files, whose tar was cut before it was compressed."""
+    plain = gzip.decompress(tar_gz(*(member(f"{name}.py", b"x" * 600) for name in "abc"), format=tarfile.GNU_FORMAT))
+    return gzip.compress(plain[:position])
+
+
+@pytest.mark.parametrize("position", [512, 1536, 1800, 3072, 4608], ids=lambda n: f"after {n} bytes")
+def test_a_tar_that_was_cut_before_it_was_compressed_is_broken(unpacked, dags, position):
+    """tarfile takes that for its end."""
+    with pytest.raises(DagsError, match="is broken"):
+        unpacked(cut(position))
+    assert tree(dags) == {}
+
+
+def test_a_tar_with_a_damaged_header_is_broken(unpacked):
+    plain = bytearray(gzip.decompress(cut(None)))
+    plain[1536 + 20] ^= 1
+    with pytest.raises(DagsError, match="is broken"):
+        unpacked(gzip.compress(bytes(plain)))
+
+
+@pytest.mark.parametrize("headers", [{"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}, {"GNU.sparse.map": "0,1"}])
+def test_sparse_files_are_refused(unpacked, headers):
+    info, content = member("a.py", b"1\n0\n1\n" + b"\0" * 506 + b"x")
+    info.pax_headers = {**headers, "GNU.sparse.size": "1", "GNU.sparse.name": "a.py", "GNU.sparse.realsize": "1"}
+    with pytest.raises(DagsError, match="sparse"):
+        unpacked(tar_gz((info, content), format=tarfile.PAX_FORMAT))
+
+
+def test_a_name_without_end_is_refused(unpacked):
+    with pytest.raises(DagsError, match="more than 1024 bytes"):
+        unpacked(tar_gz(member("a/" * 50_000 + "b", b"x")))
+
+
+def test_times_that_no_file_system_knows_are_bent(unpacked, dags):
+    info, content = member("a.py", b"x")
+    info.pax_headers = {"mtime": "1e30"}
+    unpacked(tar_gz((info, content), format=tarfile.PAX_FORMAT))
+    packed = bytearray(zipped({"b.py": b"x"}))
+    start = packed.index(b"PK\x01\x02") + 12
+    packed[start : start + 4] = b"\0" * 4  # DOS time and date
+    assert unpacked(bytes(packed), "dags.zip") == {"b.py": b"x"}
+
+
 def test_zstd_where_a_library_is_there(unpacked, monkeypatch):
     tar = gzip.decompress(PLAIN)
 
@@ -219,7 +265,7 @@ def test_a_full_disk_while_unpacking_names_the_remedy(unpacked, monkeypatch, dag
 
 
 def test_a_missing_archive(s3, sync):
-    with pytest.raises(DagsError, match=r"cannot download s3://bucket/dags\.zip: no such object, version or bucket"):
+    with pytest.raises(DagsError, match=r"cannot look at s3://bucket/dags\.zip: no such object: check the S3 URI"):
         sync("s3://bucket/dags.zip")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import pkgutil
 import sys
 
 import pytest
@@ -48,7 +49,6 @@ def test_an_import_from_the_folder_waits_for_the_load(folder):
 
 def test_an_import_that_is_found_before_the_folder_does_not_wait(folder):
     load = Load(folder)
-    sys.modules.pop("this", None)
     with Gate([str(folder)], load):
         import colorsys  # noqa: F401
         import wave  # noqa: F401
@@ -87,6 +87,29 @@ def test_entry_points_are_looked_up_after_the_load(folder):
         found = [distribution.entry_points for distribution in importlib.metadata.distributions(path=[str(folder)])]
         assert load.waited == 1
     assert [point.group for points in found for point in points] == ["gate.test"]
+
+
+def test_the_folder_itself_as_a_package_of_its_parent_is_waited_for(folder, tmp_path, monkeypatch):
+    """For Airflow 3, the first entry of sys.path is AIRFLOW_HOME."""
+    package = tmp_path / "gate_config"
+    package.mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    load = Load(package, "__init__.py")
+    with Gate([str(package)], load):
+        assert importlib.import_module("gate_config").VALUE == 42
+
+
+def test_a_link_to_the_folder_is_guarded_too(folder, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "link")])
+    sys.path.remove(str(folder))
+    with Gate([str(folder)], Load(folder)):
+        assert importlib.import_module("gate_late").VALUE == 42
+
+
+def test_modules_of_the_folder_can_be_listed(folder):
+    with Gate([str(folder)], Load(folder)):
+        assert [found.name for found in pkgutil.iter_modules([str(folder)])] == ["gate_late"]
 
 
 def test_nothing_is_left_behind(folder):

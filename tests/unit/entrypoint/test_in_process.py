@@ -157,12 +157,38 @@ def test_dags_are_in_place_when_the_program_begins_and_airflow_waits_for_none_of
 
 def test_a_module_of_the_dag_folder_is_waited_for(run, s3, airflow, airflow_home, tmp_path):
     """As airflow_local_settings, or a logging configuration, may lie there."""
-    (tmp_path / "site" / "airflow" / "__init__.py").write_text("from a import VALUE\n")
-    airflow("import airflow; print(airflow.VALUE)")
+    (tmp_path / "site" / "airflow" / "__init__.py").write_text("import os\nfrom a import VALUE\npid = os.getpid()\n")
+    airflow("import airflow, os, sys; print(airflow.VALUE, 'runpy' in sys.modules)")
     s3.faults = [Fault("dags/a.py", "delay", seconds=0.5)]
     path = f"{os.environ.get('PYTHONPATH', '')}:{airflow_home}/dags"
     environ = run(*TASK, **S3, PYTHONPATH=f"{Path(__file__).parents[3] / 'entrypoint'}:{tmp_path / 'site'}:{path}")
-    assert environ.stdout == "42\n", environ.stderr
+    assert environ.stdout == "42 True\n", "in the entrypoint's process, so the first import found it: " + environ.stderr
+
+
+def test_a_configuration_file_in_a_loaded_folder_is_waited_for(run, s3, airflow, airflow_home, tmp_path):
+    """Airflow reads it before it imports anything from there."""
+    (tmp_path / "site" / "airflow" / "__init__.py").write_text(
+        "import os\npath = os.environ['AIRFLOW_CONFIG']\nfound = os.path.exists(path)\n"
+    )
+    airflow("import airflow; print(airflow.found)")
+    s3.buckets["bucket"]["config/airflow.cfg"] = b"[core]\n"
+    s3.faults = [Fault("config/airflow.cfg", "delay", seconds=0.5)]
+    result = run(
+        *TASK, **S3, CONFIG_S3_URI="s3://bucket/config", AIRFLOW_CONFIG=str(airflow_home / "config" / "airflow.cfg")
+    )
+    assert result.stdout == "True\n", result.stderr
+
+
+def test_what_the_import_of_airflow_sets_up_stays(run, airflow, tmp_path):
+    """Exit functions and signal handlers, as of airflow_local_settings or of a tracing library."""
+    (tmp_path / "site" / "airflow" / "__init__.py").write_text(
+        "import atexit, signal\natexit.register(print, 'exit function of the import')\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handler of the import'))\n"
+    )
+    airflow("import airflow, os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    for start in ("fast", "plain"):
+        result = run(*TASK, AIRFLOW_ECS_START=start)
+        assert result.stdout == "handler of the import\nexit function of the import\n", (start, result.stderr)
 
 
 @pytest.mark.parametrize("looks", ["import a", "pass"])

@@ -129,6 +129,8 @@ def test_another_dag_folder_is_noticed(value, custom):
         "/venv",
         "/venv/lib/dags",
         "/root",
+        "/opt/airflow/logs",
+        "/opt/aws-cli/lib",
     ],
 )
 def test_a_folder_that_must_not_be_emptied_is_refused(value):
@@ -203,6 +205,7 @@ def test_a_version_pins_its_own_source():
         ("s3://bucket/dags", "2026-02-30T08:00:00Z", "is no time"),
         ("s3://bucket/dags", "2026-01-31T08:00:00+01:00", "a time in UTC"),
         ("s3://bucket/dags.zip", "a b", "a version ID"),
+        ("s3://bucket/dags", "2999-01-01T00:00:00Z", "a time to come"),
     ],
 )
 def test_a_malformed_version_is_refused(uri, version, reason):

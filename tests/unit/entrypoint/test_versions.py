@@ -96,7 +96,7 @@ def test_an_archive_without_pin_is_the_newest_and_says_its_version(sync, dags, a
 
 
 def test_a_version_that_is_gone_is_a_fault(sync, archives):
-    with pytest.raises(DagsError, match="no such object, version or bucket"):
+    with pytest.raises(DagsError, match="no such version: correct the pin"):
         sync("s3://bucket/dags.tar.gz", S3_VERSION="gone")
 
 
@@ -105,3 +105,22 @@ def test_a_pin_is_warm_too(s3, sync, history):
     s3.requests.clear()
     (loaded,) = sync(S3_VERSION=at(15))
     assert loaded.fetched == 0 and set(s3.requests) == {"?versions"}
+
+
+def test_a_file_whose_past_is_not_known_is_no_file_that_was_not_there(s3, sync, monkeypatch):
+    """Overwritten while the bucket kept no versions: S3 has only the newest, under the version ID null."""
+    s3.put("bucket", "dags/a.py", b"a", modified=NOON)
+    s3.put("bucket", "dags/b.py", b"b", modified=NOON + timedelta(minutes=10))
+    versions = s3.versions["bucket"]["dags/b.py"]
+    versions[-1] = versions[-1]._replace(version_id="null")
+    with pytest.raises(DagsError, match=r"s3://bucket/dags/b\.py was written when its bucket kept no versions"):
+        sync(S3_VERSION=at(5))
+
+
+def test_within_one_second_a_deletion_is_the_later(s3, sync, dags):
+    s3.put("bucket", "dags/a.py", b"a", modified=NOON)
+    s3.put("bucket", "dags/b.py", b"b", modified=NOON)
+    s3.delete("bucket", "dags/b.py", modified=NOON)
+    s3.put("bucket", "dags/b.py", b"again", modified=NOON + timedelta(minutes=10))
+    sync(S3_VERSION=at(5))
+    assert tree(dags) == {"a.py": b"a"}
