@@ -85,7 +85,7 @@ CASES = {
     "may not list versions": Case(
         81,
         ("allow s3:ListBucketVersions on arn:aws:s3:::dags ",),
-        {"S3_VERSION": "2030-01-01T00:00:00Z"},
+        {"S3_VERSION": "2026-01-01T00:00:00Z"},
         error("AccessDenied", 403, "?versions"),
     ),
     "expired credentials": Case(
