@@ -100,15 +100,19 @@ class RunningTask:
         self.launched_at = launched_at
         self._start = time.monotonic()
 
-    def wait(self, timeout: float = TASK_TIMEOUT) -> TaskResult:
-        """Wait for the container's end, collect output, log and state, and remove the container."""
+    def wait(self, timeout: float = TASK_TIMEOUT, *, keep: bool = False) -> TaskResult:
+        """Wait for the container's end, and collect output, log and state.
+
+        The container is removed, unless it is to be kept until the stack ends.
+        """
         try:
             code = wait(self.container, f"Task {self.task.dag_id}.{self.task.task_id}", timeout)
             seconds = time.monotonic() - self._start
             log = self.log()
             output = output_of(self.container)
         finally:
-            self.container.remove(force=True, v=True)
+            if not keep:
+                self.container.remove(force=True, v=True)
         return TaskResult(self.deployment.task_state(self.task), code, output, log, seconds)
 
     def log(self) -> str:

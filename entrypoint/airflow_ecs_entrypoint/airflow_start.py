@@ -1,7 +1,8 @@
 """What is done for Airflow's sake before a task's command runs in this process. All that knows Airflow's inside.
 
-Nothing here changes what the task sees: its configuration, its plugins and the modules it imports are those of a
-plain start. Feature detection only: what an Airflow does not have is left out.
+The task sees what it would see after a plain start, its configuration and plugins included, with two exceptions:
+some libraries are imported before `airflow_local_settings`, and Airflow 2's command line has no commands of an auth
+manager or executor. Feature detection only: what an Airflow does not have is left out.
 """
 
 from __future__ import annotations

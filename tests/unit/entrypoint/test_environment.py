@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from airflow_ecs_entrypoint.environment import User, empty_aws_variables, for_command, passwd_line, register
 from airflow_ecs_entrypoint.settings import read
+
+from tests.unit.entrypoint.conftest import PACKAGE_ROOT
 
 KNOWN = User(50000, known=True)
 UNKNOWN = User(1234, known=False)
@@ -70,3 +75,18 @@ def test_a_uid_without_a_name_gets_one_that_needs_no_writable_file(environ, name
     result = for_command(environ, read({}), UNKNOWN)
     assert (result["LOGNAME"], result["USER"]) == (name, name)
     assert "LOGNAME" not in for_command(environ, read({}), KNOWN)
+
+
+def test_a_preloaded_library_is_loaded_into_this_process():
+    """The base's LD_PRELOAD is for processes that start; a task that runs in the entrypoint's needs it as well."""
+    library = "libBrokenLocale.so.1"  # comes with every glibc, and nobody uses it
+    program = (
+        "from airflow_ecs_entrypoint.environment import load_library\n"
+        f"for name in {library!r}, 'no-such-library.so':\n"
+        "    print(name in open('/proc/self/maps').read())\n"
+        "    load_library(name)\n"
+        "    print(name in open('/proc/self/maps').read())\n"
+    )
+    environ = {"PYTHONPATH": str(PACKAGE_ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "False", "False"]

@@ -16,6 +16,8 @@ from airflow_ecs_entrypoint.errors import (
     SettingsError,
     UnavailableError,
 )
+from airflow_ecs_entrypoint.plan import RemoteObject
+from airflow_ecs_entrypoint.s3 import S3
 
 from local.fake_s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import names, tree
@@ -209,6 +211,24 @@ def test_connections_that_keep_breaking_are_a_temporary_fault(s3, sync, dags, ki
         sync()
     assert names(dags) == []
     assert s3.requests["dags/a"] == 2  # AWS_MAX_ATTEMPTS
+
+
+def test_the_pause_before_another_attempt_grows(s3, sync):
+    put(s3, dags__a=b"x" * 1000)
+    s3.faults = [Fault("dags/a", "break", 3)]
+    began = time.monotonic()
+    sync(AWS_MAX_ATTEMPTS="4")
+    assert time.monotonic() - began >= 0.1 + 0.2 + 0.4
+
+
+def test_an_object_of_another_size_than_was_listed_is_refused(s3, dags, environ, monkeypatch):
+    """Where a store has no ETags, its size is all that tells."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    put(s3, dags__a=b"123")
+    listed = RemoteObject("bucket", "dags/a", 4, "", MODIFIED)
+    with pytest.raises(ChangedError, match="3 bytes came, 4 were listed"):
+        S3(environ, 1).download(listed, str(dags.parent / "a"), lambda: False)
 
 
 def test_an_unreachable_endpoint_is_a_temporary_fault(s3, sync):
