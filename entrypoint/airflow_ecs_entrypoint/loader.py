@@ -6,13 +6,16 @@ the task.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Mapping, NoReturn
+from typing import Any, Mapping, NoReturn, Sequence
 
 from .child import Answer, Child, with_signals
 from .errors import UnavailableError
@@ -20,6 +23,11 @@ from .progress import Progress
 from .settings import TIMEOUT, Settings, contains
 from .signals import ENDING, GRACE, Interruption
 
+COMMON_MODULES = (
+    "configparser", "email.parser", "getpass", "gzip", "html", "http.client", "logging", "platform",
+    "shlex", "ssl", "subprocess", "tempfile", "urllib.request", "uuid", "zipfile",
+)  # fmt: skip
+"""What both loading and every Airflow import."""
 # The loader ends itself when its time is up; one that does not even do that is killed so much later, in seconds.
 _PATIENCE = 10.0
 
@@ -38,8 +46,17 @@ class Loader:
         self._child = Child(lambda answer: _load(settings, environ, answer))
         self._loaded: list[dict[str, Any]] | None = None
 
-    def start(self) -> None:
-        """Start it. No other thread may run in this process yet."""
+    def start(self, common: Sequence[str] = ()) -> None:
+        """Start it. No other thread may run in this process yet.
+
+        ``common`` are libraries that this process is going to import in any case, and loading, too: they are imported
+        now, once for both.
+        """
+        # What lies in a folder that is loaded must not be looked at before.
+        if not any(_loaded_into(path, self._settings) for path in sys.path):
+            for name in (*COMMON_MODULES, *common):
+                with suppress(ImportError):
+                    importlib.import_module(name)
         self._latest = time.monotonic() + self._settings.timeout + _PATIENCE
         self._child.start()
 
@@ -85,9 +102,13 @@ def _load(settings: Settings, environ: Mapping[str, str], answer: Answer) -> NoR
     signal.setitimer(signal.ITIMER_REAL, settings.timeout)
     # What lies in a DAG folder is never a module of ours, whatever PYTHONPATH says.
     sys.path[:] = [path for path in sys.path if not _loaded_into(path, settings)]
+    gc.disable()  # what is imported stays
     from .load import Load  # the process that runs the command needs none of it
 
-    loaded = Load(settings, environ, interruption, progress).run()
+    load = Load(settings, environ, interruption, progress)
+    gc.freeze()
+    gc.enable()
+    loaded = load.run()
     answer(([asdict(one) for one in loaded], time.monotonic() - began))
 
 

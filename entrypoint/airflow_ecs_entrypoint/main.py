@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, ContextManager, NoReturn, Sequence
 
 from . import messages, signals
-from .command import FIRST_RUN_VARIABLES, WORKLOAD, Command, Loading, check_version, hand_over, parse
+from .command import FIRST_RUN_VARIABLES, TASKS_RUN, WORKLOAD, Command, Loading, check_version, hand_over, parse
 from .environment import current_user, empty_aws_variables, for_command, load_library, register, user_home
 from .errors import DagsError, EntrypointError, NotExecutableError, NotFoundError, SettingsError, StoppedError
 from .program import Program, program_for, run, take_place
@@ -94,10 +94,11 @@ class _Start:
             messages.warning(text)
         if settings.sources:
             # Only here: a container that loads nothing need not import it.
+            from .airflow_start import TASKS_RUN_COMMON
             from .loader import Loader
 
             self._loader = Loader(settings, os.environ)
-            self._loader.start()
+            self._loader.start(TASKS_RUN_COMMON if command.kind == TASKS_RUN else ())
 
     def _finish(self, command: Command) -> None:
         """Wait for the load, and say how the start went."""

@@ -52,6 +52,7 @@ class S3:
             if not environ.get("AWS_MAX_ATTEMPTS"):
                 retries["total_max_attempts"] = _ATTEMPTS
             session = botocore.session.get_session()
+            _know_services_by_their_folders(session.get_component("data_loader"))
             # S3's few forms of time; the SDK's own parser takes a tenth of all its work to be ready for any.
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment_of)
             # ECS always sets AWS_REGION, but Python's SDK reads AWS_DEFAULT_REGION only.
@@ -225,6 +226,15 @@ class S3:
 
     def _attempt(self, doing: str, what: str, action: str, resource: str) -> Attempt:
         return Attempt(doing, what, action, resource, self._region, self._endpoint)
+
+
+def _know_services_by_their_folders(loader: Any) -> None:
+    """Spare the SDK the look into the folders of four hundred services, twice, to learn that S3 is one of them.
+
+    That is a fifth of what it takes to make a client, and more where the image's files are not in memory yet.
+    """
+    names = [name for path in loader.search_paths if os.path.isdir(path) for name in os.listdir(path)]
+    loader.list_available_services = lambda type_name: names
 
 
 def moment_of(text: str) -> datetime:

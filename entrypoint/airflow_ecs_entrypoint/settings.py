@@ -154,7 +154,7 @@ def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/u
     _refuse_overlap(sources)
     return Settings(
         mode=_choice("AIRFLOW_ECS_DAGS", environ, DAG_MODES, "none"),
-        start=_choice("AIRFLOW_ECS_START", environ, STARTS, "fast"),
+        start=_start(environ),
         airflow_home=home,
         dag_folder=dag_folder,
         concurrency=CONCURRENCY.read(environ),
@@ -162,6 +162,12 @@ def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/u
         max_bytes=MAX_MEBIBYTES.read(environ) * 1024 * 1024,
         sources=sources,
     )
+
+
+def _start(environ: Mapping[str, str]) -> str:
+    chosen = _choice("AIRFLOW_ECS_START", environ, STARTS, "fast")
+    # Airflow then has gevent replace parts of the standard library, before anything else has imported them.
+    return "plain" if environ.get("_AIRFLOW_PATCH_GEVENT") else chosen
 
 
 def parse_s3_uri(setting: str, value: str) -> S3Location:

@@ -12,12 +12,39 @@ from tests.images.product import EVERY_AIRFLOW, Product
 
 _SCRIPT = """
 import importlib, json, sys
-from airflow_ecs_entrypoint import airflow_start as start
+from airflow_ecs_entrypoint import airflow_start as start, loader
 workload = sys.argv[1] == "3"
 for name in start.WORKLOAD_MODULES if workload else start.TASKS_RUN_MODULES:
     importlib.import_module(name)
-libraries = start.WORKLOAD_LIBRARIES if workload else start.TASKS_RUN_LIBRARIES
+libraries = start.WORKLOAD_LIBRARIES if workload else (*start.TASKS_RUN_LIBRARIES, *start.TASKS_RUN_COMMON)
+libraries += loader.COMMON_MODULES
 print(json.dumps([name for name in libraries if name not in sys.modules]))
+"""
+
+_PARSERS = """
+import json, sys
+from airflow.cli import cli_parser
+from airflow_ecs_entrypoint.airflow_start import import_early
+sys.argv = ["airflow", "tasks", "run"]
+whole = cli_parser.get_parser()
+assert import_early(workload=False)
+alone = cli_parser.get_parser()
+again = cli_parser.get_parser()
+
+def parsed(parser, *arguments):
+    return {name: repr(value) for name, value in vars(parser.parse_args(["tasks", "run", *arguments])).items()}
+
+def usage(parser):
+    commands = parser._subparsers._group_actions[0].choices["tasks"]._subparsers._group_actions[0].choices
+    return commands["run"].format_help()
+
+lines = [("d", "t", "r"), ("d", "t", "r", "--local", "--map-index", "3", "--subdir", "DAGS_FOLDER/a.py", "--pool", "p")]
+print(json.dumps({
+    "parsed alike": [parsed(whole, *line) == parsed(alone, *line) for line in lines],
+    "explained alike": usage(whole) == usage(alone),
+    "less": alone is not whole,
+    "for the first only": again is whole,
+}))
 """
 
 
@@ -29,3 +56,15 @@ def test_nothing_is_imported_that_the_command_does_not_need(
     code, output = run(built(product), "python", "-c", _SCRIPT, major)
     assert code == 0, output
     assert json.loads(output.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize("airflow", [name for name in EVERY_AIRFLOW if name.startswith("2.")])
+def test_the_parser_of_tasks_run_alone_understands_the_same(
+    airflow: str, built: Builder, run: Callable[..., tuple[int, str]]
+) -> None:
+    code, output = run(built(EVERY_AIRFLOW[airflow]), "python", "-c", _PARSERS)
+    assert code == 0, output
+    found = json.loads(output.splitlines()[-1])
+    assert found == {
+        "parsed alike": [True, True], "explained alike": True, "less": True, "for the first only": True,
+    }  # fmt: skip

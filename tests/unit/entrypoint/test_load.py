@@ -7,6 +7,7 @@ import os
 import threading
 import time
 
+import botocore.session
 import pytest
 from airflow_ecs_entrypoint import folder as folder_module
 from airflow_ecs_entrypoint.errors import (
@@ -17,7 +18,8 @@ from airflow_ecs_entrypoint.errors import (
     UnavailableError,
 )
 from airflow_ecs_entrypoint.plan import RemoteObject
-from airflow_ecs_entrypoint.s3 import S3
+from airflow_ecs_entrypoint.s3 import S3, _know_services_by_their_folders
+from botocore.exceptions import UnknownServiceError
 
 from local.fake_s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import names, tree
@@ -229,6 +231,24 @@ def test_an_object_of_another_size_than_was_listed_is_refused(s3, dags, environ,
     listed = RemoteObject("bucket", "dags/a", 4, "", MODIFIED)
     with pytest.raises(ChangedError, match="3 bytes came, 4 were listed"):
         S3(environ, 1).download(listed, str(dags.parent / "a"), lambda: False)
+
+
+def test_a_client_is_made_without_a_look_at_every_service(s3, sync, monkeypatch):
+    listed = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path=".": listed.append(path) or listdir(path))
+    put(s3, dags__a=b"1")
+    sync()
+    assert 0 < len(listed) < 40, "the SDK knows four hundred services"
+
+
+def test_clients_that_credentials_need_can_be_made_as_well():
+    session = botocore.session.get_session()
+    _know_services_by_their_folders(session.get_component("data_loader"))
+    for service in ("sts", "sso", "sso-oidc"):
+        assert session.create_client(service, region_name="eu-west-1")
+    with pytest.raises(UnknownServiceError):
+        session.create_client("no-such-service", region_name="eu-west-1")
 
 
 def test_an_unreachable_endpoint_is_a_temporary_fault(s3, sync):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -152,6 +153,23 @@ def test_modules_in_dag_folders_are_never_the_loaders(s3, loader, dags, monkeypa
     (dags / "botocore.py").write_text("raise SystemExit('not this one')")
     monkeypatch.syspath_prepend(str(dags))
     assert loader().wait()[0]["files"] == 1
+
+
+@pytest.mark.parametrize("path_leads_to_dags", [False, True])
+def test_what_both_processes_import_is_imported_once_unless_it_could_come_from_the_dags(
+    loader, dags, tmp_path, monkeypatch, path_leads_to_dags
+):
+    (tmp_path / "needed_by_both.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if path_leads_to_dags:
+        dags.mkdir()
+        monkeypatch.syspath_prepend(str(dags / "lib"))
+    monkeypatch.setattr(loader_module, "COMMON_MODULES", ("needed_by_both", "no_such_module"))
+    try:
+        loader().wait()
+        assert ("needed_by_both" in sys.modules) is not path_leads_to_dags
+    finally:
+        sys.modules.pop("needed_by_both", None)
 
 
 def test_an_unforeseen_fault_does_not_show_its_text(loader, monkeypatch):

@@ -234,6 +234,12 @@ def test_limits_out_of_range_are_refused(name, value):
         read({name: value})
 
 
+def test_an_airflow_that_patches_the_standard_library_starts_plainly():
+    """Before anything else is imported, gevent asks."""
+    assert read({}).start == "fast"
+    assert read({"_AIRFLOW_PATCH_GEVENT": "1"}).start == "plain"
+
+
 @pytest.mark.parametrize(
     "environ", [{"AIRFLOW_ECS_DAGS": "S3"}, {"AIRFLOW_ECS_START": "slow"}, {"AIRFLOW_HOME": "opt/airflow"}]
 )
