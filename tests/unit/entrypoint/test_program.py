@@ -204,6 +204,8 @@ def start(environ, *arguments, **changes):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Under nohup it would be ignored, and the entrypoint leaves it at that.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 

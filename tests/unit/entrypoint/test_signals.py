@@ -9,15 +9,15 @@ from airflow_ecs_entrypoint.signals import Interruption
 def test_a_signal_waits_for_the_end_of_what_must_not_be_cut():
     """A folder that is being put in place, say."""
     came: list[int] = []
-    former = signal.getsignal(signal.SIGHUP)
+    former = signal.getsignal(signal.SIGUSR1)
     interruption = Interruption(came.append)
-    interruption.install((signal.SIGHUP,))
+    interruption.install((signal.SIGUSR1,))
     try:
         with interruption.deferred():
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGUSR1)
             assert came == []
-        assert came == [signal.SIGHUP]
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert came == [signal.SIGHUP] * 2, "at once, outside"
+        assert came == [signal.SIGUSR1]
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert came == [signal.SIGUSR1] * 2, "at once, outside"
     finally:
-        signal.signal(signal.SIGHUP, former)
+        signal.signal(signal.SIGUSR1, former)
