@@ -51,17 +51,16 @@ class Child:
         os.close(writing)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def answer(self, latest: float = float("inf")) -> Any:
-        """The result. ``latest`` is a moment of `time.monotonic`.
+    def answer(self, latest: float | None = None) -> Any:
+        """The result. ``latest`` is a moment of `time.monotonic`; without it, this waits for as long as it takes.
 
         Raises the `EntrypointError` that the process met, `DagsError` if it ended without an answer, and
         `TimeoutError` if it did not end in time; it is killed then.
         """
         text = b""
         while True:
-            remaining = latest - time.monotonic()
-            ready = select.select([self._pipe], [], [], None if remaining == float("inf") else max(0.0, remaining))[0]
-            if not ready:
+            remaining = None if latest is None else max(0.0, latest - time.monotonic())
+            if not select.select([self._pipe], [], [], remaining)[0]:
                 self.stop()
                 raise TimeoutError
             chunk = os.read(self._pipe, 65536)

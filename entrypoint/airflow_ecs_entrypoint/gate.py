@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Callable, Iterable, Iterator, NoReturn, Sequence
 
-from .settings import contains
+from .settings import leads_into, with_real_paths
 
 
 class Gate:
@@ -22,7 +22,7 @@ class Gate:
     """
 
     def __init__(self, folders: Iterable[str], wait: Callable[[], object]) -> None:
-        self._folders = {path for folder in folders for path in (folder, os.path.realpath(folder))}
+        self._folders = with_real_paths(folders)
         self._names = {os.path.basename(folder) for folder in self._folders}
         self._wait = wait
         self._closed = False
@@ -49,8 +49,7 @@ class Gate:
 
     def guards(self, path: str) -> bool:
         """Whether a path leads into one of the folders."""
-        whole = os.path.abspath(path)
-        return any(contains(folder, place) for folder in self._folders for place in (whole, os.path.realpath(whole)))
+        return leads_into(path, self._folders)
 
     def _hook(self, path: str) -> NoReturn:
         """Asked for a finder the first time that Python looks into ``path``; has none, but may have to wait."""

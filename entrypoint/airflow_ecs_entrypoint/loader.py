@@ -1,12 +1,11 @@
 """The loading process: DAGs come down in it while this process imports Airflow.
 
-A process rather than threads: the two compete for no interpreter lock, and what the load imports is never seen by
-the task.
+A process rather than threads: the two compete for no interpreter lock, and what the load alone imports is never
+seen by the task.
 """
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import shutil
@@ -19,8 +18,9 @@ from typing import Any, Mapping, NoReturn, Sequence
 
 from .child import Answer, Child, with_signals
 from .errors import UnavailableError
+from .garbage import nothing_collected
 from .progress import Progress
-from .settings import TIMEOUT, Settings, contains
+from .settings import TIMEOUT, Settings, leads_into, with_real_paths
 from .signals import ENDING, GRACE, Interruption
 
 COMMON_MODULES = (
@@ -53,10 +53,12 @@ class Loader:
         now, once for both.
         """
         # What lies in a folder that is loaded must not be looked at before.
-        if not any(_loaded_into(path, self._settings) for path in sys.path):
-            for name in (*COMMON_MODULES, *common):
-                with suppress(ImportError):
-                    importlib.import_module(name)
+        folders = with_real_paths(self.folders)
+        if not any(leads_into(path, folders) for path in sys.path):
+            with nothing_collected():
+                for name in (*COMMON_MODULES, *common):
+                    with suppress(ImportError):
+                        importlib.import_module(name)
         self._latest = time.monotonic() + self._settings.timeout + _PATIENCE
         self._child.start()
 
@@ -101,13 +103,12 @@ def _load(settings: Settings, environ: Mapping[str, str], answer: Answer) -> NoR
     with_signals()
     signal.setitimer(signal.ITIMER_REAL, settings.timeout)
     # What lies in a DAG folder is never a module of ours, whatever PYTHONPATH says.
-    sys.path[:] = [path for path in sys.path if not _loaded_into(path, settings)]
-    gc.disable()  # what is imported stays
-    from .load import Load  # the process that runs the command needs none of it
+    folders = with_real_paths(source.folder for source in settings.sources)
+    sys.path[:] = [path for path in sys.path if not leads_into(path, folders)]
+    with nothing_collected():
+        from .load import Load  # the process that runs the command needs none of it
 
-    load = Load(settings, environ, interruption, progress)
-    gc.freeze()
-    gc.enable()
+        load = Load(settings, environ, interruption, progress)
     loaded = load.run()
     answer(([asdict(one) for one in loaded], time.monotonic() - began))
 
@@ -117,7 +118,3 @@ def _too_late(settings: Settings, progress: object) -> UnavailableError:
         f"DAGs were not loaded within {settings.timeout} s, {progress}: look at the route to S3, raise {TIMEOUT.name}, "
         "or load less"
     )
-
-
-def _loaded_into(path: str, settings: Settings) -> bool:
-    return any(contains(source.folder, os.path.abspath(path)) for source in settings.sources)

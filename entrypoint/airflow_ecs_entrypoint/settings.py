@@ -270,3 +270,14 @@ def _refuse_overlap(sources: tuple[Source, ...]) -> None:
 def contains(folder: str, path: str) -> bool:
     """Whether ``path`` is ``folder`` or lies in it; both absolute."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def with_real_paths(folders: Iterable[str]) -> set[str]:
+    """Folders by all their names: as they are given, and with links followed."""
+    return {name for folder in folders for name in (folder, os.path.realpath(folder))}
+
+
+def leads_into(path: str, folders: Iterable[str]) -> bool:
+    """Whether ``path`` is one of the folders or lies in one, also by a link; see `with_real_paths`."""
+    whole = os.path.abspath(path)
+    return any(contains(folder, place) for folder in folders for place in (whole, os.path.realpath(whole)))

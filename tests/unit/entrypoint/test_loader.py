@@ -155,19 +155,20 @@ def test_modules_in_dag_folders_are_never_the_loaders(s3, loader, dags, monkeypa
     assert loader().wait()[0]["files"] == 1
 
 
-@pytest.mark.parametrize("path_leads_to_dags", [False, True])
+@pytest.mark.parametrize("path", [None, "dags/lib", "link"])
 def test_what_both_processes_import_is_imported_once_unless_it_could_come_from_the_dags(
-    loader, dags, tmp_path, monkeypatch, path_leads_to_dags
+    loader, dags, tmp_path, monkeypatch, path
 ):
     (tmp_path / "needed_by_both.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
-    if path_leads_to_dags:
+    if path:
         dags.mkdir()
-        monkeypatch.syspath_prepend(str(dags / "lib"))
+        (dags.parent / "link").symlink_to(dags)
+        monkeypatch.syspath_prepend(str(dags.parent / path))
     monkeypatch.setattr(loader_module, "COMMON_MODULES", ("needed_by_both", "no_such_module"))
     try:
         loader().wait()
-        assert ("needed_by_both" in sys.modules) is not path_leads_to_dags
+        assert ("needed_by_both" in sys.modules) is (path is None)
     finally:
         sys.modules.pop("needed_by_both", None)
 
