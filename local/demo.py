@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from local.bases import Base, ensure_base, is_stand_in, usable_python
-from local.bases.standin import ca_bundle
 from local.console import guarded, run_visibly, say
 from local.deployment import Dags, Deployment, copy_examples
 from local.errors import BuildError
+from local.image_build import trust
 from local.stack import Stack
 from local.task_run import TaskResult, run_task
 
@@ -93,9 +93,7 @@ def choose(airflow: str, python: str | None) -> Target:
 
 def build(target: Target) -> None:
     """Have the build tool build the image, with the company's certificates where there are any."""
-    bundle = ca_bundle()
-    trust = ["--ca-bundle", str(bundle)] if bundle else []
-    flags = ["--airflow", target.airflow, "--python", target.python, "--dags", "s3", *trust]
+    flags = ["--airflow", target.airflow, "--python", target.python, "--dags", "s3", *trust("--ca-bundle")]
     run_visibly(_build_tool(*flags), error=BuildError, failure="python build.py did not deliver the image", cwd=_ROOT)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from local.bases.debian import ensure_root_image
 from local.bases.locks import lock_file, resolve
 from local.bases.pythons import Interpreter, available_pythons, stage
 from local.client import engine
-from local.console import loud, run, say, step
+from local.console import loud, say, step
 from local.errors import BaseImageError
+from local.image_build import docker_build
 
 LABEL = "io.airflow-ecs.stand-in"
 INPUTS_LABEL = "io.airflow-ecs.stand-in.inputs"
@@ -26,7 +26,6 @@ FLAVOURS = ("full", "slim")
 
 _FOLDER = Path(__file__).parent
 _IMAGE_FOLDER = _FOLDER / "image"
-_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,6 @@ def requirements(base: Base) -> list[str]:
     extras = ",".join(data["extras"][base.flavour])
     airflow = f"apache-airflow[{extras}]" if extras else "apache-airflow"
     return [f"{airflow}=={base.airflow}", *data["tools"]]
-
-
-def ca_bundle() -> Path | None:
-    """The certificate bundle that builds trust: the user's own, else the system's."""
-    given = os.environ.get("SSL_CERT_FILE")
-    for candidate in (Path(given) if given else None, _CA_BUNDLE):
-        if candidate is not None and candidate.is_file():
-            return candidate
-    return None
 
 
 def interpreter_for(base: Base) -> Interpreter:
@@ -142,15 +132,11 @@ def build(base: Base) -> None:
             "PYTHON_EXECUTABLE": interpreter.executable,
             "UV_VERSION": str(requirements_data()["uv"]),
         }
-        command = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain"]
-        command += ["--file", str(_IMAGE_FOLDER / "Dockerfile"), "--tag", base.image]
-        command += ["--build-context", f"python={python}"]
+        flags = ["--file", str(_IMAGE_FOLDER / "Dockerfile"), "--build-context", f"python={python}"]
         for name, value in arguments.items():
-            command += ["--build-arg", f"{name}={value}"]
-        bundle = ca_bundle()
-        if bundle is not None:
-            command += ["--secret", f"id=ca,src={bundle}"]
-        run([*command, str(context)], error=BaseImageError, failure=f"The stand-in {base.image} could not be built")
+            flags += ["--build-arg", f"{name}={value}"]
+        failure = f"The stand-in {base.image} could not be built"
+        docker_build(context, base.image, *flags, secret="ca", error=BaseImageError, failure=failure)
 
 
 def _constraints(base: Base) -> str:

@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from local.bases.debian import PACKAGES, SUITE, ensure_root_image
-from local.bases.standin import ca_bundle
 from local.client import engine
-from local.console import run, step
+from local.console import step
 from local.errors import ServiceError
+from local.image_build import docker_build
 
 _FOLDER = Path(__file__).parent
 _FILES = ("Dockerfile", "registry.yaml", "requirements.txt")
@@ -37,10 +37,7 @@ def ensure_image() -> str:
     ):
         for name in _FILES:
             (Path(folder) / name).write_bytes((_FOLDER / name).read_bytes())
-        command = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain", "--tag", image]
-        command += ["--build-arg", f"DEBIAN_IMAGE={root_image}"]
-        bundle = ca_bundle()
-        if bundle is not None:
-            command += ["--secret", f"id=ca,src={bundle}"]
-        run([*command, folder], error=ServiceError, failure="The services image could not be built")
+        flags = ["--build-arg", f"DEBIAN_IMAGE={root_image}"]
+        failure = "The services image could not be built"
+        docker_build(Path(folder), image, *flags, secret="ca", error=ServiceError, failure=failure)
     return image

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.bases import Base, ensure_base, is_stand_in, usable_python
-from local.bases.standin import ca_bundle
 from local.console import run
 from local.errors import BuildError
+from local.image_build import docker_build, trust
 
 ROOT = Path(__file__).resolve().parents[2]
 _REFERENCE_FOLDER = Path(__file__).with_name("reference_image")
@@ -47,7 +47,7 @@ def described(base: Base) -> str:
 def ours(base: Base) -> Contender:
     """Our image, as the build tool builds and verifies it."""
     flags = ["--airflow", base.airflow, "--python", base.python, "--dags", "s3", "--repository", _OURS]
-    build_tool(*flags, *_trust("--ca-bundle", "{}"))
+    build_tool(*flags, *trust("--ca-bundle"))
     return Contender("ours", f"{_OURS}:{base.airflow}-python{base.python}-s3")
 
 
@@ -60,7 +60,7 @@ def reference(base: Base) -> Contender:
     """The reference image."""
     image = f"{_REFERENCE}:{base.airflow}-python{base.python}"
     arguments = ["--build-context", f"aws_cli={_AWS_CLI_FOLDER}", "--build-arg", f"BASE={base.image}"]
-    docker_build(_REFERENCE_FOLDER, image, *arguments)
+    build(_REFERENCE_FOLDER, image, *arguments)
     return Contender("the reference", image)
 
 
@@ -70,14 +70,7 @@ def build_tool(*arguments: str) -> None:
     run(command, error=BuildError, failure="build.py failed", cwd=ROOT)
 
 
-def docker_build(context: Path, image: str, *arguments: str) -> None:
-    """Build an image into the engine with Buildx alone."""
-    command = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain", "--tag", image]
-    command += [*_trust("--secret", "id=ca-bundle,src={}"), *arguments, str(context)]
-    run(command, error=BuildError, failure=f"{image} could not be built")
-
-
-def _trust(flag: str, value: str) -> list[str]:
-    """A flag that names this machine's certificates, if it has any."""
-    bundle = ca_bundle()
-    return [flag, value.format(bundle)] if bundle else []
+def build(context: Path, image: str, *arguments: str) -> None:
+    """Build an image without the build tool, from a Dockerfile that knows the certificates as it does."""
+    failure = f"{image} could not be built"
+    docker_build(context, image, *arguments, secret="ca-bundle", error=BuildError, failure=failure)

@@ -13,7 +13,7 @@ from typing import Any
 from local.bases import Base
 from local.client import engine
 from local.errors import BuildError
-from tests.bench.image_contenders import build_tool, docker_build
+from tests.bench.image_contenders import build, build_tool
 
 MODES = ("s3", "none", "local")
 _SCRATCH = "airflow-ecs-bench-scratch"
@@ -115,7 +115,7 @@ class Rebuilds:
     @staticmethod
     def _build(context: Path, image: str) -> float:
         began = time.monotonic()
-        docker_build(context, image)
+        build(context, image)
         return time.monotonic() - began
 
     @staticmethod

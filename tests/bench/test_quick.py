@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.bench.report import Figure, percentile, table, write
+from tests.bench.runner import DOCUMENT
 
 _PROGRAM = Path(__file__).with_name("executor.py")
-_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _END = "<!-- end of the table -->"
 
 
@@ -71,7 +71,7 @@ def test_a_target_on_the_share_of_the_reference(figure: Figure, met: bool, share
 @pytest.mark.parametrize("target", ["bench-images", "bench-executor"])
 def test_a_table_is_written_between_its_markers(target: str, tmp_path: Path) -> None:
     """Again and again, and nothing else changes."""
-    source = _DOCUMENT.read_text(encoding="utf-8")
+    source = DOCUMENT.read_text(encoding="utf-8")
     document = tmp_path / "benchmarks.md"
     document.write_text(source, encoding="utf-8")
     write(document, target, table([Figure("first", "f", 1.0)]))

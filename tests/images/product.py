@@ -10,7 +10,7 @@ from pathlib import Path
 
 from images.matrix import load_matrix
 from local.bases import usable_python
-from local.bases.standin import ca_bundle
+from local.image_build import trust
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
@@ -133,5 +133,4 @@ def build_py(*flags: str | Path, environment: dict[str, str] | None = None) -> s
 
 def build_flags() -> list[str]:
     """Flags that every build on this machine needs."""
-    bundle = ca_bundle()
-    return ["--ca-bundle", str(bundle)] if bundle else []
+    return trust("--ca-bundle")

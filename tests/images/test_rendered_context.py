@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docker
 
+from local.image_build import trust
 from tests.images.conftest import Builder
 from tests.images.product import DATA, PRODUCTS, PROJECT, WORKER, build_flags, build_py
 
@@ -16,9 +17,7 @@ PAIR = ("--airflow", "2.10.5", "--python", "3.11")
 
 def docker_build(context: Path, tag: str, *arguments: str) -> str:
     """Build with the plain Docker client."""
-    flags = build_flags()
-    secret = ["--secret", f"id=ca-bundle,src={flags[1]}"] if flags else []
-    command = ["docker", "build", "--progress", "plain", "-t", tag, *secret]
+    command = ["docker", "build", "--progress", "plain", "-t", tag, *trust("--secret", "id=ca-bundle,src={}")]
     command += [word for argument in arguments for word in ("--build-arg", argument)]
     done = subprocess.run([*command, str(context)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

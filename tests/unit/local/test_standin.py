@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from local.bases import locks, standin
 from local.bases.pythons import Interpreter
-from local.bases.standin import Base, announce, ca_bundle, inputs_digest, requirements
+from local.bases.standin import Base, announce, inputs_digest, requirements
 
 FULL, SLIM = Base("2.10.5", "3.11"), Base("2.10.5", "3.11", "slim")
 PYTHON = Interpreter("3.11.2", None)
@@ -75,26 +74,3 @@ def test_a_stand_in_is_announced_as_what_it_is(
     assert f"NOT THE OFFICIAL IMAGE: building a stand-in for {base.image}" in text
     assert "do not push it" in text and f"docker rmi {base.image}" in text
     assert all(part in text for part in expected)
-
-
-@pytest.fixture
-def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Certificates of a name, and this machine's own in the folder too."""
-    system = tmp_path / "system.pem"
-    system.touch()
-    monkeypatch.setattr(standin, "_CA_BUNDLE", system)
-    return lambda name: tmp_path / name
-
-
-def test_builds_trust_the_users_certificates_before_the_systems(
-    certificates: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = certificates("own.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(own))
-    assert ca_bundle() == certificates("system.pem"), "the user's file is not there"
-    own.touch()
-    assert ca_bundle() == own
-    monkeypatch.delenv("SSL_CERT_FILE")
-    assert ca_bundle() == certificates("system.pem")
-    certificates("system.pem").unlink()
-    assert ca_bundle() is None
