@@ -6,7 +6,7 @@ In a test, ``FakeS3()`` serves its dictionaries on a port of this machine. As a 
 
 Then any S3 client writes (path style; ``PUT /bucket`` makes a bucket), ``POST /-/faults`` replaces the faults by a JSON
 list of objects such as ``{"key": "dags/a.py", "kind": "error", "times": 2, "code": "SlowDown", "status": 503}``, and
-``GET /-/requests`` tells what was read.
+``GET /-/requests`` tells what was read or deleted.
 
 It knows what loading DAGs needs: ListObjectsV2, ListObjectVersions, GetObject and HeadObject (a version, conditions,
 a range), PutObject, DeleteObject, CreateBucket. Signatures are not checked.
@@ -35,6 +35,8 @@ MODIFIED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 """When every object was modified that has no versions."""
 LISTING, VERSIONS = "", "?versions"
 """What listings are called where objects have their key: in ``requests`` and in faults."""
+DELETION = "?delete:"
+"""Stands before the key of an object that is to be deleted, in the same places."""
 _CONTROL = "/-/"  # No bucket has so short a name.
 _REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified"}
 
@@ -42,7 +44,8 @@ _REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified"}
 class Fault:
     """What happens instead of the right answer, ``times`` times (-1: always), when ``key`` is read.
 
-    ``key`` None means any object; ``LISTING`` and ``VERSIONS`` are the listings. Kinds, and their details:
+    ``key`` None means any object; ``LISTING`` and ``VERSIONS`` are the listings, ``DELETION`` + key is a deletion.
+    Kinds, and their details:
 
     - ``error``: ``status``, ``code``, and if wanted ``message`` and ``headers``
     - ``drop``: the connection is closed without an answer
@@ -89,7 +92,7 @@ class Answer(NamedTuple):
 
 
 class FakeS3:
-    """Buckets are dictionaries of key to bytes; ``requests`` counts what was read.
+    """Buckets are dictionaries of key to bytes; ``requests`` counts what was read or deleted.
 
     A test may fill ``buckets`` itself, with objects that have no versions. ``put`` and ``delete`` keep ``versions``, as
     a bucket with versioning does: for each key a list, the newest last.
@@ -164,14 +167,16 @@ class FakeS3:
             return
         bucket, _, key = request.path[1:].partition("/")
         name = key or (VERSIONS if "versions" in request.query else LISTING)
-        reading = request.method in ("GET", "HEAD")
+        if request.method == "DELETE":
+            name = DELETION + key
+        concerned = request.method in ("GET", "HEAD", "DELETE")
         with self._lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
-            if reading:
+            if concerned:
                 self.requests[name] += 1
                 self.authorizations.append(request.headers.get("authorization", ""))
-            fault = self._fault_for(name) if reading else None
+            fault = self._fault_for(name) if concerned else None
         try:
             if self.latency:
                 time.sleep(self.latency)

@@ -52,14 +52,15 @@ class Child:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def answer(self, latest: float | None = None) -> Any:
-        """The result. ``latest`` is a moment of `time.monotonic`; without it, this waits for as long as it takes.
+        """The result. ``latest`` is a moment of `time.monotonic`, until which it must have begun to come; without it,
+        this waits for as long as it takes.
 
         Raises the `EntrypointError` that the process met, `DagsError` if it ended without an answer, and
         `TimeoutError` if it did not end in time; it is killed then.
         """
         text = b""
         while True:
-            remaining = None if latest is None else max(0.0, latest - time.monotonic())
+            remaining = None if latest is None or text else max(0.0, latest - time.monotonic())
             if not select.select([self._pipe], [], [], remaining)[0]:
                 self.stop()
                 raise TimeoutError

@@ -18,6 +18,8 @@ TASK_SDK_MODULE = "airflow.sdk.execution_time.execute_workload"
 TASKS_RUN = "airflow tasks run"
 WORKLOAD = "Task SDK workload"
 """Kinds of commands that run a task: Airflow 2's and Airflow 3's."""
+ARGUMENTS_FROM = "--arguments-from"
+"""Stands, with a place in S3, where the arguments of a task would stand; see `arguments`."""
 
 
 class Loading(enum.Enum):
@@ -84,6 +86,11 @@ class Command:
     task: bool = False
     service: bool = False
     official: bool = False
+
+    @property
+    def has_pointer(self) -> bool:
+        """Whether it is a task whose arguments are in S3."""
+        return ARGUMENTS_FROM in self.argv and self.kind in (TASKS_RUN, WORKLOAD)
 
 
 def parse(arguments: Sequence[str]) -> Command:

@@ -22,7 +22,7 @@ class Attempt:
 
     ``doing``, such as ``list`` or ``download``; ``what``, the object or folder, for people; ``action``, the
     IAM action it needs, and ``resource``, the ARN without its ``arn:…:s3:::`` beginning; ``region`` and
-    ``endpoint`` of the client, if known.
+    ``endpoint`` of the client, if known; ``missing``, what it means if there is no such object.
     """
 
     doing: str
@@ -31,6 +31,7 @@ class Attempt:
     resource: str = ""
     region: str = ""
     endpoint: str = ""
+    missing: str = ""
 
     def __str__(self) -> str:
         return f"cannot {self.doing} {self.what}"
@@ -170,12 +171,16 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
         )
     if code in _DENIED_CODES or (status in (401, 403) and code != "InvalidObjectState"):
         arn = f"arn:{_partition(attempt.region)}:s3:::{attempt.resource}"
-        return AccessError(f"{attempt}: access denied ({code}): allow {attempt.action} on {arn} to the task role")
+        # Who may not list a bucket is not told that an object is missing.
+        otherwise = f"; or {attempt.missing}" if attempt.missing else ""
+        return AccessError(
+            f"{attempt}: access denied ({code}): allow {attempt.action} on {arn} to the task role{otherwise}"
+        )
     if code.startswith("KMS."):
         return DagsError(f"{attempt}: its encryption key cannot be used ({code}): enable the KMS key")
     remedy = {
         "NoSuchBucket": "no such bucket: check the S3 URI",
-        "NoSuchKey": "no such object: check the S3 URI",
+        "NoSuchKey": attempt.missing or "no such object: check the S3 URI",
         "404": "no such object, version or bucket: check the S3 URI and its version",
         "NoSuchVersion": "no such version: correct the pin",
         "MethodNotAllowed": "that version is a deletion: correct the pin",

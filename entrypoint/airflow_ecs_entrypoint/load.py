@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
 from .archive import unpack
+from .arguments import MAX_BYTES, arguments_in
 from .download import Job, download
 from .errors import ChangedError, DagsError
 from .faults import Attempt, classify
@@ -20,12 +21,14 @@ from .manifest import Entry, Manifest
 from .plan import PlannedFile, RemoteObject, excluded, nothing_there, plan
 from .progress import Progress
 from .s3 import S3
-from .settings import MAX_MEBIBYTES, Settings, Source
+from .settings import MAX_MEBIBYTES, S3Location, Settings, Source
 from .signals import Interruption
 
 # A prefix that is being written to is listed again this often before the load is given up.
 _LISTINGS = 3
 _PAUSE = 0.5  # seconds before the next listing
+_ARGUMENTS = "the task's arguments"
+_GONE = "they are gone: a container deletes them when it has loaded all it needs, and starts once"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class _Staged:
 
 
 class Load:
-    """One load of all sources."""
+    """One load: of all sources, and of a task's arguments."""
 
     def __init__(
         self, settings: Settings, environ: Mapping[str, str], interruption: Interruption, progress: Progress
@@ -68,6 +71,15 @@ class Load:
         self._interruption = interruption
         self._progress = progress
         self._s3 = S3(environ, settings.concurrency)
+
+    def arguments(self, location: S3Location) -> list[str]:
+        """A task's arguments. Raises `EntrypointError`."""
+        self._progress.begin(f"reading {_ARGUMENTS} at {location}")
+        return arguments_in(self._s3.read(location, _ARGUMENTS, MAX_BYTES, missing=_GONE), location)
+
+    def delete_arguments(self, location: S3Location) -> None:
+        """Delete what `arguments` has read. Raises `EntrypointError`."""
+        self._s3.delete(location, _ARGUMENTS)
 
     def run(self) -> list[Loaded]:
         """Make each source's folder hold exactly what S3 has for it.

@@ -1,4 +1,4 @@
-"""The loading process: DAGs come down in it while this process imports Airflow.
+"""The loading process: DAGs, and a task's arguments, come down in it while this process imports Airflow.
 
 A process rather than threads: the two compete for no interpreter lock, and what the load alone imports is never
 seen by the task.
@@ -14,13 +14,14 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Mapping, NoReturn, Sequence
+from typing import Any, Callable, Mapping, NoReturn, Sequence
 
+from . import messages
 from .child import Answer, Child, with_signals
-from .errors import UnavailableError
+from .errors import EntrypointError, UnavailableError
 from .garbage import nothing_collected
 from .progress import Progress
-from .settings import TIMEOUT, Settings, leads_into, with_real_paths
+from .settings import TIMEOUT, S3Location, Settings, leads_into, with_real_paths
 from .signals import ENDING, GRACE, Interruption
 
 COMMON_MODULES = (
@@ -30,20 +31,24 @@ COMMON_MODULES = (
 """What both loading and every Airflow import."""
 # The loader ends itself when its time is up; one that does not even do that is killed so much later, in seconds.
 _PATIENCE = 10.0
+# A task waits no longer for the deletion of its arguments, in seconds; less than the patience.
+_DELETION = 5.0
 
 
 class Loader:
     """A load that goes on beside this process.
 
-    Once `wait` has returned, ``seconds`` is how long the load took, and ``waited`` how much of that was waited for.
+    Once `wait` has returned, ``seconds`` is how long the load took, and ``waited`` how much of that was waited for;
+    ``arguments`` are those of the task, if they were to be read from ``location``.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], location: S3Location | None = None) -> None:
         self.seconds = self.waited = 0.0
+        self.arguments: list[str] = []
         self.folders = [source.folder for source in settings.sources]
         self._settings = settings
         self._latest = 0.0
-        self._child = Child(lambda answer: _load(settings, environ, answer))
+        self._child = Child(lambda answer: _load(settings, environ, location, answer))
         self._loaded: list[dict[str, Any]] | None = None
 
     def start(self, common: Sequence[str] = ()) -> None:
@@ -70,7 +75,7 @@ class Loader:
         if self._loaded is None:
             began = time.monotonic()
             try:
-                self._loaded, self.seconds = self._child.answer(self._latest)
+                self._loaded, self.arguments, self.seconds = self._child.answer(self._latest)
             except TimeoutError:
                 raise _too_late(self._settings, "and loading did not answer") from None
             self.waited = time.monotonic() - began
@@ -81,7 +86,7 @@ class Loader:
         self._child.stop()
 
 
-def _load(settings: Settings, environ: Mapping[str, str], answer: Answer) -> NoReturn:
+def _load(settings: Settings, environ: Mapping[str, str], location: S3Location | None, answer: Answer) -> NoReturn:
     """The loading process, from its first instruction to its last."""
     began = time.monotonic()
     progress = Progress()
@@ -109,8 +114,36 @@ def _load(settings: Settings, environ: Mapping[str, str], answer: Answer) -> NoR
         from .load import Load  # the process that runs the command needs none of it
 
         load = Load(settings, environ, interruption, progress)
+    arguments = load.arguments(location) if location else []
     loaded = load.run()
-    answer(([asdict(one) for one in loaded], time.monotonic() - began))
+
+    def succeed() -> NoReturn:
+        # The answer may have to wait for somebody who reads it; nothing else may be written into it.
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        answer(([asdict(one) for one in loaded], arguments, time.monotonic() - began))
+
+    if location:
+        # Only now: after whatever has failed before, the container can be started again.
+        _delete_arguments(load, location, succeed)
+    succeed()
+
+
+def _delete_arguments(load: Any, location: S3Location, give_up: Callable[[], NoReturn]) -> None:
+    """Try to delete the arguments; a failure is a warning. ``give_up`` is called when that takes too long."""
+
+    def warn(reason: object) -> None:
+        messages.warning(f"{reason}; the task starts all the same")
+
+    def too_slow(*_: object) -> NoReturn:
+        warn(f"cannot delete the task's arguments at {location}: no answer within {_DELETION:.0f} s")
+        give_up()
+
+    signal.signal(signal.SIGALRM, too_slow)
+    signal.setitimer(signal.ITIMER_REAL, _DELETION)
+    try:
+        load.delete_arguments(location)
+    except EntrypointError as error:
+        warn(error)
 
 
 def _too_late(settings: Settings, progress: object) -> UnavailableError:

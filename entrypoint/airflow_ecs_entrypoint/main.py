@@ -12,7 +12,7 @@ from .command import FIRST_RUN_VARIABLES, TASKS_RUN, WORKLOAD, Command, Loading,
 from .environment import current_user, empty_aws_variables, for_command, load_library, register, user_home
 from .errors import DagsError, EntrypointError, NotExecutableError, NotFoundError, SettingsError, StoppedError
 from .garbage import nothing_collected
-from .program import Program, program_for, run, take_place
+from .program import Program, give_arguments, program_for, run, take_place
 from .report import StartUp
 from .settings import Settings, read
 
@@ -65,14 +65,21 @@ class _Start:
             program = program_for(command.argv, environment.get("PATH"))
             if program is not None and self._warm_up(command, program, environment):
                 self._finish(command)
+                if command.has_pointer:
+                    give_arguments(program, self._loader.arguments)
                 self._take_signals_back(command)
                 return program
-        self._finish(command)
+        whole = self._finish(command)
         signals.as_a_new_process_finds_them()
         first_run = any(os.environ.get(name) for name in FIRST_RUN_VARIABLES)
         if hand_over(command, first_run) and os.access(OFFICIAL_ENTRYPOINT, os.X_OK):
             _become((OFFICIAL_ENTRYPOINT, *arguments), environment)
-        _become(command.argv, environment)
+        argv = whole.argv
+        if command.has_pointer:
+            from .arguments import without_secret
+
+            argv = without_secret(whole)
+        _become(argv, environment)
 
     def _begin(self, command: Command) -> Settings | None:
         """Read the settings and start to load; None if the command can do without valid settings."""
@@ -92,25 +99,38 @@ class _Start:
             if command.task:
                 raise SettingsError(text)
             messages.warning(text)
-        if settings.sources:
+        location = None
+        if command.has_pointer:
+            from .arguments import location_of
+
+            location = location_of(command)
+        if settings.sources or location:
             # Only here: a container that loads nothing need not import it.
             from .airflow_start import TASKS_RUN_COMMON
             from .loader import Loader
 
-            self._loader = Loader(settings, os.environ)
+            self._loader = Loader(settings, os.environ, location)
             self._loader.start(TASKS_RUN_COMMON if command.kind == TASKS_RUN else ())
 
-    def _finish(self, command: Command) -> None:
-        """Wait for the load, and say how the start went."""
+    def _finish(self, command: Command) -> Command:
+        """Wait for the load, and say how the start went; returns the command with all its arguments."""
         loaded: list[dict[str, Any]] = []
+        whole = command
         if self._loader is not None:
             try:
                 loaded = self._loader.wait()
+                if command.has_pointer:
+                    from .arguments import complete
+
+                    whole = complete(command, self._loader.arguments)
+                    check_version(whole, os.environ.get("AIRFLOW_VERSION", ""))
             except EntrypointError as error:
                 _without_dags(command, error)
         if loaded or command.task:
             load, wait = (self._loader.seconds, self._loader.waited) if self._loader else (0.0, 0.0)
-            messages.plain(self._report.line(command.kind, os.environ, loaded, load, wait))
+            arguments = "s3" if command.has_pointer else "command"
+            messages.plain(self._report.line(command.kind, arguments, os.environ, loaded, load, wait))
+        return whole
 
     def _warm_up(self, command: Command, program: Program, environment: dict[str, str]) -> bool:
         """Import what the task's command imports, while its DAGs come down; False if that failed."""

@@ -67,6 +67,11 @@ def take_place(program: Program) -> None:
     sys.argv[:] = ["-m" if program.module else program.path, *program.arguments]
 
 
+def give_arguments(program: Program, arguments: Sequence[str]) -> None:
+    """Give a program that has taken its place the ``arguments`` for which its last two stood."""
+    sys.argv[1:] = [*program.arguments[:-2], *arguments]
+
+
 def run(program: Program) -> NoReturn:
     """Run the program to its end, which is that of this process, too. Exceptions pass, SystemExit included."""
     _ending.process = os.getpid()

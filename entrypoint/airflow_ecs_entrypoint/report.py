@@ -24,18 +24,25 @@ class StartUp:
         self._mark = now
 
     def line(
-        self, command: str, environ: Mapping[str, str], loaded: Sequence[Mapping[str, Any]], load: float, wait: float
+        self,
+        command: str,
+        arguments: str,
+        environ: Mapping[str, str],
+        loaded: Sequence[Mapping[str, Any]],
+        load: float,
+        wait: float,
     ) -> str:
         """The line, when all phases have ended.
 
-        ``load`` is the time of the load, which goes on beside the other phases, and ``wait`` what of it they waited
-        for; both in seconds.
+        ``command`` is its kind, and ``arguments`` says where it has its arguments from. ``load`` is the time of the
+        load, which goes on beside the other phases, and ``wait`` what of it they waited for; both in seconds.
         """
         seconds = {**self._seconds, "load": load, "wait": wait, "total": time.monotonic() - self._began}
         return json.dumps(
             {
                 "event": "airflow-ecs-entrypoint: started",
                 "command": command,
+                "arguments": arguments,
                 "entrypoint": __version__,
                 "airflow": environ.get("AIRFLOW_VERSION", ""),
                 "python": ".".join(map(str, sys.version_info[:3])),

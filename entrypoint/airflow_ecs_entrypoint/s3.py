@@ -1,4 +1,4 @@
-"""The S3 side: one client, listing, and downloading one object to one file.
+"""The S3 side: one client, listing, downloading one object to one file, reading and deleting one.
 
 botocore is imported here, when S3 is really needed, and boto3 not at all: its resource layer would only cost
 start-up time.
@@ -13,10 +13,10 @@ import time
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 from . import __version__
-from .errors import ChangedError, DagsError, UnavailableError
+from .errors import ChangedError, DagsError, SettingsError, UnavailableError
 from .faults import Attempt, classify
 from .plan import RemoteObject
 from .settings import S3Location
@@ -25,6 +25,7 @@ _CONNECT_TIMEOUT = 5  # seconds
 _READ_TIMEOUT = 20  # seconds between two pieces of an answer, not for the whole of it
 _ATTEMPTS = 5
 _CHUNK = 256 * 1024  # bytes
+T = TypeVar("T")
 
 
 class Cancelled(Exception):
@@ -163,38 +164,77 @@ class S3:
     def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
         """Write the very object that was listed to ``path``, with its modification time; returns its SHA-256, in hex.
 
-        A body that breaks off is asked for again (the SDK repeats a request only until its answer begins).
-
         Raises `ChangedError` if the object is no longer the listed one.
         """
         action = "s3:GetObjectVersion" if remote.version_id else "s3:GetObject"
         attempt = self._attempt("download", str(remote), action, f"{remote.bucket}/{remote.key}")
-        for number in range(1, self._attempts + 1):
-            body = self._open(remote, attempt)
+        wanted = {"Bucket": remote.bucket, "Key": remote.key}
+        if remote.etag:
+            wanted["IfMatch"] = remote.etag
+        if remote.version_id:
+            wanted["VersionId"] = remote.version_id
+
+        def store(body: Any) -> str:
             try:
-                digest = self._store(body, remote, path, cancelled)
-                break
+                return self._store(body, remote, path, cancelled)
+            except OSError as error:
+                raise classify(error, self._writing(attempt, error, path)) from error
+
+        digest = self._get(wanted, attempt, store, cancelled)
+        modified = remote.modified.timestamp()
+        os.utime(path, (modified, modified))
+        return digest
+
+    def read(self, location: S3Location, what: str, max_bytes: int, missing: str) -> bytes:
+        """The whole of one object. ``what`` it is, and what it means if it is ``missing``, are for people.
+
+        Raises `SettingsError` if it has more than ``max_bytes``.
+        """
+        attempt = self._attempt("read", f"{what} at {location}", "s3:GetObject", f"{location.bucket}/{location.path}")
+        attempt = replace(attempt, missing=missing)
+
+        def whole(body: Any) -> bytes:
+            content: bytes = body.read(max_bytes + 1)
+            if len(content) > max_bytes:
+                raise SettingsError(f"{what} at {location} have more than {max_bytes} bytes: make them smaller")
+            content += body.read()  # nothing more, but only the end shows whether all has come
+            return content
+
+        return self._get({"Bucket": location.bucket, "Key": location.path}, attempt, whole, lambda: False)
+
+    def delete(self, location: S3Location, what: str) -> None:
+        """Delete one object; ``what`` it is, for people."""
+        resource = f"{location.bucket}/{location.path}"
+        try:
+            self._client.delete_object(Bucket=location.bucket, Key=location.path)
+        except Exception as error:
+            attempt = self._attempt("delete", f"{what} at {location}", "s3:DeleteObject", resource)
+            raise classify(error, attempt) from error
+
+    def _get(
+        self, wanted: Mapping[str, str], attempt: Attempt, use: Callable[[Any], T], cancelled: Callable[[], bool]
+    ) -> T:
+        """What ``use`` makes of the body of an object.
+
+        A body that breaks off is asked for again (the SDK repeats a request only until its answer begins).
+        """
+        for number in range(1, self._attempts + 1):
+            try:
+                body = self._client.get_object(**wanted)["Body"]
+            except Exception as error:
+                raise classify(error, attempt) from error
+            try:
+                return use(body)
             except Cancelled:
                 raise
             except Exception as error:
-                fault = classify(error, self._writing(attempt, error, path))
+                fault = classify(error, attempt)
                 if not isinstance(fault, UnavailableError) or number == self._attempts:
                     raise fault from error
                 _pause(number, cancelled)
             finally:
                 body.close()
-        modified = remote.modified.timestamp()
-        os.utime(path, (modified, modified))
-        return digest
-
-    def _open(self, remote: RemoteObject, attempt: Attempt) -> Any:
-        condition = {"IfMatch": remote.etag} if remote.etag else {}
-        if remote.version_id:
-            condition["VersionId"] = remote.version_id
-        try:
-            return self._client.get_object(Bucket=remote.bucket, Key=remote.key, **condition)["Body"]
-        except Exception as error:
-            raise classify(error, attempt) from error
+        raise AssertionError("unreachable")
 
     @staticmethod
     def _store(body: Any, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
@@ -217,10 +257,9 @@ class S3:
         return digest.hexdigest()
 
     @staticmethod
-    def _writing(attempt: Attempt, error: BaseException, path: str) -> Attempt:
+    def _writing(attempt: Attempt, error: OSError, path: str) -> Attempt:
         """An error with a number comes from the disk rather than from S3."""
-        network = isinstance(error, (ConnectionError, TimeoutError))
-        if isinstance(error, OSError) and error.errno and not network:
+        if error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
             return Attempt("write", f"{attempt.what} to {os.path.dirname(path)}")
         return attempt
 

@@ -30,7 +30,7 @@ _AWS_CLI = "/opt/aws-cli"
 
 # General purpose buckets, those from before 2018 (upper case, underscore, up to 255 characters) and
 # access point aliases: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 # Opaque, at most 1,024 bytes: docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
 _VERSION_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d[Zz]")
@@ -67,7 +67,7 @@ MAX_MEBIBYTES = Number("DAGS_MAX_MB", 4096, 1, 1_000_000)
 @dataclass(frozen=True)
 class S3Location:
     """A place in a bucket: a prefix, which is empty or ends in ``/`` (``dags`` never means ``dags-old``), or the
-    key of one archive."""
+    key of one object, such as an archive."""
 
     bucket: str
     path: str
@@ -192,7 +192,7 @@ def parse_s3_uri(setting: str, value: str) -> S3Location:
         raise refuse("has a user or password before the bucket")
     if bucket.startswith("arn:"):
         raise refuse("names an ARN, but needs a bucket or an access point alias")
-    if not _BUCKET.fullmatch(bucket):
+    if not BUCKET.fullmatch(bucket):
         raise refuse("has no valid bucket name")
     if not path.isprintable() or "\\" in path:
         raise refuse("has a control character or a backslash in its prefix")

@@ -60,6 +60,26 @@ def environ(s3: FakeS3, airflow_home: Path, bin_folder: Path, tmp_path: Path) ->
 
 
 @pytest.fixture
+def airflow(bin_folder: Path, tmp_path: Path, environ: dict[str, str]) -> Callable[[str], None]:
+    """Make an `airflow` that is a console script of this interpreter, and the module of a workload, with a text."""
+    package = tmp_path / "site" / "airflow"
+    module = package / "sdk" / "execution_time"
+    module.mkdir(parents=True)
+    for folder in (package, package / "sdk", module):
+        (folder / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("import sys\nargv, path = list(sys.argv), sys.path[0]\n")
+    environ["PYTHONPATH"] += f":{tmp_path / 'site'}"
+
+    def make(text: str) -> None:
+        program = bin_folder / "airflow"
+        program.write_text(f"#!{sys.executable}\n{text}")
+        program.chmod(0o755)
+        (module / "execute_workload.py").write_text(text)
+
+    return make
+
+
+@pytest.fixture
 def dags(airflow_home: Path) -> Path:
     return airflow_home / "dags"
 

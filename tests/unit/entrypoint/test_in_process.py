@@ -38,26 +38,6 @@ def one_dag(s3):
     s3.buckets["bucket"] = {"dags/a.py": b"VALUE = 42\n"}
 
 
-@pytest.fixture
-def airflow(bin_folder: Path, tmp_path: Path, environ):
-    """Make an `airflow` that is a console script of this interpreter, and the module of a workload, with a text."""
-    package = tmp_path / "site" / "airflow"
-    module = package / "sdk" / "execution_time"
-    module.mkdir(parents=True)
-    for folder in (package, package / "sdk", module):
-        (folder / "__init__.py").write_text("")
-    (package / "__init__.py").write_text("import sys\nargv, path = list(sys.argv), sys.path[0]\n")
-    environ["PYTHONPATH"] += f":{tmp_path / 'site'}"
-
-    def make(text: str) -> None:
-        program = bin_folder / "airflow"
-        program.write_text(f"#!{sys.executable}\n{text}")
-        program.chmod(0o755)
-        (module / "execute_workload.py").write_text(text)
-
-    return make
-
-
 def shown(result):
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -14,9 +15,9 @@ from airflow_ecs_entrypoint import loader as loader_module
 from airflow_ecs_entrypoint.errors import AccessError, DagsError, UnavailableError
 from airflow_ecs_entrypoint.folder import StagedFolder
 from airflow_ecs_entrypoint.loader import Loader
-from airflow_ecs_entrypoint.settings import read
+from airflow_ecs_entrypoint.settings import S3Location, read
 
-from local.fake_s3 import Fault
+from local.fake_s3 import DELETION, Fault
 from tests.unit.entrypoint.container import names, staging, tree
 
 
@@ -24,13 +25,13 @@ from tests.unit.entrypoint.container import names, staging, tree
 def loader(environ, monkeypatch):
     """A loader that was started with the environment of a container."""
 
-    def start(uri="s3://bucket/dags", **changes):
+    def start(uri="s3://bucket/dags", location=None, **changes):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
         merged = {**environ, "S3_URI": uri, **changes}
         for name, value in merged.items():
             monkeypatch.setenv(name, value)
-        made = Loader(read(merged), merged)
+        made = Loader(read(merged), merged, location)
         made.start()
         started.append(made)
         return made
@@ -133,6 +134,26 @@ def test_one_that_was_killed_points_at_the_memory(s3, loader):
     threading.Timer(0.5, os.kill, (one._child.pid, signal.SIGKILL)).start()
     with pytest.raises(DagsError, match="ended by SIGKILL: give the task more memory"):
         one.wait()
+
+
+def test_an_answer_that_has_begun_is_waited_for(s3, loader, monkeypatch):
+    """It may be larger than what a pipe holds, and this process may come late to read it."""
+    monkeypatch.setattr(loader_module, "_PATIENCE", 0.0)
+    s3.buckets["bucket"]["task.json"] = json.dumps({"arguments": ["x" * 900_000]}).encode()
+    one = loader(location=S3Location("bucket", "task.json"), DAGS_TIMEOUT="2")
+    time.sleep(2.5)
+    assert one.wait()[0]["files"] == 1
+    assert one.arguments == ["x" * 900_000]
+
+
+def test_a_deletion_that_takes_too_long_is_given_up(s3, loader, monkeypatch, capfd):
+    monkeypatch.setattr(loader_module, "_DELETION", 0.4)
+    s3.buckets["bucket"]["task.json"] = b'{"arguments": ["a"]}'
+    s3.faults = [Fault(DELETION + "task.json", "hang")]
+    one = loader(location=S3Location("bucket", "task.json"))
+    assert one.wait()[0]["files"] == 1 and one.arguments == ["a"]
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "warning: cannot delete the task's arguments at s3://bucket/task.json: no answer within " in line
 
 
 def test_stopping_tidies_up(s3, loader, dags):

@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local import fake_s3
-from local.fake_s3 import LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
+from local.fake_s3 import DELETION, LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
 from local.fake_s3_service import FakeS3Service
 
 NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
@@ -207,6 +207,18 @@ class TestFaults:
         s3.list_object_versions(Bucket="bucket")
         with pytest.raises(ClientError, match="AccessDenied"):
             read(s3, "a")
+
+    def test_a_deletion_has_faults_of_its_own(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        fake.faults = [Fault(DELETION + "a", "error", 1, code="AccessDenied", status=403)]
+        assert read(s3, "a") == b"text"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.delete_object(Bucket="bucket", Key="a")
+        assert read(s3, "a") == b"text"
+        s3.delete_object(Bucket="bucket", Key="a")
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            read(s3, "a")
+        assert fake.requests == {"a": 3, DELETION + "a": 2}
 
     def test_an_object_changes_before_it_is_read(self, fake: FakeS3, s3: Any) -> None:
         fake.buckets["bucket"]["a"] = b"text"
