@@ -88,7 +88,7 @@ def _is_argument(value: Any) -> bool:
 def _pipe_with(content: bytes) -> int:
     """The reading end of a pipe that holds ``content`` and no more; programs inherit it."""
     reading, writing = os.pipe()
-    # Rather an error than waiting for ever for somebody to read.
+    # What does not fit is an error: nobody reads before this process has become the program.
     os.set_blocking(writing, False)
     try:
         fcntl.fcntl(writing, _F_SETPIPE_SZ, len(content))
@@ -98,8 +98,8 @@ def _pipe_with(content: bytes) -> int:
     os.close(writing)
     if written != len(content):
         raise UnavailableError(
-            f"no pipe for the workload's {len(content)} bytes: this host's users have too many (man 7 pipe, "
-            "pipe-user-pages-soft); unset AIRFLOW_ECS_START, which needs none, or start the container again"
+            f"the kernel has no pipe for the workload's {len(content)} bytes: raise fs.pipe-user-pages-soft on the "
+            "host, or leave AIRFLOW_ECS_START at fast, which needs none, and launch the task again"
         )
     os.set_inheritable(reading, True)
     return reading

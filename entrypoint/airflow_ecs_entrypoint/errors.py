@@ -7,7 +7,7 @@ class EntrypointError(Exception):
     """A fault that is reported in one line.
 
     The text says what failed, on which object, and what to do; it never holds a credential, a command
-    argument, or the value of an environment variable that might carry one.
+    argument (where these are in S3 is none), or the value of an environment variable that might carry one.
     """
 
     exit_code = 82

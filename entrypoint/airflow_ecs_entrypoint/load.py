@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
 from .archive import unpack
-from .arguments import MAX_BYTES, arguments_in
 from .download import Job, download
 from .errors import ChangedError, DagsError
 from .faults import Attempt, classify
@@ -74,6 +73,8 @@ class Load:
 
     def arguments(self, location: S3Location) -> list[str]:
         """A task's arguments. Raises `EntrypointError`."""
+        from .arguments import MAX_BYTES, arguments_in  # most loads need none of it
+
         self._progress.begin(f"reading {_ARGUMENTS} at {location}")
         return arguments_in(self._s3.read(location, _ARGUMENTS, MAX_BYTES, missing=_GONE), location)
 

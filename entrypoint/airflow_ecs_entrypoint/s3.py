@@ -25,7 +25,7 @@ _CONNECT_TIMEOUT = 5  # seconds
 _READ_TIMEOUT = 20  # seconds between two pieces of an answer, not for the whole of it
 _ATTEMPTS = 5
 _CHUNK = 256 * 1024  # bytes
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Cancelled(Exception):
@@ -196,7 +196,7 @@ class S3:
         def whole(body: Any) -> bytes:
             content: bytes = body.read(max_bytes + 1)
             if len(content) > max_bytes:
-                raise SettingsError(f"{what} at {location} have more than {max_bytes} bytes: make them smaller")
+                raise SettingsError(f"{attempt}: more than {max_bytes} bytes are there")
             content += body.read()  # nothing more, but only the end shows whether all has come
             return content
 
@@ -212,8 +212,8 @@ class S3:
             raise classify(error, attempt) from error
 
     def _get(
-        self, wanted: Mapping[str, str], attempt: Attempt, use: Callable[[Any], T], cancelled: Callable[[], bool]
-    ) -> T:
+        self, wanted: Mapping[str, str], attempt: Attempt, use: Callable[[Any], _T], cancelled: Callable[[], bool]
+    ) -> _T:
         """What ``use`` makes of the body of an object.
 
         A body that breaks off is asked for again (the SDK repeats a request only until its answer begins).

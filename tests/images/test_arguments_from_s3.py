@@ -14,13 +14,14 @@ from local.fake_s3 import DELETION
 from local.fake_s3_service import FakeS3Service
 from local.task_run import RunningTask, TaskResult, start_task
 from tests.images.conftest import S3_URI, Builder
-from tests.images.product import NEW_WORKER, PRODUCTS, WORKER, Product
+from tests.images.product import EVERY_AIRFLOW, NEW_WORKER, PRODUCTS, WORKER, Product
 
 DeploymentOf = Callable[[Product], Deployment]
-KEY = "workloads/test/task.json"
+KEY = "test/task.json"
 LOCATION = f"s3://workloads/{KEY}"
 
-either_airflow = pytest.mark.parametrize("reference", [WORKER, NEW_WORKER])
+WITH_WORKLOADS = {airflow: product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")}
+
 either_start = pytest.mark.parametrize("start", ["fast", "plain"])
 
 
@@ -34,14 +35,13 @@ def s3(fake_s3: FakeS3Service) -> Iterator[FakeS3Service]:
 class Pointed:
     """Tasks of one image that are started through a pointer to arguments in the fake S3."""
 
-    def __init__(self, s3: FakeS3Service, deployment: Deployment, image: str) -> None:
-        self.dags = Dags(s3_uri=S3_URI, path=PRODUCTS[image].container_dag_path)
-        self._s3, self._deployment, self._image = s3, deployment, image
+    def __init__(self, s3: FakeS3Service, deployment: Deployment, image: str, dags: Dags) -> None:
+        self._s3, self._deployment, self._image, self._dags = s3, deployment, image, dags
 
     def prepare(self, dag_id: str, task_id: str) -> PreparedTask:
         """Queue a task."""
         (task,) = self._deployment.prepare(
-            [(dag_id, task_id)], image=self._image, dags=self.dags, environment=self._endpoint
+            [(dag_id, task_id)], image=self._image, dags=self._dags, environment=self._endpoint
         )
         return task
 
@@ -55,7 +55,7 @@ class Pointed:
             self._deployment,
             replace(task, command=(*task.command[:3], "--arguments-from", LOCATION)),
             image=self._image,
-            dags=self.dags,
+            dags=self._dags,
             environment={**self._endpoint, "AIRFLOW_ECS_START": start, **environment},
         )
 
@@ -65,9 +65,10 @@ class Pointed:
 
 
 @pytest.fixture
-def pointed(reference: str, s3: FakeS3Service, built: Builder, deployment_of: DeploymentOf) -> Pointed:
-    product = PRODUCTS[reference]
-    return Pointed(s3, deployment_of(product), built(product))
+def pointed(product: Product, s3: FakeS3Service, built: Builder, deployment_of: DeploymentOf) -> Pointed:
+    """The tasks of a product's image."""
+    dags = Dags(s3_uri=S3_URI, path=product.container_dag_path)
+    return Pointed(s3, deployment_of(product), built(product), dags)
 
 
 def token_of(task: PreparedTask) -> str:
@@ -84,7 +85,7 @@ def deletions(s3: FakeS3Service) -> int:
     return s3.requests().get(DELETION + KEY, 0)
 
 
-@either_airflow
+@pytest.mark.parametrize("product", [PRODUCTS[WORKER], PRODUCTS[NEW_WORKER]], ids=["Airflow 2", "Airflow 3"])
 @either_start
 def test_the_task_succeeds_and_the_arguments_are_gone(pointed: Pointed, s3: FakeS3Service, start: str) -> None:
     task = pointed.prepare("project_report", "load")
@@ -102,9 +103,9 @@ def test_the_task_succeeds_and_the_arguments_are_gone(pointed: Pointed, s3: Fake
     assert "they are gone" in second.output
 
 
-@pytest.mark.parametrize("reference", [NEW_WORKER])
+@pytest.mark.parametrize("product", WITH_WORKLOADS.values(), ids=WITH_WORKLOADS.keys())
 @either_start
-def test_the_token_is_nowhere_to_be_seen(pointed: Pointed, start: str) -> None:
+def test_the_token_is_nowhere_to_be_seen(product: Product, pointed: Pointed, start: str) -> None:
     task = pointed.prepare("project_provoke", "bash_sleep")
     pointed.put(task)
     token = token_of(task)
@@ -116,22 +117,26 @@ def test_the_token_is_nowhere_to_be_seen(pointed: Pointed, start: str) -> None:
     lines = inside(running, "cat /proc/[0-9]*/cmdline")
     assert "execute_workload" in lines and "sleep" in lines
     assert token not in lines
-    # What an executor's task definition and overrides would show.
+    # As ECS's API would show it: the container's command and environment.
     assert token not in json.dumps(running.container.attrs)
-    pipes = inside(running, "for f in /proc/[0-9]*/fd/*; do readlink $f; done; true")
-    assert "memfd" not in pipes
     running.container.stop(timeout=60)
     result = running.wait()
-    assert token not in result.output and token not in result.log
+    assert token not in result.log
+    # The supervisors of Airflow 3.0 and 3.1 print the workload themselves, whoever starts them.
+    ours = [line for line in result.output.splitlines() if "Executing workload" not in line]
+    assert len(ours) > 1 and token not in "\n".join(ours)
+    if product.base[0] not in ("3.0.6", "3.1.8"):
+        assert token not in result.output
 
 
 def inside(running: RunningTask, command: str) -> str:
     """What a shell in the container prints."""
-    output: bytes = running.container.exec_run(["sh", "-c", command]).output
+    output = running.container.exec_run(["sh", "-c", command]).output
+    assert isinstance(output, bytes)
     return output.replace(b"\0", b" ").decode(errors="replace")
 
 
-@pytest.mark.parametrize("reference", [WORKER])
+@pytest.mark.parametrize("product", [PRODUCTS[WORKER]], ids=["Airflow 2"])
 @pytest.mark.parametrize(
     "faults, code, says",
     [
@@ -160,4 +165,4 @@ def test_a_task_that_cannot_be_loaded_stays_queued(
     if code == 84:
         s3.set_faults([])
         again: TaskResult = pointed.start(task).wait()
-        assert again.succeeded, "the same container can be started again: " + again.describe()
+        assert again.succeeded, "a temporary fault has left the arguments: " + again.describe()

@@ -161,12 +161,12 @@ class TestPipe:
         finally:
             os.close(number)
 
-    def test_without_one_of_that_size_the_container_can_be_started_again(self, monkeypatch):
+    def test_without_one_of_that_size_the_task_can_be_launched_again(self, monkeypatch):
         def refuse(*_):
             raise PermissionError(1, "over the limit of this user's pipes")
 
         monkeypatch.setattr(fcntl, "fcntl", refuse)
-        with pytest.raises(UnavailableError, match="no pipe for the workload's 70000 bytes"):
+        with pytest.raises(UnavailableError, match="no pipe for the workload's 70000 bytes: raise fs"):
             without_secret(complete(parse((*WORKLOAD, *POINTER)), ["--json-string", "x" * 70000]))
 
 
@@ -232,7 +232,7 @@ def test_without_a_pointer_nothing_of_it_is_imported(run, s3, airflow):
         (Fault(KEY, "break"), 84, "no complete answer from 127.0.0.1"),
         (Fault(KEY, "hang"), 84, f"within 2 s, still reading the task's arguments at s3://bucket/{KEY}"),
         (Fault(KEY, "replace", body="hunter2"), 80, "must be JSON"),
-        (Fault(KEY, "replace", body="x" * (MAX_BYTES + 1)), 80, f"have more than {MAX_BYTES} bytes"),
+        (Fault(KEY, "replace", body="x" * (MAX_BYTES + 1)), 80, f"more than {MAX_BYTES} bytes are there"),
         (Fault("dags/a.py", "error", code="AccessDenied", status=403), 81, "dags/a.py"),
         (Fault("dags/a.py", "error", code="SlowDown", status=503), 84, "dags/a.py"),
     ],
