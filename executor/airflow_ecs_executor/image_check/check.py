@@ -1,0 +1,24 @@
+"""One image, looked up and compared."""
+
+from __future__ import annotations
+
+from airflow_ecs_executor.image_check.comparison import ImageReport, Versions, compare, lacks_platform
+from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.facts import facts_of
+from airflow_ecs_executor.image_check.manifest import Platform
+from airflow_ecs_executor.image_check.remote import Images
+
+
+def check_image(images: Images, name: str, versions: Versions, platform: Platform | None) -> ImageReport:
+    """Look an image up in its registry and compare it; what cannot be looked at is in the report."""
+    try:
+        remote = images.look_up(name, platform)
+    except NoSuchPlatformError as error:
+        assert platform is not None
+        return lacks_platform(name, platform, error.platforms)
+    except RegistryError as error:
+        return ImageReport(name, error=str(error), action=error.action)
+    except ValueError as error:
+        return ImageReport(name, error=str(error))
+    facts = facts_of(remote.config, remote.reference.tag)
+    return compare(name, facts, remote.digests, versions, platform)

@@ -1,0 +1,90 @@
+"""An image's configuration from a private registry of Amazon ECR, by AWS's API: roles decide, not a docker login."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_ecs_executor.failures import Trouble, classify
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
+from airflow_ecs_executor.image_check.http import Http
+from airflow_ecs_executor.image_check.manifest import (
+    INDEXES,
+    MANIFESTS,
+    Platform,
+    choose,
+    config_digest,
+    digest_of,
+    document_in,
+    is_index,
+)
+from airflow_ecs_executor.image_check.reference import ImageReference
+
+_NOT_THERE = ("ImageNotFound", "ImageTagDoesNotMatchDigest", "RepositoryNotFoundException")
+
+
+class EcrRegistry:
+    """One private registry, for one look-up."""
+
+    def __init__(self, http: Http, reference: ImageReference, client: Any) -> None:
+        """``client`` is boto3's, of the registry's region."""
+        found = reference.ecr
+        assert found is not None
+        self._http = http
+        self._reference = reference
+        self._client = client
+        self._place = {"registryId": found[0], "repositoryName": reference.repository}
+
+    def look_up(self, platform: Platform | None) -> tuple[dict[str, Any], frozenset[str]]:
+        """The image's configuration, and the digests that it may be called by.
+
+        Raises RegistryError.
+        """
+        kind = "imageDigest" if self._reference.digest else "imageTag"
+        content = self._manifest({kind: self._reference.version})
+        document = document_in(content, self._reference.digest, self._reference.version)
+        digests = {digest_of(content)}
+        if is_index(document):
+            chosen = choose(document, platform)
+            content = self._manifest({"imageDigest": chosen})
+            document = document_in(content, chosen, chosen)
+            digests.add(chosen)
+        wanted = config_digest(document, f"{self._reference.repository}:{self._reference.version}")
+        url = self._call("get_download_url_for_layer", layerDigest=wanted)["downloadUrl"]
+        answer = self._http.request("GET", url)  # signed by its query: it takes no header
+        if answer.status != 200:
+            raise RegistryError(f"Amazon ECR's storage answers with HTTP status {answer.status}")
+        return document_in(answer.body, wanted, wanted), frozenset(digests)
+
+    def _manifest(self, image: dict[str, str]) -> bytes:
+        found = self._call("batch_get_image", imageIds=[image], acceptedMediaTypes=[*MANIFESTS, *INDEXES])
+        images = found.get("images") or ()
+        if images:
+            return str(images[0]["imageManifest"]).encode()
+        failure = (found.get("failures") or [{}])[0]
+        code, reason = failure.get("failureCode", ""), failure.get("failureReason", "it does not say why")
+        raise self._missing(reason) if code in _NOT_THERE else RegistryError(f"Amazon ECR gives no manifest: {reason}")
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client, operation)(**self._place, **arguments)
+        except Exception as exception:
+            error = classify(exception)
+        if error.code in _NOT_THERE:
+            raise self._missing(error.reason)
+        if error.trouble is Trouble.HOPELESS and "Denied" in error.code:
+            action = {
+                "batch_get_image": "ecr:BatchGetImage",
+                "get_download_url_for_layer": "ecr:GetDownloadUrlForLayer",
+            }
+            raise RegistryError(
+                f"Amazon ECR does not let this role read {self._reference.repository} of account "
+                f"{self._place['registryId']} (a repository of another account needs a repository policy, too)",
+                error.action or action[operation],
+            )
+        raise RegistryError(f"Amazon ECR: {error.reason}")
+
+    def _missing(self, reason: str) -> NoSuchImageError:
+        name = f"{self._reference.repository}:{self._reference.version}"
+        return NoSuchImageError(
+            f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})"
+        )

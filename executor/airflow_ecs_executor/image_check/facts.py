@@ -1,0 +1,73 @@
+"""What an image says of itself: its Airflow, its Python, its architecture, its contract. Pure.
+
+An image of ours says it in labels of its own; others are read by the fallbacks of the image contract
+(docs/image-contract.md).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Sequence
+
+_CONTRACT, _DAGS = "io.airflow-ecs.contract", "io.airflow-ecs.dags"
+_AIRFLOW_LABELS = ("io.airflow-ecs.airflow", "org.apache.airflow.version")
+_PYTHON_LABELS = ("io.airflow-ecs.python", "org.apache.airflow.python.version")
+_AIRFLOW_VARIABLES = ("AIRFLOW_VERSION",)
+_PYTHON_VARIABLES = ("AIRFLOW_PYTHON_VERSION", "PYTHON_VERSION")
+_TAG = re.compile(r"(?:slim-)?(?P<airflow>[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.]*)-python(?P<python>[0-9]+\.[0-9]+)(?:-.*)?")
+_AIRFLOW = re.compile(r"[0-9]+\.[0-9]+[0-9A-Za-z.+-]*")
+_PYTHON = re.compile(r"(?:v|[Pp]ython )?(?P<short>[0-9]+\.[0-9]+)(?![0-9])")
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What could be learnt of an image; an empty text where nothing says it.
+
+    ``python`` is major and minor version; ``architecture`` as OCI names it, ``amd64`` or ``arm64``; ``contract`` the
+    version of the image contract and ``dags`` the DAG mode, both empty for an image that is not ours; ``environment``
+    are its variables.
+    """
+
+    airflow: str = ""
+    python: str = ""
+    architecture: str = ""
+    contract: str = ""
+    dags: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+def facts_of(config: Mapping[str, Any], tag: str = "") -> ImageFacts:
+    """Read the configuration of an image (OCI image specification, config.md), whatever anybody has put there."""
+    inner = _mapping(config.get("config"))
+    labels = _mapping(inner.get("Labels"))
+    listed = inner.get("Env")
+    environment = dict(str(item).partition("=")[::2] for item in (listed if isinstance(listed, list) else ()))
+    tagged = _TAG.fullmatch(tag)
+    airflow = _candidates(labels, _AIRFLOW_LABELS) + _candidates(environment, _AIRFLOW_VARIABLES)
+    python = _candidates(labels, _PYTHON_LABELS) + _candidates(environment, _PYTHON_VARIABLES)
+    if tagged:
+        airflow.append(tagged["airflow"])
+        python.append(tagged["python"])
+    short = (_PYTHON.match(text) for text in python)
+    return ImageFacts(
+        airflow=next((text for text in airflow if _AIRFLOW.fullmatch(text)), ""),
+        python=next((found["short"] for found in short if found), ""),
+        architecture=_text(config.get("architecture")),
+        contract=_text(labels.get(_CONTRACT)),
+        dags=_text(labels.get(_DAGS)),
+        environment=environment,
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _candidates(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """What is said under these names, the first first."""
+    return [text for text in (_text(values.get(name)) for name in names) if text]

@@ -1,0 +1,107 @@
+"""One HTTP request of a look-up: bounded in time and size, and with no more credentials than it was given."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping
+from urllib.parse import urlsplit
+
+import requests
+
+from airflow_ecs_executor.image_check.errors import RegistryError
+
+_CONNECT_TIMEOUT = 3.0
+_READ_TIMEOUT = 5.0
+"""Seconds, each at most: no more than is left of the look-up."""
+_MAX_BYTES = 4 * 1024 * 1024
+"""Of a manifest or a configuration; registries need not take larger manifests (OCI distribution specification)."""
+_LEAST = 0.05
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers (names in any case) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """The requests of one look-up, which ends in time."""
+
+    def __init__(self, timeout: float) -> None:
+        """``timeout``: seconds for all requests together."""
+        self._session = requests.Session()
+        self._deadline = time.monotonic() + timeout
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        authorization: str = "",
+        user: tuple[str, str] | None = None,
+        **more: Any,
+    ) -> Answer:
+        """Send a request and read the whole answer, of which redirections are followed.
+
+        To another host they go without ``authorization`` and without ``user`` (a name and a password). Raises
+        RegistryError for what is no answer.
+        """
+        host = urlsplit(url).netloc
+        left = max(_LEAST, self._deadline - time.monotonic())
+        timeouts = (min(_CONNECT_TIMEOUT, left), min(_READ_TIMEOUT, left))
+        auth: Any = user or _exactly(authorization)
+        try:
+            with self._session.request(method, url, auth=auth, timeout=timeouts, stream=True, **more) as response:
+                return Answer(response.status_code, response.headers, self._body(response))
+        except requests.exceptions.SSLError as error:
+            raise RegistryError(
+                f"{host} cannot be trusted ({_cause(error)}): if its certificate is a company's own, name the CA in "
+                "REQUESTS_CA_BUNDLE"
+            ) from None
+        except requests.RequestException as error:
+            raise RegistryError(
+                f"{host} does not answer ({_cause(error)}): check its name, and the network's way to it (proxy, NAT "
+                "gateway, VPC endpoints)"
+            ) from None
+
+    def _body(self, response: requests.Response) -> bytes:
+        parts, size = [], 0
+        for part in response.iter_content(65536):
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_BYTES:
+                raise RegistryError(f"{urlsplit(response.url).netloc} answers with more than {_MAX_BYTES:,} bytes")
+            if time.monotonic() > self._deadline:
+                raise requests.Timeout("it sends too slowly")
+        return b"".join(parts)
+
+
+def _exactly(authorization: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Keeps requests from sending what ~/.netrc has for the host, in place of what is meant."""
+
+    def prepare(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if authorization:
+            request.headers["Authorization"] = authorization
+        return request
+
+    return prepare
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, in a few words, of an error that has the whole story in its text."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    words = str(inner if isinstance(inner, str) else reason).rpartition(">: ")[2] or type(reason).__name__
+    return words if len(words) <= 120 else type(reason).__name__

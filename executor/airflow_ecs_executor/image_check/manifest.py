@@ -1,0 +1,100 @@
+"""Manifests and indexes, as registries answer them. Pure.
+
+github.com/opencontainers/image-spec: manifest.md, image-index.md; and Docker's own media types of the same things.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
+
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What an image is for, in OCI's names: ``amd64`` or ``arm64``; ``linux`` or ``windows``."""
+
+    architecture: str = "amd64"
+    os: str = "linux"
+
+    def __str__(self) -> str:
+        return f"{self.os}/{self.architecture}"
+
+
+def document_in(content: bytes, digest: str, what: str) -> dict[str, Any]:
+    """The JSON object in what a registry has sent; ``digest`` is what it was asked for by, or empty.
+
+    Raises RegistryError if it is another object, or none.
+    """
+    if digest and digest != digest_of(content, digest.partition(":")[0]):
+        raise RegistryError(f"the registry's answer for {what} is not what its digest says")
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise RegistryError(f"the registry's answer for {what} is no JSON object: is it a registry?")
+    return document
+
+
+def digest_of(content: bytes, algorithm: str = "sha256") -> str:
+    """The digest by which a registry knows this content."""
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
+def is_index(document: Mapping[str, Any]) -> bool:
+    """Whether a document lists manifests, rather than being one."""
+    return document.get("mediaType") in INDEXES or ("manifests" in document and "config" not in document)
+
+
+def choose(index: Mapping[str, Any], platform: Platform | None) -> str:
+    """The digest of the manifest for a platform; without one, of that for ``linux/amd64`` rather than another's.
+
+    Attestations and the siblings that lazy loading puts beside an image, SOCI's and Nydus's, are none.
+    Raises NoSuchPlatformError.
+    """
+    found: dict[str, str] = {}
+    for item in index.get("manifests") or ():
+        if isinstance(item, dict) and not _is_sibling(item):
+            described = item.get("platform") or {}
+            name = f"{described.get('os')}/{described.get('architecture')}"
+            found.setdefault(name, str(item.get("digest")))
+    wanted = str(platform or Platform())
+    if wanted in found:
+        return found[wanted]
+    if platform is None and found:
+        return next(iter(found.values()))
+    raise NoSuchPlatformError(tuple(found), wanted)
+
+
+def _is_sibling(item: Mapping[str, Any]) -> bool:
+    described, annotations = item.get("platform") or {}, item.get("annotations") or {}
+    return bool(
+        "vnd.docker.reference.type" in annotations  # docs.docker.com: build, attestations, attestation storage
+        or described.get("architecture") in (None, "unknown")
+        or item.get("artifactType")  # SOCI: github.com/awslabs/soci-snapshotter, index manifest v2
+        or "nydus.remoteimage.v1" in (described.get("os.features") or ())
+        or item.get("mediaType") not in (None, *MANIFESTS)
+    )
+
+
+def config_digest(document: Mapping[str, Any], what: str) -> str:
+    """The digest of the configuration that a manifest names. Raises RegistryError for what is no image."""
+    config = document.get("config")
+    digest = config.get("digest") if isinstance(config, dict) else None
+    if not isinstance(digest, str) or ":" not in digest:
+        old = " (a manifest of Docker's old schema 1)" if document.get("schemaVersion") == 1 else ""
+        raise RegistryError(f"{what} is no image that can be read{old}: build and push it anew")
+    return digest

@@ -1,0 +1,71 @@
+"""Names of images, as task definitions have them: registry, repository, tag, digest. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DOCKER_HUB = "registry-1.docker.io"
+"""The host that answers for what has no registry in its name."""
+_HUB_NAMES = ("docker.io", "index.docker.io", DOCKER_HUB)
+# docs.aws.amazon.com/general/latest/gr/ecr.html: with FIPS, dual-stack (dkr-ecr, on.aws), China and the European
+# sovereign cloud.
+_ECR = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\."
+    r"(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn|amazonaws\.eu)"
+)
+# github.com/distribution/reference: the grammar at the head of reference.go.
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """An image by name.
+
+    ``registry`` is the host that answers for it, with its port; ``tag`` and ``digest`` may be empty, not both: without
+    either, the tag is ``latest``.
+    """
+
+    registry: str
+    repository: str
+    tag: str
+    digest: str
+
+    @property
+    def version(self) -> str:
+        """What the registry is asked for. A digest wins, as everywhere."""
+        return self.digest or self.tag
+
+    @property
+    def ecr(self) -> tuple[str, str] | None:
+        """Account and region of a private registry of Amazon ECR; None for any other."""
+        found = _ECR.fullmatch(self.registry)
+        return (found["account"], found["region"]) if found else None
+
+
+def has_registry(name: str) -> bool:
+    """Whether a name begins with a registry's host, as Docker decides it."""
+    first, slash, _ = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def parse(name: str) -> ImageReference:
+    """Read the name of an image as Docker and ECS do. Raises ValueError."""
+    rest, at, digest = name.partition("@")
+    registry, path = rest.split("/", 1) if has_registry(rest) else (DOCKER_HUB, rest)
+    repository, colon, tag = path.partition(":")
+    if registry in _HUB_NAMES:
+        registry = DOCKER_HUB
+        repository = repository if "/" in repository else f"library/{repository}"
+    if (
+        not _HOST.fullmatch(registry)
+        or not _REPOSITORY.fullmatch(repository)
+        or (colon and not _TAG.fullmatch(tag))
+        or (at and not _DIGEST.fullmatch(digest))
+    ):
+        raise ValueError(f"{name!r} is no name of an image")
+    return ImageReference(registry, repository, tag or ("" if digest else "latest"), digest)

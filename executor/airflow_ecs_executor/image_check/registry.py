@@ -1,0 +1,149 @@
+"""An image's configuration from a registry that speaks the OCI distribution API.
+
+github.com/opencontainers/distribution-spec: spec.md; for logins, distribution.github.io/distribution/spec/auth.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Mapping
+from urllib.parse import urlsplit
+
+from airflow_ecs_executor.image_check.credentials import Credentials
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
+from airflow_ecs_executor.image_check.http import Answer, Http
+from airflow_ecs_executor.image_check.manifest import (
+    INDEXES,
+    MANIFESTS,
+    Platform,
+    choose,
+    config_digest,
+    digest_of,
+    document_in,
+    is_index,
+)
+from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
+
+_ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
+_LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?")
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_KNOWN_REALMS: Mapping[str, Mapping[str, str]] = {
+    DOCKER_HUB: {"realm": "https://auth.docker.io/token", "service": "registry.docker.io"},
+    "ghcr.io": {"realm": "https://ghcr.io/token", "service": "ghcr.io"},
+    "public.ecr.aws": {"realm": "https://public.ecr.aws/token/", "service": "public.ecr.aws"},
+}
+"""What these answer to a request without a token: knowing it spares that request."""
+
+
+class Registry:
+    """One registry, for one look-up."""
+
+    def __init__(self, http: Http, reference: ImageReference, credentials: Callable[[str], Credentials]) -> None:
+        """``credentials`` finds what is stored for a host; it is asked only if the registry wants a login."""
+        self._http = http
+        self._reference = reference
+        self._find_credentials = credentials
+        self._credentials = Credentials()
+        self._login: dict[str, Any] = {}
+        """What every request is sent with, once that is known."""
+
+    def look_up(self, platform: Platform | None) -> tuple[dict[str, Any], frozenset[str]]:
+        """The image's configuration, and the digests that it may be called by.
+
+        Raises RegistryError.
+        """
+        version = self._reference.version
+        known = _KNOWN_REALMS.get(self._reference.registry)
+        if known:
+            self._log_in_by_token(known)
+        content = self._get(f"manifests/{version}", first=True)
+        document = document_in(content, self._reference.digest, version)
+        digests = {digest_of(content)}
+        if is_index(document):
+            chosen = choose(document, platform)
+            content = self._get(f"manifests/{chosen}")
+            document = document_in(content, chosen, chosen)
+            digests.add(chosen)
+        wanted = config_digest(document, f"{self._reference.repository}:{version}")
+        config = document_in(self._get(f"blobs/{wanted}"), wanted, wanted)
+        return config, frozenset(digests)
+
+    def _get(self, path: str, first: bool = False) -> bytes:
+        scheme = "http" if _LOOPBACK.fullmatch(self._reference.registry) else "https"
+        url = f"{scheme}://{self._reference.registry}/v2/{self._reference.repository}/{path}"
+        answer = self._http.request("GET", url, headers=_ACCEPT, **self._login)
+        if answer.status == 401 and first:
+            self._log_in(answer)
+            answer = self._http.request("GET", url, headers=_ACCEPT, **self._login)
+        if answer.status != 200:
+            raise self._error(answer, path)
+        return answer.body
+
+    # Logins
+
+    def _log_in(self, refused: Answer) -> None:
+        challenge = refused.headers.get("WWW-Authenticate", "")
+        scheme = challenge.partition(" ")[0].lower()
+        if scheme == "bearer":
+            self._log_in_by_token(dict(_PARAMETER.findall(challenge)))
+        elif scheme == "basic":
+            self._credentials = self._find_credentials(self._reference.registry)
+            if not self._credentials.user:
+                raise self._denied()
+            self._login = {"user": (self._credentials.user, self._credentials.password)}
+        else:
+            raise RegistryError(
+                f"{self._reference.registry} wants a login of a kind that is not known here: {scheme!r}"
+            )
+
+    def _log_in_by_token(self, challenge: Mapping[str, str]) -> None:
+        realm = challenge.get("realm", "")
+        if urlsplit(realm).scheme != "https" and not _LOOPBACK.fullmatch(urlsplit(realm).netloc):
+            raise RegistryError(f"{self._reference.registry} wants a login at {realm!r}, which is no safe place for it")
+        found = self._credentials = self._find_credentials(self._reference.registry)
+        wanted = {
+            "service": challenge.get("service", ""),
+            "scope": f"repository:{self._reference.repository}:pull",
+        }
+        if found.identity_token:
+            form = {**wanted, "grant_type": "refresh_token", "client_id": "airflow-ecs-executor"}
+            form["refresh_token"] = found.identity_token
+            answer = self._http.request("POST", realm, data=form)
+        else:
+            user = (found.user, found.password) if found.user else None
+            answer = self._http.request("GET", realm, params=wanted, user=user)
+        if answer.status in (400, 401, 403):
+            raise self._denied()
+        if answer.status != 200:
+            raise self._error(answer, "token")
+        document = document_in(answer.body, "", "a token")
+        token = document.get("token") or document.get("access_token")
+        if not isinstance(token, str):
+            raise RegistryError(f"{urlsplit(realm).netloc} gives no token")
+        self._login = {"authorization": f"Bearer {token}"}
+
+    # What went wrong
+
+    def _denied(self) -> RegistryError:
+        registry = self._reference.registry
+        host = "" if registry == DOCKER_HUB else f" {registry}"
+        name = f"{registry}/{self._reference.repository}"
+        if self._credentials:
+            return RegistryError(f"{name} is not for the user that is logged in here: `docker login{host}` as another")
+        trouble = f" ({self._credentials.trouble})" if self._credentials.trouble else ""
+        return RegistryError(
+            f"{name} does not exist or is private{trouble}: `docker login{host}` as the user that runs this"
+        )
+
+    def _error(self, answer: Answer, path: str) -> RegistryError:
+        registry, status = self._reference.registry, answer.status
+        if status in (401, 403):
+            return self._denied()
+        if status == 404:
+            version = self._reference.version
+            name = f"{self._reference.repository}{'@' if self._reference.digest else ':'}{version}"
+            return NoSuchImageError(f"{registry} has no image {name}: push it, or correct the name")
+        if status == 429:
+            return RegistryError(f"{registry} has had too many requests from here (429): log in, or try again later")
+        kind = "is in trouble" if status >= 500 else "answers as no registry does"
+        return RegistryError(f"{registry} {kind} (HTTP status {status} for {path.partition('/')[0]})")

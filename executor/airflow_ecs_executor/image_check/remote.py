@@ -1,0 +1,97 @@
+"""Images in registries: one question for all kinds of them, answered in time."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping
+
+from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
+from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.manifest import Platform
+from airflow_ecs_executor.image_check.reference import ImageReference, parse
+
+TIMEOUT = 10.0
+"""Seconds for one look-up, with everything that it takes."""
+
+
+@dataclass(frozen=True)
+class RemoteImage:
+    """An image as its registry has it.
+
+    ``config`` is its configuration (OCI image specification, config.md); ``digests`` are those by which ECS may call
+    it: of the manifest, and of the index if there is one.
+    """
+
+    reference: ImageReference
+    config: Mapping[str, Any]
+    digests: frozenset[str]
+
+
+class Images:
+    """Looks images up. May be used by any thread."""
+
+    def __init__(
+        self,
+        ecr: Callable[[str], Any],
+        credentials: Callable[[str], Credentials] = stored_credentials,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """``ecr`` makes a boto3 client of Amazon ECR for a region; ``credentials`` finds those for a host.
+
+        ``timeout``: seconds for one look-up.
+        """
+        self._ecr = ecr
+        self._credentials = credentials
+        self._timeout = timeout
+
+    def look_up(self, name: str, platform: Platform | None) -> RemoteImage:
+        """Find an image by name; of several, the one for ``platform`` (None: any).
+
+        Raises ValueError for what is no image's name, and RegistryError.
+        """
+        reference = parse(name)
+        outcome: list[Any] = []
+
+        def work() -> None:
+            try:
+                outcome.append(self._look_up(reference, platform))
+            except BaseException as error:
+                outcome.append(error)
+
+        # In a thread, because the resolution of a name, for one, cannot be bounded.
+        thread = threading.Thread(target=work, name="airflow-ecs-registry", daemon=True)
+        thread.start()
+        thread.join(self._timeout)
+        if not outcome:
+            raise RegistryError(
+                f"{reference.registry} has not answered within {self._timeout:g} s: check its name, and the network's "
+                "way to it"
+            )
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        found: RemoteImage = outcome[0]
+        return found
+
+    def _look_up(self, reference: ImageReference, platform: Platform | None) -> RemoteImage:
+        # Here: whoever looks no image up need not pay for it.
+        from airflow_ecs_executor.image_check.ecr import EcrRegistry
+        from airflow_ecs_executor.image_check.http import Http
+        from airflow_ecs_executor.image_check.registry import Registry
+
+        http = Http(self._timeout)
+        try:
+            private = reference.ecr
+            if private is not None:
+                config, digests = EcrRegistry(http, reference, self._client(private[1])).look_up(platform)
+            else:
+                config, digests = Registry(http, reference, self._credentials).look_up(platform)
+        finally:
+            http.close()
+        return RemoteImage(reference, config, digests)
+
+    def _client(self, region: str) -> Any:
+        try:
+            return self._ecr(region)
+        except Exception as error:
+            raise RegistryError(f"no client of Amazon ECR can be made ({type(error).__name__}: {error})") from None

@@ -1,0 +1,326 @@
+"""A small image registry over real HTTP: images of any configuration, logins, latency and faults on request.
+
+It serves what a test has put in, or stands in front of a real registry (``upstream``), and tells both by the OCI
+distribution API and by the API of Amazon ECR, as far as that reads images. Signatures are not checked.
+
+>>> with FakeRegistry() as registry:                                                            # doctest: +SKIP
+...     put_image(registry, "team/worker", "1", {"architecture": "amd64", "config": {"Env": ["A=1"]}})
+...     f"{registry.host}/team/worker:1"
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Dict, Mapping, Tuple
+from urllib.parse import urlsplit
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+_ECR_TARGET = "AmazonEC2ContainerRegistry_V20150921."
+_JSON = {"Content-Type": "application/json"}
+
+Answer = Tuple[int, Dict[str, str], bytes]
+JsonObject = Dict[str, Any]
+
+
+def digest_of(content: bytes) -> str:
+    """The digest by which a registry knows this content."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class FakeRegistry:
+    """The registry, on a port of this machine until the block ends.
+
+    ``login``: empty, ``anonymous`` (a token for everybody), ``bearer`` (a token for ``user``) or ``basic``.
+    ``latency``: seconds before each answer. ``faults``: by the beginning of a request's name (see ``requests``) a
+    status, an error code of ECR's API, ``hang``, or ``slow``. ``blobs_at``: another registry, to which requests for
+    blobs are redirected. ``denied``: actions of ECR's API that are not allowed.
+    """
+
+    def __init__(self, upstream: str = "", login: str = "", user: tuple[str, str] = ("airflow", "password")) -> None:
+        """``upstream``: host and port of a real registry. ``user``: who may log in, with the password."""
+        self.upstream = upstream
+        self.login = login
+        self.user = user
+        self.latency = 0.0
+        self.faults: dict[str, Any] = {}
+        self.denied: list[str] = []
+        self.blobs_at = ""
+        self.blobs: dict[str, bytes] = {}
+        self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
+        self.requests: list[str] = []
+        """What was asked for, such as ``manifests/1``, ``blobs/sha256:…``, ``token``, ``BatchGetImage``."""
+        self.authorizations: list[str] = []
+        self._closing = threading.Event()
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                registry._serve(self)
+
+            def do_POST(self) -> None:
+                registry._serve(self)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{self.host}"
+
+    def __enter__(self) -> FakeRegistry:
+        """Start to serve."""
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop serving."""
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    # What is in it
+
+    def store_blob(self, repository: str, content: bytes) -> str:
+        """Keep a blob; returns its digest."""
+        self.blobs[digest_of(content)] = content
+        return digest_of(content)
+
+    def store_manifest(self, repository: str, version: str, media_type: str, content: bytes) -> str:
+        """Keep a manifest or an index under a tag and its digest; returns the digest."""
+        for name in {version or digest_of(content), digest_of(content)}:
+            self.manifests[repository, name] = (media_type, content)
+        return digest_of(content)
+
+    def _manifest(self, repository: str, version: str) -> tuple[str, bytes] | None:
+        if not self.upstream:
+            return self.manifests.get((repository, version))
+        accept = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
+        status, headers, body = _ask(self.upstream, "GET", f"/v2/{repository}/manifests/{version}", {"Accept": accept})
+        return (headers["Content-Type"], body) if status == 200 else None
+
+    def _blob(self, repository: str, digest: str) -> bytes | None:
+        if not self.upstream:
+            return self.blobs.get(digest)
+        status, _, body = _ask(self.upstream, "GET", f"/v2/{repository}/blobs/{digest}", {})
+        return body if status == 200 else None
+
+    # Requests
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        length = int(handler.headers.get("Content-Length") or 0)
+        body = handler.rfile.read(length)
+        path = urlsplit(handler.path).path
+        target = handler.headers.get("X-Amz-Target", "")
+        name = target[len(_ECR_TARGET) :] or "/".join(path.rsplit("/", 2)[-2:]).lstrip("/")
+        self.requests.append(name)
+        self.authorizations.append(handler.headers.get("Authorization", ""))
+        if self.latency:
+            time.sleep(self.latency)
+        fault = next((what for beginning, what in self.faults.items() if name.startswith(beginning)), None)
+        if fault == "hang":
+            self._closing.wait()
+            handler.close_connection = True
+            return
+        if isinstance(fault, int):
+            status, headers, content = _error(fault, "FAULT")
+        elif target:
+            status, headers, content = self._ecr(name, json.loads(body), fault)
+        else:
+            status, headers, content = self._distribution(path, handler)
+        handler.send_response(status)
+        for header, value in headers.items():
+            handler.send_header(header, value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        if fault == "slow":
+            for position in range(len(content)):
+                if self._closing.wait(0.1):
+                    return
+                handler.wfile.write(content[position : position + 1])
+            return
+        handler.wfile.write(content)
+
+    def _distribution(self, path: str, handler: BaseHTTPRequestHandler) -> Answer:
+        authorization = handler.headers.get("Authorization", "")
+        if path == "/token":
+            return self._token(authorization)
+        if path.startswith("/download/"):
+            repository, _, digest = path[len("/download/") :].rsplit("/", 2)
+            content = self._blob(repository, digest)
+            return _error(403, "DENIED") if content is None or authorization else (200, {}, content)
+        refused = self._refused(authorization)
+        if refused:
+            return refused
+        repository, kind, version = path[len("/v2/") :].rsplit("/", 2)
+        if kind == "manifests":
+            found = self._manifest(repository, version)
+            if found is None:
+                return _error(404, "MANIFEST_UNKNOWN")
+            return 200, {"Content-Type": found[0], "Docker-Content-Digest": digest_of(found[1])}, found[1]
+        if self.blobs_at:
+            return 307, {"Location": f"{self.blobs_at}{path}"}, b""
+        content = self._blob(repository, version)
+        return _error(404, "BLOB_UNKNOWN") if content is None else (200, {}, content)
+
+    # Logins
+
+    def _refused(self, authorization: str) -> Answer | None:
+        if self.login in ("anonymous", "bearer") and authorization != "Bearer let-me-in":
+            challenge = f'Bearer realm="{self.url}/token",service="{self.host}",scope="repository:any:pull"'
+            return _error(401, "UNAUTHORIZED", {"WWW-Authenticate": challenge})
+        if self.login == "basic" and authorization != self._basic():
+            return _error(401, "UNAUTHORIZED", {"WWW-Authenticate": 'Basic realm="registry"'})
+        return None
+
+    def _token(self, authorization: str) -> Answer:
+        if self.login == "bearer" and authorization != self._basic():
+            return _error(401, "UNAUTHORIZED")
+        return 200, _JSON, json.dumps({"token": "let-me-in"}).encode()
+
+    def _basic(self) -> str:
+        return "Basic " + base64.b64encode(":".join(self.user).encode()).decode()
+
+    # Amazon ECR: docs.aws.amazon.com/AmazonECR/latest/APIReference
+
+    def _ecr(self, action: str, request: Mapping[str, Any], fault: Any) -> Answer:
+        if action in self.denied:
+            resource = f"arn:aws:ecr:eu-west-1:{request['registryId']}:repository/{request['repositoryName']}"
+            text = (
+                f"User: arn:aws:iam::123456789012:role/airflow is not authorized to perform: ecr:{action} on {resource}"
+            )
+            return _ecr_error("AccessDeniedException", text)
+        if fault:
+            return _ecr_error(str(fault), "on request")
+        repository = request["repositoryName"]
+        if action == "GetDownloadUrlForLayer":
+            digest = request["layerDigest"]
+            answer: JsonObject = {
+                "downloadUrl": f"{self.url}/download/{repository}/blobs/{digest}",
+                "layerDigest": digest,
+            }
+        else:
+            answer = self._batch_get_image(repository, request["imageIds"])
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
+
+    def _batch_get_image(self, repository: str, wanted: list[Mapping[str, str]]) -> JsonObject:
+        images: list[JsonObject] = []
+        failures: list[JsonObject] = []
+        for image in wanted:
+            found = self._manifest(repository, image.get("imageDigest") or image["imageTag"])
+            if found is None:
+                text = "Requested image not found"
+                failures.append({"imageId": image, "failureCode": "ImageNotFound", "failureReason": text})
+            else:
+                name = {**image, "imageDigest": digest_of(found[1])}
+                images.append({"imageId": name, "imageManifest": found[1].decode(), "imageManifestMediaType": found[0]})
+        return {"images": images, "failures": failures}
+
+
+class RealRegistry:
+    """A real registry, to put images in by HTTP."""
+
+    def __init__(self, host: str) -> None:
+        """``host``: with its port; it asks for no login."""
+        self.host = host
+
+    def store_blob(self, repository: str, content: bytes) -> str:
+        """Upload a blob; returns its digest."""
+        digest = digest_of(content)
+        _, headers, _ = _expect(202, self.host, "POST", f"/v2/{repository}/blobs/uploads/", {})
+        place = urlsplit(headers["Location"])
+        path = f"{place.path}?{place.query}&digest={digest}"
+        _expect(201, self.host, "PUT", path, {"Content-Type": "application/octet-stream"}, content)
+        return digest
+
+    def store_manifest(self, repository: str, version: str, media_type: str, content: bytes) -> str:
+        """Upload a manifest or an index under a tag, or under its digest alone; returns the digest."""
+        digest = digest_of(content)
+        path = f"/v2/{repository}/manifests/{version or digest}"
+        _expect(201, self.host, "PUT", path, {"Content-Type": media_type}, content)
+        return digest
+
+
+Store = Any
+"""A `FakeRegistry` or a `RealRegistry`."""
+
+
+def put_image(
+    store: Store, repository: str, tag: str, config: Mapping[str, Any], media_type: str = OCI_MANIFEST
+) -> str:
+    """Put an image without layers in, of which only the configuration counts; returns its digest."""
+    content = json.dumps(config).encode()
+    config_type = OCI_CONFIG if media_type == OCI_MANIFEST else DOCKER_CONFIG
+    digest = store.store_blob(repository, content)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": {"mediaType": config_type, "digest": digest, "size": len(content)},
+        "layers": [],
+    }
+    stored: str = store.store_manifest(repository, tag, media_type, json.dumps(manifest).encode())
+    return stored
+
+
+def put_index(store: Store, repository: str, tag: str, entries: list[JsonObject], media_type: str = OCI_INDEX) -> str:
+    """Put an index in, of entries that `entry` makes; returns its digest."""
+    index = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
+    stored: str = store.store_manifest(repository, tag, media_type, json.dumps(index).encode())
+    return stored
+
+
+def entry(digest: str, platform: str, media_type: str = OCI_MANIFEST, **more: Any) -> JsonObject:
+    """An entry of an index: a manifest's digest, and what it is for, such as ``linux/amd64``.
+
+    ``features`` are those of the operating system; ``more`` are further members.
+    """
+    system, _, architecture = platform.partition("/")
+    described: JsonObject = {"os": system, "architecture": architecture}
+    features = more.pop("features", None)
+    if features:
+        described["os.features"] = features
+    return {"mediaType": media_type, "digest": digest, "size": 1, "platform": described, **more}
+
+
+def _ask(host: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    connection = http.client.HTTPConnection(host, timeout=30)
+    try:
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def _expect(status: int, host: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    answer = _ask(host, method, path, headers, body)
+    assert answer[0] == status, f"{method} {path}: {answer}"
+    return answer
+
+
+def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> Answer:
+    body = {"errors": [{"code": code, "message": "refused"}]}
+    return status, {**_JSON, **(headers or {})}, json.dumps(body).encode()
+
+
+def _ecr_error(code: str, message: str) -> Answer:
+    body = {"__type": code, "message": message}
+    return 400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()

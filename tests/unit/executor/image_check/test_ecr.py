@@ -1,0 +1,80 @@
+"""By boto3 against an API of Amazon ECR, in front of the same images."""
+
+from __future__ import annotations
+
+import pytest
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
+
+from local.fake_registry import entry, put_image, put_index
+from tests.unit.executor.image_check.conftest import ACCOUNT_HOST, AMD64, ARM64, config_for
+
+NAME = f"{ACCOUNT_HOST}/team/worker"
+
+
+@pytest.fixture
+def one(registry):
+    return put_image(registry, "team/worker", "1", config_for("amd64", a="b"))
+
+
+def test_an_image_is_read_in_three_requests_in_the_region_of_its_name(registry, images, one):
+    found = images.look_up(f"{NAME}:1", AMD64)
+    assert found.config == config_for("amd64", a="b") and found.digests == {one}
+    assert registry.requests[:2] == ["BatchGetImage", "GetDownloadUrlForLayer"] and len(registry.requests) == 3
+    assert images.regions == ["eu-west-1"]
+
+
+def test_an_image_by_its_digest(images, one):
+    assert images.look_up(f"{NAME}@{one}", AMD64).digests == {one}
+
+
+def test_of_an_index_the_image_for_the_platform_is_read_in_four(registry, images, multi_platform):
+    found = images.look_up(f"{NAME}:2", ARM64)
+    assert found.config["architecture"] == "arm64"
+    assert found.digests == {multi_platform["index"], multi_platform["arm64"]}
+    assert len(registry.requests) == 4
+
+
+def test_an_image_for_other_platforms_alone(registry, images, multi_platform):
+    put_index(registry, "team/worker", "arm", [entry(multi_platform["arm64"], "linux/arm64")])
+    with pytest.raises(NoSuchPlatformError):
+        images.look_up(f"{NAME}:arm", AMD64)
+
+
+def test_an_image_that_is_not_there(images, one):
+    with pytest.raises(NoSuchImageError, match="has no image team/worker:3"):
+        images.look_up(f"{NAME}:3", AMD64)
+
+
+def test_a_repository_that_is_not_there(registry, images):
+    registry.faults["BatchGetImage"] = "RepositoryNotFoundException"
+    with pytest.raises(NoSuchImageError, match="push it, or correct the name"):
+        images.look_up(f"{NAME}:1", AMD64)
+
+
+@pytest.mark.parametrize("action", ["BatchGetImage", "GetDownloadUrlForLayer"])
+def test_a_denied_action_is_named(registry, images, one, action):
+    registry.denied.append(action)
+    with pytest.raises(RegistryError, match="123456789012") as caught:
+        images.look_up(f"{NAME}:1", AMD64)
+    assert caught.value.action == f"ecr:{action}"
+
+
+def test_throttling_is_told(registry, images, one):
+    registry.faults["BatchGetImage"] = "ThrottlingException"
+    with pytest.raises(RegistryError, match="Amazon ECR: ThrottlingException"):
+        images.look_up(f"{NAME}:1", AMD64)
+
+
+def test_storage_that_fails_is_told(registry, images, one):
+    registry.faults["blobs"] = 403
+    with pytest.raises(RegistryError, match="storage answers with HTTP status 403"):
+        images.look_up(f"{NAME}:1", AMD64)
+
+
+def test_without_credentials_the_reason_is_told(registry, images, one, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(RegistryError, match="NoCredentialsError"):
+        images.look_up(f"{NAME}:1", AMD64)
