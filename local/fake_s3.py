@@ -37,6 +37,8 @@ LISTING, VERSIONS = "", "?versions"
 """What listings are called where objects have their key: in ``requests`` and in faults."""
 DELETION = "?delete:"
 """Stands before the key of an object that is to be deleted, in the same places."""
+WRITING = "?put"
+"""What writing any object is called in faults."""
 _CONTROL = "/-/"  # No bucket has so short a name.
 _REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified"}
 
@@ -62,7 +64,9 @@ class Fault:
 
     def concerns(self, key: str) -> bool:
         """Whether a read of ``key`` meets this fault."""
-        return self.times != 0 and (self.key == key if self.key is not None else key not in (LISTING, VERSIONS))
+        return self.times != 0 and (
+            self.key == key if self.key is not None else key not in (LISTING, VERSIONS, WRITING)
+        )
 
 
 class Version(NamedTuple):
@@ -103,6 +107,9 @@ class FakeS3:
         self.versions: dict[str, dict[str, list[Version]]] = defaultdict(dict)
         self.faults: list[Fault] = []
         self.latency = latency
+        self.default_encryption = "AES256"
+        self.encryption: dict[str, tuple[str, str]] = {}
+        """How objects that were put over HTTP are encrypted, and by which key, by their key."""
         self.page_size = 1000
         self.requests: Counter[str] = Counter()
         self.authorizations: list[str] = []
@@ -177,6 +184,8 @@ class FakeS3:
                 self.requests[name] += 1
                 self.authorizations.append(request.headers.get("authorization", ""))
             fault = self._fault_for(name) if concerned else None
+            if request.method == "PUT" and key:
+                fault = self._fault_for(WRITING)
         try:
             if self.latency:
                 time.sleep(self.latency)
@@ -283,7 +292,10 @@ class FakeS3:
         if "aws-chunked" in request.headers.get("content-encoding", "") or "uploadId" in request.query:
             return _error(501, "NotImplemented", "only whole bodies can be put here")
         version_id = self.put(bucket, key, request.body)
-        return Answer(200, {"ETag": etag(request.body), "x-amz-version-id": version_id})
+        kind = request.headers.get("x-amz-server-side-encryption") or self.default_encryption
+        self.encryption[key] = (kind, request.headers.get("x-amz-server-side-encryption-aws-kms-key-id") or "")
+        headers = {"x-amz-server-side-encryption": kind} if kind else {}
+        return Answer(200, {"ETag": etag(request.body), "x-amz-version-id": version_id, **headers})
 
     def _read(self, request: Request, bucket: str, key: str) -> Answer:
         """GetObject, of a version or of the newest."""

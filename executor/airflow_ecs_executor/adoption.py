@@ -13,6 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
+from airflow_ecs_executor.compatibility import Compatibility
 from airflow_ecs_executor.crew import CLOCK_SKEW
 from airflow_ecs_executor.ecs import Ecs, Sighting, describe_many, find, is_of_this_run, is_task_arn
 from airflow_ecs_executor.failures import Ending, Trouble, classify, verdict
@@ -47,6 +48,7 @@ def adopt(
     orphans: Sequence[Orphan],
     ledger: Ledger,
     ecs: Ecs,
+    compatibility: Compatibility,
     *,
     container_name: str,
     deployment: str,
@@ -75,7 +77,7 @@ def adopt(
             followed[str(orphan.arn)] = orphan
         elif task is None or not is_of_this_run(task, identity_of(deployment, orphan.key), orphan.since):
             to_find.append(orphan)
-        elif _never_started(task, container_name):
+        elif _never_started(task, container_name, compatibility):
             again.append(orphan)
         else:
             followed[str(orphan.arn)] = orphan
@@ -85,7 +87,7 @@ def adopt(
         sighting = (sightings or {}).get(identity_of(deployment, orphan.key))
         if sightings is None:
             unlocated.append(orphan)
-        elif sighting is None or _never_started(sighting.task, container_name):
+        elif sighting is None or _never_started(sighting.task, container_name, compatibility):
             again.append(orphan)
         else:
             followed[sighting.arn] = orphan
@@ -102,8 +104,8 @@ def adopt(
     return again
 
 
-def _never_started(task: Mapping[str, Any], container_name: str) -> bool:
-    end = verdict(task, container_name)
+def _never_started(task: Mapping[str, Any], container_name: str, compatibility: Compatibility) -> bool:
+    end = verdict(task, container_name, compatibility.is_foreign(str(task.get("taskDefinitionArn"))))
     return end is not None and end.ending is Ending.NEVER_STARTED
 
 

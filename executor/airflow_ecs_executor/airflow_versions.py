@@ -6,8 +6,10 @@ Task SDK runs in the container; from 3.2 on callbacks are workloads too, and fro
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Mapping
 
+import airflow
 from airflow.configuration import conf
 from airflow.executors import base_executor
 from airflow.executors.base_executor import BaseExecutor
@@ -17,6 +19,11 @@ from airflow.utils import timezone
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy.engine import make_url
+
+from airflow_ecs_executor.environment_check import container_of, differences
+from airflow_ecs_executor.image_check.comparison import Versions
+from airflow_ecs_executor.image_check.facts import ImageFacts
+from airflow_ecs_executor.task_definition import TaskDefinition
 
 try:
     from airflow.executors import workloads
@@ -32,6 +39,21 @@ INHERITS_QUEUE_WORKLOAD = hasattr(BaseExecutor, "_process_workloads")
 
 _RUN_WORKLOAD = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
 _UNFINISHED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING)
+
+
+def versions() -> Versions:
+    """Return what an image has to have to run this Airflow's tasks."""
+    return Versions(airflow=airflow.__version__, python=".".join(map(str, sys.version_info[:2])))
+
+
+def environment_warnings(
+    definition: TaskDefinition | None, facts: ImageFacts | None, overrides: Mapping[str, str]
+) -> list[str]:
+    """Say what in a container's environment is not as in this Airflow. ``overrides`` are those of every launch."""
+    if definition is None or not definition.image:
+        return []
+    container = container_of(definition, facts, overrides)
+    return differences(conf, container, is_airflow_2=not HAS_WORKLOADS)
 
 
 def configuration_of(executor: BaseExecutor) -> Any:

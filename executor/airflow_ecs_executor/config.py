@@ -107,7 +107,18 @@ class Settings:
     max_spot_relaunches: int
     deployment: str | None
     task_instance_tags: bool
+    image_version_check: str
+    workload_s3_uri: str | None
+    workload_s3_use: str
+    workload_s3_kms_key: str | None
     warnings: tuple[str, ...]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What every launch adds to the environment of our container, ``executor_config`` apart."""
+        containers = self.run_task["overrides"]["containerOverrides"]
+        ours = next(item for item in containers if item["name"] == self.container_name)
+        return {item["name"]: item.get("value", "") for item in ours.get("environment", ())}
 
 
 def read_settings(conf: Any, environ: Mapping[str, str]) -> Settings:
@@ -195,6 +206,7 @@ class _Reading:
             self._warnings += _warnings_of_network(request)
         conn_id, conn_id_named = self._connection()
         values = {option.name: self._parsed(option) for option in options.OWN_OPTIONS}
+        self._check_workloads(values)
         region_name = self._parsed(options.REGION_NAME)
         check_health = self._parsed(options.CHECK_HEALTH_ON_STARTUP)
         attempts = self._parsed(options.MAX_RUN_TASK_ATTEMPTS)
@@ -505,6 +517,14 @@ class _Reading:
             what = request.get("launchType") or "these capacity providers"
             self._warnings.append(f"{' and '.join(asked)}: Fargate only, so not sent for {what}")
         return dropped
+
+    # Workloads in S3.
+
+    def _check_workloads(self, values: Mapping[str, Any]) -> None:
+        uri = options.named(options.OWN_SECTION)["workload_s3_uri"]
+        if values["workload_s3_use"] == options.ALWAYS and not self._text(uri):
+            text = f"is not set, but required with workload_s3_use = {options.ALWAYS}"
+            self._problem(uri, None, text, f"set it to {uri.allowed}")
 
     # The connection.
 

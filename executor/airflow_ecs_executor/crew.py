@@ -13,8 +13,18 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping
 
+from airflow_ecs_executor.compatibility import Compatibility
 from airflow_ecs_executor.ecs import Ecs, find, is_of_this_run
-from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict, classify, has_started, verdict
+from airflow_ecs_executor.failures import (
+    ApiError,
+    Ending,
+    Trouble,
+    Verdict,
+    classify,
+    has_started,
+    lacks_definition,
+    verdict,
+)
 from airflow_ecs_executor.identity import identity_of, new_client_token
 from airflow_ecs_executor.ledger import Launch, Ledger, describe_failures
 from airflow_ecs_executor.rates import RateLimiter
@@ -40,6 +50,8 @@ class Airflow:
     """Make the RunTask request of a launch, with or without tags. Raises Unlaunchable."""
     back_to_queued: Callable[[Any], bool]
     """Make a task instance that was interrupted runnable again; False when it has reported an end itself."""
+    discard: Callable[[str], None]
+    """Remove stored arguments that no container is going to read. Raises what botocore raises."""
 
 
 class Crew:
@@ -50,6 +62,7 @@ class Crew:
         ledger: Ledger,
         ecs: Ecs,
         airflow: Airflow,
+        compatibility: Compatibility,
         *,
         container_name: str,
         deployment: str,
@@ -64,6 +77,7 @@ class Crew:
         self.ledger = ledger
         self.ecs = ecs
         self._airflow = airflow
+        self._compatibility = compatibility
         self._container_name = container_name
         self._deployment = deployment
         self._started_by = started_by
@@ -181,6 +195,9 @@ class Crew:
                 return lambda: self._launch(chosen), None
         if launch_in is not None:
             pauses.append(launch_in)
+        if ledger.discards:
+            uri = ledger.discards.popleft()
+            return lambda: self._discard(uri), None
         return None, min(pauses) if pauses else None
 
     def _launch(self, launch: Launch) -> None:
@@ -222,6 +239,8 @@ class Crew:
         tagged = bool(launch.request and (launch.request.get("tags") or launch.request.get("propagateTags")))
         if error.trouble is Trouble.TAGGING_DENIED and not tagged:
             error = replace(error, trouble=Trouble.HOPELESS)
+        if launch.request and lacks_definition(error) and self._compatibility.gone(launch.request["taskDefinition"]):
+            error = replace(error, trouble=Trouble.REVISION_GONE)
         with self.ledger.lock:
             now = self._clock()
             self._give_way(error, self._launch_limiter, now)
@@ -249,6 +268,13 @@ class Crew:
                 if error.trouble is not Trouble.HOPELESS:
                     self.ledger.stop_failed(arn, reason, now)
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
+
+    def _discard(self, uri: str) -> None:
+        try:
+            self._airflow.discard(uri)
+        except Exception as exception:
+            reason = classify(exception).reason
+            self._warn("discard", f"Arguments that no container has read stay at {uri}: {reason}")
 
     def _give_way(self, error: ApiError, limiter: RateLimiter, now: float) -> None:
         """What a failed call means for those after it, whatever it was for. The caller holds the lock."""
@@ -329,6 +355,8 @@ class Crew:
                     self.ledger.counters.api_errors += 1
             self._warn(f"DescribeTasks {error.code}", f"DescribeTasks: {error.reason}")
             return
+        for task in described.tasks.values():
+            self._compatibility.seen(task)
         foreign = self._of_other_runs(described.tasks)
         ends = self._judge({arn: task for arn, task in described.tasks.items() if arn not in foreign})
         with self.ledger.lock:
@@ -368,7 +396,8 @@ class Crew:
         """Judge the tasks that have ended, and whether an interrupted one may be launched again."""
         ends: dict[str, tuple[Verdict, bool]] = {}
         for arn, task in tasks.items():
-            end = verdict(task, self._container_name)
+            foreign_image = self._compatibility.is_foreign(str(task.get("taskDefinitionArn")))
+            end = verdict(task, self._container_name, foreign_image)
             if end is None:
                 continue
             relaunch = True

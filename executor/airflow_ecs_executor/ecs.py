@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.identity import identity_in
@@ -87,6 +87,22 @@ class Ecs:
         """Return the default capacity provider strategy of the cluster."""
         clusters = self.client().describe_clusters(clusters=[self.cluster]).get("clusters") or [{}]
         return list(clusters[0].get("defaultCapacityProviderStrategy") or [])
+
+    def describe_definition(self, name: str) -> Mapping[str, Any]:
+        """Describe a task definition: a family (the latest active revision), ``family:revision``, or an ARN."""
+        answer = self.client().describe_task_definition(taskDefinition=name)
+        found: Mapping[str, Any] = answer.get("taskDefinition") or {}
+        return found
+
+    def active_revisions(self, family: str) -> Iterator[str]:
+        """The ARNs of a family's active revisions, newest first, asked for as they are needed."""
+        parameters = {"familyPrefix": family, "status": "ACTIVE", "sort": "DESC"}
+        while True:
+            answer = self.client().list_task_definitions(**parameters)
+            yield from answer.get("taskDefinitionArns") or ()
+            if not answer.get("nextToken"):
+                return
+            parameters["nextToken"] = answer["nextToken"]
 
     def list_started_by(self, started_by: str, desired_status: str) -> list[str]:
         """List the tasks that a deployment started: RUNNING, or STOPPED and not yet forgotten."""

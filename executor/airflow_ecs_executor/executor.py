@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections import deque
 from dataclasses import asdict
@@ -19,14 +18,15 @@ from airflow.executors.base_executor import BaseExecutor
 
 from airflow_ecs_executor import airflow_versions, health
 from airflow_ecs_executor.adoption import Orphan, adopt
-from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings, with_cluster_default
-from airflow_ecs_executor.connection import connect
-from airflow_ecs_executor.crew import Airflow, Crew, Unlaunchable
-from airflow_ecs_executor.ecs import Ecs, is_task_arn
-from airflow_ecs_executor.failures import Trouble, classify
-from airflow_ecs_executor.identity import IDENTITY_VARIABLE, deployment_of, identity_of, tags_of
-from airflow_ecs_executor.ledger import Event, Launch, Ledger, Policy
-from airflow_ecs_executor.request import ExecutorConfigError, build_run_task
+from airflow_ecs_executor.compatibility import MisfitError
+from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings
+from airflow_ecs_executor.crew import Airflow, Crew
+from airflow_ecs_executor.ecs import is_task_arn
+from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.identity import deployment_of
+from airflow_ecs_executor.ledger import Event, Ledger, Policy
+from airflow_ecs_executor.request_builder import RequestBuilder
+from airflow_ecs_executor.services import services_of
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -35,8 +35,6 @@ _SYNC_BUDGET = 0.02
 _KEPT_LOGS = 1000
 _SLICE = 200
 """Queued tasks that are handed over at once; the time is looked at after each slice."""
-_TOKEN_AGE = 60.0
-"""Seconds after which a queued workload's token is made anew before it is launched."""
 _TERMINATE_TIMEOUT = 30.0
 _LEAVE_TIMEOUT = 5.0
 _METRICS = "airflow_ecs_executor"
@@ -58,8 +56,6 @@ class AwsEcsExecutor(BaseExecutor):
         self._crew: Crew | None = None
         self._stats: Any = None
         self._counted: dict[str, int] = {}
-        self._cluster_default_known = True
-        self._settling = threading.Lock()
 
     # The scheduler's start and end
 
@@ -72,17 +68,34 @@ class AwsEcsExecutor(BaseExecutor):
         for warning in settings.warnings:
             log.warning("%s", warning)
         self.set_up(settings)
-        if settings.check_health_on_startup:
-            try:
-                health.check(self._crew.ecs, settings)  # type: ignore[union-attr]
-            except health.HealthCheckError as error:
-                self._crew = None
-                raise AirflowException(str(error)) from None
+        try:
+            if settings.check_health_on_startup:
+                health.check(self._services.ecs, settings, self._services.store)
+            self._check_images(settings)
+        except health.HealthCheckError as error:
+            self._crew = None
+            raise AirflowException(str(error)) from None
+
+    def _check_images(self, settings: Settings) -> None:
+        """Check the image of the configured task definition, and the environment that the definition gives it."""
+        name = settings.run_task["taskDefinition"]
+        compatibility = self._services.compatibility
+        try:
+            name = compatibility.settle(name)
+        except MisfitError as misfit:
+            raise health.HealthCheckError([str(misfit)]) from None
+        except Exception as exception:
+            log.warning("The image of %s was not checked: %s", name, classify(exception).reason)
+            return
+        checked = compatibility.checked(name)
+        if checked is not None:
+            facts = checked.report.facts
+            for warning in airflow_versions.environment_warnings(checked.definition, facts, settings.environment):
+                log.warning("Task definition %s: %s", name, warning)
 
     def set_up(self, settings: Settings) -> None:
         """Make the ledger and the crew; no thread starts before there is work."""
         self._settings = settings
-        self._cluster_default_known = not settings.use_cluster_default
         self._deployment = settings.deployment or deployment_of(airflow_versions.database_place())
         self._started_by = str(settings.run_task.get("startedBy") or self._deployment)
         self._stats = airflow_versions.stats()
@@ -93,17 +106,24 @@ class AwsEcsExecutor(BaseExecutor):
             missing_grace=settings.missing_grace_period,
             poll_interval=settings.poll_interval,
         )
-        ecs = Ecs(
-            lambda: connect(
-                settings.conn_id, settings.conn_id_named, settings.region_name, settings.launch_concurrency + 12
-            ),
-            settings.cluster,
+        services = self._services = services_of(settings, airflow_versions.versions(), self._deployment)
+        requests = RequestBuilder(
+            settings,
+            services,
+            deployment=self._deployment,
+            started_by=self._started_by,
+            generator=lambda: getattr(self, "jwt_generator", None),
         )
         self._ledger = Ledger(policy)
         self._crew = Crew(
             self._ledger,
-            ecs,
-            Airflow(build=self._build, back_to_queued=airflow_versions.back_to_queued),
+            services.ecs,
+            Airflow(
+                build=requests.build,
+                back_to_queued=airflow_versions.back_to_queued,
+                discard=requests.discard,
+            ),
+            services.compatibility,
             container_name=settings.container_name,
             deployment=self._deployment,
             started_by=self._started_by,
@@ -300,56 +320,6 @@ class AwsEcsExecutor(BaseExecutor):
         if self._task_event_logs:
             self._kept_logs.append(self._task_event_logs[-1])
 
-    # Requests, made in a launcher thread
-
-    def _build(self, launch: Launch, tags: bool) -> dict[str, Any]:
-        workload, executor_config = launch.workload, launch.executor_config
-        generator = getattr(self, "jwt_generator", None)
-        if workload is None:
-            loaded = airflow_versions.load_workload(launch.key, generator)
-            if loaded is None:
-                raise Unlaunchable("The task instance cannot be launched again: Airflow has moved it on.")
-            workload, executor_config = loaded
-        old = launch.attempts > 0 or launch.spot_relaunches > 0 or time.monotonic() - launch.created > _TOKEN_AGE
-        settings = self._settled_settings()
-        try:
-            request = build_run_task(
-                settings,
-                airflow_versions.command_of(workload, generator, renew_token=old),
-                executor_config,
-                environment={IDENTITY_VARIABLE: identity_of(self._deployment, launch.key)},
-                started_by=self._started_by,
-                tags=tags_of(launch.key) if settings.task_instance_tags else [],
-            )
-        except ExecutorConfigError as error:
-            raise Unlaunchable(f"The task's executor_config cannot be used: {error}") from None
-        if not tags:
-            request.pop("tags", None)
-            request.pop("propagateTags", None)
-        return request
-
-    def _settled_settings(self) -> Settings:
-        """Ask the cluster, once, for its default capacity providers, when no launch type was configured."""
-        with self._settling:
-            settings = self._settings
-            assert settings is not None and self._crew is not None
-            if self._cluster_default_known:
-                return settings
-            try:
-                strategy = self._crew.ecs.default_capacity_providers()
-            except Exception as exception:
-                error = classify(exception)
-                if error.trouble is not Trouble.HOPELESS:
-                    raise
-                log.warning("Tasks are launched with launch type FARGATE: %s", error.reason)
-                strategy = []
-            settled = with_cluster_default(settings, strategy)
-            for warning in settled.warnings[len(settings.warnings) :]:
-                log.warning("%s", warning)
-            self._settings = settled
-            self._cluster_default_known = True
-            return settled
-
     # Restart
 
     def try_adopt_task_instances(self, tis: Sequence[Any]) -> list[Any]:
@@ -395,7 +365,8 @@ class AwsEcsExecutor(BaseExecutor):
         return adopt(
             strange,
             self._ledger,
-            self._crew.ecs,
+            self._services.ecs,
+            self._services.compatibility,
             container_name=settings.container_name,
             deployment=self._deployment,
             started_by=self._started_by,

@@ -26,6 +26,8 @@ class Trouble(Enum):
     """The client token was used before; the answer may name the task that it started."""
     SERVER = "server"
     """ECS failed, and may have done it all the same."""
+    REVISION_GONE = "revision gone"
+    """The revision that this executor had chosen is not active any more: the request goes out again with another."""
     CAPACITY = "capacity"
     """There is no room for the task now."""
     HOPELESS = "hopeless"
@@ -85,6 +87,7 @@ _CAPACITY_WORDING = re.compile(
     r"|unable to assume the service linked role|vcpu limit|concurrent(?:ly)? (?:running )?tasks",
     re.IGNORECASE,
 )
+_NO_DEFINITION_WORDING = re.compile(r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition")
 _DENIED_ACTION = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z]+)")
 _NO_ANSWER = frozenset(
     {
@@ -160,6 +163,11 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
     if _CAPACITY_WORDING.search(message) or code in ("LimitExceededException", "LimitExceeded"):
         return ApiError(Trouble.CAPACITY, reason, code)
     return ApiError(Trouble.HOPELESS, reason, code)
+
+
+def lacks_definition(error: ApiError) -> bool:
+    """Whether RunTask was refused because the task definition is not active, or does not exist."""
+    return error.trouble is Trouble.HOPELESS and bool(_NO_DEFINITION_WORDING.search(error.reason))
 
 
 class Ending(Enum):

@@ -14,6 +14,8 @@ from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.connection import ConnectionNotUsableError
 from airflow_ecs_executor.ecs import Ecs
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
+from airflow_ecs_executor.task_definition import MATCHING
+from airflow_ecs_executor.workload_store import WorkloadStore
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -37,7 +39,7 @@ class _Final(Exception):
     """A problem that makes the other checks pointless."""
 
 
-def check(ecs: Ecs, settings: Settings) -> None:
+def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None) -> None:
     """Try the calls that running tasks needs. Raises HealthCheckError; logs what could not be checked."""
     problems: list[str] = []
     try:
@@ -46,11 +48,14 @@ def check(ecs: Ecs, settings: Settings) -> None:
         _ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[_NO_SUCH_TASK]), problems, settings)
         _ask(lambda: client.stop_task(cluster=ecs.cluster, task=_NO_SUCH_TASK), problems, settings)
         _check_task_definition(client, problems, settings)
+        if store is not None:
+            _check_store(store, problems, settings)
     except _Final as final:
         problems.append(str(final))
     if problems:
         raise HealthCheckError(list(dict.fromkeys(problems)))
-    log.info("The ECS executor is ready: cluster %s, task definition %s", ecs.cluster, _definition(settings))
+    definition = settings.run_task["taskDefinition"]
+    log.info("The ECS executor is ready: cluster %s, task definition %s", ecs.cluster, definition)
 
 
 def _client(ecs: Ecs) -> Any:
@@ -157,8 +162,27 @@ def _check_task_definition(client: Any, problems: list[str], settings: Settings)
         )
 
 
+def _check_store(store: WorkloadStore, problems: list[str], settings: Settings) -> None:
+    try:
+        store.try_out()
+    except Exception as exception:
+        error = classify(exception)
+        if error.trouble is not Trouble.HOPELESS:
+            log.warning("Not checked: workloads in %s. %s", settings.workload_s3_uri, error.reason)
+        elif error.action == "s3:DeleteObject":
+            log.warning("Workloads that no container has read will stay: allow s3:DeleteObject. %s", error.reason)
+        else:
+            problems.append(
+                f"Workloads cannot be stored in {settings.workload_s3_uri}: allow the scheduler's role "
+                f"{error.action or 's3:PutObject'} there, or correct AIRFLOW__AIRFLOW_ECS_EXECUTOR__WORKLOAD_S3_URI. "
+                f"{error.reason}"
+            )
+
+
 def _definition(settings: Settings) -> str:
-    return str(settings.run_task["taskDefinition"])
+    """What to describe: of a family whose revision is still to be chosen, the latest one."""
+    name = str(settings.run_task["taskDefinition"])
+    return name[: -len(MATCHING)] if name.endswith(MATCHING) else name
 
 
 def _no_cluster(settings: Settings) -> str:

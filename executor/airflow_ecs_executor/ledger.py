@@ -62,6 +62,7 @@ class Launch:
         "since",
         "spot_relaunches",
         "step",
+        "stored",
         "uncertain",
         "unlocatable",
         "workload",
@@ -79,6 +80,8 @@ class Launch:
         self.request: dict[str, Any] | None = None
         """The frozen RunTask request with its client token, while it may have to be sent again."""
         self.first_sent: float | None = None
+        self.stored: str | None = None
+        """Where the arguments are that the request points to, until a container has read them."""
         self.sends = 0
         """How often the frozen request went out without an answer."""
         self.uncertain = False
@@ -192,6 +195,8 @@ class Ledger:
         self._stops: list[tuple[float, int, str, str]] = []
         self._sending = 0
         self._pending = 0
+        self.discards: deque[str] = deque()
+        """Stored arguments that no container is going to read."""
 
     # What the scheduler's thread does
 
@@ -379,7 +384,7 @@ class Ledger:
             self._again(launch, now + _jittered(wait), same_request=True)
         elif trouble is Trouble.CREDENTIALS:
             self._again(launch, now, same_request=launch.uncertain)
-        elif trouble is Trouble.TAGGING_DENIED:
+        elif trouble in (Trouble.TAGGING_DENIED, Trouble.REVISION_GONE):
             self._again(launch, now, same_request=False)
         elif trouble is Trouble.SERVER:
             launch.uncertain = launch.first_sent is not None
@@ -431,6 +436,7 @@ class Ledger:
         elif not same_request:
             launch.request = launch.first_sent = None
             launch.sends = 0
+            self._discard(launch)
         launch.step = Step.PENDING
         launch.arn = None
         launch.not_before = not_before
@@ -541,6 +547,7 @@ class Ledger:
             self._end(launch)
         elif ending is Ending.SUCCEEDED:
             self.counters.succeeded += 1
+            launch.stored = None  # read, and removed, by the container
             self._report(launch, "succeeded", arn)
         elif ending is Ending.NEVER_STARTED:
             self.counters.never_started += 1
@@ -661,6 +668,7 @@ class Ledger:
             self._pending -= 1
         launch.step = Step.DONE
         launch.request = launch.workload = None
+        self._discard(launch)
         self._locating.pop(id(launch), None)
         successor = self._live.get(launch.key)
         if successor is launch:
@@ -676,6 +684,12 @@ class Ledger:
             launch.after = None
             if successor.after is None and successor.step is Step.PENDING:
                 self._push(successor)
+
+    def _discard(self, launch: Launch) -> None:
+        if launch.stored is not None:
+            self.discards.append(launch.stored)
+            launch.stored = None
+            self.work.notify()
 
 
 def describe_failures(failures: Sequence[Mapping[str, Any]]) -> str:

@@ -16,6 +16,9 @@ INTEGER = "integer"
 FLOAT = "float"
 BOOLEAN = "boolean"
 
+STRICT, WARN, OFF = "strict", "warn", "off"
+TOO_LONG, ALWAYS = "too_long", "always"
+
 
 @dataclass(frozen=True)
 class Option:
@@ -153,11 +156,12 @@ SUBNETS = _shared(
 TASK_DEFINITION = _shared(
     "task_definition",
     STRING,
-    "Family, family:revision or ARN of the task definition. Without a revision, the latest active one.",
+    "Family, family:revision or ARN of the task definition. Without a revision, the latest active one; with "
+    "family:matching, the latest active one whose image has the scheduler's Airflow and Python.",
     example="airflow-worker",
     required=True,
-    pattern=rf"{_NAME}(:[0-9]+)?|arn:[^:\s]+:ecs:[^:\s]+:[0-9]{{12}}:task-definition/{_NAME}(:[0-9]+)?",
-    allowed="a family, family:revision or an ARN",
+    pattern=rf"(arn:[^:\s]+:ecs:[^:\s]+:[0-9]{{12}}:task-definition/)?{_NAME}(:[0-9]+|:matching)?",
+    allowed="a family, family:revision, family:matching or an ARN",
 )
 MAX_RUN_TASK_ATTEMPTS = _shared(
     "max_run_task_attempts",
@@ -289,6 +293,42 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "warning, and launches go on untagged.",
         default="True",
         example="True",
+    ),
+    _own(
+        "image_version_check",
+        STRING,
+        "Whether the images of task definitions are compared with the scheduler (Airflow, Python, CPU architecture, "
+        "image contract): strict refuses to start, and to launch, with one that does not fit; warn only says so.",
+        default=STRICT,
+        example="warn",
+        choices=(STRICT, WARN, OFF),
+    ),
+    _own(
+        "workload_s3_uri",
+        STRING,
+        "Where the arguments of tasks' commands are kept until their container has read them, as s3://bucket/prefix: "
+        "for those that are longer than ECS takes, or for all (workload_s3_use).",
+        example="s3://airflow-workloads/production",
+        pattern=r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?",
+        allowed="s3://bucket or s3://bucket/prefix",
+    ),
+    _own(
+        "workload_s3_use",
+        STRING,
+        "Which commands go through workload_s3_uri: those that are too long for ECS, or always, so that no token "
+        "stands in the overrides of an ECS task, which ecs:DescribeTasks shows.",
+        default=TOO_LONG,
+        example="always",
+        choices=(TOO_LONG, ALWAYS),
+    ),
+    _own(
+        "workload_s3_kms_key",
+        STRING,
+        "KMS key (ID, ARN or alias) that encrypts what is kept at workload_s3_uri. Without it, the bucket's own "
+        "encryption.",
+        example="alias/airflow",
+        pattern=r"[A-Za-z0-9:/_-]{1,2048}",
+        allowed="a key's ID or ARN, or alias/NAME",
     ),
 )
 """Quotas are AWS's, per account and region. RunTask on Fargate: 20 a second sustained, 100 at once (Amazon ECS service

@@ -290,9 +290,7 @@ def build_run_task(
     else replaces. Our container then gets ``command`` and, besides the user's own variables, ``environment``.
     ``started_by`` and ``tags`` are added where the user has given nothing of that name, as far as AWS's 50 tags reach.
 
-    AWS takes 8,192 characters of overrides, "including the JSON formatting characters of the override structure"
-    (Amazon ECS API Reference, RunTask). Its own serialisation is not published, so they are counted in the shortest
-    JSON there is, without spaces and without \\u escapes: what is refused here, AWS would have refused.
+    The length of its overrides is `check_length`'s business.
 
     Raises `ExecutorConfigError`, and nothing else, if that is impossible.
     """
@@ -300,16 +298,30 @@ def build_run_task(
     if executor_config is not None:
         _merge_task(settings, request, executor_config)
     request["count"] = 1
+    set_command(settings.container_name, request, command)
     container = _our_container(settings.container_name, request)
-    container["command"] = list(command)
     ours = dict(environment)
     ours[CONTAINER_VARIABLE] = "true"
     kept = [variable for variable in container.get("environment", ()) if variable["name"] not in ours]
     container["environment"] = kept + [{"name": name, "value": value} for name, value in ours.items()]
     request.setdefault("startedBy", started_by)
     _add_tags(request, tags)
-    _check_length(settings.container_name, request["overrides"])
     return request
+
+
+def set_command(our_name: str, request: dict[str, Any], command: Sequence[str]) -> None:
+    """Give our container a command, in place of the one that it has."""
+    _our_container(our_name, request)["command"] = list(command)
+
+
+def is_too_long(request: Mapping[str, Any]) -> bool:
+    """Whether ECS would refuse the overrides of a request for their length.
+
+    AWS takes 8,192 characters of overrides, "including the JSON formatting characters of the override structure"
+    (Amazon ECS API Reference, RunTask). Its own serialisation is not published, so they are counted in the shortest
+    JSON there is, without spaces and without \\u escapes: what is refused here, AWS would have refused.
+    """
+    return _length(request["overrides"]) > MAX_OVERRIDES
 
 
 def _merge_task(settings: Settings, request: dict[str, Any], executor_config: Any) -> None:
@@ -450,21 +462,23 @@ def _add_tags(request: dict[str, Any], tags: Sequence[Mapping[str, str]]) -> Non
         request["tags"] = present + added[: MAX_TAGS - len(present)]
 
 
-def _check_length(our_name: str, overrides: Mapping[str, Any]) -> None:
-    length = _length(overrides)
-    if length <= MAX_OVERRIDES:
+def check_length(our_name: str, request: Mapping[str, Any]) -> None:
+    """Raise ExecutorConfigError, which says what is long, if the overrides of a request are `is_too_long`."""
+    if not is_too_long(request):
         return
+    overrides = request["overrides"]
     mine = next(container for container in overrides["containerOverrides"] if container["name"] == our_name)
     parts: list[tuple[int, str]] = sorted(
         ((_length(mine[part]), part) for part in ("command", "environment")), reverse=True
     )
     remedy = {
-        "command": "the command carries the task's identity and, on Airflow 3, its whole workload: shorten the file's "
-        "path, the names of DAG, task and run, and executor_config itself",
+        "command": "the command carries the task's identity and, on Airflow 3, its whole workload: set "
+        "[airflow_ecs_executor] workload_s3_uri, or shorten executor_config, the file's path, and the names of DAG, "
+        "task and run",
         "environment": "move long values of the environment to the task definition, to secrets, or to environmentFiles",
     }
     raise ExecutorConfigError(
-        f"the overrides of this launch are {length:,} characters long as JSON, and ECS takes at most "
+        f"the overrides of this launch are {_length(overrides):,} characters long as JSON, and ECS takes at most "
         f"{MAX_OVERRIDES:,}: {parts[0][0]:,} are the {parts[0][1]}, {parts[1][0]:,} the {parts[1][1]}; "
         f"{remedy[parts[0][1]]}"
     )

@@ -81,7 +81,9 @@ class Driven:
         self._url = url
         self._parallelism = parallelism
         # The name of the deployment comes from the database's address by default, and each process here has its own.
-        self._options = {"deployment": "benchmark", **options} if contender.own_options else {}
+        self._options = (
+            {"deployment": "benchmark", "image_version_check": "off", **options} if contender.own_options else {}
+        )
         self._home = Path(tempfile.mkdtemp(prefix="airflow-ecs-bench-"))
         self._process: subprocess.Popen[str] | None = None
         self.versions: dict[str, str] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow.exceptions import AirflowException
+from airflow_ecs_executor.connection import Connection
 
 from local.ecs.control import EcsApi
 from tests.executor.harness import UNSET, Scheduler, key
@@ -96,10 +97,8 @@ def test_without_the_amazon_provider_a_named_connection_is_a_clear_error(
 
 def test_one_client_serves_the_whole_process(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    import airflow_ecs_executor.executor as module
-
-    real = module.connect
-    monkeypatch.setattr(module, "connect", lambda *arguments: made.append(1) or real(*arguments))
+    real = Connection.ecs
+    monkeypatch.setattr(Connection, "ecs", lambda *arguments: made.append(1) or real(*arguments))
     scheduler = Scheduler()
     for number in range(20):
         scheduler.queue(key(number))

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from airflow.configuration import conf
 from airflow_ecs_executor.config import ConfigurationError, read_settings, with_cluster_default
-from airflow_ecs_executor.request import ExecutorConfigError, build_run_task
+from airflow_ecs_executor.request import ExecutorConfigError, build_run_task, check_length
 from botocore.validate import ParamValidator
 
 from local.ecs.control import EcsApi
@@ -98,6 +98,7 @@ def ask_ours(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
                 request = build_run_task(
                     settings, row.command, executor_config, environment={}, started_by=STARTED_BY, tags=[]
                 )
+                check_length(settings.container_name, request)
                 if request["startedBy"] == STARTED_BY:
                     del request["startedBy"]
                 requests.append(request)

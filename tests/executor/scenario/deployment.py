@@ -150,6 +150,8 @@ class Deployment:
             **_variables("AIRFLOW__API_AUTH", JWT_SECRET=secrets.token_hex(32)),
             **_variables("AIRFLOW__LOGGING", BASE_LOG_FOLDER=str(self.folder / "logs"), COLORED_CONSOLE_LOG="False"),
             **_variables("AIRFLOW__SCHEDULER", ENABLE_HEALTH_CHECK="False", PARSING_PROCESSES="1"),
+            # The images of these task definitions are nowhere.
+            **_variables("AIRFLOW__AIRFLOW_ECS_EXECUTOR", IMAGE_VERSION_CHECK="off"),
             **_variables("AIRFLOW__METRICS", STATSD_ON="True", STATSD_PORT=str(self.metrics.port)),
             **_variables(
                 "AIRFLOW__AWS_ECS_EXECUTOR",

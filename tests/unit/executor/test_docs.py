@@ -13,7 +13,7 @@ from airflow_ecs_executor.config import unread_variables
 from airflow_ecs_executor.ledger import Counters, Policy
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-PAGES = ["executor.md", "executor-configuration.md", "failures.md", "metrics.md", "migration.md"]
+PAGES = ["executor.md", "executor-configuration.md", "failures.md", "image-check.md", "metrics.md", "migration.md"]
 
 
 def page(name):
@@ -67,7 +67,7 @@ def test_what_is_allowed_is_what_the_code_allows(option):
 
 @pytest.mark.parametrize("name", [*PAGES, "../README.md"])
 def test_every_variable_that_is_named_is_read(name):
-    found = set(re.findall(r"\bAIRFLOW__(?:AWS|AIRFLOW)_ECS_EXECUTOR__[A-Z_]*[A-Z]", page(name)))
+    found = set(re.findall(r"\bAIRFLOW__(?:AWS|AIRFLOW)_ECS_EXECUTOR__[A-Z0-9_]*[A-Z0-9]", page(name)))
     assert unread_variables(dict.fromkeys(found, "")) == []
 
 

@@ -514,6 +514,84 @@ def test_row_11_stopping_all_stops_containers_and_launches_none_of_them_again() 
     assert story.send() is None
 
 
+# Stored arguments, which a container removes when it has read them
+
+
+def stored(story: Story, launch: Launch) -> str:
+    launch.stored = f"s3://workloads/{story.arns}"
+    return launch.stored
+
+
+def sent_with_stored_arguments(story: Story) -> tuple[Launch, str]:
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    return launch, stored(story, launch)
+
+
+def test_arguments_that_a_container_has_read_are_its_own_to_remove() -> None:
+    story = Story()
+    launch, _ = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.launched(launch, "arn", story.now)
+    story.end("arn", Ending.SUCCEEDED)
+    assert not story.ledger.discards
+
+
+@pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.FAILED, Ending.SPOT, Ending.STOPPED_BY_USER])
+def test_arguments_that_nobody_may_have_read_are_discarded_once(ending: Ending) -> None:
+    story = Story()
+    launch, uri = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.launched(launch, "arn", story.now)
+    assert not story.ledger.discards
+    story.end("arn", ending)
+    assert list(story.ledger.discards) == [uri]
+    story.now += LONG
+    again = story.send()
+    if again is not None:
+        story.ledger.discards.clear()
+        with story.ledger.lock:
+            story.ledger.refused(again, "no")
+        assert not story.ledger.discards
+
+
+def test_arguments_stay_while_a_request_may_have_started_a_container() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    uri = stored(story, launch)
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+    assert not story.ledger.discards
+    story.now += LONG
+    launch = story.send() or launch
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+    story.now += LONG
+    (launch,) = story.ledger.to_locate(story.now)
+    assert not story.ledger.discards
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert list(story.ledger.discards) == [uri]
+
+
+def test_a_throttled_request_is_made_anew_and_its_arguments_with_it() -> None:
+    story = Story()
+    launch, uri = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "slow down"), story.now)
+    assert list(story.ledger.discards) == [uri] and launch.request is None
+
+
+def test_a_revision_that_is_gone_uses_up_no_attempt() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.REVISION_GONE)
+    assert launch.attempts == 0 and launch.request is None and story.send() is launch
+
+
 # Adoption
 
 

@@ -46,6 +46,10 @@ def test_options_of_our_own_have_the_documented_defaults():
         "max_spot_relaunches": "3",
         "deployment": None,
         "task_instance_tags": "True",
+        "image_version_check": "strict",
+        "workload_s3_uri": None,
+        "workload_s3_use": "too_long",
+        "workload_s3_kms_key": None,
     }
 
 

@@ -8,7 +8,7 @@ import types
 
 import pytest
 from airflow_ecs_executor.config import read_settings, with_cluster_default
-from airflow_ecs_executor.request import ExecutorConfigError, build_run_task
+from airflow_ecs_executor.request import ExecutorConfigError, build_run_task, check_length
 
 COMMAND = ["airflow", "tasks", "run", "dag", "task", "run"]
 IDENTITY = {"AIRFLOW_ECS_TASK_INSTANCE": "0123"}
@@ -42,7 +42,11 @@ EC2 = settings_of(launch_type="EC2", assign_public_ip="True", platform_version="
 
 
 def build(executor_config=None, settings=FARGATE, command=COMMAND, environment=IDENTITY, started_by="us", tags=()):
-    return build_run_task(settings, command, executor_config, environment=environment, started_by=started_by, tags=tags)
+    request = build_run_task(
+        settings, command, executor_config, environment=environment, started_by=started_by, tags=tags
+    )
+    check_length(settings.container_name, request)
+    return request
 
 
 def overrides_of(*containers, **more):
