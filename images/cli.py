@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -31,7 +32,8 @@ EPILOG = """\
 
 exit codes: 2 impossible request, 3 matrix.yaml, 4 input file or folder, 5 a secret would be baked in,
 6 missing Python packages, 7 requirements, 10 no Docker engine, 11 no Buildx, 12 base image, 13 build step,
-14 verification, 15 push, 16 disk full, 17 no such image, 130 interrupted
+14 verification, 15 push, 16 disk full, 17 no such image, 18 the checked image does not fit, 19 whether it fits is not
+known, 20 AWS, 130 interrupted
 """
 
 
@@ -70,7 +72,7 @@ def _said(error: Exception) -> str:
     return f"{name}: {reason}." if name else f"{reason or error}."
 
 
-_COMMANDS = ("build", "explain", "render", "matrix", "tags", "verify")
+_COMMANDS = ("build", "explain", "render", "matrix", "tags", "verify", "check")
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:
@@ -128,6 +130,18 @@ def _parser(matrix: Matrix) -> argparse.ArgumentParser:
     child = add("verify", _verify, "run an image and check it against its labels; look for secrets in it")
     child.add_argument("image", help="image reference; pulled when it is not on the engine")
     child.add_argument("--platform", help="platform of the image when it is not the engine's own")
+    child.add_argument("--json", action="store_true", help="as JSON")
+    child = add("check", _check, "compare an image, unpulled, with the Airflow and the Python of a scheduler")
+    child.add_argument(
+        "target", metavar="IMAGE|TASK_DEFINITION", help="an image with its tag, or a family, family:revision or ARN"
+    )
+    child.add_argument("--airflow", metavar="VERSION", required=True, help="the scheduler's Airflow, such as 3.3.2")
+    child.add_argument("--python", metavar="X.Y", required=True, help="the scheduler's Python, such as 3.12")
+    child.add_argument(
+        "--platform", metavar="OS/ARCH", help=f"{', '.join(matrix.platforms)}; of a task definition: its own"
+    )
+    child.add_argument("--container", metavar="NAME", help="the container that runs the tasks, where there are several")
+    child.add_argument("--region", help="AWS region of the task definition; default: as configured for the AWS SDK")
     child.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
@@ -459,3 +473,24 @@ def _verify(matrix: Matrix, parsed: argparse.Namespace) -> None:
     elif all(check.passed for check in checks):
         print(table(checks))
     require_verified(parsed.image, checks)
+
+
+def _check(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    # Here: no other command needs the AWS SDK and the executor's modules.
+    from airflow_ecs_executor.image_check.comparison import Versions
+
+    from images import check
+
+    for name, text, pattern in (
+        ("airflow", parsed.airflow, r"\d+(\.\d+){2}\S*"),
+        ("python", parsed.python, r"3\.\d+(\.\d+)?"),
+    ):
+        if not re.fullmatch(pattern, text):
+            raise RequestError(f"--{name} {text!r} is no version.", "For example: --airflow 3.3.2 --python 3.12")
+    if parsed.platform and parsed.platform not in matrix.platforms:
+        raise RequestError(f"Unknown platform {parsed.platform!r}.", f"--platform takes: {', '.join(matrix.platforms)}")
+    versions = Versions(parsed.airflow, ".".join(parsed.python.split(".")[:2]))
+    platform = check.platform_of(parsed.platform) if parsed.platform else None
+    target = check.target_of(parsed.target, parsed.container, parsed.region, platform)
+    report = check.report_on(target, versions, Engine())
+    check.say(target, report, versions, as_a_document=parsed.json)

@@ -96,3 +96,21 @@ class ImageNotFoundError(BuildToolError):
     """The image to verify is neither on the engine nor in a registry it can reach."""
 
     exit_code = 17
+
+
+class ImageMismatchError(BuildToolError):
+    """The checked image is for another Airflow, Python, CPU or contract."""
+
+    exit_code = 18
+
+
+class ImageUnknownError(BuildToolError):
+    """The checked image could not be looked at, or does not say what it is."""
+
+    exit_code = 19
+
+
+class AwsError(BuildToolError):
+    """A call to AWS failed."""
+
+    exit_code = 20

@@ -1,0 +1,126 @@
+"""Check the image of a scheduler's tasks, or a task definition's, as the executor does: by its configuration, unpulled.
+
+The executor's own modules do it, so that both always say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.image_check.check import check_image
+from airflow_ecs_executor.image_check.comparison import (
+    ImageReport,
+    Outcome,
+    Versions,
+    as_json,
+    as_text,
+    build_command,
+    compare,
+)
+from airflow_ecs_executor.image_check.facts import facts_of
+from airflow_ecs_executor.image_check.manifest import Platform
+from airflow_ecs_executor.image_check.reference import parse
+from airflow_ecs_executor.image_check.remote import Images
+from airflow_ecs_executor.task_definition import read_definition
+
+from images.engine import Engine
+from images.errors import AwsError, ImageMismatchError, ImageUnknownError, RequestError
+
+_TASK_DEFINITION = re.compile(r"arn:[^:]+:ecs:.*|[A-Za-z0-9_-]+(:[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image, as a registry or a task definition names it, and the platform that it has to have (None: any)."""
+
+    title: str
+    image: str
+    platform: Platform | None
+
+
+def is_task_definition(name: str) -> bool:
+    """Whether a name is a task definition's: an ARN, a family, or ``family:revision``. All others are images'."""
+    return bool(_TASK_DEFINITION.fullmatch(name))
+
+
+def platform_of(text: str) -> Platform:
+    """``linux/arm64`` as a platform."""
+    system, _, architecture = text.partition("/")
+    return Platform(architecture=architecture, os=system)
+
+
+def target_of(name: str, container: str | None, region: str | None, platform: Platform | None) -> Target:
+    """Find the image that ``name`` means.
+
+    :param container: the container of a task definition with several.
+    :param platform: instead of the task definition's.
+    :raises AwsError: the task definition cannot be described.
+    :raises RequestError: it is not clear which container is meant.
+    """
+    if not is_task_definition(name):
+        return Target(f"image {name}", name, platform)
+    try:
+        client = boto3.client("ecs", region_name=region or _region_in(name))
+        document = client.describe_task_definition(taskDefinition=name)["taskDefinition"]
+    except Exception as error:
+        raise AwsError(
+            f"The task definition {name} cannot be described: {classify(error).reason}.",
+            "Check credentials, --region, and the permission ecs:DescribeTaskDefinition. "
+            f"An image of this name is written with its tag: {name.partition(':')[0]}:latest",
+        ) from None
+    names = [item["name"] for item in document["containerDefinitions"]]
+    chosen = container or (names[0] if len(names) == 1 else "")
+    if chosen not in names:
+        raise RequestError(
+            f"The task definition {name} has the containers {', '.join(names)}.",
+            "Name the one that runs Airflow's tasks: --container NAME",
+        )
+    definition = read_definition(document, chosen)
+    title = f"task definition {definition.name}, container {chosen}"
+    return Target(title, definition.image, platform or definition.platform)
+
+
+def _region_in(name: str) -> str | None:
+    return name.split(":")[3] if name.startswith("arn:") else None
+
+
+def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport:
+    """Compare an image. One whose name has no registry is looked for on the engine first: it may not be pushed yet."""
+    here = _on_engine(target, versions, engine)
+    if here is not None:
+        return here
+    images = Images(lambda region: boto3.client("ecr", region_name=region))
+    return check_image(images, target.image, versions, target.platform)
+
+
+def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageReport | None:
+    host, slash, _ = target.image.partition("/")
+    if slash and (set(host) & set(".:") or host == "localhost"):
+        return None
+    try:
+        found: dict[str, Any] = engine.api.images.get(target.image).attrs
+    except Exception:  # no such image, or no engine: the registry decides
+        return None
+    config = {"config": found["Config"], "architecture": found["Architecture"]}
+    return compare(target.image, facts_of(config, parse(target.image).tag), frozenset(), versions, target.platform)
+
+
+def say(target: Target, report: ImageReport, versions: Versions, *, as_a_document: bool) -> None:
+    """Print what was found.
+
+    :raises ImageMismatchError: the image does not fit. :raises ImageUnknownError: that cannot be told.
+    """
+    if as_a_document:
+        print(json.dumps({"target": target.title, **as_json(report)}, indent=2))
+    else:
+        print(f"{target.title}: {as_text(report)}")
+    if report.outcome is Outcome.DIFFERS:
+        command = build_command(report, versions, target.platform)
+        raise ImageMismatchError(f"The {target.title} does not fit.", f"Build and push the one that fits: {command}")
+    if report.outcome is Outcome.UNKNOWN:
+        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", report.error)

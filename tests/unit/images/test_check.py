@@ -1,0 +1,125 @@
+"""`build.py check`: which image is meant, and what becomes of what the executor's modules find."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, compare
+from airflow_ecs_executor.image_check.facts import facts_of
+from airflow_ecs_executor.image_check.manifest import Platform
+
+from images import errors
+from images.check import is_task_definition, platform_of
+from images.labels import labels
+from images.matrix import Matrix
+from images.spec import ImageSpec
+from tests.unit.images.conftest import Run
+
+PAIR = ("--airflow", "3.3.2", "--python", "3.12")
+NOWHERE = "127.0.0.1:9/team/worker:1"
+
+
+@pytest.fixture(autouse=True)
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No AWS, and no engine, answers."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "DOCKER_HOST": "tcp://127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def image_config(spec: ImageSpec) -> dict[str, Any]:
+    """The configuration that a built image has, as far as the check reads it."""
+    return {"architecture": "amd64", "os": "linux", "config": {"Labels": labels(spec, "0.1.0"), "Env": []}}
+
+
+def test_an_image_fits_the_scheduler_of_its_own_versions_and_no_other_of_the_matrix(matrix: Matrix) -> None:
+    pairs = [(release.version, python) for release in matrix.releases for python in release.pythons]
+    for airflow, python in pairs:
+        facts = facts_of(image_config(ImageSpec(airflow, python, "s3", "base")))
+        fitting = [
+            pair
+            for pair in pairs
+            if compare("worker:1", facts, frozenset(), Versions(*pair), Platform("amd64")).outcome is Outcome.FITS
+        ]
+        assert fitting == [(airflow, python)]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_definition"),
+    [
+        ("airflow-worker", True),
+        ("airflow-worker:7", True),
+        ("arn:aws:ecs:eu-west-1:123456789012:task-definition/airflow-worker:7", True),
+        ("airflow-worker:2-s3", False),
+        ("airflow-worker:latest", False),
+        ("airflow-worker:3.3.2-python3.12-s3", False),
+        ("team/airflow-worker", False),
+        ("example.com/airflow-worker:7", False),
+    ],
+)
+def test_images_and_task_definitions_are_told_apart(name: str, is_definition: bool) -> None:
+    assert is_task_definition(name) == is_definition
+
+
+def test_a_platform() -> None:
+    assert platform_of("linux/arm64") == Platform("arm64", "linux")
+
+
+def test_exit_codes_are_the_executor_s() -> None:
+    assert EXIT_CODES[Outcome.DIFFERS] == errors.ImageMismatchError.exit_code
+    assert EXIT_CODES[Outcome.UNKNOWN] == errors.ImageUnknownError.exit_code
+
+
+def test_a_registry_that_does_not_answer(run: Run) -> None:
+    answer = run("check", NOWHERE, *PAIR)
+    assert answer.code == 19
+    assert "unknown" in answer.output and "127.0.0.1:9" in answer.errors and "Traceback" not in answer.errors
+
+
+def test_the_answer_as_json_is_whole_whatever_it_is(run: Run) -> None:
+    answer = run("check", NOWHERE, *PAIR, "--json")
+    assert answer.code == 19
+    document = json.loads(answer.output)
+    assert document["target"] == f"image {NOWHERE}" and document["outcome"] == "unknown" and document["error"]
+
+
+def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
+    answer = run("check", "airflow-worker", *PAIR, "--region", "eu-west-1")
+    assert answer.code == 20
+    assert "ecs:DescribeTaskDefinition" in answer.errors and "airflow-worker:latest" in answer.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("worker:latest", "--airflow", "3", "--python", "3.12"), "--airflow '3' is no version"),
+        (("worker:latest", "--airflow", "3.3.2", "--python", "3"), "--python '3' is no version"),
+        (("worker:latest", *PAIR, "--platform", "amd64"), "Unknown platform 'amd64'"),
+        (("worker:latest",), "--airflow, --python"),
+    ],
+)
+def test_flags_that_mean_nothing(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    answer = run("check", *arguments)
+    assert answer.code == 2 and words in answer.errors
+
+
+def test_a_name_that_is_no_images(run: Run) -> None:
+    answer = run("check", "Example.com/UPPER:1", *PAIR)
+    assert answer.code == 19 and "UPPER" in answer.errors
+
+
+def test_the_executor_s_modules_are_found_from_everywhere(tmp_path: Path) -> None:
+    from tests.unit.images.test_cli import program
+
+    done = program("check", NOWHERE, *PAIR, cwd=tmp_path, flags=("-I",))
+    assert done.returncode == 19, done.stderr
