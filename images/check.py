@@ -24,7 +24,7 @@ from airflow_ecs_executor.image_check.comparison import (
 )
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.manifest import Platform
-from airflow_ecs_executor.image_check.reference import parse
+from airflow_ecs_executor.image_check.reference import has_registry, parse
 from airflow_ecs_executor.image_check.remote import Images
 from airflow_ecs_executor.task_definition import read_definition
 
@@ -99,8 +99,7 @@ def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport
 
 
 def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageReport | None:
-    host, slash, _ = target.image.partition("/")
-    if slash and (set(host) & set(".:") or host == "localhost"):
+    if has_registry(target.image):
         return None
     try:
         found: dict[str, Any] = engine.api.images.get(target.image).attrs

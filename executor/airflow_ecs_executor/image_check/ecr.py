@@ -7,16 +7,7 @@ from typing import Any
 from airflow_ecs_executor.failures import Trouble, classify
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Http
-from airflow_ecs_executor.image_check.manifest import (
-    INDEXES,
-    MANIFESTS,
-    Platform,
-    choose,
-    config_digest,
-    digest_of,
-    document_in,
-    is_index,
-)
+from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
 
 _NOT_THERE = ("ImageNotFound", "ImageTagDoesNotMatchDigest", "RepositoryNotFoundException")
@@ -34,28 +25,17 @@ class EcrRegistry:
         self._client = client
         self._place = {"registryId": found[0], "repositoryName": reference.repository}
 
-    def look_up(self, platform: Platform | None) -> tuple[dict[str, Any], frozenset[str]]:
-        """The image's configuration, and the digests that it may be called by.
-
-        Raises RegistryError.
-        """
-        kind = "imageDigest" if self._reference.digest else "imageTag"
-        content = self._manifest({kind: self._reference.version})
-        document = document_in(content, self._reference.digest, self._reference.version)
-        digests = {digest_of(content)}
-        if is_index(document):
-            chosen = choose(document, platform)
-            content = self._manifest({"imageDigest": chosen})
-            document = document_in(content, chosen, chosen)
-            digests.add(chosen)
-        wanted = config_digest(document, f"{self._reference.repository}:{self._reference.version}")
-        url = self._call("get_download_url_for_layer", layerDigest=wanted)["downloadUrl"]
+    def blob(self, digest: str) -> bytes:
+        """A blob. Raises RegistryError."""
+        url = self._call("get_download_url_for_layer", layerDigest=digest)["downloadUrl"]
         answer = self._http.request("GET", url)  # signed by its query: it takes no header
         if answer.status != 200:
             raise RegistryError(f"Amazon ECR's storage answers with HTTP status {answer.status}")
-        return document_in(answer.body, wanted, wanted), frozenset(digests)
+        return answer.body
 
-    def _manifest(self, image: dict[str, str]) -> bytes:
+    def manifest(self, version: str) -> bytes:
+        """A manifest or an index, by tag or digest. Raises RegistryError."""
+        image = {"imageDigest" if ":" in version else "imageTag": version}  # no tag has a colon
         found = self._call("batch_get_image", imageIds=[image], acceptedMediaTypes=[*MANIFESTS, *INDEXES])
         images = found.get("images") or ()
         if images:

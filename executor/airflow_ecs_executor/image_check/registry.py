@@ -12,16 +12,7 @@ from urllib.parse import urlsplit
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Answer, Http
-from airflow_ecs_executor.image_check.manifest import (
-    INDEXES,
-    MANIFESTS,
-    Platform,
-    choose,
-    config_digest,
-    digest_of,
-    document_in,
-    is_index,
-)
+from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS, document_in
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
 
 _ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
@@ -46,29 +37,21 @@ class Registry:
         self._credentials = Credentials()
         self._login: dict[str, Any] = {}
         """What every request is sent with, once that is known."""
+        self._asked = False
 
-    def look_up(self, platform: Platform | None) -> tuple[dict[str, Any], frozenset[str]]:
-        """The image's configuration, and the digests that it may be called by.
+    def manifest(self, version: str) -> bytes:
+        """A manifest or an index, by tag or digest. Raises RegistryError."""
+        return self._get(f"manifests/{version}")
 
-        Raises RegistryError.
-        """
-        version = self._reference.version
+    def blob(self, digest: str) -> bytes:
+        """A blob. Raises RegistryError."""
+        return self._get(f"blobs/{digest}")
+
+    def _get(self, path: str) -> bytes:
+        first, self._asked = not self._asked, True
         known = _KNOWN_REALMS.get(self._reference.registry)
-        if known:
+        if first and known:
             self._log_in_by_token(known)
-        content = self._get(f"manifests/{version}", first=True)
-        document = document_in(content, self._reference.digest, version)
-        digests = {digest_of(content)}
-        if is_index(document):
-            chosen = choose(document, platform)
-            content = self._get(f"manifests/{chosen}")
-            document = document_in(content, chosen, chosen)
-            digests.add(chosen)
-        wanted = config_digest(document, f"{self._reference.repository}:{version}")
-        config = document_in(self._get(f"blobs/{wanted}"), wanted, wanted)
-        return config, frozenset(digests)
-
-    def _get(self, path: str, first: bool = False) -> bytes:
         scheme = "http" if _LOOPBACK.fullmatch(self._reference.registry) else "https"
         url = f"{scheme}://{self._reference.registry}/v2/{self._reference.repository}/{path}"
         answer = self._http.request("GET", url, headers=_ACCEPT, **self._login)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Protocol
 
 from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
-from airflow_ecs_executor.image_check.manifest import Platform
+from airflow_ecs_executor.image_check.manifest import (
+    Platform,
+    choose,
+    config_digest,
+    digest_of,
+    document_in,
+    is_index,
+)
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
 TIMEOUT = 10.0
@@ -26,6 +33,14 @@ class RemoteImage:
     reference: ImageReference
     config: Mapping[str, Any]
     digests: frozenset[str]
+
+
+class _Source(Protocol):
+    """A registry, whichever API it is asked by."""
+
+    def manifest(self, version: str) -> bytes: ...
+
+    def blob(self, digest: str) -> bytes: ...
 
 
 class Images:
@@ -83,15 +98,27 @@ class Images:
         try:
             private = reference.ecr
             if private is not None:
-                config, digests = EcrRegistry(http, reference, self._client(private[1])).look_up(platform)
-            else:
-                config, digests = Registry(http, reference, self._credentials).look_up(platform)
+                return _resolve(EcrRegistry(http, reference, self._client(private[1])), reference, platform)
+            return _resolve(Registry(http, reference, self._credentials), reference, platform)
         finally:
             http.close()
-        return RemoteImage(reference, config, digests)
 
     def _client(self, region: str) -> Any:
         try:
             return self._ecr(region)
         except Exception as error:
             raise RegistryError(f"no client of Amazon ECR can be made ({type(error).__name__}: {error})") from None
+
+
+def _resolve(source: _Source, reference: ImageReference, platform: Platform | None) -> RemoteImage:
+    """From a name to a configuration: by the manifest, or by the index and the manifest that it has for a platform."""
+    version = reference.version
+    content = source.manifest(version)
+    document = document_in(content, reference.digest, version)
+    digests = {digest_of(content)}
+    if is_index(document):
+        chosen = choose(document, platform)
+        document = document_in(source.manifest(chosen), chosen, chosen)
+        digests.add(chosen)
+    wanted = config_digest(document, f"{reference.repository}:{version}")
+    return RemoteImage(reference, document_in(source.blob(wanted), wanted, wanted), frozenset(digests))
