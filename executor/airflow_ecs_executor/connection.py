@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 _CONNECT_TIMEOUT = 5
 _READ_TIMEOUT = 30
@@ -66,3 +68,27 @@ class Connection:
         from botocore.config import Config
 
         return self.client("ecs", connections=connections, config=Config(retries={"total_max_attempts": 1}))
+
+
+class ProcessClient:
+    """A client that is made when it is first asked for. May be used by any thread."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        """``connect`` makes a boto3 client."""
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._pid = 0
+
+    def get(self) -> Any:
+        """Return this process's client. A forked child gets one of its own: connections cannot be shared."""
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                self._client = self._connect()
+                self._pid = os.getpid()
+            return self._client
+
+    def renew(self) -> None:
+        """Make the client anew when it is next asked for: the credentials of this one have expired."""
+        with self._lock:
+            self._client = None

@@ -5,12 +5,11 @@ Retries are the executor's business: only it knows which requests may go out aga
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
+from airflow_ecs_executor.connection import ProcessClient
 from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.identity import identity_in
 
@@ -38,24 +37,16 @@ class Ecs:
 
     def __init__(self, connect: Callable[[], Any], cluster: str) -> None:
         """``connect`` makes a boto3 client; it is called when the first call is made, and after ``renew``."""
-        self._connect = connect
+        self._client = ProcessClient(connect)
         self.cluster = cluster
-        self._lock = threading.Lock()
-        self._client: Any = None
-        self._pid = 0
 
     def client(self) -> Any:
-        """Return this process's client. A forked child gets one of its own: connections cannot be shared."""
-        with self._lock:
-            if self._client is None or self._pid != os.getpid():
-                self._client = self._connect()
-                self._pid = os.getpid()
-            return self._client
+        """Return this process's client."""
+        return self._client.get()
 
     def renew(self) -> None:
         """Make the client anew with the next call: the credentials of this one have expired."""
-        with self._lock:
-            self._client = None
+        self._client.renew()
 
     def run_task(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call RunTask with a whole request, client token included."""

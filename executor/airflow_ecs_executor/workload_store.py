@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import threading
 import uuid
 from dataclasses import dataclass
 from typing import Any, Callable, Sequence
+
+from airflow_ecs_executor.connection import ProcessClient
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -48,13 +48,10 @@ class WorkloadStore:
         Without ``kms_key`` (an ID, ARN or alias), the bucket's own encryption holds, which Amazon S3 applies to every
         object: docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
         """
-        self._connect = connect
+        self._client = ProcessClient(connect)
         self.bucket, _, prefix = uri[len("s3://") :].partition("/")
         self._prefix = "/".join(part for part in (prefix.strip("/"), deployment) if part)
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
-        self._lock = threading.Lock()
-        self._client: Any = None
-        self._pid = 0
         self._warned = False
 
     def prepare(self, identity: str, command: Sequence[str]) -> StoredArguments:
@@ -66,7 +63,7 @@ class WorkloadStore:
 
     def put(self, stored: StoredArguments) -> None:
         """Write arguments, before the request that points to them goes out."""
-        answer = self._s3().put_object(
+        answer = self._client.get().put_object(
             Bucket=stored.bucket,
             Key=stored.key,
             Body=stored.body,
@@ -80,18 +77,10 @@ class WorkloadStore:
     def remove(self, uri: str) -> None:
         """Remove what a container did not come to read. Removing what is gone is no error."""
         bucket, _, key = uri[len("s3://") :].partition("/")
-        self._s3().delete_object(Bucket=bucket, Key=key)
+        self._client.get().delete_object(Bucket=bucket, Key=key)
 
     def try_out(self) -> None:
         """Write an empty object and remove it."""
         key = f"{self._prefix}/health-check-{uuid.uuid4().hex}"
-        self._s3().put_object(Bucket=self.bucket, Key=key, Body=b"", **self._encryption)
-        self._s3().delete_object(Bucket=self.bucket, Key=key)
-
-    def _s3(self) -> Any:
-        """This process's client."""
-        with self._lock:
-            if self._client is None or self._pid != os.getpid():
-                self._client = self._connect()
-                self._pid = os.getpid()
-            return self._client
+        self._client.get().put_object(Bucket=self.bucket, Key=key, Body=b"", **self._encryption)
+        self._client.get().delete_object(Bucket=self.bucket, Key=key)
