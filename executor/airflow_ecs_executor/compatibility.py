@@ -25,7 +25,7 @@ from airflow_ecs_executor.image_check.comparison import (
     unknowns,
 )
 from airflow_ecs_executor.image_check.remote import Images
-from airflow_ecs_executor.options import OFF, STRICT, WARN
+from airflow_ecs_executor.options import IMAGE_VERSION_CHECK, OFF, STRICT, WARN
 from airflow_ecs_executor.task_definition import MATCHING, TaskDefinition, family_of, read_definition
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -36,7 +36,7 @@ _CHOICE_AGE = 60.0
 """Seconds after which a newer revision is looked for."""
 _UNKNOWN_AGE = 300.0
 """Seconds after which an image that could not be looked at is looked at again."""
-_MODE_VARIABLE = "AIRFLOW__AIRFLOW_ECS_EXECUTOR__IMAGE_VERSION_CHECK"
+_OVERRULE = f"To go on all the same: {IMAGE_VERSION_CHECK.variable()}={WARN}"
 
 
 class MisfitError(Exception):
@@ -148,8 +148,8 @@ class Compatibility:
     def _require(self, checked: Checked) -> None:
         if checked.differs:
             if self._mode == STRICT:
-                raise MisfitError("\n".join(self._misfit(checked)))
-            self._warn(" ".join(self._misfit(checked)[:-1]))
+                raise MisfitError("\n".join([*self._misfit(checked), _OVERRULE]))
+            self._warn(" ".join(self._misfit(checked)))
         elif not checked.fits:
             self._warn(self._unchecked(checked))
 
@@ -259,7 +259,7 @@ class Compatibility:
         found = "\n".join(f"    {_title(checked)}: {_finding(checked)}" for checked in passed[:5])
         return (
             f"No active revision of {family} has an image that fits this scheduler (Airflow {self._versions.airflow}, "
-            f"Python {self._versions.python}):\n{found}\n{self._remedy(newest)}"
+            f"Python {self._versions.python}):\n{found}\n{self._remedy(newest)}\n{_OVERRULE}"
         )
 
     # What ECS runs
@@ -282,7 +282,7 @@ class Compatibility:
             if report.digests and digest not in report.digests and checked.definition is not None:
                 self._drifted(checked, checked.definition, digest)
             elif checked.differs:
-                self._warn(" ".join(self._misfit(checked)[:-1]))
+                self._warn(" ".join(self._misfit(checked)))
         except Exception as exception:
             log.info("The image that %s runs was not checked: %s", name, classify(exception).reason)
 
@@ -307,22 +307,19 @@ class Compatibility:
             f"The image does not fit this scheduler. {differences(checked.report)}.",
             f"It is {checked.report.image}, of the container {self._container_name!r} in the task definition "
             f"{_title(checked)}.",
-            *self._remedy(checked).splitlines(),
+            self._remedy(checked),
         ]
 
     def advice(self, checked: Checked) -> list[str]:
         """What to do about an image that does not fit, or was not looked at; empty if all is well."""
         if checked.differs:
-            return self._remedy(checked).splitlines()[:1]
+            return [self._remedy(checked)]
         return [] if checked.fits else [self._unchecked(checked)]
 
     def _remedy(self, checked: Checked) -> str:
         platform = checked.definition.platform if checked.definition else None
         command = build_command(checked.report, self._versions, platform)
-        return (
-            f"Build and push the one that fits, and register it as a new revision: {command}\n"
-            f"To go on all the same: {_MODE_VARIABLE}={WARN}"
-        )
+        return f"Build and push the one that fits, and register it as a new revision: {command}"
 
     def _unchecked(self, checked: Checked) -> str:
         allow = f" Allow {checked.report.action} to have it checked." if checked.report.action else ""

@@ -521,7 +521,7 @@ class _Reading:
     # Workloads in S3.
 
     def _check_workloads(self, values: Mapping[str, Any]) -> None:
-        uri = options.named(options.OWN_SECTION)["workload_s3_uri"]
+        uri = options.WORKLOAD_S3_URI
         if values["workload_s3_use"] == options.ALWAYS and not self._text(uri):
             text = f"is not set, but required with workload_s3_use = {options.ALWAYS}"
             self._problem(uri, None, text, f"set it to {uri.allowed}")

@@ -197,6 +197,25 @@ SHARED_OPTIONS: tuple[Option, ...] = (
     CHECK_HEALTH_ON_STARTUP,
 )
 
+IMAGE_VERSION_CHECK = _own(
+    "image_version_check",
+    STRING,
+    "Whether the images of task definitions are compared with the scheduler (Airflow, Python, CPU architecture, "
+    "image contract): strict refuses to start, and to launch, with one that does not fit; warn only says so.",
+    default=STRICT,
+    example="warn",
+    choices=(STRICT, WARN, OFF),
+)
+WORKLOAD_S3_URI = _own(
+    "workload_s3_uri",
+    STRING,
+    "Where the arguments of tasks' commands are kept until their container has read them, as s3://bucket/prefix: "
+    "for those that are longer than ECS takes, or for all (workload_s3_use).",
+    example="s3://airflow-workloads/production",
+    pattern=r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?",
+    allowed="s3://bucket or s3://bucket/prefix",
+)
+
 OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "run_task_rate",
@@ -294,24 +313,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
         default="True",
         example="True",
     ),
-    _own(
-        "image_version_check",
-        STRING,
-        "Whether the images of task definitions are compared with the scheduler (Airflow, Python, CPU architecture, "
-        "image contract): strict refuses to start, and to launch, with one that does not fit; warn only says so.",
-        default=STRICT,
-        example="warn",
-        choices=(STRICT, WARN, OFF),
-    ),
-    _own(
-        "workload_s3_uri",
-        STRING,
-        "Where the arguments of tasks' commands are kept until their container has read them, as s3://bucket/prefix: "
-        "for those that are longer than ECS takes, or for all (workload_s3_use).",
-        example="s3://airflow-workloads/production",
-        pattern=r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?",
-        allowed="s3://bucket or s3://bucket/prefix",
-    ),
+    IMAGE_VERSION_CHECK,
+    WORKLOAD_S3_URI,
     _own(
         "workload_s3_use",
         STRING,
