@@ -87,7 +87,7 @@ _CAPACITY_WORDING = re.compile(
     r"|unable to assume the service linked role|vcpu limit|concurrent(?:ly)? (?:running )?tasks",
     re.IGNORECASE,
 )
-_NO_DEFINITION_WORDING = re.compile(r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition")
+_NO_DEFINITION = r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition"
 _DENIED_ACTION = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z]+)")
 _NO_ANSWER = frozenset(
     {
@@ -167,7 +167,7 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
 
 def lacks_definition(error: ApiError) -> bool:
     """Whether RunTask was refused because the task definition is not active, or does not exist."""
-    return error.trouble is Trouble.HOPELESS and bool(_NO_DEFINITION_WORDING.search(error.reason))
+    return error.trouble is Trouble.HOPELESS and bool(re.search(_NO_DEFINITION, error.reason))
 
 
 class Ending(Enum):
@@ -249,7 +249,7 @@ _HINTS: Sequence[tuple[str, str]] = (
     ),
     (r"AGENT\b", "The ECS agent of the container instance is not connected."),
     (
-        r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition",
+        _NO_DEFINITION,
         "Register the task definition, or correct [aws_ecs_executor] task_definition.",
     ),
     (

@@ -14,7 +14,7 @@ from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.connection import ConnectionNotUsableError
 from airflow_ecs_executor.ecs import Ecs
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
-from airflow_ecs_executor.task_definition import MATCHING
+from airflow_ecs_executor.task_definition import MATCHING, read_definition
 from airflow_ecs_executor.workload_store import WorkloadStore
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -47,7 +47,7 @@ def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None) -> None:
         _check_cluster(client, problems, settings)
         _ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[_NO_SUCH_TASK]), problems, settings)
         _ask(lambda: client.stop_task(cluster=ecs.cluster, task=_NO_SUCH_TASK), problems, settings)
-        _check_task_definition(client, problems, settings)
+        _check_task_definition(ecs, problems, settings)
         if store is not None:
             _check_store(store, problems, settings)
     except _Final as final:
@@ -132,11 +132,11 @@ def _check_cluster(client: Any, problems: list[str], settings: Settings) -> None
         )
 
 
-def _check_task_definition(client: Any, problems: list[str], settings: Settings) -> None:
+def _check_task_definition(ecs: Ecs, problems: list[str], settings: Settings) -> None:
     name = _definition(settings)
     known = len(problems)
     answer = _ask(
-        lambda: client.describe_task_definition(taskDefinition=name),
+        lambda: ecs.describe_definition(name),
         problems,
         settings,
         "the task definition and its container",
@@ -148,17 +148,16 @@ def _check_task_definition(client: Any, problems: list[str], settings: Settings)
                 f"correct AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION. {problems[-1]}"
             )
         return
-    definition = answer.get("taskDefinition") or {}
-    if definition.get("status") not in (None, "ACTIVE"):
+    definition = read_definition(answer, settings.container_name)
+    if definition.status != "ACTIVE":
         problems.append(
-            f"The task definition {name!r} is {definition.get('status')}: register a new revision, and leave the "
+            f"The task definition {name!r} is {definition.status}: register a new revision, and leave the "
             "revision out of AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION to have the latest one run."
         )
-    containers = [str(item.get("name")) for item in definition.get("containerDefinitions") or ()]
-    if containers and settings.container_name not in containers:
+    if definition.containers and settings.container_name not in definition.containers:
         problems.append(
             f"The task definition {name!r} has no container {settings.container_name!r}; it has "
-            f"{', '.join(containers)}. Correct AIRFLOW__AWS_ECS_EXECUTOR__CONTAINER_NAME."
+            f"{', '.join(definition.containers)}. Correct AIRFLOW__AWS_ECS_EXECUTOR__CONTAINER_NAME."
         )
 
 

@@ -47,7 +47,6 @@ class RequestBuilder:
         self._deployment = deployment
         self._started_by = started_by
         self._generator = generator
-        self._cluster_default_known = not settings.use_cluster_default
         self._settling = threading.Lock()
 
     def build(self, launch: Launch, tags: bool) -> dict[str, Any]:
@@ -130,7 +129,7 @@ class RequestBuilder:
         """Ask the cluster, once, for its default capacity providers, when no launch type was configured."""
         with self._settling:
             settings = self._settings
-            if self._cluster_default_known:
+            if not settings.use_cluster_default:
                 return settings
             try:
                 strategy = self._ecs.default_capacity_providers()
@@ -144,5 +143,4 @@ class RequestBuilder:
             for warning in settled.warnings[len(settings.warnings) :]:
                 log.warning("%s", warning)
             self._settings = settled
-            self._cluster_default_known = True
             return settled
