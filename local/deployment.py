@@ -21,6 +21,7 @@ from local.containers import folder_files, output_of, put_files, wait
 from local.errors import PrepareError, ServiceError
 from local.in_container.example_dags import MARKER as EXAMPLES_MARKER
 from local.in_container.prepare_run import MARKER as PREPARED_MARKER
+from local.in_container.read_log import MARKER as LOG_MARKER
 from local.stack import Stack, published_port, tail, wait_for_http
 
 DAGS_FOLDER = "/opt/airflow/dags"
@@ -192,6 +193,19 @@ class Deployment:
         )
         found = _marked(output, PREPARED_MARKER)
         return [PreparedTask(item["dag_id"], item["task_id"], item["run_id"], tuple(item["command"])) for item in found]
+
+    def read_log(self, task: PreparedTask, environment: Mapping[str, str]) -> str:
+        """A task's log as Airflow's UI shows it, read in a container of its own with additional settings."""
+        where = json.dumps({"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id})
+        output = self._run(
+            self.image,
+            ["python", "/tmp/read_log.py", where],
+            "Reading a task's log",
+            environment=environment,
+            files={"/tmp": {"read_log.py": (_SCRIPTS / "read_log.py").read_bytes()}},
+        )
+        log: str = _marked(output, LOG_MARKER)
+        return log
 
     def task_state(self, task: PreparedTask) -> str:
         """The state of a task instance in the database: ``success``, ``failed``, … or an empty text."""

@@ -6,6 +6,7 @@ Task SDK runs in the container; from 3.2 on callbacks are workloads too, and fro
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any, Mapping
 
@@ -14,6 +15,7 @@ from airflow.configuration import conf
 from airflow.executors import base_executor
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.utils import timezone
 from airflow.utils.session import create_session
@@ -36,6 +38,14 @@ CONTAINERS_RUN_CALLBACKS = hasattr(BaseExecutor, "run_workload")
 """The program that runs a workload in a container knows callbacks, not only tasks."""
 INHERITS_QUEUE_WORKLOAD = hasattr(BaseExecutor, "_process_workloads")
 """The base class queues workloads itself; on 3.0 that is left to the executor."""
+
+READS_STRUCTURED_LOGS = HAS_WORKLOADS
+"""Airflow 3: the lines of a task's log may be JSON objects. Airflow 2 sorts lines by the time in their first word."""
+_SECRETS_MASKERS = (
+    "airflow._shared.secrets_masker",  # 3.1 and up
+    "airflow.sdk.execution_time.secrets_masker",  # 3.0
+    "airflow.utils.log.secrets_masker",  # 2
+)
 
 _RUN_WORKLOAD = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
 _UNFINISHED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING)
@@ -129,13 +139,41 @@ def back_to_queued(key: Any) -> bool:
     return bool(changed)
 
 
-def _primary_key(key: TaskInstanceKey) -> list[Any]:
+def _primary_key(key: Any, model: Any = TaskInstance) -> list[Any]:
     return [
-        TaskInstance.dag_id == key.dag_id,
-        TaskInstance.task_id == key.task_id,
-        TaskInstance.run_id == key.run_id,
-        TaskInstance.map_index == key.map_index,
+        model.dag_id == key.dag_id,
+        model.task_id == key.task_id,
+        model.run_id == key.run_id,
+        model.map_index == key.map_index,
     ]
+
+
+def external_executor_id(ti: Any, try_number: int) -> str | None:
+    """Return the external executor id of a try of a task instance, of which ``ti`` may be a newer try.
+
+    Airflow 3 asks for the log of an older try with the record of that try; Airflow 2 does so with the newest one.
+    """
+    found: str | None = ti.external_executor_id
+    if ti.try_number != try_number:
+        with create_session() as session:
+            found = (
+                session.query(TaskInstanceHistory.external_executor_id)
+                .filter(*_primary_key(ti, TaskInstanceHistory), TaskInstanceHistory.try_number == try_number)
+                .limit(1)
+                .scalar()
+            )
+    return found
+
+
+def redact(text: str) -> str:
+    """Put asterisks in the place of the secrets that this process knows; without Airflow's masker, of all of it."""
+    for name in _SECRETS_MASKERS:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        return str(module.redact(text))
+    return "***"
 
 
 def adoptable_columns(tis: Any) -> Mapping[Any, dict[str, Any]]:

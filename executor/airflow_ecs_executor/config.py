@@ -111,6 +111,7 @@ class Settings:
     workload_s3_uri: str | None
     workload_s3_use: str
     workload_s3_kms_key: str | None
+    container_log_lines: int
     warnings: tuple[str, ...]
 
     @property

@@ -1,7 +1,8 @@
 """The threads that talk to ECS, so that the scheduler's thread never waits for it.
 
-Launchers send RunTask and StopTask side by side, within their rates; one tracker describes what runs. They start with
-the first work, and anew in a forked process, where the threads of the parent do not exist.
+Launchers send RunTask and StopTask side by side, within their rates; one tracker describes what runs; one more thread,
+from the first failure on, reads what failed containers have logged. They start with the first work, and anew in a
+forked process, where the threads of the parent do not exist.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping
 
 from airflow_ecs_executor.compatibility import Compatibility
+from airflow_ecs_executor.container_logs import ContainerLogs
 from airflow_ecs_executor.ecs import Ecs, find, is_of_this_run
 from airflow_ecs_executor.failures import (
     ApiError,
@@ -27,6 +29,7 @@ from airflow_ecs_executor.failures import (
 )
 from airflow_ecs_executor.identity import identity_of, new_client_token
 from airflow_ecs_executor.ledger import Launch, Ledger, describe_failures
+from airflow_ecs_executor.log_tails import LogTails
 from airflow_ecs_executor.rates import RateLimiter
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -52,6 +55,8 @@ class Airflow:
     """Make a task instance that was interrupted runnable again; False when it has reported an end itself."""
     discard: Callable[[str], None]
     """Remove stored arguments that no container is going to read. Raises what botocore raises."""
+    redact: Callable[[str], str]
+    """Mask the secrets that Airflow knows."""
 
 
 class Crew:
@@ -61,6 +66,7 @@ class Crew:
         self,
         ledger: Ledger,
         ecs: Ecs,
+        logs: ContainerLogs,
         airflow: Airflow,
         compatibility: Compatibility,
         *,
@@ -71,9 +77,10 @@ class Crew:
         launch_burst: float,
         describe_rate: float,
         concurrency: int,
+        log_lines: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start no thread yet. Rates are calls a second."""
+        """Start no thread yet. Rates are calls a second; ``log_lines`` of a failed container are reported."""
         self.ledger = ledger
         self.ecs = ecs
         self._airflow = airflow
@@ -85,6 +92,7 @@ class Crew:
         self._describe_limiter = RateLimiter(describe_rate, max(1.0, describe_rate))
         self._stop_limiter = RateLimiter(_STOP_RATE, _STOP_BURST)
         self._concurrency = concurrency
+        self._tails = LogTails(logs, log_lines, self._logged, clock=clock)
         self._clock = clock
         self._idle = threading.Condition(ledger.lock)
         self._pid: int | None = None
@@ -127,6 +135,7 @@ class Crew:
         if self._pid == os.getpid():
             for thread in self._threads:
                 thread.join(max(0.0, deadline - self._clock()))
+        self._tails.leave(max(0.0, deadline - self._clock()))
         self._pid = None
 
     # Launching and stopping
@@ -359,6 +368,7 @@ class Crew:
             self._compatibility.seen(task)
         foreign = self._of_other_runs(described.tasks)
         ends = self._judge({arn: task for arn, task in described.tasks.items() if arn not in foreign})
+        logging_launches = self._failed_after_logging(described.tasks, ends)
         with self.ledger.lock:
             self._credential_failures = 0
             now = self._clock()
@@ -370,6 +380,8 @@ class Crew:
                 self.ledger.not_this_run(arn, now)
             for arn, (end, relaunch) in ends.items():
                 self.ledger.ended(arn, end, now, relaunch)
+        for arn, launch in logging_launches.items():
+            self._tails.want(launch, arn, str(described.tasks[arn]["taskDefinitionArn"]))
 
     def _describe_apart(self, arns: list[str]) -> None:
         """Find the ARN that makes ECS refuse all of them: only that one counts as missing."""
@@ -407,6 +419,23 @@ class Crew:
                 relaunch = self._airflow.back_to_queued(launch.key)
             ends[arn] = (end, relaunch)
         return ends
+
+    def _failed_after_logging(
+        self, tasks: Mapping[str, Mapping[str, Any]], ends: Mapping[str, tuple[Verdict, bool]]
+    ) -> dict[str, Launch]:
+        """Of tasks that have ended, the launches whose container failed, and may have said why."""
+        found = {}
+        for arn, (end, _) in ends.items():
+            launch = self.ledger.launch_of(arn)
+            failed = end.ending is not Ending.SUCCEEDED and (end.exit_code is not None or has_started(tasks[arn]))
+            if failed and launch is not None and not launch.quiet:
+                found[arn] = launch
+        return found
+
+    def _logged(self, launch: Launch, text: str) -> None:
+        redacted = self._airflow.redact(text)
+        with self.ledger.lock:
+            self.ledger.logged(launch, redacted)
 
     def _locate(self) -> None:
         """Look for the containers of launches whose ARN is not known."""

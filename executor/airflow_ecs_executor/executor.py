@@ -27,6 +27,7 @@ from airflow_ecs_executor.identity import deployment_of
 from airflow_ecs_executor.ledger import Event, Ledger, Policy
 from airflow_ecs_executor.request_builder import RequestBuilder
 from airflow_ecs_executor.services import services_of
+from airflow_ecs_executor.task_log import TaskLog
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -38,7 +39,7 @@ _SLICE = 200
 _TERMINATE_TIMEOUT = 30.0
 _LEAVE_TIMEOUT = 5.0
 _METRICS = "airflow_ecs_executor"
-_EVENT_NAMES = {"failed": "ecs task failed", "note": "ecs task attempt failed"}
+_EVENT_NAMES = {"failed": "ecs task failed", "note": "ecs task attempt failed", "log": "ecs container log"}
 
 
 class AwsEcsExecutor(BaseExecutor):
@@ -56,6 +57,7 @@ class AwsEcsExecutor(BaseExecutor):
         self._crew: Crew | None = None
         self._stats: Any = None
         self._counted: dict[str, int] = {}
+        self._task_log: TaskLog | None = None
 
     # The scheduler's start and end
 
@@ -118,10 +120,12 @@ class AwsEcsExecutor(BaseExecutor):
         self._crew = Crew(
             self._ledger,
             services.ecs,
+            services.logs,
             Airflow(
                 build=requests.build,
                 back_to_queued=airflow_versions.back_to_queued,
                 discard=requests.discard,
+                redact=airflow_versions.redact,
             ),
             services.compatibility,
             container_name=settings.container_name,
@@ -131,6 +135,7 @@ class AwsEcsExecutor(BaseExecutor):
             launch_burst=settings.run_task_burst,
             describe_rate=settings.describe_tasks_rate,
             concurrency=settings.launch_concurrency,
+            log_lines=settings.container_log_lines,
         )
 
     def end(self, heartbeat_interval: float = 1.0) -> None:
@@ -265,7 +270,8 @@ class AwsEcsExecutor(BaseExecutor):
         while ledger.events:
             event = ledger.events.popleft()
             if not event.launch.quiet:
-                counts[event.kind] += 1
+                if event.kind in counts:
+                    counts[event.kind] += 1
                 self._tell_airflow(event)
             if time.monotonic() > deadline:
                 break
@@ -279,6 +285,8 @@ class AwsEcsExecutor(BaseExecutor):
                 self._stats.timing(f"{_METRICS}.launch_latency", event.seconds * 1000)
         elif event.kind == "succeeded":
             self.success(key, event.info)
+        elif event.kind == "log":
+            self.log_task_event(event=_EVENT_NAMES["log"], extra=event.info, ti_key=key)
         else:
             if event.kind == "failed":
                 self.fail(key, event.info)
@@ -319,6 +327,17 @@ class AwsEcsExecutor(BaseExecutor):
         super().log_task_event(event=event, extra=extra, ti_key=ti_key)
         if self._task_event_logs:
             self._kept_logs.append(self._task_event_logs[-1])
+
+    # The log in Airflow's UI
+
+    def get_task_log(self, ti: Any, try_number: int) -> tuple[list[str], list[str]]:
+        """Return messages about the log of a try's container, and its text. Never raises.
+
+        Airflow's webserver or API server asks while the task runs, on an executor that was never started.
+        """
+        if self._task_log is None:
+            self._task_log = TaskLog(lambda: read_settings(airflow_versions.configuration_of(self), os.environ))
+        return self._task_log.of(ti, try_number)
 
     # Restart
 

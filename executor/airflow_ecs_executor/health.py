@@ -14,7 +14,7 @@ from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.connection import ConnectionNotUsableError
 from airflow_ecs_executor.ecs import Ecs
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
-from airflow_ecs_executor.task_definition import MATCHING, read_definition
+from airflow_ecs_executor.task_definition import describable, read_definition
 from airflow_ecs_executor.workload_store import WorkloadStore
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -133,7 +133,7 @@ def _check_cluster(client: Any, problems: list[str], settings: Settings) -> None
 
 
 def _check_task_definition(ecs: Ecs, problems: list[str], settings: Settings) -> None:
-    name = _definition(settings)
+    name = describable(str(settings.run_task["taskDefinition"]))
     known = len(problems)
     answer = _ask(
         lambda: ecs.describe_definition(name),
@@ -176,12 +176,6 @@ def _check_store(store: WorkloadStore, problems: list[str], settings: Settings) 
                 f"{error.action or 's3:PutObject'} there, or correct AIRFLOW__AIRFLOW_ECS_EXECUTOR__WORKLOAD_S3_URI. "
                 f"{error.reason}"
             )
-
-
-def _definition(settings: Settings) -> str:
-    """What to describe: of a family whose revision is still to be chosen, the latest one."""
-    name = str(settings.run_task["taskDefinition"])
-    return name[: -len(MATCHING)] if name.endswith(MATCHING) else name
 
 
 def _no_cluster(settings: Settings) -> str:

@@ -111,10 +111,10 @@ class Event(NamedTuple):
     """Something that the scheduler's thread has to hear of, unless the launch has become quiet meanwhile."""
 
     kind: str
-    """``launched``, ``succeeded``, ``failed`` or ``note`` (for the task's event log only)."""
+    """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note`` or ``log``."""
     launch: Launch
     info: str
-    """The task's ARN, or the reason."""
+    """The task's ARN, the reason, or what the container logged last."""
     seconds: float = 0.0
     """With ``launched``: since the task was queued."""
 
@@ -559,6 +559,10 @@ class Ledger:
             self._fail(launch, f"Stopped before it ran. {reason}")
         else:
             self._fail(launch, reason, verdict.exit_code)
+
+    def logged(self, launch: Launch, text: str) -> None:
+        """What a container that failed has logged last has become known, some time after its end."""
+        self.events.append(Event("log", launch, text))
 
     def _interrupted(self, launch: Launch, verdict: Verdict, now: float, relaunch: bool) -> None:
         policy = self.policy

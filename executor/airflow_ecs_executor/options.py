@@ -333,6 +333,16 @@ OWN_OPTIONS: tuple[Option, ...] = (
         pattern=r"[A-Za-z0-9:/_-]{1,2048}",
         allowed="a key's ID or ARN, or alias/NAME",
     ),
+    _own(
+        "container_log_lines",
+        INTEGER,
+        "How many of a container's last lines are put into its task's event log when it has failed. Needs the log "
+        "driver awslogs and logs:GetLogEvents; without the permission, one warning. 0: none.",
+        default="20",
+        example="20",
+        minimum=0,
+        maximum=200,
+    ),
 )
 """Quotas are AWS's, per account and region. RunTask on Fargate: 20 a second sustained, 100 at once (Amazon ECS service
 quotas, docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html). DescribeTasks: 20 a second (request

@@ -324,6 +324,16 @@ def is_too_long(request: Mapping[str, Any]) -> bool:
     return _length(request["overrides"]) > MAX_OVERRIDES
 
 
+def task_definition_of(executor_config: Any) -> str | None:
+    """Return the task definition that an ``executor_config`` asks for, if it does; None, too, if it is not in order."""
+    try:
+        config = canonical(executor_config)
+    except Exception:  # objects of any class may be in it, and do anything
+        return None
+    name = config.get("taskDefinition") if isinstance(config, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def _merge_task(settings: Settings, request: dict[str, Any], executor_config: Any) -> None:
     if not isinstance(executor_config, Mapping):
         raise ExecutorConfigError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from airflow_ecs_executor.compatibility import Compatibility
 from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.connection import Connection
+from airflow_ecs_executor.container_logs import ContainerLogs
 from airflow_ecs_executor.ecs import Ecs
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.remote import Images
@@ -14,6 +15,10 @@ from airflow_ecs_executor.workload_store import WorkloadStore
 
 _FURTHER_CONNECTIONS = 12
 """To ECS, beside those of the launchers: for the tracker, and for adoption."""
+_VIEW_ATTEMPTS = 2
+_VIEW_CONNECT_TIMEOUT = 2
+_VIEW_READ_TIMEOUT = 3
+"""Seconds. Of a call for somebody who looks at a log."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +26,16 @@ class Services:
     """``store`` is None if no place for workloads is configured."""
 
     ecs: Ecs
+    logs: ContainerLogs
     store: WorkloadStore | None
     compatibility: Compatibility
 
 
 def services_of(settings: Settings, versions: Versions, deployment: str) -> Services:
     """Make the services; images have to have ``versions``."""
-    connection = Connection(settings.conn_id, settings.conn_id_named, settings.region_name)
+    connection = _connection_of(settings)
     ecs = Ecs(lambda: connection.ecs(settings.launch_concurrency + _FURTHER_CONNECTIONS), settings.cluster)
+    logs = ContainerLogs(ecs, lambda region: connection.client("logs", region_name=region), settings.container_name)
     store = None
     if settings.workload_s3_uri:
         store = WorkloadStore(
@@ -44,4 +51,24 @@ def services_of(settings: Settings, versions: Versions, deployment: str) -> Serv
         container_name=settings.container_name,
         mode=settings.image_version_check,
     )
-    return Services(ecs, store, compatibility)
+    return Services(ecs, logs, store, compatibility)
+
+
+def view_logs_of(settings: Settings) -> ContainerLogs:
+    """The containers' logs for a process in which somebody waits for them."""
+    from botocore.config import Config
+
+    connection = _connection_of(settings)
+    config = Config(
+        retries={"total_max_attempts": _VIEW_ATTEMPTS},
+        connect_timeout=_VIEW_CONNECT_TIMEOUT,
+        read_timeout=_VIEW_READ_TIMEOUT,
+    )
+    ecs = Ecs(lambda: connection.client("ecs", config=config), settings.cluster)
+    return ContainerLogs(
+        ecs, lambda region: connection.client("logs", region_name=region, config=config), settings.container_name
+    )
+
+
+def _connection_of(settings: Settings) -> Connection:
+    return Connection(settings.conn_id, settings.conn_id_named, settings.region_name)

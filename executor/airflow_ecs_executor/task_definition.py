@@ -1,4 +1,4 @@
-"""What a task definition says of our container: image, platform, environment. Pure.
+"""What a task definition says of our container: image, platform, environment, log. Pure.
 
 Read from the ``taskDefinition`` of DescribeTaskDefinition's answer (Amazon ECS API Reference, TaskDefinition).
 """
@@ -25,7 +25,7 @@ class TaskDefinition:
     ``containers`` are the names of all containers; ``image`` is empty if ours is not among them. ``platform`` is what
     the image must be made for, None if the definition leaves that open. ``environment`` holds the values that stand
     in the definition, ``secrets`` the names of those that do not; ``environment_files`` tells that there are more, in
-    files.
+    files. ``log_driver`` is empty if the definition names none.
     """
 
     arn: str
@@ -38,6 +38,8 @@ class TaskDefinition:
     environment: Mapping[str, str] = field(hash=False)
     secrets: frozenset[str]
     environment_files: bool
+    log_driver: str
+    log_options: Mapping[str, str] = field(hash=False)
 
     @property
     def name(self) -> str:
@@ -49,6 +51,7 @@ def read_definition(document: Mapping[str, Any], container_name: str) -> TaskDef
     """Read a described task definition."""
     containers = [item for item in document.get("containerDefinitions") or () if isinstance(item, Mapping)]
     ours: Mapping[str, Any] = next((item for item in containers if item.get("name") == container_name), {})
+    logging: Mapping[str, Any] = ours.get("logConfiguration") or {}
     return TaskDefinition(
         arn=str(document.get("taskDefinitionArn") or ""),
         family=str(document.get("family") or ""),
@@ -60,6 +63,8 @@ def read_definition(document: Mapping[str, Any], container_name: str) -> TaskDef
         environment={str(item.get("name")): str(item.get("value", "")) for item in ours.get("environment") or ()},
         secrets=frozenset(str(item.get("name")) for item in ours.get("secrets") or ()),
         environment_files=bool(ours.get("environmentFiles")),
+        log_driver=str(logging.get("logDriver") or ""),
+        log_options=logging.get("options") or {},
     )
 
 
@@ -76,6 +81,11 @@ def _platform(document: Mapping[str, Any]) -> Platform | None:
         architecture=_ARCHITECTURES.get(str(architecture or "X86_64"), str(architecture).lower()),
         os="windows" if system.startswith("WINDOWS") else "linux",
     )
+
+
+def describable(name: str) -> str:
+    """What ECS can describe for a name: of a family whose revision is still to be chosen, the latest one."""
+    return name[: -len(MATCHING)] if name.endswith(MATCHING) else name
 
 
 def family_of(name: str) -> str:

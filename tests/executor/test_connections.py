@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.exceptions import AirflowException
 from airflow_ecs_executor.connection import Connection
+from botocore.config import Config
 
 from local.ecs.control import EcsApi
 from tests.executor.harness import UNSET, Scheduler, key
@@ -51,6 +53,19 @@ def test_a_connection_s_own_botocore_settings_stay_but_retries_are_the_executor_
     config = scheduler.executor._crew.ecs.client().meta.config
     assert "ours" in config.user_agent_extra
     assert config.retries["total_max_attempts"] == 1
+
+
+@pytest.mark.parametrize("conn_id", ["my_aws", None])
+def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(
+    monkeypatch: pytest.MonkeyPatch, conn_id: Any
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", '{"conn_type": "aws", "login": "key", "password": "secret"}')
+    asked = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
+    client = Connection(conn_id, conn_id is not None, None).client("logs", region_name="eu-west-1", config=asked)
+    assert (client.meta.service_model.service_name, client.meta.region_name) == ("logs", "eu-west-1")
+    config = client.meta.config
+    assert (config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout) == (2, 2, 3)
+    client.close()
 
 
 def test_the_default_connection_need_not_exist(ecs: EcsApi) -> None:

@@ -73,6 +73,7 @@ def test_defaults_are_those_of_the_documentation():
     assert (settings.missing_grace_period, settings.adoption_timeout) == (60.0, 30.0)
     assert (settings.spot_interruptions, settings.max_spot_relaunches) == ("relaunch", 3)
     assert settings.deployment is None and settings.task_instance_tags is True
+    assert settings.container_log_lines == 20
     assert settings.warnings == ()
 
 

@@ -8,12 +8,20 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor import failures, options
+from airflow_ecs_executor import container_logs, failures, log_tails, options
 from airflow_ecs_executor.config import unread_variables
 from airflow_ecs_executor.ledger import Counters, Policy
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-PAGES = ["executor.md", "executor-configuration.md", "failures.md", "image-check.md", "metrics.md", "migration.md"]
+PAGES = [
+    "executor.md",
+    "executor-configuration.md",
+    "failures.md",
+    "image-check.md",
+    "logging.md",
+    "metrics.md",
+    "migration.md",
+]
 
 
 def page(name):
@@ -109,6 +117,15 @@ def test_every_counter_is_documented():
     names = {row[0].strip("`") for row in table(page("metrics.md"), "| Name, after")}
     gauges_and_timers = {"queued", "pending_launches", "running", "launch_latency", "adoption"}
     assert names == {field.name for field in fields(Counters)} | gauges_and_timers
+
+
+def test_the_limits_of_logs_are_the_code_s():
+    text = page("logging.md")
+    lines, mib = f"{container_logs.MOST_LINES:,}", container_logs.MOST_CHARACTERS // 2**20
+    assert f"first {lines} ({mib} MiB)" in text.replace("\n", " ")
+    assert f"about {log_tails.DELAYS[0]:.0f} seconds after" in text
+    assert f"later than {sum(log_tails.DELAYS):.0f} seconds after" in text
+    assert f"({options.named(options.OWN_SECTION)['container_log_lines'].default}; 0 switches it off)" in text
 
 
 def test_every_exit_code_with_a_hint_is_documented():

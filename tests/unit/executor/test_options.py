@@ -50,6 +50,7 @@ def test_options_of_our_own_have_the_documented_defaults():
         "workload_s3_uri": None,
         "workload_s3_use": "too_long",
         "workload_s3_kms_key": None,
+        "container_log_lines": "20",
     }
 
 
