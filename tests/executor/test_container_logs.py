@@ -15,7 +15,7 @@ from airflow_ecs_executor import log_tails
 from airflow_ecs_executor.executor import AwsEcsExecutor
 
 from local.ecs.control import EcsApi
-from tests.executor.fake_logs import FakeLogs
+from local.fake_logs import FakeLogs
 from tests.executor.harness import OPTIONS, OURS, Scheduler, key
 
 GROUP = "/airflow/worker"
@@ -212,12 +212,13 @@ def test_a_long_log_is_cut_and_says_so(running: str, logs: FakeLogs, webserver: 
     assert "only its first 10000 lines" in messages[-1] and stream_of(running) in messages[-1]
 
 
+@pytest.mark.parametrize("name", ["gpu", "gpu:matching"])
 def test_a_task_that_ecs_has_forgotten_is_shown_by_the_definition_of_its_executor_config(
-    ecs: EcsApi, logs: FakeLogs, webserver: AwsEcsExecutor
+    name: str, ecs: EcsApi, logs: FakeLogs, webserver: AwsEcsExecutor
 ) -> None:
     define(ecs, "gpu", {**LOGS, "awslogs-group": "/gpu"})
     logs.put("/gpu", stream_of(NO_TASK), "hello")
-    messages, (text,) = webserver.get_task_log(instance(NO_TASK, {"task_definition": "gpu"}), 1)
+    messages, (text,) = webserver.get_task_log(instance(NO_TASK, {"task_definition": name}), 1)
     assert "/gpu" in messages[0] and "hello" in text
 
 
