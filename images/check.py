@@ -21,6 +21,7 @@ from airflow_ecs_executor.image_check.comparison import (
     as_text,
     build_command,
     compare,
+    unknowns,
 )
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.manifest import Platform
@@ -122,4 +123,4 @@ def say(target: Target, report: ImageReport, versions: Versions, *, as_a_documen
         command = build_command(report, versions, target.platform)
         raise ImageMismatchError(f"The {target.title} does not fit.", f"Build and push the one that fits: {command}")
     if report.outcome is Outcome.UNKNOWN:
-        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", report.error)
+        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", unknowns(report))

@@ -16,6 +16,7 @@ from images.check import is_task_definition, platform_of
 from images.labels import labels
 from images.matrix import Matrix
 from images.spec import ImageSpec
+from local.fake_registry import FakeRegistry, put_image
 from tests.unit.images.conftest import Run
 
 PAIR = ("--airflow", "3.3.2", "--python", "3.12")
@@ -91,6 +92,19 @@ def test_the_answer_as_json_is_whole_whatever_it_is(run: Run) -> None:
     assert answer.code == 19
     document = json.loads(answer.output)
     assert document["target"] == f"image {NOWHERE}" and document["outcome"] == "unknown" and document["error"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [([], "which Airflow and Python it has"), (["AIRFLOW_VERSION=3.3.2"], "which Python it has")],
+)
+def test_an_image_that_does_not_say_what_it_is(run: Run, environment: list[str], words: str) -> None:
+    """What is missing stands on standard error as well: standard output may be somebody's JSON."""
+    with FakeRegistry() as registry:
+        put_image(registry, "team/worker", "1", {"architecture": "amd64", "config": {"Env": environment}})
+        answer = run("check", f"{registry.host}/team/worker:1", *PAIR, "--json")
+    assert answer.code == 19
+    assert f"nothing in it says {words}" in answer.errors and json.loads(answer.output)["outcome"] == "unknown"
 
 
 def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
