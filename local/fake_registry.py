@@ -170,6 +170,8 @@ class FakeRegistry:
         refused = self._refused(authorization)
         if refused:
             return refused
+        if path == "/v2/":  # `docker login` asks for nothing else
+            return 200, _JSON, b"{}"
         repository, kind, version = path[len("/v2/") :].rsplit("/", 2)
         if kind == "manifests":
             found = self._manifest(repository, version)
