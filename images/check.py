@@ -123,4 +123,5 @@ def say(target: Target, report: ImageReport, versions: Versions, *, as_a_documen
         command = build_command(report, versions, target.platform)
         raise ImageMismatchError(f"The {target.title} does not fit.", f"Build and push the one that fits: {command}")
     if report.outcome is Outcome.UNKNOWN:
-        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", unknowns(report))
+        allow = f". Allow {report.action} to have it checked" if report.action else ""
+        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", unknowns(report) + allow)

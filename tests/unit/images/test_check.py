@@ -107,6 +107,14 @@ def test_an_image_that_does_not_say_what_it_is(run: Run, environment: list[str],
     assert f"nothing in it says {words}" in answer.errors and json.loads(answer.output)["outcome"] == "unknown"
 
 
+def test_the_permission_that_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRegistry() as registry:
+        registry.denied.append("BatchGetImage")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", registry.url)
+        answer = run("check", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1", *PAIR)
+    assert answer.code == 19 and "Allow ecr:BatchGetImage" in answer.errors
+
+
 def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
     answer = run("check", "airflow-worker", *PAIR, "--region", "eu-west-1")
     assert answer.code == 20
