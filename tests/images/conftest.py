@@ -66,6 +66,12 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def registry(stack: Stack) -> str:
+    """The address of a real image registry; each test module has a repository of its own in it."""
+    return stack.start_registry()
+
+
+@pytest.fixture(scope="session")
 def deployment_of(stack: Stack, built: Builder) -> Callable[[Product], Deployment]:
     """The Airflow deployment that a product's tasks report to, one for each Airflow version."""
     found: dict[str, Deployment] = {}

@@ -8,7 +8,6 @@ from typing import Any
 
 import docker
 
-from local.stack import Stack
 from tests.images.product import build_flags, build_py
 
 PAIR = ("--airflow", "2.10.5", "--python", "3.11")
@@ -25,9 +24,8 @@ def manifest(registry: str, repository: str, tag: str) -> tuple[str, dict[str, A
 
 
 def test_every_tag_is_in_the_registry_and_can_be_built_on_by_digest(
-    worker: str, stack: Stack, client: docker.DockerClient, scratch_tag: str
+    worker: str, registry: str, client: docker.DockerClient, scratch_tag: str
 ) -> None:
-    registry = stack.start_registry()
     repository = f"{registry}/team/worker"
     done = build_py(*PAIR, "--dags", "s3", "--repository", repository, "--push", *build_flags())
     assert done.returncode == 0, done.stderr
