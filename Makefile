@@ -39,6 +39,10 @@ bench-images: $(VENV)/ready  ## compare our image with the reference image: cold
 bench-executor: $(VENV)/ready  ## compare the executor with the reference executor: launches, heartbeats, adoption
 	@$(VENV_PYTHON) tests/bench/executor.py
 
+.PHONY: bench-image-check
+bench-image-check: $(VENV)/ready  ## compare the image check with a pull of the image
+	@$(WITH_ENGINE) $(VENV_PYTHON) tests/bench/image_check.py
+
 .PHONY: engine
 engine:  ## install (Debian, as root) and start a Docker engine with Buildx
 	@bash local/engine.sh ensure

@@ -13,6 +13,7 @@ from tests.bench.report import Figure, percentile, table, write
 from tests.bench.runner import DOCUMENT
 
 _PROGRAM = Path(__file__).with_name("executor.py")
+_IMAGE_CHECK = Path(__file__).with_name("image_check.py")
 _END = "<!-- end of the table -->"
 
 
@@ -22,6 +23,13 @@ def test_small_benchmarks_run() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "second containers" in done.stdout
+
+
+def test_an_image_is_checked_in_few_requests() -> None:
+    """Real processes and real HTTP; more than five requests would be a missed target of correctness."""
+    done = subprocess.run([sys.executable, str(_IMAGE_CHECK), "--quick"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("requests") == 2
 
 
 @pytest.mark.parametrize(
@@ -68,7 +76,7 @@ def test_a_target_on_the_share_of_the_reference(figure: Figure, met: bool, share
     assert figure.judged is (target != "–" and not (figure.reference is None and figure.share_at_most is not None))
 
 
-@pytest.mark.parametrize("target", ["bench-images", "bench-executor"])
+@pytest.mark.parametrize("target", ["bench-images", "bench-executor", "bench-image-check"])
 def test_a_table_is_written_between_its_markers(target: str, tmp_path: Path) -> None:
     """Again and again, and nothing else changes."""
     source = DOCUMENT.read_text(encoding="utf-8")
