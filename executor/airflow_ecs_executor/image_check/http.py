@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping
@@ -17,6 +18,8 @@ _READ_TIMEOUT = 5.0
 _MAX_BYTES = 4 * 1024 * 1024
 """Of a manifest or a configuration; registries need not take larger manifests (OCI distribution specification)."""
 _LEAST = 0.05
+_WHO = re.compile(r"(?:<.*?>|\w+\(host=.*?\)): ")
+"""The connection, with which urllib3 begins its messages."""
 
 
 @dataclass(frozen=True)
@@ -103,5 +106,5 @@ def _cause(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
         reason = inner
-    words = str(inner if isinstance(inner, str) else reason).rpartition(">: ")[2] or type(reason).__name__
+    words = _WHO.sub("", str(inner if isinstance(inner, str) else reason)) or type(reason).__name__
     return words if len(words) <= 120 else type(reason).__name__
