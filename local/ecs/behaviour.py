@@ -32,6 +32,8 @@ class Behaviour:
     stopped_reason: str = ESSENTIAL_EXITED_REASON
     container_reason: str | None = None
     """What ``containers[].reason`` says, such as ``OutOfMemoryError: Container killed due to memory usage``."""
+    image_digest: str | None = None
+    """Of the image of the container that the request overrides, from its pull on; None: ECS does not say."""
     never_starts: str | None = None
     """The task stops with TaskFailedToStart for this reason, and its containers have no exit code."""
     sidecar_exit_codes: Mapping[str, int] = field(default_factory=dict)

@@ -97,10 +97,12 @@ class Lifecycle:
                     {"name": "privateIPv4Address", "value": f"10.0.{'.'.join(part)}"},
                 ]
 
-    def pulled(self, task: Task) -> None:
+    def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:
         """See ``Reports``."""
         if self._advance(task, "ACTIVATING"):
             task.pull_stopped_at = now()
+            for container in task.containers:
+                container.image_digest = (digests or {}).get(container.name)
 
     def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
         """See ``Reports``."""

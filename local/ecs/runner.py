@@ -32,8 +32,8 @@ class Reports(Protocol):
     def provisioned(self, task: Task) -> None:
         """The task has its place and its network interface: PENDING. Its images are pulled now."""
 
-    def pulled(self, task: Task) -> None:
-        """Its images are there: ACTIVATING."""
+    def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:
+        """Its images are there: ACTIVATING. ``digests``: the images' by container name, where they are known."""
 
     def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
         """All its containers run: RUNNING. ``runtime_ids``: the engine's ids by container name."""

@@ -126,7 +126,7 @@ class SimulatedRunner(Runner):
         if behaviour.never_starts is not None:
             self.reports.failed_to_start(task, behaviour.never_starts, behaviour.container_reason)
             return False
-        self.reports.pulled(task)
+        self.reports.pulled(task, {task.main.name: behaviour.image_digest} if behaviour.image_digest else None)
         if await life.sleep(part):
             return False
         self.reports.running(task)

@@ -73,6 +73,7 @@ class Container:
     essential: bool
     fixed: Document
     last_status: str = "PENDING"
+    image_digest: str | None = None
     runtime_id: str | None = None
     exit_code: int | None = None
     reason: str | None = None
@@ -81,6 +82,8 @@ class Container:
     def describe(self, task: Task) -> Document:
         """The answer's entry in ``containers``."""
         document = {**self.fixed, "lastStatus": self.last_status, "networkInterfaces": task.network_interfaces}
+        if self.image_digest is not None:
+            document["imageDigest"] = self.image_digest
         if self.runtime_id is not None:
             document["runtimeId"] = self.runtime_id
         if self.exit_code is not None:

@@ -125,6 +125,12 @@ class TestBehaviours:
             (None, "CannotPullContainerError")
         ]
 
+    def test_the_digest_of_the_image_is_known_once_it_is_pulled(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.behave(times=1, run_seconds=0, image_digest="sha256:1")
+        launched = launch()
+        assert "imageDigest" not in launched["tasks"][0]["containers"][0]
+        assert ended(client, launched)["containers"][0]["imageDigest"] == "sha256:1"
+
     def test_a_sidecar_has_an_exit_code_of_its_own(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.behave(run_seconds=0, sidecar_exit_codes={"sidecar": 9})
         task = ended(client, launch(taskDefinition="worker-with-sidecar"))
