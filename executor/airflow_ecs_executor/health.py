@@ -31,7 +31,7 @@ class HealthCheckError(Exception):
     def __init__(self, problems: list[str]) -> None:
         """Keep the problems, and make one message of them."""
         self.problems = problems
-        lines = "\n".join(f"  - {problem}" for problem in problems)
+        lines = "\n".join("  - " + problem.replace("\n", "\n    ") for problem in problems)
         super().__init__(f"The ECS executor cannot start:\n{lines}")
 
 
