@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -108,14 +109,27 @@ def postgres_url() -> str:
 @pytest.fixture
 def warned() -> Iterator[Callable[[], str]]:
     """Everything that the executor warned about, whatever Airflow's logging does with it."""
+    with _messages(logging.WARNING) as messages:
+        yield lambda: "\n".join(messages)
+
+
+@pytest.fixture
+def said() -> Iterator[Callable[[], str]]:
+    """Everything that the executor logged, warnings and what it only tells."""
+    with _messages(logging.INFO) as messages:
+        yield lambda: "\n".join(messages)
+
+
+@contextmanager
+def _messages(level: int) -> Iterator[list[str]]:
     messages: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             messages.append(record.getMessage())
 
-    handler = Keep(logging.WARNING)
+    handler = Keep(level)
     logger = logging.getLogger("airflow_ecs_executor")
     logger.addHandler(handler)
-    yield lambda: "\n".join(messages)
+    yield messages
     logger.removeHandler(handler)

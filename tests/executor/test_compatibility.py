@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.exceptions import AirflowException
 
 from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry
-from tests.executor.harness import Scheduler
-from tests.executor.worker_images import REPOSITORY, RIGHT, WRONG, put_worker, register
+from local.fake_registry import FakeRegistry, digest_of
+from tests.executor.harness import Scheduler, key
+from tests.executor.worker_images import REPOSITORY, RIGHT, WRONG, deregister, put_worker, register
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "image-check.md"
 FAMILY = REPOSITORY
@@ -30,6 +32,18 @@ def short_tasks(ecs: EcsApi) -> None:
 
 def start(check: str = "strict", task_definition: str = FAMILY, **options: str) -> Scheduler:
     return Scheduler(image_version_check=check, task_definition=task_definition, **options)
+
+
+def run_one(scheduler: Scheduler, number: int = 0, executor_config: Any = None) -> list[str]:
+    """Run a task to its end; returns its states."""
+    scheduler.queue(key(number), executor_config=executor_config)
+    scheduler.run_to_the_end()
+    return scheduler.states(key(number))
+
+
+def launched(ecs: EcsApi) -> list[str]:
+    """The task definitions of all launches, without what comes before the name in an ARN."""
+    return [task["request"]["taskDefinition"].rpartition("/")[2] for task in ecs.tasks()]
 
 
 # At start
@@ -51,3 +65,146 @@ def test_strict_refuses_to_start_in_the_words_of_the_documentation(ecs: EcsApi, 
     ):
         quoted = quoted.replace(documented, here)
     assert str(caught.value) == quoted
+
+
+def test_warn_says_the_same_and_tasks_run(ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]) -> None:
+    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
+    assert run_one(start("warn"))[-1] == "success"
+    assert warned().count("The image does not fit this scheduler") == 1
+    assert f"the image has {WRONG.airflow}" in warned() and "python build.py" in warned()
+
+
+def test_off_asks_no_registry(ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]) -> None:
+    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
+    assert run_one(start("off"))[-1] == "success"
+    assert registry.requests == [] and warned() == ""
+
+
+def test_what_fits_is_read_from_the_registry_and_starts_without_a_warning(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    register(ecs, FAMILY, put_worker(registry, "right"))
+    assert run_one(start())[-1] == "success"
+    assert registry.requests[0] == "manifests/right" and warned() == ""
+
+
+def test_an_image_that_does_not_say_what_it_is_is_warned_about_and_runs(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    register(ecs, FAMILY, put_worker(registry, "latest", None))
+    assert run_one(start())[-1] == "success"
+    assert f"{FAMILY}:1 was not checked against this scheduler: nothing in it says which Airflow" in warned()
+
+
+def test_a_definition_that_may_not_be_described_is_warned_about_and_runs(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    register(ecs, FAMILY, put_worker(registry, "right"))
+    ecs.fault("DescribeTaskDefinition", "denied")
+    assert run_one(start())[-1] == "success"
+    assert f"{FAMILY} was not checked against this scheduler" in warned()
+    assert "Allow ecs:DescribeTaskDefinition to have it checked" in warned()
+
+
+# Other definitions
+
+
+def test_a_definition_that_tasks_name_is_checked_once(ecs: EcsApi, registry: FakeRegistry) -> None:
+    register(ecs, FAMILY, put_worker(registry, "right"))
+    register(ecs, "big", put_worker(registry, "big"))
+    scheduler = start()
+    for number in range(3):
+        scheduler.queue(key(number), executor_config={"taskDefinition": "big"})
+    scheduler.run_to_the_end()
+    assert launched(ecs) == ["big"] * 3
+    assert registry.requests.count("manifests/big") == 1
+
+
+def test_a_misfit_fails_the_task_that_names_it_alone(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    register(ecs, FAMILY, put_worker(registry, "right"))
+    register(ecs, "old", put_worker(registry, "wrong", WRONG))
+    scheduler = start()
+    scheduler.queue(key("old"), executor_config={"taskDefinition": "old"})
+    assert run_one(scheduler)[-1] == "success"
+    assert scheduler.ends() == {key(): ["success"], key("old"): ["failed"]}
+    assert launched(ecs) == [FAMILY]
+    ((failed, reason),) = scheduler.notes
+    assert failed == key("old") and f"the image has {WRONG.airflow}" in reason and "task definition old:1" in reason
+
+
+# Choosing by version
+
+
+def test_the_newest_active_revision_that_fits_runs_and_is_said(
+    ecs: EcsApi, registry: FakeRegistry, said: Callable[[], str]
+) -> None:
+    right, wrong = put_worker(registry, "right"), put_worker(registry, "wrong", WRONG)
+    for image in (right, right, right, wrong):
+        register(ecs, FAMILY, image)
+    deregister(ecs, f"{FAMILY}:3")
+    assert run_one(start(task_definition=f"{FAMILY}:matching"))[-1] == "success"
+    assert launched(ecs) == [f"{FAMILY}:2"]
+    assert f"Tasks run {FAMILY}:2, the newest active revision whose image fits. Newer ones do not: {FAMILY}:4" in said()
+
+
+def test_a_revision_that_is_deregistered_is_replaced_without_using_up_an_attempt(
+    ecs: EcsApi, registry: FakeRegistry, said: Callable[[], str]
+) -> None:
+    image = put_worker(registry, "right")
+    register(ecs, FAMILY, image)
+    register(ecs, FAMILY, image)
+    scheduler = start(task_definition=f"{FAMILY}:matching", max_run_task_attempts="1")
+    run_one(scheduler, 1)
+    deregister(ecs, f"{FAMILY}:2")
+    assert run_one(scheduler, 2)[-1] == "success"
+    assert launched(ecs) == [f"{FAMILY}:2", f"{FAMILY}:1"]
+    assert f"Tasks run {FAMILY}:1" in said()
+
+
+def test_when_none_fits_the_message_lists_what_there_is(ecs: EcsApi, registry: FakeRegistry) -> None:
+    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
+    with pytest.raises(AirflowException, match=f"No active revision of {FAMILY} has an image that fits") as caught:
+        start(task_definition=f"{FAMILY}:matching")
+    assert re.search(rf"^ +{FAMILY}:1: Airflow: the image has {WRONG.airflow}", str(caught.value), re.MULTILINE)
+
+
+def test_a_permission_that_choosing_needs_is_named_once(ecs: EcsApi, registry: FakeRegistry) -> None:
+    register(ecs, FAMILY, put_worker(registry, "right"))
+    ecs.fault("ListTaskDefinitions", "denied")
+    with pytest.raises(AirflowException) as caught:
+        start(task_definition=f"{FAMILY}:matching")
+    assert str(caught.value).count("\n") == 1
+    assert str(caught.value).count("Allow ecs:ListTaskDefinitions") == 1
+
+
+# What runs
+
+
+def test_a_tag_that_was_moved_is_warned_about_once(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    image = put_worker(registry, "moving")
+    register(ecs, FAMILY, image)
+    scheduler = start()
+    put_worker(registry, "moving", WRONG)
+    digest = digest_of(registry.manifests[REPOSITORY, "moving"][1])
+    ecs.configure(image_digest=digest)
+    run_one(scheduler, 1)
+    scheduler.run(lambda: "runs another image than was checked" in warned())
+    run_one(scheduler, 2)
+    run_one(scheduler, 3)
+    (warning,) = [line for line in warned().splitlines() if "another image" in line]
+    assert f"{image} is {digest} now" in warning and f"the image has {WRONG.airflow}" in warning
+
+
+@pytest.mark.parametrize(("ours", "containers", "end"), [(True, 2, "success"), (False, 1, "failed")])
+def test_exit_codes_of_the_contract_mean_nothing_in_an_image_without_it(
+    ecs: EcsApi, registry: FakeRegistry, ours: bool, containers: int, end: str
+) -> None:
+    """84: an image of ours could not load its DAGs, so nothing has run, and the task is launched again."""
+    register(ecs, FAMILY, put_worker(registry, "right", ours=ours))
+    ecs.behave(times=1, exit_code=84)
+    assert run_one(start())[-1] == end
+    assert len(ecs.tasks()) == containers
