@@ -7,13 +7,15 @@ wait: before it begins, in launcher threads, and in a thread of their own.
 from __future__ import annotations
 
 import logging
+import math
+import re
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Generic, Mapping, TypeVar
 
 from airflow_ecs_executor.ecs import Ecs
-from airflow_ecs_executor.failures import Trouble, classify
+from airflow_ecs_executor.failures import Trouble, classify, lacks_definition
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
     ImageReport,
@@ -31,11 +33,13 @@ from airflow_ecs_executor.task_definition import MATCHING, TaskDefinition, famil
 log = logging.getLogger("airflow_ecs_executor")
 
 _MOST_REVISIONS = 50
-"""Revisions of a family that are looked at for one that fits."""
-_CHOICE_AGE = 60.0
-"""Seconds after which a newer revision is looked for."""
-_UNKNOWN_AGE = 300.0
-"""Seconds after which an image that could not be looked at is looked at again."""
+_CHOICE_BUDGET = 20.0
+"""Revisions of a family that are looked at for one that fits, and the seconds after which no further one is."""
+_NAME_AGE = 60.0
+"""Seconds after which a family may stand for a newer revision, and a definition may be described that could not be."""
+_UNFIT_AGE = 300.0
+"""Seconds after which an image is looked at again that did not fit, or could not be looked at."""
+_REVISION = re.compile(r":[0-9]+$")
 _OVERRULE = f"To go on all the same: {IMAGE_VERSION_CHECK.variable()}={WARN}"
 
 
@@ -45,12 +49,15 @@ class MisfitError(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """A task definition with what was found of its image. ``definition`` is None if it could not be described."""
+    """A task definition with what was found of its image.
+
+    ``definition`` is None if it could not be described; ``exception`` is then what botocore has raised.
+    """
 
     name: str
     definition: TaskDefinition | None
     report: ImageReport
-    at: float
+    exception: Exception | None = None
 
     @property
     def fits(self) -> bool:
@@ -63,21 +70,34 @@ class Checked:
         return self.report.outcome is Outcome.DIFFERS
 
 
-class _Entry:
-    """What is known under one name; whoever holds ``lock`` finds it out."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.checked: Checked | None = None
+T = TypeVar("T")
 
 
-class _Choice:
-    """The revision of one family that is launched now."""
+class _Kept(Generic[T]):
+    """What was found out. One thread finds it out anew; the others go on meanwhile with what they have, if anything."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.checked: Checked | None = None
-        self.at = 0.0
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._at = 0.0
+        self.found: T | None = None
+
+    def get(self, max_age: Callable[[T], float], find: Callable[[T | None], T]) -> T:
+        """Return what is known, found out by ``find`` if it is older than ``max_age`` seconds, or not known."""
+        former = self.found
+        if former is not None and self._clock() - self._at < max_age(former):
+            return former
+        if not self._lock.acquire(blocking=former is None):
+            assert former is not None
+            return former
+        try:
+            known = self.found
+            if known is None or self._clock() - self._at >= max_age(known):
+                known = self.found = find(known)
+                self._at = self._clock()
+            return known
+        finally:
+            self._lock.release()
 
 
 class Compatibility:
@@ -101,10 +121,15 @@ class Compatibility:
         self._mode = mode
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-        self._choices: dict[str, _Choice] = {}
+        self._definitions: dict[str, _Kept[TaskDefinition | Exception]] = {}
+        """By name; what botocore has raised, if it was that."""
+        self._reports: dict[str, _Kept[ImageReport]] = {}
+        """By ARN."""
+        self._choices: dict[str, _Kept[Checked]] = {}
+        """By family."""
+        self._chosen_once: set[str] = set()
         self._gone: set[str] = set()
-        """Revisions that ECS lists, and launches no more."""
+        """Revisions that ECS may still list, and launches no more."""
         self._seen: set[tuple[str, str]] = set()
         self._said: set[str] = set()
 
@@ -127,8 +152,12 @@ class Compatibility:
 
     def checked(self, name: str) -> Checked | None:
         """What is known of a task definition, by a name or ARN that was looked at."""
-        entry = self._entries.get(name)
-        return entry.checked if entry else None
+        kept = self._definitions.get(name)
+        definition = kept.found if kept else None
+        if not isinstance(definition, TaskDefinition):
+            return None
+        report = self._reports[definition.arn].found
+        return Checked(name, definition, report) if report else None
 
     def is_foreign(self, name: str) -> bool:
         """Whether the image of a task definition is known not to be of this project."""
@@ -136,14 +165,15 @@ class Compatibility:
         return checked is not None and checked.report.is_foreign
 
     def gone(self, name: str) -> bool:
-        """ECS does not launch this revision any more; True if it was one that had been chosen here."""
+        """ECS does not launch this revision any more; True if it is one that was chosen here."""
         with self._lock:
+            if name not in self._chosen_once:
+                return False
+            self._gone.add(name)
             for choice in self._choices.values():
-                if choice.checked is not None and choice.checked.name == name:
-                    self._gone.add(name)
-                    choice.checked = None
-                    return True
-            return name in self._gone
+                if choice.found is not None and choice.found.name == name:
+                    choice.found = None
+            return True
 
     def _require(self, checked: Checked) -> None:
         if checked.differs:
@@ -154,55 +184,53 @@ class Compatibility:
             self._warn(self._unchecked(checked))
 
     def _checked(self, name: str) -> Checked:
-        """Look at a task definition, unless that has been done. Raises what botocore raises if it may help to wait."""
-        with self._lock:
-            entry = self._entries.setdefault(name, _Entry())
-        with entry.lock:
-            known = entry.checked
-            if known is None or (known.report.facts is None and self._clock() - known.at > _UNKNOWN_AGE):
-                entry.checked = self._look(name)
-                if entry.checked.definition is not None:
-                    with self._lock:
-                        self._entries.setdefault(entry.checked.definition.arn, entry)
-            assert entry.checked is not None
-            return entry.checked
+        """Look at a task definition and its image, unless that has been done, and stands.
 
-    def _look(self, name: str) -> Checked:
+        Raises what botocore raises if the next call may succeed.
+        """
+        definition = self._kept(self._definitions, name).get(
+            lambda known: math.inf if isinstance(known, TaskDefinition) and _REVISION.search(name) else _NAME_AGE,
+            lambda former: self._describe(name, former),
+        )
+        if isinstance(definition, Exception):
+            error = classify(definition)
+            return Checked(name, None, ImageReport("", error=error.reason, action=error.action), definition)
+        found = definition
+        report = self._kept(self._reports, found.arn).get(
+            lambda known: math.inf if known.outcome is Outcome.FITS else _UNFIT_AGE,
+            lambda former: self._report_on(found),
+        )
+        return Checked(name, found, report)
+
+    def _kept(self, where: dict[str, _Kept[T]], name: str) -> _Kept[T]:
+        with self._lock:
+            return where.setdefault(name, _Kept(self._clock))
+
+    def _describe(self, name: str, former: TaskDefinition | Exception | None) -> TaskDefinition | Exception:
         try:
             document = self._ecs.describe_definition(name)
         except Exception as exception:
-            error = classify(exception)
-            if error.trouble is not Trouble.HOPELESS:
+            trouble = classify(exception).trouble
+            if trouble is not Trouble.HOPELESS and isinstance(former, TaskDefinition):
+                return former
+            if trouble in (Trouble.THROTTLED, Trouble.CREDENTIALS):
                 raise
-            report = ImageReport("", error=error.reason, action=error.action)
-            return Checked(name, None, report, self._clock())
+            return exception
         definition = read_definition(document, self._container_name)
-        if definition.image:
-            report = check_image(self._images, definition.image, self._versions, definition.platform)
-        else:
-            report = ImageReport("", error=f"it has no container {self._container_name!r}")
-        return Checked(name, definition, report, self._clock())
+        with self._lock:  # known by its ARN, too
+            self._definitions.setdefault(definition.arn, _Kept(self._clock)).found = definition
+        return definition
+
+    def _report_on(self, definition: TaskDefinition) -> ImageReport:
+        if not definition.image:
+            return ImageReport("", error=f"it has no container {self._container_name!r}")
+        return check_image(self._images, definition.image, self._versions, definition.platform)
 
     # Choosing a revision
 
     def _chosen(self, family: str) -> Checked:
-        with self._lock:
-            choice = self._choices.setdefault(family, _Choice())
-        former = choice.checked
-        if former is not None and self._clock() - choice.at < _CHOICE_AGE:
-            return former
-        # One thread looks for a newer revision; the others go on with what they have, if they have anything.
-        if not choice.lock.acquire(blocking=former is None):
-            assert former is not None
-            return former
-        try:
-            chosen = choice.checked
-            if chosen is None or self._clock() - choice.at >= _CHOICE_AGE:
-                chosen = choice.checked = self._look_for(family, chosen)
-                choice.at = self._clock()
-            return chosen
-        finally:
-            choice.lock.release()
+        choice = self._kept(self._choices, family)
+        return choice.get(lambda known: _NAME_AGE, lambda former: self._look_for(family, former))
 
     def _look_for(self, family: str, former: Checked | None) -> Checked:
         passed: list[Checked] = []
@@ -221,18 +249,25 @@ class Compatibility:
             raise MisfitError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
         if former is None or former.name != chosen.name:
             self._say_choice(family, chosen, passed)
+        with self._lock:
+            self._chosen_once.add(chosen.name)
         return chosen
 
     def _newest_that_fits(self, family: str, passed: list[Checked]) -> Checked:
         """The newest active revision that fits, else the newest that could not be looked at."""
+        until = self._clock() + _CHOICE_BUDGET
         for arn in self._ecs.active_revisions(family):
             if arn in self._gone:
                 continue
             checked = self._checked(arn)
             if checked.fits:
                 return checked
+            if checked.exception is not None:
+                if lacks_definition(classify(checked.exception)):
+                    continue  # deregistered since it was listed
+                raise checked.exception.with_traceback(None)
             passed.append(checked)
-            if len(passed) == _MOST_REVISIONS:
+            if len(passed) == _MOST_REVISIONS or self._clock() > until:
                 break
         unknown = [checked for checked in passed if not checked.differs]
         if unknown:

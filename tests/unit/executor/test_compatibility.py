@@ -25,10 +25,12 @@ class Denied(Exception):
         super().__init__(message)
 
 
-class Throttled(Exception):
-    def __init__(self):
-        self.response = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
-        super().__init__("Rate exceeded")
+class Failed(Exception):
+    """As botocore's ClientError, for what may pass."""
+
+    def __init__(self, code):
+        self.response = {"Error": {"Code": code, "Message": "try again"}}
+        super().__init__(code)
 
 
 class World:
@@ -38,8 +40,11 @@ class World:
         self.images = list(images)
         self.inactive = set()
         self.error = None
+        self.describe_error = None
         self.registry_error = None
         self.digests = {}
+        self.moved = {}
+        self.look_up_seconds = 0.0
         self.described = []
         self.looked_up = []
         self.now = 1000.0
@@ -48,8 +53,8 @@ class World:
 
     def describe_definition(self, name):
         self.described.append(name)
-        if self.error:
-            raise self.error
+        if self.error or self.describe_error:
+            raise self.error or self.describe_error
         revision = int(name.rpartition(":")[2]) if name[-1].isdigit() else len(self.images)
         return {
             "taskDefinitionArn": f"{ARN}worker:{revision}",
@@ -70,9 +75,10 @@ class World:
 
     def look_up(self, name, platform):
         self.looked_up.append(name)
+        self.now += self.look_up_seconds
         if self.registry_error:
             raise self.registry_error
-        tag = name.partition("@")[0].rpartition(":")[2]
+        tag = self.moved.get(name, name).partition("@")[0].rpartition(":")[2]
         digests = frozenset(self.digests.get(name, ()))
         return SimpleNamespace(
             config={"architecture": "amd64"}, reference=SimpleNamespace(tag=tag), digests=digests, platforms=()
@@ -189,12 +195,55 @@ def test_a_definition_that_may_not_be_described_is_left_to_ecs(said):
 
 def test_while_it_may_help_to_wait_the_launch_waits():
     world = World(RIGHT)
-    world.error = Throttled()
+    world.error = Failed("ThrottlingException")
     check = world.check()
-    with pytest.raises(Throttled):
+    with pytest.raises(Failed):
         check.settle("worker")
     world.error = None
     assert check.settle("worker") == "worker"
+
+
+def test_a_definition_that_ecs_fails_to_describe_is_left_to_it_and_described_later(said):
+    world = World(WRONG)
+    world.error = Failed("ServerException")
+    check = world.check()
+    assert check.settle("worker") == check.settle("worker") == "worker"
+    assert "was not checked" in said(logging.WARNING)[0] and len(world.described) == 1
+    world.error = None
+    world.now += module._NAME_AGE
+    with pytest.raises(MisfitError):
+        check.settle("worker")
+
+
+def test_a_family_follows_its_newest_revision():
+    world = World(WRONG)
+    check = world.check()
+    with pytest.raises(MisfitError):
+        check.settle("worker")
+    world.images.append(RIGHT)
+    world.now += module._NAME_AGE
+    assert check.settle("worker") == "worker"
+    assert check.checked("worker").definition.revision == 2
+    assert check.checked(f"{ARN}worker:1").definition.revision == 1, "the former revision is what it was"
+
+
+def test_a_family_stays_what_it_was_while_ecs_is_away():
+    world = World(RIGHT)
+    check = world.check()
+    check.settle("worker")
+    world.now += module._NAME_AGE
+    world.error = Failed("ThrottlingException")
+    assert check.settle("worker") == "worker" and check.checked("worker").fits
+
+
+def test_an_image_that_did_not_fit_is_looked_at_again():
+    world = World(WRONG)
+    check = world.check()
+    with pytest.raises(MisfitError):
+        check.settle("worker:1")
+    world.moved[WRONG] = RIGHT
+    world.now += module._UNFIT_AGE
+    assert check.settle("worker:1") == "worker:1"
 
 
 def test_what_could_not_be_read_is_read_later():
@@ -205,7 +254,7 @@ def test_what_could_not_be_read_is_read_later():
     world.registry_error = None
     check.settle("worker")
     assert len(world.looked_up) == 1
-    world.now += module._UNKNOWN_AGE + 1
+    world.now += module._UNFIT_AGE + 1
     with pytest.raises(MisfitError):
         check.settle("worker")
 
@@ -235,7 +284,7 @@ def test_the_choice_is_kept_for_a_minute(said):
     check.settle("worker:matching")
     world.images.append(RIGHT)
     assert check.settle("worker:matching") == f"{ARN}worker:1"
-    world.now += module._CHOICE_AGE
+    world.now += module._NAME_AGE
     assert check.settle("worker:matching") == f"{ARN}worker:2"
     assert len(said()) == 2
 
@@ -245,7 +294,7 @@ def test_a_choice_that_stays_is_not_said_again(said):
     check = world.check()
     for _ in range(3):
         check.settle("worker:matching")
-        world.now += module._CHOICE_AGE
+        world.now += module._NAME_AGE
     assert len(said()) == 1
 
 
@@ -295,12 +344,59 @@ def test_a_permission_that_choosing_needs():
         world.check().settle("worker:matching")
 
 
+def test_a_revision_that_may_not_be_described_is_not_chosen_unseen():
+    world = World(WRONG)
+    world.describe_error = Denied("ecs:DescribeTaskDefinition")
+    with pytest.raises(MisfitError, match=r"Allow ecs:DescribeTaskDefinition, or name a revision"):
+        world.check().settle("worker:matching")
+
+
+def test_while_no_revision_can_be_chosen_the_launch_waits():
+    world = World(RIGHT)
+    world.describe_error = Failed("ServerException")
+    check = world.check()
+    with pytest.raises(Failed):
+        check.settle("worker:matching")
+    world.describe_error = None
+    world.now += module._NAME_AGE
+    assert check.settle("worker:matching") == f"{ARN}worker:1"
+
+
+def test_a_choice_outlives_a_permission(said):
+    world = World(RIGHT)
+    check = world.check()
+    check.settle("worker:matching")
+    world.images.append(RIGHT)
+    world.now += module._NAME_AGE
+    world.describe_error = Denied("ecs:DescribeTaskDefinition")
+    assert check.settle("worker:matching") == f"{ARN}worker:1"
+
+
+def test_a_registry_that_does_not_answer_delays_a_choice_no_longer_than_said(said):
+    world = World(*[WRONG] * 30)
+    world.registry_error, world.look_up_seconds = RegistryError("no answer"), 10.0
+    began = world.now
+    assert world.check().settle("worker:matching") == f"{ARN}worker:30"
+    assert world.now - began <= module._CHOICE_BUDGET + 10.0
+
+
+def test_a_former_choice_that_disappears_is_replaced_too():
+    """A request that ECS has not answered is sent again as it was, while the choice goes on."""
+    world = World(RIGHT, RIGHT)
+    check = world.check()
+    check.settle("worker:matching")
+    world.inactive.add(2)
+    world.now += module._NAME_AGE
+    assert check.settle("worker:matching") == f"{ARN}worker:1"
+    assert check.gone(f"{ARN}worker:2")
+
+
 def test_a_choice_outlives_an_api_that_is_away(said):
     world = World(RIGHT)
     check = world.check()
     check.settle("worker:matching")
-    world.now += module._CHOICE_AGE
-    world.error = Throttled()
+    world.now += module._NAME_AGE
+    world.error = Failed("ThrottlingException")
     assert check.settle("worker:matching") == f"{ARN}worker:1"
     assert "could be looked for" in said(logging.WARNING)[0]
 
@@ -357,7 +453,7 @@ def test_a_task_without_a_digest_says_nothing_yet(said):
 
 def test_an_error_in_looking_again_reaches_nobody(said):
     world = World(RIGHT)
-    world.error = Throttled()
+    world.error = Failed("ThrottlingException")
     see(world.check(), task())
     assert said(logging.WARNING) == []
 
