@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 _CONNECT_TIMEOUT = 5
-_READ_TIMEOUT = 30
+_READ_TIMEOUT = 10
+_ATTEMPTS = 2
+"""Seconds, and calls in all: who asked tries again later, when others have had their turn."""
+_ECS_READ_TIMEOUT = 30
 """Seconds. A call that takes longer counts as unanswered, and goes out again with the same client token."""
 
 
@@ -40,6 +43,7 @@ class Connection:
         own = Config(
             connect_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
+            retries={"total_max_attempts": _ATTEMPTS},
             max_pool_connections=connections,
             tcp_keepalive=True,
         )
@@ -67,7 +71,8 @@ class Connection:
         """A client of ECS that does not retry: only the executor knows which requests may go out again."""
         from botocore.config import Config
 
-        return self.client("ecs", connections=connections, config=Config(retries={"total_max_attempts": 1}))
+        config = Config(read_timeout=_ECS_READ_TIMEOUT, retries={"total_max_attempts": 1})
+        return self.client("ecs", connections=connections, config=config)
 
 
 class ProcessClient:

@@ -179,12 +179,14 @@ class ContainerLogs:
 
     def definition_of(self, arn: str) -> str | None:
         """Ask ECS for the ARN of a task's definition; None: it does not know the task, as an hour after its end."""
-        if arn not in self._definitions:
+        definition = self._definitions.get(arn)
+        if definition is None:
             task = self._ecs.describe([arn]).tasks.get(arn)
             if task is None:
                 return None
-            _remember(self._definitions, arn, str(task["taskDefinitionArn"]))
-        return self._definitions[arn]
+            definition = str(task["taskDefinitionArn"])
+            _remember(self._definitions, arn, definition)
+        return definition
 
     def stream(self, arn: str, definition: str) -> Stream:
         """Find the stream of a task's container. Raises NoContainerLog, and what botocore raises."""
@@ -227,13 +229,13 @@ class ContainerLogs:
             parameters["nextToken"] = token
 
     def _client(self, stream: Stream) -> Any:
-        if stream.region not in self._clients:
-            self._clients[stream.region] = ProcessClient(lambda: self._connect(stream.region))
-        return self._clients[stream.region].get()
+        client = self._clients.setdefault(stream.region, ProcessClient(lambda: self._connect(stream.region)))
+        return client.get()
 
     def renew(self) -> None:
         """Make the clients anew with the next call: the credentials of these have expired."""
-        self._clients.clear()
+        for client in list(self._clients.values()):
+            client.renew()
 
     def shown(
         self, arn: str | None, definition: str, render: Callable[[Iterable[Line]], str]
@@ -252,7 +254,7 @@ class ContainerLogs:
                 definition = self.definition_of(arn) or definition
             except Exception as exception:
                 error = classify(exception)
-                if not is_denied(error):
+                if not error.denied:
                     raise
                 messages.append(f"{explain(error, action)} Until then the configured task definition is taken")
             action = "ecs:DescribeTaskDefinition"
@@ -298,15 +300,10 @@ def _no_container(arn: str | None) -> str:
     )
 
 
-def is_denied(error: ApiError) -> bool:
-    """Whether IAM did not permit a call."""
-    return bool(error.action) or "Denied" in error.code
-
-
 def explain(error: ApiError, action: str, stream: Stream | None = None) -> str:
     """Say why a call failed on the way to a log, and what to do, in one line. ``action``: the call's, in IAM."""
     reason = " ".join(error.reason.split())
-    if is_denied(error):
+    if error.denied:
         allowed = error.action or action
         return f"{allowed} is not permitted: allow it in the IAM policy of the role that reads the logs. {reason}"
     if error.code == "ResourceNotFoundException" and stream is not None:

@@ -14,9 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping
 
-from airflow_ecs_executor.compatibility import Compatibility
-from airflow_ecs_executor.container_logs import ContainerLogs
-from airflow_ecs_executor.ecs import Ecs, find, is_of_this_run
+from airflow_ecs_executor.ecs import find, is_of_this_run
 from airflow_ecs_executor.failures import (
     ApiError,
     Ending,
@@ -28,9 +26,10 @@ from airflow_ecs_executor.failures import (
     verdict,
 )
 from airflow_ecs_executor.identity import identity_of, new_client_token
-from airflow_ecs_executor.ledger import Launch, Ledger, describe_failures
+from airflow_ecs_executor.ledger import Discard, Launch, Ledger, describe_failures
 from airflow_ecs_executor.log_tails import LogTails
 from airflow_ecs_executor.rates import RateLimiter
+from airflow_ecs_executor.services import Services
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -65,10 +64,8 @@ class Crew:
     def __init__(
         self,
         ledger: Ledger,
-        ecs: Ecs,
-        logs: ContainerLogs,
+        services: Services,
         airflow: Airflow,
-        compatibility: Compatibility,
         *,
         container_name: str,
         deployment: str,
@@ -82,9 +79,10 @@ class Crew:
     ) -> None:
         """Start no thread yet. Rates are calls a second; ``log_lines`` of a failed container are reported."""
         self.ledger = ledger
-        self.ecs = ecs
+        self.ecs = services.ecs
+        self._services = services
+        self._compatibility = services.compatibility
         self._airflow = airflow
-        self._compatibility = compatibility
         self._container_name = container_name
         self._deployment = deployment
         self._started_by = started_by
@@ -92,7 +90,7 @@ class Crew:
         self._describe_limiter = RateLimiter(describe_rate, max(1.0, describe_rate))
         self._stop_limiter = RateLimiter(_STOP_RATE, _STOP_BURST)
         self._concurrency = concurrency
-        self._tails = LogTails(logs, log_lines, self._logged, clock=clock)
+        self._tails = LogTails(services.logs, log_lines, self._logged, clock=clock)
         self._clock = clock
         self._idle = threading.Condition(ledger.lock)
         self._pid: int | None = None
@@ -204,9 +202,12 @@ class Crew:
                 return lambda: self._launch(chosen), None
         if launch_in is not None:
             pauses.append(launch_in)
-        if ledger.discards:
-            uri = ledger.discards.popleft()
-            return lambda: self._discard(uri), None
+        discard = ledger.next_discard(now)
+        if discard is not None:
+            return lambda: self._discard(discard), None
+        discard_in = ledger.seconds_to_next_discard(now)
+        if discard_in is not None:
+            pauses.append(discard_in)
         return None, min(pauses) if pauses else None
 
     def _launch(self, launch: Launch) -> None:
@@ -221,9 +222,9 @@ class Crew:
                 ledger.refused(launch, str(unlaunchable))
             return
         except Exception as exception:
-            error = classify(exception)  # making a request may ask the cluster for its default
+            error = classify(exception)  # of the database, or of a service that knows what the request needs
             if error.trouble is not Trouble.HOPELESS:
-                self._launch_failed(launch, error)
+                self._not_ready(launch, error, str(getattr(exception, "operation_name", "")))
                 return
             log.exception("Cannot make a RunTask request for %s", launch.key)
             with ledger.lock:
@@ -243,6 +244,15 @@ class Crew:
                 ledger.launched(launch, tasks[0]["taskArn"], self._clock())
             else:
                 ledger.not_placed(launch, describe_failures(answer.get("failures") or ()), self._clock())
+
+    def _not_ready(self, launch: Launch, error: ApiError, operation: str) -> None:
+        with self.ledger.lock:
+            now = self._clock()
+            if error.trouble is Trouble.CREDENTIALS:
+                self._renew_credentials(now)
+            self.ledger.not_ready(launch, now)
+        called = f" ({operation})" if operation else ""
+        self._warn(f"build {error.code}", f"A task cannot be launched yet{called}: {error.reason}")
 
     def _launch_failed(self, launch: Launch, error: ApiError) -> None:
         tagged = bool(launch.request and (launch.request.get("tags") or launch.request.get("propagateTags")))
@@ -278,12 +288,18 @@ class Crew:
                     self.ledger.stop_failed(arn, reason, now)
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
 
-    def _discard(self, uri: str) -> None:
+    def _discard(self, discard: Discard) -> None:
         try:
-            self._airflow.discard(uri)
+            self._airflow.discard(discard.uri)
         except Exception as exception:
-            reason = classify(exception).reason
-            self._warn("discard", f"Arguments that no container has read stay at {uri}: {reason}")
+            error = classify(exception)
+            with self.ledger.lock:
+                now = self._clock()
+                if error.trouble is Trouble.CREDENTIALS:
+                    self._renew_credentials(now)
+                again = error.trouble is not Trouble.HOPELESS and self.ledger.discard_failed(discard, now)
+            if not again:
+                self._warn("discard", f"Arguments that no container has read stay at {discard.uri}: {error.reason}")
 
     def _give_way(self, error: ApiError, limiter: RateLimiter, now: float) -> None:
         """What a failed call means for those after it, whatever it was for. The caller holds the lock."""
@@ -293,14 +309,14 @@ class Crew:
             self._renew_credentials(now)
 
     def _renew_credentials(self, now: float) -> None:
-        """Make a new client, and wait a little longer each time that it does not help. The caller holds the lock."""
+        """Make new clients, and wait a little longer each time that it does not help. The caller holds the lock."""
         if now < self.ledger.paused_until:
             return  # another thread has done it
         policy = self.ledger.policy
         pause = min(policy.credentials_base * 2.0**self._credential_failures, policy.credentials_cap)
         self.ledger.pause(now + pause)
         self._credential_failures += 1
-        self.ecs.renew()
+        self._services.renew()
 
     def _warn(self, topic: str, message: str, once: bool = False) -> None:
         """Log a warning, and the same kind of warning at most once a minute."""

@@ -119,15 +119,13 @@ class AwsEcsExecutor(BaseExecutor):
         self._ledger = Ledger(policy)
         self._crew = Crew(
             self._ledger,
-            services.ecs,
-            services.logs,
+            services,
             Airflow(
                 build=requests.build,
                 back_to_queued=airflow_versions.back_to_queued,
                 discard=requests.discard,
                 redact=airflow_versions.redact,
             ),
-            services.compatibility,
             container_name=settings.container_name,
             deployment=self._deployment,
             started_by=self._started_by,
@@ -156,8 +154,7 @@ class AwsEcsExecutor(BaseExecutor):
             self._sync()
         except Exception:
             log.exception("The ECS executor did not end in order")
-        crew.leave(_LEAVE_TIMEOUT)
-        self._crew = None
+        self._leave(crew)
 
     def terminate(self) -> None:
         """Stop every container, and launch nothing."""
@@ -176,6 +173,12 @@ class AwsEcsExecutor(BaseExecutor):
                 log.error("%d ECS tasks could not be stopped within %d s", left, _TERMINATE_TIMEOUT)
         except Exception:
             log.exception("The ECS executor did not terminate in order")
+        self._leave(crew)
+
+    def _leave(self, crew: Crew) -> None:
+        deadline = time.monotonic() + _LEAVE_TIMEOUT
+        while self._ledger.discards_outstanding and time.monotonic() < deadline:
+            time.sleep(0.05)
         crew.leave(_LEAVE_TIMEOUT)
         self._crew = None
 

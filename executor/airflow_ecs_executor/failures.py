@@ -46,6 +46,11 @@ class ApiError:
     resource_ids: tuple[str, ...] = ()
     """With CONFLICT, the tasks that the client token started."""
 
+    @property
+    def denied(self) -> bool:
+        """Whether IAM did not permit the call."""
+        return self.code in _DENIED_CODES
+
 
 _THROTTLING_CODES = frozenset(
     {
@@ -68,7 +73,9 @@ _CREDENTIAL_CODES = frozenset(
         "ExpiredTokenException",
         "InvalidClientTokenId",
         "InvalidSignatureException",
+        "InvalidToken",
         "IncompleteSignature",
+        "InvalidAccessKeyId",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
         "RequestExpired",
@@ -77,6 +84,7 @@ _CREDENTIAL_CODES = frozenset(
     }
 )
 _DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"})
+_UNANSWERED_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 _SERVER_CODES = frozenset(
     {"ServerException", "InternalFailure", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException"}
 )
@@ -155,6 +163,8 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
         action = found.group(1) if found else ""
         trouble = Trouble.TAGGING_DENIED if action == "ecs:TagResource" else Trouble.HOPELESS
         return ApiError(trouble, reason, code, action)
+    if code in _UNANSWERED_CODES:
+        return ApiError(Trouble.UNANSWERED, reason, code)
     if code == "ConflictException":
         ids = tuple(str(item) for item in response.get("resourceIds") or ())
         return ApiError(Trouble.CONFLICT, reason, code, resource_ids=ids)

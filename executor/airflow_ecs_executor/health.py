@@ -104,7 +104,7 @@ def _ask(
         log.warning("Part of the ECS executor's health check was not possible: %s", error.reason)
     elif error.code == "ClusterNotFoundException":
         raise _Final(_no_cluster(settings))
-    elif "Denied" in error.code or error.action:
+    elif error.denied:
         action = error.action or "the action"
         if optional:
             log.warning("Not checked: %s. Allow %s to have it checked. %s", optional, action, error.reason)

@@ -107,6 +107,15 @@ class Launch:
         """Containers created before this time (seconds since the epoch) belong to an earlier run."""
 
 
+class Discard(NamedTuple):
+    """Stored arguments that no container is going to read; ordered by when they are to be removed."""
+
+    due: float
+    order: int
+    uri: str
+    tries: int = 0
+
+
 class Event(NamedTuple):
     """Something that the scheduler's thread has to hear of, unless the launch has become quiet meanwhile."""
 
@@ -139,6 +148,7 @@ class Policy:
     """How long a request that is not answered is sent again before its container is looked for instead: Airflow 3's
     token in it lives for 600 s."""
     locate_delay: float = _LOCATE_DELAY
+    discard_tries: int = 5
 
     def backoff(self, attempt: int) -> float:
         """Return the delay after failed attempt number ``attempt``: exponential, with up to half of it random."""
@@ -195,8 +205,7 @@ class Ledger:
         self._stops: list[tuple[float, int, str, str]] = []
         self._sending = 0
         self._pending = 0
-        self.discards: deque[str] = deque()
-        """Stored arguments that no container is going to read."""
+        self._discards: list[Discard] = []
 
     # What the scheduler's thread does
 
@@ -357,6 +366,17 @@ class Ledger:
         self._sending -= 1
         self._fail(launch, reason)
 
+    def not_ready(self, launch: Launch, now: float) -> None:
+        """Its request could not be made now: that is tried again, and uses up no attempt."""
+        self._sending -= 1
+        self.counters.api_errors += 1
+        launch.sends += 1
+        self._discard(launch)
+        self._again(launch, now + self._unanswered_backoff(launch), same_request=True)
+
+    def _unanswered_backoff(self, launch: Launch) -> float:
+        return _jittered(min(self.policy.unanswered_base * 2.0 ** (launch.sends - 1), self.policy.unanswered_cap))
+
     def not_placed(self, launch: Launch, reason: str, now: float) -> None:
         """ECS answered that it did not start the task (``failures[]``, or an answer with nothing in it)."""
         self._sending -= 1
@@ -378,16 +398,15 @@ class Ledger:
         self.counters.api_errors += 1
         if trouble is Trouble.UNANSWERED:
             self.counters.unanswered += 1
-            launch.uncertain = launch.first_sent is not None
+            launch.uncertain = True
             launch.sends += 1
-            wait = min(self.policy.unanswered_base * 2.0 ** (launch.sends - 1), self.policy.unanswered_cap)
-            self._again(launch, now + _jittered(wait), same_request=True)
+            self._again(launch, now + self._unanswered_backoff(launch), same_request=True)
         elif trouble is Trouble.CREDENTIALS:
             self._again(launch, now, same_request=launch.uncertain)
         elif trouble in (Trouble.TAGGING_DENIED, Trouble.REVISION_GONE):
             self._again(launch, now, same_request=False)
         elif trouble is Trouble.SERVER:
-            launch.uncertain = launch.first_sent is not None
+            launch.uncertain = True
             self._attempt_failed(launch, error.reason, now, same_request=True)
         elif trouble in (Trouble.CONFLICT, Trouble.CAPACITY):
             self._attempt_failed(launch, error.reason, now)
@@ -691,9 +710,34 @@ class Ledger:
 
     def _discard(self, launch: Launch) -> None:
         if launch.stored is not None:
-            self.discards.append(launch.stored)
+            self._push_discard(launch.stored, 0.0)
             launch.stored = None
-            self.work.notify()
+
+    def _push_discard(self, uri: str, due: float, tries: int = 0) -> None:
+        self._order += 1
+        heapq.heappush(self._discards, Discard(due, self._order, uri, tries))
+        self.work.notify()
+
+    @property
+    def discards_outstanding(self) -> int:
+        """Stored arguments that are still to be removed."""
+        return len(self._discards)
+
+    def next_discard(self, now: float) -> Discard | None:
+        """Take what is to be removed next."""
+        return heapq.heappop(self._discards) if self._discards and self._discards[0].due <= now else None
+
+    def seconds_to_next_discard(self, now: float) -> float | None:
+        """Return how long until something is to be removed, or None."""
+        return max(0.0, self._discards[0].due - now) if self._discards else None
+
+    def discard_failed(self, discard: Discard, now: float) -> bool:
+        """It could not be removed now: try again, a few times; False when that has been done."""
+        tries = discard.tries + 1
+        if tries == self.policy.discard_tries:
+            return False
+        self._push_discard(discard.uri, now + self.policy.backoff(tries), tries)
+        return True
 
 
 def describe_failures(failures: Sequence[Mapping[str, Any]]) -> str:

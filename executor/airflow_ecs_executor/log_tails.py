@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Callable, NamedTuple
 
-from airflow_ecs_executor.container_logs import ContainerLogs, NoContainerLog, explain, is_denied, tail_text
+from airflow_ecs_executor.container_logs import ContainerLogs, NoContainerLog, explain, tail_text
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
 from airflow_ecs_executor.rates import RateLimiter
 
@@ -135,7 +135,7 @@ class LogTails:
                 self._push(wanted.look + 1, wanted.subject, wanted.arn, wanted.definition)
 
     def _may_look_again(self, error: ApiError) -> bool:
-        if is_denied(error):
+        if error.denied:
             self._lines = 0  # until the scheduler is started anew
             return False
         if error.trouble is Trouble.THROTTLED:

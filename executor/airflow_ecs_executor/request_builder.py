@@ -107,18 +107,19 @@ class RequestBuilder:
                 f"The arguments of this task are {len(stored.body):,} bytes long; at most {MAX_BYTES:,} can be handed "
                 "over. Move what is long in executor_config to a file or a secret."
             )
+        launch.stored = stored.uri  # also of a call whose answer does not come
         try:
             store.put(stored)
         except Exception as exception:
             error = classify(exception)
             if error.trouble is not Trouble.HOPELESS:
                 raise
+            launch.stored = None
             action = error.action or "s3:PutObject"
             raise Unlaunchable(
                 f"The arguments of this task cannot be stored in {self._settings.workload_s3_uri}: {error.reason}. "
                 f"Allow the scheduler's role {action} there, or correct [airflow_ecs_executor] workload_s3_uri."
             ) from None
-        launch.stored = stored.uri
 
     def discard(self, uri: str) -> None:
         """Remove arguments that no container has read. Raises what botocore raises."""

@@ -30,6 +30,13 @@ class Services:
     store: WorkloadStore | None
     compatibility: Compatibility
 
+    def renew(self) -> None:
+        """Make all clients anew with their next calls: the credentials of these have expired."""
+        self.ecs.renew()
+        self.logs.renew()
+        if self.store is not None:
+            self.store.renew()
+
 
 def services_of(settings: Settings, versions: Versions, deployment: str) -> Services:
     """Make the services; images have to have ``versions``."""

@@ -79,6 +79,10 @@ class WorkloadStore:
         bucket, _, key = uri[len("s3://") :].partition("/")
         self._client.get().delete_object(Bucket=bucket, Key=key)
 
+    def renew(self) -> None:
+        """Make the client anew with the next call: the credentials of this one have expired."""
+        self._client.renew()
+
     def try_out(self) -> None:
         """Write an empty object and remove it."""
         key = f"{self._prefix}/health-check-{uuid.uuid4().hex}"

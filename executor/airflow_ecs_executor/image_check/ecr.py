@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor.failures import Trouble, classify
-from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
+from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.image_check.errors import RegistryError
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
@@ -51,7 +51,7 @@ class EcrRegistry:
             error = classify(exception)
         if error.code in _NOT_THERE:
             raise self._missing(error.reason)
-        if error.trouble is Trouble.HOPELESS and "Denied" in error.code:
+        if error.denied:
             action = {
                 "batch_get_image": "ecr:BatchGetImage",
                 "get_download_url_for_layer": "ecr:GetDownloadUrlForLayer",
@@ -63,8 +63,6 @@ class EcrRegistry:
             )
         raise RegistryError(f"Amazon ECR: {error.reason}")
 
-    def _missing(self, reason: str) -> NoSuchImageError:
+    def _missing(self, reason: str) -> RegistryError:
         name = f"{self._reference.repository}:{self._reference.version}"
-        return NoSuchImageError(
-            f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})"
-        )
+        return RegistryError(f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})")

@@ -142,7 +142,7 @@ def test_the_end_of_a_log_is_cut_at_its_beginning_and_long_lines_at_their_end():
     "error, words",
     [
         (ApiError(Trouble.HOPELESS, "no", "AccessDeniedException"), ["logs:GetLogEvents is not permitted", "IAM"]),
-        (ApiError(Trouble.HOPELESS, "no", "X", "ecs:Other"), ["ecs:Other is not permitted"]),
+        (ApiError(Trouble.HOPELESS, "no", "AccessDenied", "ecs:Other"), ["ecs:Other is not permitted"]),
         (
             ApiError(Trouble.HOPELESS, "The specified log group does not exist.", "ResourceNotFoundException"),
             ["no log group /airflow in us-east-1", "create it"],

@@ -56,6 +56,11 @@ class Story:
         with self.ledger.lock:
             self.ledger.ended(arn, Verdict(ending, "because"), self.now, relaunch)
 
+    def discards(self) -> list[str]:
+        """Take what is to be removed now."""
+        with self.ledger.lock:
+            return [discard.uri for discard in iter(lambda: self.ledger.next_discard(self.now), None)]
+
     def stops(self) -> list[str]:
         found = []
         with self.ledger.lock:
@@ -535,7 +540,7 @@ def test_arguments_that_a_container_has_read_are_its_own_to_remove() -> None:
     with story.ledger.lock:
         story.ledger.launched(launch, "arn", story.now)
     story.end("arn", Ending.SUCCEEDED)
-    assert not story.ledger.discards
+    assert story.discards() == []
 
 
 @pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.FAILED, Ending.SPOT, Ending.STOPPED_BY_USER])
@@ -544,16 +549,15 @@ def test_arguments_that_nobody_may_have_read_are_discarded_once(ending: Ending) 
     launch, uri = sent_with_stored_arguments(story)
     with story.ledger.lock:
         story.ledger.launched(launch, "arn", story.now)
-    assert not story.ledger.discards
+    assert story.discards() == []
     story.end("arn", ending)
-    assert list(story.ledger.discards) == [uri]
+    assert story.discards() == [uri]
     story.now += LONG
     again = story.send()
     if again is not None:
-        story.ledger.discards.clear()
         with story.ledger.lock:
             story.ledger.refused(again, "no")
-        assert not story.ledger.discards
+        assert story.discards() == []
 
 
 def test_arguments_stay_while_a_request_may_have_started_a_container() -> None:
@@ -564,17 +568,17 @@ def test_arguments_stay_while_a_request_may_have_started_a_container() -> None:
     uri = stored(story, launch)
     with story.ledger.lock:
         story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
-    assert not story.ledger.discards
+    assert story.discards() == []
     story.now += LONG
     launch = story.send() or launch
     with story.ledger.lock:
         story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
     story.now += LONG
     (launch,) = story.ledger.to_locate(story.now)
-    assert not story.ledger.discards
+    assert story.discards() == []
     with story.ledger.lock:
         story.ledger.located(launch, None, story.now)
-    assert list(story.ledger.discards) == [uri]
+    assert story.discards() == [uri]
 
 
 def test_a_throttled_request_is_made_anew_and_its_arguments_with_it() -> None:
@@ -582,7 +586,39 @@ def test_a_throttled_request_is_made_anew_and_its_arguments_with_it() -> None:
     launch, uri = sent_with_stored_arguments(story)
     with story.ledger.lock:
         story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "slow down"), story.now)
-    assert list(story.ledger.discards) == [uri] and launch.request is None
+    assert story.discards() == [uri] and launch.request is None
+
+
+def test_arguments_that_cannot_be_removed_now_are_removed_later_and_not_for_ever() -> None:
+    story = Story()
+    launch, uri = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.refused(launch, "no")
+    tries = []
+    while story.ledger.discards_outstanding:
+        story.now += LONG
+        with story.ledger.lock:
+            discard = story.ledger.next_discard(story.now)
+            assert discard is not None and discard.uri == uri
+            tries.append(story.ledger.discard_failed(discard, story.now))
+            assert story.ledger.next_discard(story.now) is None, "not at once"
+    assert tries == [True] * (story.ledger.policy.discard_tries - 1) + [False]
+
+
+def test_a_request_that_cannot_be_made_now_is_made_later_with_growing_pauses_and_uses_up_no_attempt() -> None:
+    story = Story()
+    story.submit("a")
+    for pause in (1.0, 2.0, 4.0, 8.0):
+        launch = story.send()
+        assert launch is not None
+        uri = stored(story, launch)
+        with story.ledger.lock:
+            story.ledger.not_ready(launch, story.now)
+            _, seconds = story.ledger.next_launch(story.now)
+        assert seconds is not None and pause / 2 <= seconds <= pause
+        assert story.discards() == [uri], "each is stored under a name of its own"
+        story.now += pause
+    assert launch.attempts == 0
 
 
 def test_a_revision_that_is_gone_uses_up_no_attempt() -> None:

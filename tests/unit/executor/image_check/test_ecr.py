@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
 
 from local.fake_registry import entry, put_image, put_index
 from tests.unit.executor.image_check.conftest import ACCOUNT_HOST, AMD64, ARM64, config_for
@@ -41,13 +41,13 @@ def test_an_image_for_other_platforms_alone(registry, images, multi_platform):
 
 
 def test_an_image_that_is_not_there(images, one):
-    with pytest.raises(NoSuchImageError, match="has no image team/worker:3"):
+    with pytest.raises(RegistryError, match="has no image team/worker:3"):
         images.look_up(f"{NAME}:3", AMD64)
 
 
 def test_a_repository_that_is_not_there(registry, images):
     registry.faults["BatchGetImage"] = "RepositoryNotFoundException"
-    with pytest.raises(NoSuchImageError, match="push it, or correct the name"):
+    with pytest.raises(RegistryError, match="push it, or correct the name"):
         images.look_up(f"{NAME}:1", AMD64)
 
 
