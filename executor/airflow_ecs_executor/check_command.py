@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check(parsed: argparse.Namespace) -> int:
     own = airflow_versions.versions()
     wanted = Versions(parsed.airflow or own.airflow, parsed.python or own.python)
-    # What is warned about is part of the answer; standard output is for the answer alone.
-    logging.getLogger("airflow_ecs_executor").handlers = [logging.StreamHandler(sys.stderr)]
+    # Standard output is for the answer alone: Airflow's log goes there, too.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
+    logging.getLogger("airflow_ecs_executor").setLevel(logging.INFO)
     try:
         # Here a misfit is an answer, whatever a scheduler would do about it.
         settings = dataclasses.replace(read_settings(conf, os.environ), image_version_check=options.WARN)

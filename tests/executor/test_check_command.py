@@ -1,0 +1,64 @@
+"""``python -m airflow_ecs_executor check`` as a process beside a scheduler: its answer, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.ecs.control import EcsApi
+from local.fake_registry import FakeRegistry
+from tests.executor.harness import OPTIONS
+from tests.executor.worker_images import RIGHT, WRONG, put_worker, register
+
+FAMILIES = {"right": RIGHT, "wrong": WRONG, "silent": None}
+
+
+@pytest.fixture
+def families(ecs: EcsApi) -> Iterator[FakeRegistry]:
+    """Task definitions by what their images are."""
+    with FakeRegistry() as registry:
+        for family, versions in FAMILIES.items():
+            register(ecs, family, put_worker(registry, family, versions))
+        yield registry
+
+
+def check(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with options of [aws_ecs_executor] in its environment."""
+    given = {name: OPTIONS[name] for name in ("cluster", "container_name", "region_name", "subnets", "conn_id")}
+    variables = {f"AIRFLOW__AWS_ECS_EXECUTOR__{name.upper()}": value for name, value in {**given, **options}.items()}
+    command = [sys.executable, "-m", "airflow_ecs_executor", "check", *arguments]
+    return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "words"),
+    [
+        (0, {"task_definition": "right"}, "task definition right:1, container airflow: fits"),
+        (2, {"task_definition": "right", "assign_public_ip": "perhaps"}, "AIRFLOW__AWS_ECS_EXECUTOR__ASSIGN_PUBLIC_IP"),
+        (3, {"task_definition": "right", "cluster": "nothing"}, "There is no cluster 'nothing'"),
+        (18, {"task_definition": "wrong"}, f"Airflow           {WRONG.airflow}  <- needed is {RIGHT.airflow}"),
+        (19, {"task_definition": "silent"}, "nothing in it says which Airflow"),
+    ],
+)
+def test_the_exit_code_tells_what_was_found(
+    families: FakeRegistry, code: int, options: dict[str, str], words: str
+) -> None:
+    done = check(**options)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert words in done.stdout and "Traceback" not in done.stderr
+
+
+def test_as_json(families: FakeRegistry) -> None:
+    done = check("--json", "--task-definition", "wrong", task_definition="right")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, answer["exit_code"], answer["outcome"]) == (18, 18, "differs")
+    assert answer["task_definition"] == "wrong:1" and answer["image"] == f"{families.host}/airflow-worker:wrong"
+    assert {"name": "Airflow", "image": WRONG.airflow, "wanted": RIGHT.airflow, "outcome": "differs"} in answer[
+        "comparisons"
+    ]
