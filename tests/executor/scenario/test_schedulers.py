@@ -1,57 +1,30 @@
-"""Real scheduler processes on PostgreSQL: many tasks at once, and one scheduler taking over from a killed one.
-
-SCENARIO_TASKS in the environment changes how many tasks the first scenario has; half of them run at once.
-"""
+"""Real scheduler processes on PostgreSQL: many tasks at once, and one scheduler taking over from a killed one."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
 from collections import Counter
-from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 import pytest
 
 from tests.executor.scenario.deployment import Daemon, Deployment
+from tests.executor.scenario.sizes import FAILOVER, FAILOVER_TASKS, MANY, SPOT, SPOT_TASKS, TASKS
 
-TASKS = int(os.environ.get("SCENARIO_TASKS", "1000"))
 SLOTS = TASKS // 2
-FAILOVER_TASKS = 200
 FAILOVER_SLOTS = 80
 SAVED, UNANSWERED = 40, 10
 """How many launches of the scheduler to be killed are answered, and how many at least are not."""
 DEAD_AFTER = 8
 """Seconds without a heartbeat, after which a scheduler is dead to the others."""
 IDENTITY = "AIRFLOW_ECS_TASK_INSTANCE"
-SPOT_TASKS = 8
-MANY, FAILOVER, SPOT = "many", "failover", "spot"
 _API_LATENCY = 0.05
 _FIELDS = ["arn", "request", "environment", "tags", "startedAt", "containerEndedAt", "exitCode", "stopCode"]
 _USUAL = ("running", "success")
 """What task processes write into Airflow's event log themselves."""
 _ADOPTED = re.compile(r"Adopted (\d+) tasks of a scheduler that is gone in ([\d.]+) s; (\d+) have no container")
-
-
-@pytest.fixture(scope="module")
-def airflow(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """An Airflow without a scheduler."""
-    folder = tmp_path_factory.mktemp("airflow")
-    with Deployment(
-        postgres_url, Path(folder), {MANY: TASKS, FAILOVER: FAILOVER_TASKS, SPOT: SPOT_TASKS}
-    ) as deployment:
-        yield deployment
-
-
-@pytest.fixture
-def deployment(airflow: Deployment, request: pytest.FixtureRequest) -> Iterator[Deployment]:
-    """The same, with the ECS API as new; when the test fails, the logs are shown."""
-    airflow.ecs.reset()
-    failed_before = request.session.testsfailed
-    yield airflow
-    airflow.end_schedulers(show=request.session.testsfailed > failed_before)
 
 
 def most_at_once(tasks: list[Mapping[str, Any]]) -> int:
@@ -103,14 +76,6 @@ def slots_are_free(deployment: Deployment, name: str, slots: int) -> bool:
     )
 
 
-def ends_in_order(scheduler: Daemon) -> None:
-    """A scheduler that has nothing left to do leaves at once, without a complaint."""
-    started = time.monotonic()
-    assert scheduler.terminate(timeout=30) == 0, scheduler.tail()
-    assert time.monotonic() - started < 15
-    assert scheduler.trouble() == []
-
-
 def loop_figures(deployment: Deployment, name: str) -> str:
     """How long the loops of a scheduler took."""
     loops = sorted(deployment.metrics.timings[f"{name}.scheduler.scheduler_loop_duration"])
@@ -160,7 +125,7 @@ def test_many_tasks_at_once(deployment: Deployment, capsys: pytest.CaptureFixtur
             f"{loop_figures(deployment, 'one')}; oldest heartbeat {deployment.oldest_heartbeat:.1f} s",
             file=sys.stderr,
         )
-    ends_in_order(scheduler)
+    scheduler.end_in_order()
 
 
 def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +204,7 @@ def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.
             f"{loop_figures(deployment, 'living')}",
             file=sys.stderr,
         )
-    ends_in_order(living)
+    living.end_in_order()
 
 
 def containers_by_index(tasks: list[Mapping[str, Any]]) -> dict[int, str]:
@@ -282,4 +247,4 @@ def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(deployment: De
     assert {task["tags"]["airflow:try_number"] for task in tasks} == {"1"}, "no retry was used up"
     assert deployment.logged_events(SPOT).get("ecs task attempt failed") == SPOT_TASKS, deployment.logged_events(SPOT)
     assert second.trouble() == []
-    ends_in_order(second)
+    second.end_in_order()
