@@ -37,11 +37,15 @@ _TASK_DEFINITION = re.compile(r"arn:[^:]+:ecs:.*|[A-Za-z0-9_-]+(:[0-9]+)?")
 
 @dataclass(frozen=True)
 class Target:
-    """An image, as a registry or a task definition names it, and the platform that it has to have (None: any)."""
+    """An image, as a registry or a task definition names it, and the platform that it has to have (None: any).
+
+    ``may_be_here``: an image on this machine's engine may be meant, which ECS would not find.
+    """
 
     title: str
     image: str
     platform: Platform | None
+    may_be_here: bool
 
 
 def is_task_definition(name: str) -> bool:
@@ -64,7 +68,7 @@ def target_of(name: str, container: str | None, region: str | None, platform: Pl
     :raises RequestError: it is not clear which container is meant.
     """
     if not is_task_definition(name):
-        return Target(f"image {name}", name, platform)
+        return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
     try:
         client = boto3.client("ecs", region_name=region or _region_in(name))
         document = client.describe_task_definition(taskDefinition=name)["taskDefinition"]
@@ -83,7 +87,7 @@ def target_of(name: str, container: str | None, region: str | None, platform: Pl
         )
     definition = read_definition(document, chosen)
     title = f"task definition {definition.name}, container {chosen}"
-    return Target(title, definition.image, platform or definition.platform)
+    return Target(title, definition.image, platform or definition.platform, may_be_here=False)
 
 
 def _region_in(name: str) -> str | None:
@@ -100,7 +104,7 @@ def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport
 
 
 def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageReport | None:
-    if has_registry(target.image):
+    if not target.may_be_here:
         return None
     try:
         found: dict[str, Any] = engine.api.images.get(target.image).attrs

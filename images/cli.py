@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -481,15 +480,12 @@ def _check(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
     from images import check
 
-    for name, text, pattern in (
-        ("airflow", parsed.airflow, r"\d+(\.\d+){2}\S*"),
-        ("python", parsed.python, r"3\.\d+(\.\d+)?"),
-    ):
-        if not re.fullmatch(pattern, text):
-            raise RequestError(f"--{name} {text!r} is no version.", "For example: --airflow 3.3.2 --python 3.12")
+    try:
+        versions = Versions.of(parsed.airflow, parsed.python)
+    except ValueError as error:
+        raise RequestError(f"{error}.", "For example: --airflow 3.3.2 --python 3.12") from None
     if parsed.platform and parsed.platform not in matrix.platforms:
         raise RequestError(f"Unknown platform {parsed.platform!r}.", f"--platform takes: {', '.join(matrix.platforms)}")
-    versions = Versions(parsed.airflow, ".".join(parsed.python.split(".")[:2]))
     platform = check.platform_of(parsed.platform) if parsed.platform else None
     target = check.target_of(parsed.target, parsed.container, parsed.region, platform)
     report = check.report_on(target, versions, Engine())

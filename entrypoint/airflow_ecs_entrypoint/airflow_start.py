@@ -42,6 +42,7 @@ def import_early(workload: bool) -> bool:
         if workload:
             for name in WORKLOAD_MODULES:
                 _import(name)
+            _keep_the_token_out_of_logs()
         else:
             _import("airflow")
             with _without_foreign_commands():
@@ -60,6 +61,15 @@ def _import(name: str) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
+
+
+def _keep_the_token_out_of_logs() -> None:
+    """The supervisors of Airflow 3.0 and 3.1 log the workload when they begin; from 3.2 on it shows no token."""
+    workload: Any = getattr(sys.modules.get("airflow.executors.workloads"), "ExecuteTask", None)
+    token = getattr(workload, "model_fields", {}).get("token")
+    if getattr(token, "repr", False):
+        shown = workload.__repr_args__  # pydantic's
+        workload.__repr_args__ = lambda self: [item for item in shown(self) if item[0] != "token"]
 
 
 class _TasksRunParser:

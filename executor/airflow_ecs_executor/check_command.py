@@ -23,6 +23,8 @@ from airflow_ecs_executor.identity import deployment_of
 from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, as_json, as_text
 from airflow_ecs_executor.services import services_of
 
+log = logging.getLogger("airflow_ecs_executor")
+
 _CONFIGURATION, _HEALTH = 2, 3
 _EPILOG = f"""\
 exit codes: 0 everything fits, {_CONFIGURATION} the configuration is wrong, {_HEALTH} ECS cannot be used,
@@ -45,19 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("--airflow", metavar="VERSION", help="what the image has to have; default: this Airflow")
     check.add_argument("--python", metavar="X.Y", help="what the image has to have; default: this Python")
     check.add_argument("--json", action="store_true", help="as JSON")
-    return _check(parser.parse_args(arguments))
-
-
-def _check(parsed: argparse.Namespace) -> int:
+    parsed = parser.parse_args(arguments)
     own = airflow_versions.versions()
-    wanted = Versions(parsed.airflow or own.airflow, parsed.python or own.python)
+    try:
+        wanted = Versions.of(parsed.airflow or own.airflow, parsed.python or own.python)
+    except ValueError as error:
+        check.error(str(error))
+    return _check(parsed, wanted)
+
+
+def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
     # Standard output is for the answer alone: Airflow's log goes there, too.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
-    logging.getLogger("airflow_ecs_executor").setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
     try:
         # Here a misfit is an answer, whatever a scheduler would do about it.
         settings = dataclasses.replace(read_settings(conf, os.environ), image_version_check=options.WARN)
-        answer = _examine(settings, wanted, parsed.task_definition or settings.run_task["taskDefinition"])
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+        if parsed.task_definition:
+            run_task = {**settings.run_task, "taskDefinition": parsed.task_definition}
+            settings = dataclasses.replace(settings, run_task=run_task)
+        answer = _examine(settings, wanted)
     except ConfigurationError as error:
         answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
     except health.HealthCheckError as error:
@@ -70,9 +81,9 @@ def _check(parsed: argparse.Namespace) -> int:
     return code
 
 
-def _examine(settings: Settings, versions: Versions, name: str) -> dict[str, Any]:
+def _examine(settings: Settings, versions: Versions) -> dict[str, Any]:
     deployment = settings.deployment or deployment_of(airflow_versions.database_place())
-    services = services_of(settings, versions, deployment)
+    services, name = services_of(settings, versions, deployment), settings.run_task["taskDefinition"]
     health.check(services.ecs, settings, services.store)
     try:
         checked = services.compatibility.examine(name)

@@ -32,6 +32,8 @@ _TAIL_LINE_CHARACTERS = 500
 _OWN_TIME = re.compile(r"\[?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ")
 """What Airflow 2 takes for the time of a line: its first word, an ISO time in brackets or without."""
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,:Z+-]*")
+_TOKEN = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*")
+"""A JSON Web Token. The supervisors of Airflow 3.0 and 3.1 print that of the workload when they begin."""
 _REVISION = re.compile(r":[0-9]+$")
 _NOISE = ("logger", "filename", "lineno", "loc")
 """What Airflow 3 says on every line beside the message, and nobody misses."""
@@ -96,9 +98,9 @@ def awslogs_of(definition: TaskDefinition, container_name: str) -> AwsLogs:
 
 
 def lines_of(events: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """The lines in CloudWatch's events, one of which may hold several; empty ones are left out."""
+    """The lines in CloudWatch's events, one of which may hold several; empty ones are left out, and so are tokens."""
     return [
-        Line(int(event.get("timestamp") or 0), text)
+        Line(int(event.get("timestamp") or 0), _TOKEN.sub("eyJ***", text))
         for event in events
         for text in str(event.get("message") or "").splitlines()
         if text.strip()

@@ -54,8 +54,21 @@ def test_the_exit_code_tells_what_was_found(
     assert words in done.stdout and "Traceback" not in done.stderr
 
 
-def test_as_json(families: FakeRegistry) -> None:
-    done = check("--json", "--task-definition", "wrong", task_definition="right")
+def test_what_a_start_would_warn_about_is_said_beside_the_answer(families: FakeRegistry) -> None:
+    done = check(task_definition="right", subnetz="subnet-1")
+    assert done.returncode == 0
+    assert "AIRFLOW__AWS_ECS_EXECUTOR__SUBNETZ" in done.stderr and "SUBNETZ" not in done.stdout
+
+
+def test_other_versions_may_be_asked_for(families: FakeRegistry) -> None:
+    done = check("--airflow", WRONG.airflow, "--python", f"{WRONG.python}.1", task_definition="wrong")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = check("--python", "3", task_definition="right")
+    assert done.returncode == 2 and "Python '3' is no version, such as 3.12" in done.stderr
+
+
+def test_as_json_of_another_definition_than_the_configured_one(families: FakeRegistry) -> None:
+    done = check("--json", "--task-definition", "wrong", task_definition="not-registered")
     answer: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, answer["exit_code"], answer["outcome"]) == (18, 18, "differs")
     assert answer["task_definition"] == "wrong:1" and answer["image"] == f"{families.host}/airflow-worker:wrong"

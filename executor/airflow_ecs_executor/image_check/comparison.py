@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
 from enum import Enum
@@ -35,6 +36,15 @@ class Versions:
 
     airflow: str
     python: str
+
+    @classmethod
+    def of(cls, airflow: str, python: str) -> Versions:
+        """The versions as people write them: ``3.3.2`` and ``3.12`` or ``3.12.4``. Raises ValueError."""
+        if not re.fullmatch(r"\d+(\.\d+){2}\S*", airflow):
+            raise ValueError(f"Airflow {airflow!r} is no version, such as 3.3.2")
+        if not re.fullmatch(r"3\.\d+(\.\d+)?", python):
+            raise ValueError(f"Python {python!r} is no version, such as 3.12")
+        return cls(airflow, ".".join(python.split(".")[:2]))
 
 
 @dataclass(frozen=True)

@@ -277,6 +277,27 @@ def test_another_parser_is_left_alone(cli_parser):
     assert cli_parser.get_parser(dag_parser=True) == WHOLE
 
 
+WORKLOADS = """
+class Field:
+    def __init__(self, shown):
+        self.repr = shown
+
+class ExecuteTask:
+    model_fields = {{"token": Field({shown})}}
+
+    def __repr_args__(self):
+        return [("ti", 1), ("token", "secret")]
+"""
+
+
+@pytest.mark.parametrize("shown, arguments", [(True, [("ti", 1)]), (False, [("ti", 1), ("token", "secret")])])
+def test_a_workload_that_would_show_its_token_does_not(packages, shown, arguments):
+    """One that is declared not to is left to pydantic, which is not part of this test."""
+    packages({"airflow.executors.workloads": WORKLOADS.format(shown=shown)})
+    assert import_early(workload=True)
+    assert sys.modules["airflow.executors.workloads"].ExecuteTask().__repr_args__() == arguments
+
+
 @pytest.mark.parametrize("text", ["raise ValueError", "import no_such_dependency", "from os import nothing"])
 @pytest.mark.parametrize("workload", [False, True])
 def test_a_failing_import_is_reported(packages, text, workload):

@@ -78,6 +78,12 @@ def test_an_event_may_hold_several_lines_and_empty_ones_are_left_out():
     assert lines_of(events) == [Line(1, "a"), Line(1, " b")]
 
 
+def test_tokens_are_left_out():
+    printed = "ExecuteTask(token='eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiJ4In0.c2ln_-A', ti=TaskInstance(id=1))"
+    (line,) = lines_of([{"timestamp": 1, "message": printed}])
+    assert line.text == "ExecuteTask(token='eyJ***', ti=TaskInstance(id=1))"
+
+
 def test_airflow_2_finds_a_time_at_the_beginning_of_every_line():
     own = "[2026-01-01T00:00:01.000+0000] {x.py:1} INFO - said"
     text = plain([Line(NEW_YEAR, "hello"), Line(NEW_YEAR, "  indented"), Line(NEW_YEAR, own)])

@@ -124,8 +124,8 @@ def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("worker:latest", "--airflow", "3", "--python", "3.12"), "--airflow '3' is no version"),
-        (("worker:latest", "--airflow", "3.3.2", "--python", "3"), "--python '3' is no version"),
+        (("worker:latest", "--airflow", "3", "--python", "3.12"), "Airflow '3' is no version"),
+        (("worker:latest", "--airflow", "3.3.2", "--python", "3"), "Python '3' is no version"),
         (("worker:latest", *PAIR, "--platform", "amd64"), "Unknown platform 'amd64'"),
         (("worker:latest",), "--airflow, --python"),
     ],
