@@ -258,7 +258,7 @@ class _Reading:
     def _checked(self, found: _Found, text: str) -> Any:
         option = found.option
         try:
-            return _parse(option, text)
+            return parse_option(option, text)
         except ValueError as error:
             self._problem(option, text, found.says("is wrong"), str(error))
             return None
@@ -306,7 +306,7 @@ class _Reading:
             self._problem(found.option, found.value, found.says("is not a text"), "give a JSON string")
             return None
         try:
-            parsed: str = _parse(option, found.value.strip())
+            parsed: str = parse_option(option, found.value.strip())
         except ValueError as error:
             self._problem(found.option, found.value, found.says("is wrong"), str(error))
             return None
@@ -423,7 +423,7 @@ class _Reading:
         words = {"ENABLED": "true", "DISABLED": "false"}
         text = str(found.value)
         try:
-            return bool(_parse(options.ASSIGN_PUBLIC_IP, words.get(text.upper(), text)))
+            return bool(parse_option(options.ASSIGN_PUBLIC_IP, words.get(text.upper(), text)))
         except ValueError as error:
             self._problem(found.option, found.value, found.says("is wrong"), str(error))
             return False
@@ -549,7 +549,7 @@ class _Reading:
         return any(option.variable(team) in self._environ for team in {None, self._team})
 
 
-def _parse(option: Option, text: str) -> Any:
+def parse_option(option: Option, text: str) -> Any:
     """Read ``text`` as a value of ``option``; ValueError says what is allowed."""
     if option.type == options.BOOLEAN:
         word = text.split("#")[0].strip().lower()

@@ -12,11 +12,14 @@ from typing import Any, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from airflow_ecs_executor import options
+from airflow_ecs_executor.config import parse_option
 from airflow_ecs_executor.image_check.facts import ImageFacts
+from airflow_ecs_executor.request import parse_json
 from airflow_ecs_executor.task_definition import TaskDefinition
 
 _TRUE = ("t", "true", "1")
 _HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+_PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306}
 _DEFAULT_DAG_FOLDER = "/opt/airflow/dags"
 _DEFAULT_BUNDLES = ("dags-folder",)
 """Airflow's own: one bundle, of the DAG folder ([dag_processor] dag_bundle_config_list)."""
@@ -190,7 +193,7 @@ def _database(scheduler: _Scheduler, container: Container) -> Iterator[str]:
 def _place(url: str) -> tuple[str | None, int | None, str]:
     try:
         parts = urlsplit(url)
-        return parts.hostname, parts.port, parts.path
+        return parts.hostname, parts.port or _PORTS.get(parts.scheme.partition("+")[0]), parts.path
     except ValueError:
         return None, None, url
 
@@ -206,7 +209,7 @@ def _execution_api(scheduler: _Scheduler, container: Container) -> Iterator[str]
     ours, theirs = scheduler.get(section, name), container.get(section, name)
     if theirs is None:
         return
-    if (urlsplit(theirs).hostname or "") in _HERE:
+    if _place(theirs)[0] in _HERE:
         yield f"[{section}] {name} is {theirs} in the container: that is the container itself"
     elif ours and ours.rstrip("/") != theirs.rstrip("/"):
         yield f"[{section}] {name} is {ours} in the scheduler and {theirs} in the container"
@@ -223,5 +226,16 @@ def _executor(scheduler: _Scheduler, container: Container) -> Iterator[str]:
         if found is None:
             continue
         ours = scheduler.get(option.section, option.name)
-        if found.strip() != ours:
+        if _value(option, found.strip()) == _value(option, ours):
+            continue
+        if option is options.RUN_TASK_KWARGS:  # it may hold a secret in its environment
+            yield f"{option} differs in the container"
+        else:
             yield f"{option} is {ours or 'not set'} in the scheduler and {found} in the container"
+
+
+def _value(option: options.Option, text: str) -> Any:
+    try:
+        return parse_json(text) if option is options.RUN_TASK_KWARGS else parse_option(option, text)
+    except ValueError:
+        return text

@@ -90,10 +90,14 @@ class AwsEcsExecutor(BaseExecutor):
             log.warning("The image of %s was not checked: %s", name, classify(exception).reason)
             return
         checked = compatibility.checked(name)
-        if checked is not None:
+        if checked is None:
+            return
+        try:
             facts = checked.report.facts
             for warning in airflow_versions.environment_warnings(checked.definition, facts, settings.environment):
                 log.warning("Task definition %s: %s", name, warning)
+        except Exception:  # what only warns must not keep a scheduler from starting
+            log.exception("The environment of %s was not checked", name)
 
     def set_up(self, settings: Settings) -> None:
         """Make the ledger and the crew; no thread starts before there is work."""

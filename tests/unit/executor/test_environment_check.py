@@ -82,6 +82,15 @@ def test_another_user_or_driver_is_the_same_database():
     assert on_2({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": other}) == []
 
 
+def test_the_database_s_usual_port_need_not_be_written():
+    shorter = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": POSTGRES.replace(":5432", "")}
+    assert on_2(shorter) == []
+
+
+def test_a_url_that_is_none_is_another():
+    the(on_3({"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://[api:8080/"}, core__execution_api_server_url=API), API)
+
+
 def test_airflow_3_needs_the_api_server():
     the(found(3, {}), "execution_api_server_url is not set", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL")
     assert "sql_alchemy_conn" not in str(found(3, {}))
@@ -167,6 +176,25 @@ def test_options_of_the_executor_that_differ():
     option = {"AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER": "other"}
     the(on_2(option, aws_ecs_executor__cluster="airflow"), "[aws_ecs_executor] cluster", "airflow", "other")
     assert on_2(option, aws_ecs_executor__cluster="other") == []
+
+
+@pytest.mark.parametrize(
+    "name, ours, theirs",
+    [
+        ("assign_public_ip", "True", "true"),
+        ("max_run_task_attempts", "3", "03"),
+        ("run_task_kwargs", '{"count": 1, "group": "a"}', '{"group":"a","count":1}'),
+    ],
+)
+def test_one_value_may_be_written_in_several_ways(name, ours, theirs):
+    assert on_2({f"AIRFLOW__AWS_ECS_EXECUTOR__{name.upper()}": theirs}, **{f"aws_ecs_executor__{name}": ours}) == []
+
+
+def test_run_task_kwargs_are_not_shown():
+    secret = '{"overrides": {"containerOverrides": [{"environment": [{"name": "KEY", "value": "hunter2"}]}]}}'
+    option = {"AIRFLOW__AWS_ECS_EXECUTOR__RUN_TASK_KWARGS": secret}
+    warning = the(on_2(option, aws_ecs_executor__run_task_kwargs="{}"), "run_task_kwargs differs")
+    assert "hunter2" not in warning
 
 
 # What cannot be seen
