@@ -289,17 +289,22 @@ class Crew:
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
 
     def _discard(self, discard: Discard) -> None:
+        error = None
         try:
             self._airflow.discard(discard.uri)
         except Exception as exception:
             error = classify(exception)
-            with self.ledger.lock:
-                now = self._clock()
+        with self.ledger.lock:
+            now = self._clock()
+            if error is None or error.trouble is Trouble.HOPELESS:
+                self.ledger.discarded()
+            else:
                 if error.trouble is Trouble.CREDENTIALS:
                     self._renew_credentials(now)
-                again = error.trouble is not Trouble.HOPELESS and self.ledger.discard_failed(discard, now)
-            if not again:
-                self._warn("discard", f"Arguments that no container has read stay at {discard.uri}: {error.reason}")
+                if self.ledger.discard_failed(discard, now):
+                    return
+        if error is not None:
+            self._warn("discard", f"Arguments that no container has read stay at {discard.uri}: {error.reason}")
 
     def _give_way(self, error: ApiError, limiter: RateLimiter, now: float) -> None:
         """What a failed call means for those after it, whatever it was for. The caller holds the lock."""

@@ -206,6 +206,7 @@ class Ledger:
         self._sending = 0
         self._pending = 0
         self._discards: list[Discard] = []
+        self._discarding = 0
 
     # What the scheduler's thread does
 
@@ -630,8 +631,9 @@ class Ledger:
             if launch.revoked:
                 self._request_stop(arn, launch.reason, now)
             self.hurry([arn])
-        elif launch.relocate and not launch.quiet:
-            launch.uncertain = False
+            return
+        launch.uncertain = False
+        if launch.relocate and not launch.quiet:
             self._again(launch, now, same_request=False)
         else:
             self._fail(launch, launch.reason or "No container of this task was found.")
@@ -691,7 +693,8 @@ class Ledger:
             self._pending -= 1
         launch.step = Step.DONE
         launch.request = launch.workload = None
-        self._discard(launch)
+        if not launch.uncertain:  # else a container may be about to read them
+            self._discard(launch)
         self._locating.pop(id(launch), None)
         successor = self._live.get(launch.key)
         if successor is launch:
@@ -721,18 +724,26 @@ class Ledger:
     @property
     def discards_outstanding(self) -> int:
         """Stored arguments that are still to be removed."""
-        return len(self._discards)
+        return len(self._discards) + self._discarding
 
     def next_discard(self, now: float) -> Discard | None:
-        """Take what is to be removed next."""
-        return heapq.heappop(self._discards) if self._discards and self._discards[0].due <= now else None
+        """Take what is to be removed next; ``discarded`` or ``discard_failed`` has to follow."""
+        if not self._discards or self._discards[0].due > now:
+            return None
+        self._discarding += 1
+        return heapq.heappop(self._discards)
 
     def seconds_to_next_discard(self, now: float) -> float | None:
         """Return how long until something is to be removed, or None."""
         return max(0.0, self._discards[0].due - now) if self._discards else None
 
+    def discarded(self) -> None:
+        """It was removed, or nothing helps."""
+        self._discarding -= 1
+
     def discard_failed(self, discard: Discard, now: float) -> bool:
         """It could not be removed now: try again, a few times; False when that has been done."""
+        self._discarding -= 1
         tries = discard.tries + 1
         if tries == self.policy.discard_tries:
             return False

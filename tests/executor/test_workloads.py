@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowException
 from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor.connection import Connection
 
 from local.ecs.control import EcsApi
 from local.fake_s3 import WRITING, FakeS3, Fault
@@ -117,6 +118,25 @@ def test_what_no_container_has_read_is_removed(ecs: EcsApi, s3: FakeS3) -> None:
     assert second == f"s3://bucket/{next(iter(stored(s3)))}"
 
 
+def test_what_cannot_be_removed_now_is_removed_later(ecs: EcsApi, s3: FakeS3) -> None:
+    ecs.behave(times=1, never_starts="CannotPullContainerError: timeout")
+    scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
+    s3.faults = [Fault(None, "error", times=4, status=503, code="SlowDown")]
+    scheduler.queue(key())
+    scheduler.run(lambda: len(ecs.tasks()) == 2 and len(stored(s3)) == 1)
+
+
+def test_who_ends_removes_first_what_nobody_will_read(ecs: EcsApi, s3: FakeS3) -> None:
+    ecs.behave(never_starts="CannotPullContainerError: timeout")
+    scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always", max_run_task_attempts="1")
+    s3.faults = [Fault(None, "error", times=4, status=503, code="SlowDown")]
+    scheduler.queue(key())
+    scheduler.run(lambda: scheduler.states()[-1:] == ["failed"])
+    assert len(stored(s3)) == 1
+    scheduler.executor.end(heartbeat_interval=0.01)
+    assert stored(s3) == {}
+
+
 def test_an_answer_that_was_lost_finds_the_same_arguments(ecs: EcsApi, s3: FakeS3) -> None:
     ecs.fault("RunTask", "lost_answer", times=1)
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
@@ -132,6 +152,35 @@ def test_s3_that_is_away_for_a_moment_fails_no_task(ecs: EcsApi, s3: FakeS3, lon
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert scheduler.states()[-1] == "success"
+
+
+def test_s3_that_throttles_does_not_slow_launches_down(
+    ecs: EcsApi, s3: FakeS3, long_command: str, warned: Callable[[], str]
+) -> None:
+    scheduler = Scheduler(workload_s3_uri=PLACE)
+    s3.faults = [Fault(WRITING, "error", times=4, status=503, code="SlowDown")]
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert "A task cannot be launched yet (PutObject): SlowDown" in warned()
+    assert "RunTask" not in warned() and scheduler.executor._ledger.counters.throttled == 0
+
+
+def test_credentials_that_have_expired_for_s3_are_renewed(
+    ecs: EcsApi, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = Connection.client
+
+    def client(self: Connection, service: str, **more: Any) -> Any:
+        made.append(service)
+        return make(self, service, **more)
+
+    monkeypatch.setattr(Connection, "client", client)
+    scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
+    s3.faults = [Fault(WRITING, "error", times=1, status=400, code="ExpiredToken")]
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states()[-1] == "success" and made.count("s3") == 2
 
 
 def test_a_denied_place_fails_the_task_and_names_the_action(ecs: EcsApi, s3: FakeS3, long_command: str) -> None:

@@ -58,8 +58,12 @@ class Story:
 
     def discards(self) -> list[str]:
         """Take what is to be removed now."""
+        found = []
         with self.ledger.lock:
-            return [discard.uri for discard in iter(lambda: self.ledger.next_discard(self.now), None)]
+            for discard in iter(lambda: self.ledger.next_discard(self.now), None):
+                found.append(discard.uri)
+                self.ledger.discarded()
+        return found
 
     def stops(self) -> list[str]:
         found = []
@@ -579,6 +583,15 @@ def test_arguments_stay_while_a_request_may_have_started_a_container() -> None:
     with story.ledger.lock:
         story.ledger.located(launch, None, story.now)
     assert story.discards() == [uri]
+
+
+def test_arguments_stay_for_a_container_that_the_next_scheduler_may_find() -> None:
+    story = Story()
+    launch, _ = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+        story.ledger.close()
+    assert story.discards() == []
 
 
 def test_a_throttled_request_is_made_anew_and_its_arguments_with_it() -> None:
