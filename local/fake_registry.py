@@ -77,8 +77,7 @@ class FakeRegistry:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
 
@@ -235,6 +234,11 @@ class FakeRegistry:
                 name = {**image, "imageDigest": digest_of(found[1])}
                 images.append({"imageId": name, "imageManifest": found[1].decode(), "imageManifestMediaType": found[0]})
         return {"images": images, "failures": failures}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # with the default, one of many connections at once waits a second
 
 
 class RealRegistry:
