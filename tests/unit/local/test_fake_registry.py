@@ -210,6 +210,17 @@ class TestFaults:
         assert get(registry, f"/v2/team/worker/blobs/{digest}").content == b"12345"
         assert 0.5 <= time.monotonic() - began < 2
 
+    def test_a_client_that_leaves_before_the_end_is_nobodys_trouble(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with FakeRegistry() as registry:
+            registry.faults["blobs"] = "slow"
+            digest = registry.store_blob("team/worker", b"12345")
+            connection = http.client.HTTPConnection(registry.host, timeout=5)
+            connection.request("GET", f"/v2/team/worker/blobs/{digest}")
+            assert connection.getresponse().read(1) == b"1"
+            connection.close()
+            time.sleep(0.4)
+        assert capfd.readouterr().err == ""
+
     def test_no_answer_at_all_until_it_is_closed(self) -> None:
         with FakeRegistry() as registry:
             registry.faults["manifests"] = "hang"
