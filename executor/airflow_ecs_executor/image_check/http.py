@@ -18,6 +18,8 @@ _READ_TIMEOUT = 5.0
 _MAX_BYTES = 4 * 1024 * 1024
 """Of a manifest or a configuration; registries need not take larger manifests (OCI distribution specification)."""
 _LEAST = 0.05
+LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?")
+"""Hosts, with their ports, that are this machine."""
 _WHO = re.compile(r"(?:<.*?>|\w+\(host=.*?\)): ")
 """The connection, with which urllib3 begins its messages."""
 
@@ -57,10 +59,13 @@ class Http:
         To another host they go without ``authorization`` and without ``user`` (a name and a password). Raises
         RegistryError for what is no answer.
         """
-        host = urlsplit(url).netloc
+        parts = urlsplit(url)
+        host = parts.netloc
         left = max(_LEAST, self._deadline - time.monotonic())
         timeouts = (min(_CONNECT_TIMEOUT, left), min(_READ_TIMEOUT, left))
         auth: Any = user or _exactly(authorization)
+        if LOOPBACK.fullmatch(host):  # as Docker: no proxy leads to this machine, whatever NO_PROXY lacks
+            more["proxies"] = {f"{parts.scheme}://{parts.hostname}": ""}
         try:
             with self._session.request(method, url, auth=auth, timeout=timeouts, stream=True, **more) as response:
                 return Answer(response.status_code, response.headers, self._body(response))

@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
-from airflow_ecs_executor.image_check.http import Answer, Http
+from airflow_ecs_executor.image_check.http import LOOPBACK, Answer, Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS, document_in
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
 
 _ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
-_LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _KNOWN_REALMS: Mapping[str, Mapping[str, str]] = {
     DOCKER_HUB: {"realm": "https://auth.docker.io/token", "service": "registry.docker.io"},
@@ -52,7 +51,7 @@ class Registry:
         known = _KNOWN_REALMS.get(self._reference.registry)
         if first and known:
             self._log_in_by_token(known)
-        scheme = "http" if _LOOPBACK.fullmatch(self._reference.registry) else "https"
+        scheme = "http" if LOOPBACK.fullmatch(self._reference.registry) else "https"
         url = f"{scheme}://{self._reference.registry}/v2/{self._reference.repository}/{path}"
         answer = self._http.request("GET", url, headers=_ACCEPT, **self._login)
         if answer.status == 401 and first:
@@ -81,7 +80,7 @@ class Registry:
 
     def _log_in_by_token(self, challenge: Mapping[str, str]) -> None:
         realm = challenge.get("realm", "")
-        if urlsplit(realm).scheme != "https" and not _LOOPBACK.fullmatch(urlsplit(realm).netloc):
+        if urlsplit(realm).scheme != "https" and not LOOPBACK.fullmatch(urlsplit(realm).netloc):
             raise RegistryError(f"{self._reference.registry} wants a login at {realm!r}, which is no safe place for it")
         found = self._credentials = self._find_credentials(self._reference.registry)
         wanted = {

@@ -141,6 +141,32 @@ def test_what_netrc_says_of_the_host_is_not_sent(registry, images, one, monkeypa
     assert set(registry.authorizations) == {""}
 
 
+# Proxies
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """A proxy that the environment names for everything; it refuses all, and keeps what it was asked for."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeRegistry() as fake:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, fake.url)
+        yield fake
+
+
+def test_no_proxy_leads_to_this_machine(registry, images, one, proxy):
+    registry.login = "anonymous"
+    assert images.look_up(f"{registry.host}/team/worker:1", AMD64).digests == {one}
+    assert proxy.requests == []
+
+
+def test_a_redirection_to_elsewhere_goes_through_the_proxy(registry, images, one, proxy):
+    registry.blobs_at = "http://storage.invalid"
+    refusal(images, f"{registry.host}/team/worker:1")
+    assert [name.partition(":")[0] for name in proxy.requests] == ["blobs/sha256"]
+
+
 # Faults
 
 
