@@ -15,8 +15,8 @@ from typing import Any, Sequence
 
 from airflow.configuration import conf
 
-from airflow_ecs_executor import airflow_versions, health, options
-from airflow_ecs_executor.compatibility import MisfitError
+from airflow_ecs_executor import airflow_versions, health
+from airflow_ecs_executor.compatibility import MisfitError, UnchosenError
 from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings
 from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.identity import deployment_of
@@ -61,8 +61,7 @@ def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     log.setLevel(logging.INFO)
     try:
-        # Here a misfit is an answer, whatever a scheduler would do about it.
-        settings = dataclasses.replace(read_settings(conf, os.environ), image_version_check=options.WARN)
+        settings = read_settings(conf, os.environ)
         for warning in settings.warnings:
             log.warning("%s", warning)
         if parsed.task_definition:
@@ -73,6 +72,8 @@ def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
         answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
     except health.HealthCheckError as error:
         answer = {"exit_code": _HEALTH, "problems": error.problems}
+    except UnchosenError as unchosen:
+        answer = {"exit_code": _HEALTH, "problems": [str(unchosen)]}
     except MisfitError as misfit:
         answer = {"exit_code": EXIT_CODES[Outcome.DIFFERS], "problems": [str(misfit)]}
     text = answer.pop("text", None) or "\n".join(answer["problems"])

@@ -47,6 +47,10 @@ class MisfitError(Exception):
     """An image that cannot run this scheduler's tasks; the message says why, and what to do."""
 
 
+class UnchosenError(MisfitError):
+    """A family of which no revision can be chosen, because ECS does not show them, or there is none."""
+
+
 @dataclass(frozen=True)
 class Checked:
     """A task definition with what was found of its image.
@@ -246,7 +250,7 @@ class Compatibility:
             if error.trouble is not Trouble.HOPELESS:
                 raise
             allow = f" Allow {error.action}, or name a revision." if error.action else ""
-            raise MisfitError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
+            raise UnchosenError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
         if former is None or former.name != chosen.name:
             self._say_choice(family, chosen, passed)
         with self._lock:
@@ -274,6 +278,10 @@ class Compatibility:
             return unknown[0]
         if passed and self._mode != STRICT:
             return passed[0]
+        if not passed:
+            raise UnchosenError(
+                f"The family {family} has no active revision: register one (aws ecs register-task-definition)."
+            )
         raise MisfitError(self._none_fits(family, passed))
 
     def _say_choice(self, family: str, chosen: Checked, passed: list[Checked]) -> None:
@@ -288,8 +296,6 @@ class Compatibility:
             self._warn(f"No active revision of {family} is known to fit. {self._unchecked(chosen)}")
 
     def _none_fits(self, family: str, passed: list[Checked]) -> str:
-        if not passed:
-            return f"The family {family} has no active revision: register one (aws ecs register-task-definition)."
         newest = passed[0]
         found = "\n".join(f"    {_title(checked)}: {_finding(checked)}" for checked in passed[:5])
         return (

@@ -43,6 +43,7 @@ def check(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
         (2, {"task_definition": "right", "assign_public_ip": "perhaps"}, "AIRFLOW__AWS_ECS_EXECUTOR__ASSIGN_PUBLIC_IP"),
         (3, {"task_definition": "right", "cluster": "nothing"}, "There is no cluster 'nothing'"),
         (18, {"task_definition": "wrong"}, f"Airflow           {WRONG.airflow}  <- needed is {RIGHT.airflow}"),
+        (18, {"task_definition": "wrong:matching"}, "No active revision of wrong has an image that fits"),
         (19, {"task_definition": "silent"}, "nothing in it says which Airflow"),
     ],
 )
@@ -75,3 +76,9 @@ def test_as_json_of_another_definition_than_the_configured_one(families: FakeReg
     assert {"name": "Airflow", "image": WRONG.airflow, "wanted": RIGHT.airflow, "outcome": "differs"} in answer[
         "comparisons"
     ]
+
+
+def test_a_revision_that_cannot_be_chosen_is_no_misfit(families: FakeRegistry, ecs: EcsApi) -> None:
+    ecs.fault("ListTaskDefinitions", "denied")
+    done = check("--task-definition", "right:matching", task_definition="right")
+    assert done.returncode == 3 and "Allow ecs:ListTaskDefinitions" in done.stdout
