@@ -285,19 +285,21 @@ class Compatibility:
         raise MisfitError(self._none_fits(family, passed))
 
     def _say_choice(self, family: str, chosen: Checked, passed: list[Checked]) -> None:
-        newer = [checked for checked in passed if checked is not chosen]
-        others = "; ".join(f"{_title(checked)}: {_finding(checked)}" for checked in newer)
+        found = "; ".join(_findings(passed))
         if chosen.fits:
-            others = f". Newer ones do not: {others}" if others else ""
+            others = f". Newer ones do not: {found}" if found else ""
             log.info("Tasks run %s, the newest active revision whose image fits%s", _title(chosen), others)
         elif chosen.differs:
-            self._warn(f"No active revision of {family} fits; tasks run the newest, {_title(chosen)}. {others}")
+            self._warn(
+                f"No active revision of {family} fits; tasks run the newest, {_title(chosen)}. {found}. "
+                f"{self._remedy(chosen)}"
+            )
         else:
             self._warn(f"No active revision of {family} is known to fit. {self._unchecked(chosen)}")
 
     def _none_fits(self, family: str, passed: list[Checked]) -> str:
         newest = passed[0]
-        found = "\n".join(f"    {_title(checked)}: {_finding(checked)}" for checked in passed[:5])
+        found = "\n".join(f"    {finding}" for finding in _findings(passed))
         return (
             f"No active revision of {family} has an image that fits this scheduler (Airflow {self._versions.airflow}, "
             f"Python {self._versions.python}):\n{found}\n{self._remedy(newest)}\n{_OVERRULE}"
@@ -381,5 +383,9 @@ def _title(checked: Checked) -> str:
     return checked.definition.name if checked.definition else checked.name
 
 
-def _finding(checked: Checked) -> str:
-    return differences(checked.report) if checked.differs else unknowns(checked.report)
+def _findings(passed: list[Checked]) -> list[str]:
+    """What keeps the newest few revisions from being chosen."""
+    return [
+        f"{_title(checked)}: {differences(checked.report) if checked.differs else unknowns(checked.report)}"
+        for checked in passed[:5]
+    ]

@@ -170,6 +170,15 @@ def test_when_none_fits_the_message_lists_what_there_is(ecs: EcsApi, registry: F
     assert re.search(rf"^ +{FAMILY}:1: Airflow: the image has {WRONG.airflow}", str(caught.value), re.MULTILINE)
 
 
+def test_when_none_fits_and_by_option_the_newest_runs_with_a_warning_of_what_differs(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
+    assert run_one(start("warn", f"{FAMILY}:matching"))[-1] == "success"
+    assert f"tasks run the newest, {FAMILY}:1. {FAMILY}:1: Airflow: the image has {WRONG.airflow}" in warned()
+    assert "python build.py" in warned()
+
+
 def test_a_permission_that_choosing_needs_is_named_once(ecs: EcsApi, registry: FakeRegistry) -> None:
     register(ecs, FAMILY, put_worker(registry, "right"))
     ecs.fault("ListTaskDefinitions", "denied")
