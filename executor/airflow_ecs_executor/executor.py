@@ -25,6 +25,7 @@ from airflow_ecs_executor.ecs import is_task_arn
 from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.identity import deployment_of
 from airflow_ecs_executor.ledger import Event, Ledger, Policy
+from airflow_ecs_executor.options import OFF
 from airflow_ecs_executor.request_builder import RequestBuilder
 from airflow_ecs_executor.services import services_of
 from airflow_ecs_executor.task_log import TaskLog
@@ -90,7 +91,7 @@ class AwsEcsExecutor(BaseExecutor):
             log.warning("The image of %s was not checked: %s", name, classify(exception).reason)
             return
         checked = compatibility.checked(name)
-        if checked is None:
+        if checked is None or settings.image_version_check == OFF:
             return
         try:
             facts = checked.report.facts

@@ -80,6 +80,16 @@ def test_off_asks_no_registry(ecs: EcsApi, registry: FakeRegistry, warned: Calla
     assert registry.requests == [] and warned() == ""
 
 
+def test_what_the_container_lacks_is_warned_about_unless_nothing_is_to_be_looked_at(
+    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
+) -> None:
+    register(ecs, FAMILY, put_worker(registry, "right"), secrets=[])
+    start("off", f"{FAMILY}:matching")
+    assert warned() == ""
+    start("strict", f"{FAMILY}:matching")
+    assert f"{FAMILY}:1: [" in warned() and "is not set in the container" in warned()
+
+
 def test_what_fits_is_read_from_the_registry_and_starts_without_a_warning(
     ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
 ) -> None:

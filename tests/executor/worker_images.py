@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import boto3
 from airflow_ecs_executor import airflow_versions
@@ -19,8 +19,9 @@ WRONG = Versions("1.10.15", "3.6")
 """What no Airflow here needs."""
 _OWN_LABELS = ("io.airflow-ecs.airflow", "io.airflow-ecs.python")
 _OFFICIAL_LABELS = ("org.apache.airflow.version", "org.apache.airflow.python.version")
-_SECRETS = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL")
+SECRETS = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL")
 """Without them in the container, the executor warns: of the first on Airflow 2, of the second on Airflow 3."""
+_PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/it"
 
 
 def put_worker(registry: FakeRegistry, tag: str, versions: Versions | None = RIGHT, *, ours: bool = True) -> str:
@@ -34,9 +35,8 @@ def put_worker(registry: FakeRegistry, tag: str, versions: Versions | None = RIG
     return f"{registry.host}/{REPOSITORY}:{tag}"
 
 
-def register(ecs: EcsApi, family: str, image: str) -> None:
-    """Register a revision of a family, with all that a container needs."""
-    secrets = [{"name": name, "valueFrom": "arn:aws:ssm:us-east-1:123456789012:parameter/it"} for name in _SECRETS]
+def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECRETS) -> None:
+    """Register a revision of a family, with all that a container needs unless ``secrets`` says less."""
     with _client(ecs) as client:
         client.register_task_definition(
             family=family,
@@ -44,7 +44,14 @@ def register(ecs: EcsApi, family: str, image: str) -> None:
             requiresCompatibilities=["FARGATE"],
             cpu="512",
             memory="1024",
-            containerDefinitions=[{"name": "airflow", "image": image, "essential": True, "secrets": secrets}],
+            containerDefinitions=[
+                {
+                    "name": "airflow",
+                    "image": image,
+                    "essential": True,
+                    "secrets": [{"name": name, "valueFrom": _PARAMETER} for name in secrets],
+                }
+            ],
         )
 
 
