@@ -258,7 +258,8 @@ class Crew:
         tagged = bool(launch.request and (launch.request.get("tags") or launch.request.get("propagateTags")))
         if error.trouble is Trouble.TAGGING_DENIED and not tagged:
             error = replace(error, trouble=Trouble.HOPELESS)
-        if launch.request and lacks_definition(error) and self._compatibility.gone(launch.request["taskDefinition"]):
+        definition = launch.request["taskDefinition"] if launch.request else ""
+        if definition and lacks_definition(error) and self._compatibility.gone(definition):
             error = replace(error, trouble=Trouble.REVISION_GONE)
         with self.ledger.lock:
             now = self._clock()
@@ -271,6 +272,8 @@ class Crew:
             self._warn("tags", f"Tasks are launched without tags. Allow ecs:TagResource: {error.reason}", once=True)
         elif error.trouble is Trouble.THROTTLED:
             self._warn("RunTask throttled", f"RunTask is throttled; going on at {rate:.1f} a second. {error.reason}")
+        elif error.trouble is Trouble.REVISION_GONE:
+            self._warn(definition, f"{definition} is not active any more: another revision is chosen. {error.reason}")
         else:
             self._warn(f"RunTask {error.code}", f"RunTask: {error.reason}")
 

@@ -170,6 +170,7 @@ def test_a_revision_that_is_deregistered_is_replaced_without_using_up_an_attempt
     deregister(ecs, f"{FAMILY}:2")
     assert run_one(scheduler, 2)[-1] == "success"
     assert launched(ecs) == [f"{FAMILY}:2", f"{FAMILY}:1"]
+    assert f"{FAMILY}:2 is not active any more: another revision is chosen" in said()
     assert f"Tasks run {FAMILY}:1" in said()
 
 
