@@ -83,8 +83,9 @@ def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
 
 
 def _examine(settings: Settings, versions: Versions) -> dict[str, Any]:
+    name = settings.run_task["taskDefinition"]
     deployment = settings.deployment or deployment_of(airflow_versions.database_place())
-    services, name = services_of(settings, versions, deployment), settings.run_task["taskDefinition"]
+    services = services_of(settings, versions, deployment)
     health.check(services.ecs, settings, services.store)
     try:
         checked = services.compatibility.examine(name)

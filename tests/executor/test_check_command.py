@@ -55,12 +55,6 @@ def test_the_exit_code_tells_what_was_found(
     assert words in done.stdout and "Traceback" not in done.stderr
 
 
-def test_what_a_start_would_warn_about_is_said_beside_the_answer(families: FakeRegistry) -> None:
-    done = check(task_definition="right", subnetz="subnet-1")
-    assert done.returncode == 0
-    assert "AIRFLOW__AWS_ECS_EXECUTOR__SUBNETZ" in done.stderr and "SUBNETZ" not in done.stdout
-
-
 def test_other_versions_may_be_asked_for(families: FakeRegistry) -> None:
     done = check("--airflow", WRONG.airflow, "--python", f"{WRONG.python}.1", task_definition="wrong")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -68,14 +62,16 @@ def test_other_versions_may_be_asked_for(families: FakeRegistry) -> None:
     assert done.returncode == 2 and "Python '3' is no version, such as 3.12" in done.stderr
 
 
-def test_as_json_of_another_definition_than_the_configured_one(families: FakeRegistry) -> None:
-    done = check("--json", "--task-definition", "wrong", task_definition="not-registered")
+def test_as_json(families: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ECS_EXECUTOR__CLUSTER", "mine")  # no such section
+    done = check("--json", "--task-definition", "wrong", task_definition="nothing")
     answer: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, answer["exit_code"], answer["outcome"]) == (18, 18, "differs")
     assert answer["task_definition"] == "wrong:1" and answer["image"] == f"{families.host}/airflow-worker:wrong"
     assert {"name": "Airflow", "image": WRONG.airflow, "wanted": RIGHT.airflow, "outcome": "differs"} in answer[
         "comparisons"
     ]
+    assert "AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER" in done.stderr
 
 
 def test_a_revision_that_cannot_be_chosen_is_no_misfit(families: FakeRegistry, ecs: EcsApi) -> None:
