@@ -156,12 +156,12 @@ class Compatibility:
 
     def checked(self, name: str) -> Checked | None:
         """What is known of a task definition, by a name or ARN that was looked at."""
-        kept = self._definitions.get(name)
-        definition = kept.found if kept else None
+        described = self._definitions.get(name)
+        definition = described.found if described else None
         if not isinstance(definition, TaskDefinition):
             return None
-        report = self._reports[definition.arn].found
-        return Checked(name, definition, report) if report else None
+        reported = self._reports.get(definition.arn)
+        return Checked(name, definition, reported.found) if reported and reported.found else None
 
     def is_foreign(self, name: str) -> bool:
         """Whether the image of a task definition is known not to be of this project."""
