@@ -7,22 +7,21 @@ pages of ``limit`` events, and at the end of a stream the token that was sent.
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from local.http_service import HttpService
 
 _TARGET = "Logs_20140328.GetLogEvents"
 
 
-class FakeLogs:
+class FakeLogs(HttpService):
     """Serves until the block ends."""
 
-    url: str
-
     def __init__(self) -> None:
-        """Nothing listens yet."""
+        """Hold nothing."""
+        super().__init__()
         self.streams: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.requests: list[dict[str, Any]] = []
         self.fault: tuple[str, str] | None = None
@@ -38,39 +37,11 @@ class FakeLogs:
         events = self.streams.setdefault((group, stream), [])
         events += [{"timestamp": moment + number, "message": text} for number, text in enumerate(messages)]
 
-    def __enter__(self) -> FakeLogs:
-        """Listen on a free port."""
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                assert self.headers["X-Amz-Target"] == _TARGET, "the executor calls nothing else"
-                status, answer = service.answer(request)
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                """Keep the tests' output free of requests."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Answer a request."""
+        assert request.headers["X-Amz-Target"] == _TARGET, "the executor calls nothing else"
+        status, answer = self.answer(json.loads(body))
+        self.send(request, status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
 
     def answer(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Status and document of the answer to a GetLogEvents request."""

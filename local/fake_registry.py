@@ -14,13 +14,12 @@ import base64
 import hashlib
 import http.client
 import json
-import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Dict, Mapping, Tuple
 from urllib.parse import urlsplit
+
+from local.http_service import HttpService
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -40,7 +39,7 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-class FakeRegistry:
+class FakeRegistry(HttpService):
     """The registry, on a port of this machine until the block ends.
 
     ``login``: empty, ``anonymous`` (a token for everybody), ``bearer`` (a token for ``user``) or ``basic``.
@@ -51,6 +50,7 @@ class FakeRegistry:
 
     def __init__(self, upstream: str = "", login: str = "", user: tuple[str, str] = ("airflow", "password")) -> None:
         """``upstream``: host and port of a real registry. ``user``: who may log in, with the password."""
+        super().__init__()
         self.upstream = upstream
         self.login = login
         self.user = user
@@ -63,39 +63,6 @@ class FakeRegistry:
         self.requests: list[str] = []
         """What was asked for, such as ``manifests/1``, ``blobs/sha256:…``, ``token``, ``BatchGetImage``."""
         self.authorizations: list[str] = []
-        self._closing = threading.Event()
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                registry._serve(self)
-
-            def do_POST(self) -> None:
-                registry._serve(self)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"http://{self.host}"
-
-    def __enter__(self) -> FakeRegistry:
-        """Start to serve."""
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving."""
-        self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     # What is in it
 
@@ -125,42 +92,36 @@ class FakeRegistry:
 
     # Requests
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        length = int(handler.headers.get("Content-Length") or 0)
-        body = handler.rfile.read(length)
-        path = urlsplit(handler.path).path
-        target = handler.headers.get("X-Amz-Target", "")
+    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Answer a request, or do as a fault has it."""
+        path = urlsplit(request.path).path
+        target = request.headers.get("X-Amz-Target", "")
         name = target[len(_ECR_TARGET) :] or "/".join(path.rsplit("/", 2)[-2:]).lstrip("/")
         self.requests.append(name)
-        self.authorizations.append(handler.headers.get("Authorization", ""))
+        self.authorizations.append(request.headers.get("Authorization", ""))
         if self.latency:
             time.sleep(self.latency)
         fault = next((what for beginning, what in self.faults.items() if name.startswith(beginning)), None)
         if fault == "hang":
-            self._closing.wait()
-            handler.close_connection = True
+            self.closing.wait()
+            request.close_connection = True
             return
         if isinstance(fault, int):
             status, headers, content = _error(fault, "FAULT")
         elif target:
             status, headers, content = self._ecr(name, json.loads(body), fault)
         else:
-            status, headers, content = self._distribution(path, handler)
-        handler.send_response(status)
-        for header, value in headers.items():
-            handler.send_header(header, value)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        if fault == "slow":
-            for position in range(len(content)):
-                if self._closing.wait(0.1):
-                    return
-                handler.wfile.write(content[position : position + 1])
+            status, headers, content = self._distribution(path, request.headers.get("Authorization", ""))
+        if fault != "slow":
+            self.send(request, status, headers, content)
             return
-        handler.wfile.write(content)
+        self.send_head(request, status, headers, len(content))
+        for position in range(len(content)):
+            if self.closing.wait(0.1):
+                return
+            request.wfile.write(content[position : position + 1])
 
-    def _distribution(self, path: str, handler: BaseHTTPRequestHandler) -> Answer:
-        authorization = handler.headers.get("Authorization", "")
+    def _distribution(self, path: str, authorization: str) -> Answer:
         if path == "/token":
             return self._token(authorization)
         if path.startswith("/download/"):
@@ -235,16 +196,6 @@ class FakeRegistry:
                 name = {**image, "imageDigest": digest_of(found[1])}
                 images.append({"imageId": name, "imageManifest": found[1].decode(), "imageManifestMediaType": found[0]})
         return {"images": images, "failures": failures}
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128  # with the default, one of many connections at once waits a second
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that leave before the end, as they do when an answer is slow."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
 
 
 class RealRegistry:

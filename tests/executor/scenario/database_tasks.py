@@ -8,61 +8,38 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Mapping
 from urllib.parse import unquote
 
 import psycopg2
 
+from local.http_service import HttpService
+
 _KEY = "dag_id = %s AND task_id = %s AND run_id = %s AND map_index = %s"
 
 
-class DatabaseTasks:
+class DatabaseTasks(HttpService):
     """Serves until the block ends."""
 
-    url: str
-
     def __init__(self, dsn: str) -> None:
-        """Nothing listens yet."""
+        """No connection to the database is made yet."""
+        super().__init__()
         self._dsn = dsn
         self._local = threading.local()
         self._connections: list[Any] = []
 
-    def __enter__(self) -> DatabaseTasks:
-        """Listen on a free port."""
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_PATCH(self) -> None:
-                _, _, instance, what = self.path.split("/")
-                payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, text = service.report(json.loads(unquote(instance)), what, payload)
-                body = text.encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: Any) -> None:
-                """Keep the tests' output free of requests."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop listening and leave the database."""
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *error: Any) -> None:
+        """Stop serving, and leave the database."""
+        super().__exit__(*error)
         for connection in self._connections:
             connection.close()
+
+    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Answer a report."""
+        _, _, instance, what = request.path.split("/")
+        status, text = self.report(json.loads(unquote(instance)), what, json.loads(body))
+        self.send(request, status, {}, text.encode())
 
     def report(self, key: list[Any], what: str, payload: Mapping[str, Any]) -> tuple[int, str]:
         """Write one report; a status and a text as HTTP answers them."""

@@ -202,7 +202,7 @@ def test_a_registry_that_does_not_come_to_an_end_is_left_in_time(registry, one, 
 def test_the_resolution_of_a_name_is_waited_for_no_longer(registry, one, monkeypatch):
     from airflow_ecs_executor.image_check.registry import Registry
 
-    monkeypatch.setattr(Registry, "manifest", lambda *_: registry._closing.wait())
+    monkeypatch.setattr(Registry, "manifest", lambda *_: registry.closing.wait())
     text = refusal(LookUps(registry, timeout=0.2), f"{registry.host}/team/worker:1")
     assert "has not answered within 0.2 s" in text
 
