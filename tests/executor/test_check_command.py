@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -36,23 +37,20 @@ def check(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize(
-    ("code", "options", "words"),
-    [
+def test_the_exit_code_tells_what_was_found(families: FakeRegistry) -> None:
+    cases: list[tuple[int, dict[str, str], str]] = [
         (0, {"task_definition": "right"}, "task definition right:1, container airflow: fits"),
         (2, {"task_definition": "right", "assign_public_ip": "perhaps"}, "AIRFLOW__AWS_ECS_EXECUTOR__ASSIGN_PUBLIC_IP"),
         (3, {"task_definition": "right", "cluster": "nothing"}, "There is no cluster 'nothing'"),
         (18, {"task_definition": "wrong"}, f"Airflow           {WRONG.airflow}  <- needed is {RIGHT.airflow}"),
         (18, {"task_definition": "wrong:matching"}, "No active revision of wrong has an image that fits"),
         (19, {"task_definition": "silent"}, "nothing in it says which Airflow"),
-    ],
-)
-def test_the_exit_code_tells_what_was_found(
-    families: FakeRegistry, code: int, options: dict[str, str], words: str
-) -> None:
-    done = check(**options)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert words in done.stdout and "Traceback" not in done.stderr
+    ]
+    with ThreadPoolExecutor(len(cases)) as pool:  # most of it is the import of Airflow
+        ended = list(pool.map(lambda case: check(**case[1]), cases))
+    for (code, _, words), done in zip(cases, ended):
+        assert done.returncode == code, done.stdout + done.stderr
+        assert words in done.stdout and "Traceback" not in done.stderr
 
 
 def test_other_versions_may_be_asked_for(families: FakeRegistry) -> None:
