@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Iterator
 
+import airflow_ecs_executor
 import pytest
 
 from local.fake_registry import FakeRegistry
@@ -13,7 +15,9 @@ from tests.executor.scenario.sizes import CHOSEN, FIT, MISFIT
 from tests.executor.worker_images import WRONG, put_worker, register
 
 FAMILY = "images"
-_WARNING = re.compile(r"WARNING -|\[warning")
+_MODULES = "|".join(path.stem for path in Path(airflow_ecs_executor.__file__).parent.glob("*.py"))
+_WARNING = re.compile(rf"\{{(?:{_MODULES})\.py:\d+}} WARNING -|\[warning.*loc=(?:{_MODULES})\.py:")
+"""A warning of the executor, as Airflow 2 and Airflow 3 write it."""
 
 
 @pytest.fixture

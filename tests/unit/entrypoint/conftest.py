@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,12 @@ from local.fake_s3 import FakeS3
 from tests.unit.entrypoint.container import SECRET, changed, script
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[3] / "entrypoint"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sigint() -> None:
+    """Programs under test are not to inherit that it is ignored, as in a job that a shell runs in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
