@@ -40,8 +40,16 @@ def store(session: Any, arns: list[str | None], state: str) -> None:
         former = {**task, "try_number": number, "external_executor_id": arn, "state": "failed"}
         identifier = TaskInstanceHistory.__table__.columns.get("task_instance_id")
         if identifier is not None:  # of Airflow 3: a text, from 3.2 on a UUID
-            former["task_instance_id"] = identifier.type.python_type(str(uuid.uuid4()))
+            former["task_instance_id"] = _type_of(identifier)(str(uuid.uuid4()))
         session.execute(TaskInstanceHistory.__table__.insert().values(**former))
+
+
+def _type_of(column: Any) -> type:
+    try:
+        found: type = column.type.python_type
+    except NotImplementedError:  # SQLAlchemy 1.4 does not tell it of PostgreSQL's UUID, which takes a text
+        found = str
+    return found
 
 
 def record_of(session: Any, try_number: int) -> Any:
