@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from airflow_ecs_executor.image_check.comparison import (
 )
 from airflow_ecs_executor.image_check.remote import Images
 from airflow_ecs_executor.options import IMAGE_VERSION_CHECK, OFF, STRICT, WARN
-from airflow_ecs_executor.task_definition import MATCHING, TaskDefinition, family_of, read_definition
+from airflow_ecs_executor.task_definition import MATCHING, TaskDefinition, family_of, names_a_revision, read_definition
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -39,7 +38,6 @@ _NAME_AGE = 60.0
 """Seconds after which a family may stand for a newer revision, and a definition may be described that could not be."""
 _UNFIT_AGE = 300.0
 """Seconds after which an image is looked at again that did not fit, or could not be looked at."""
-_REVISION = re.compile(r":[0-9]+$")
 _OVERRULE = f"To go on all the same: {IMAGE_VERSION_CHECK.variable()}={WARN}"
 
 
@@ -193,7 +191,7 @@ class Compatibility:
         Raises what botocore raises if the next call may succeed.
         """
         definition = self._kept(self._definitions, name).get(
-            lambda known: math.inf if isinstance(known, TaskDefinition) and _REVISION.search(name) else _NAME_AGE,
+            lambda known: math.inf if isinstance(known, TaskDefinition) and names_a_revision(name) else _NAME_AGE,
             lambda former: self._describe(name, former),
         )
         if isinstance(definition, Exception):

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 from airflow_ecs_executor.connection import ProcessClient
 from airflow_ecs_executor.ecs import Ecs, is_task_arn
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
-from airflow_ecs_executor.task_definition import TaskDefinition, read_definition
+from airflow_ecs_executor.task_definition import TaskDefinition, names_a_revision, read_definition
 
 MOST_LINES = 10_000
 MOST_CHARACTERS = 4 * 1024 * 1024
@@ -34,7 +34,6 @@ _OWN_TIME = re.compile(r"\[?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,:Z+-]*")
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*")
 """A JSON Web Token. The supervisors of Airflow 3.0 and 3.1 print that of the workload when they begin."""
-_REVISION = re.compile(r":[0-9]+$")
 _NOISE = ("logger", "filename", "lineno", "loc")
 """What Airflow 3 says on every line beside the message, and nobody misses."""
 
@@ -199,7 +198,7 @@ class ContainerLogs:
                 place = awslogs_of(found, self._container_name)
             except NoContainerLog as reason:
                 place = str(reason)
-            if _REVISION.search(definition):
+            if names_a_revision(definition):
                 _remember(self._places, definition, place)
         if isinstance(place, str):
             raise NoContainerLog(place)

@@ -248,18 +248,18 @@ class Crew:
     def _not_ready(self, launch: Launch, error: ApiError, operation: str) -> None:
         with self.ledger.lock:
             now = self._clock()
-            if error.trouble is Trouble.CREDENTIALS:
-                self._renew_credentials(now)
+            self._give_way(error, None, now)  # the rate of launches is not to blame
             self.ledger.not_ready(launch, now)
         called = f" ({operation})" if operation else ""
         self._warn(f"build {error.code}", f"A task cannot be launched yet{called}: {error.reason}")
 
     def _launch_failed(self, launch: Launch, error: ApiError) -> None:
-        tagged = bool(launch.request and (launch.request.get("tags") or launch.request.get("propagateTags")))
+        request = launch.request or {}
+        tagged = bool(request.get("tags") or request.get("propagateTags"))
         if error.trouble is Trouble.TAGGING_DENIED and not tagged:
             error = replace(error, trouble=Trouble.HOPELESS)
-        definition = launch.request["taskDefinition"] if launch.request else ""
-        if definition and lacks_definition(error) and self._compatibility.gone(definition):
+        definition = request.get("taskDefinition", "")
+        if lacks_definition(error) and self._compatibility.gone(definition):
             error = replace(error, trouble=Trouble.REVISION_GONE)
         with self.ledger.lock:
             now = self._clock()
@@ -302,16 +302,15 @@ class Crew:
             if error is None or error.trouble is Trouble.HOPELESS:
                 self.ledger.discarded()
             else:
-                if error.trouble is Trouble.CREDENTIALS:
-                    self._renew_credentials(now)
+                self._give_way(error, None, now)
                 if self.ledger.discard_failed(discard, now):
                     return
         if error is not None:
             self._warn("discard", f"Arguments that no container has read stay at {discard.uri}: {error.reason}")
 
-    def _give_way(self, error: ApiError, limiter: RateLimiter, now: float) -> None:
-        """What a failed call means for those after it, whatever it was for. The caller holds the lock."""
-        if error.trouble is Trouble.THROTTLED:
+    def _give_way(self, error: ApiError, limiter: RateLimiter | None, now: float) -> None:
+        """What a failed call means for those after it; ``limiter`` is that of such calls. The caller holds the lock."""
+        if error.trouble is Trouble.THROTTLED and limiter is not None:
             limiter.throttled(now)
         elif error.trouble is Trouble.CREDENTIALS:
             self._renew_credentials(now)

@@ -293,13 +293,12 @@ class AwsEcsExecutor(BaseExecutor):
                 self._stats.timing(f"{_METRICS}.launch_latency", event.seconds * 1000)
         elif event.kind == "succeeded":
             self.success(key, event.info)
-        elif event.kind == "log":
-            self.log_task_event(event=_EVENT_NAMES["log"], extra=event.info, ti_key=key)
         else:
             if event.kind == "failed":
                 self.fail(key, event.info)
             self.log_task_event(event=_EVENT_NAMES[event.kind], extra=event.info, ti_key=key)
-            log.warning("%s: %s", key, event.info)
+            if event.kind != "log":
+                log.warning("%s: %s", key, event.info)
 
     def _emit(self, counts: Mapping[str, int]) -> None:
         ledger = self._ledger

@@ -15,6 +15,7 @@ MATCHING = ":matching"
 """In place of a revision: the newest active one whose image fits the scheduler."""
 
 _ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
+_REVISION = re.compile(r":[0-9]+$")
 _NAME = re.compile(r"(?:arn:[^:]+:ecs:[^:]*:[^:]*:task-definition/)?(?P<family>[^:/]+)(?::[0-9]+|:matching)?")
 
 
@@ -81,6 +82,11 @@ def _platform(document: Mapping[str, Any]) -> Platform | None:
         architecture=_ARCHITECTURES.get(str(architecture or "X86_64"), str(architecture).lower()),
         os="windows" if system.startswith("WINDOWS") else "linux",
     )
+
+
+def names_a_revision(name: str) -> bool:
+    """Whether a name or ARN is that of one revision, which never changes."""
+    return bool(_REVISION.search(name))
 
 
 def describable(name: str) -> str:
