@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import pytest
 
 from local.ecs.control import EcsApi
+from local.fake_registry import FakeRegistry
 
 # What tests/executor/run.py says.
 _TOLD = ("AIRFLOW_WITHOUT_AMAZON_PYTHON",)
@@ -77,6 +78,13 @@ def ecs(ecs_server: EcsApi, monkeypatch: pytest.MonkeyPatch) -> EcsApi:
     ecs_server.reset()
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", ecs_server.url)
     return ecs_server
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """An image registry with nothing in it."""
+    with FakeRegistry() as registry:
+        yield registry
 
 
 @pytest.fixture(autouse=True)

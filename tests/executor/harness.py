@@ -27,7 +27,7 @@ OPTIONS: Mapping[str, str] = {
     "deployment": "tests",
     "image_version_check": "off",  # the images of these tasks are nowhere; test_compatibility.py has some
 }
-OURS = named("airflow_ecs_executor")
+_OURS = named("airflow_ecs_executor")
 UNSET = "<unset>"
 """The value of an option that is to be left out."""
 FAST: Mapping[str, float] = {"backoff_base": 0.1, "unanswered_base": 0.05, "credentials_base": 0.1, "locate_delay": 0.3}
@@ -35,6 +35,12 @@ FAST: Mapping[str, float] = {"backoff_base": 0.1, "unanswered_base": 0.05, "cred
 
 
 _DAG_RUN = SimpleNamespace(start_date=None, dag_id="dag", run_id="manual__2026-01-01", queued_at=None)
+
+
+def variables(options: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables that set options of either section."""
+    sections = {name: "AIRFLOW_ECS_EXECUTOR" if name in _OURS else "AWS_ECS_EXECUTOR" for name in options}
+    return {f"AIRFLOW__{sections[name]}__{name.upper()}": value for name, value in options.items()}
 
 
 def key(number: Any = 0, try_number: int = 1) -> TaskInstanceKey:
@@ -94,9 +100,7 @@ class Scheduler:
         """Start the executor with its options in the environment."""
         saved = dict(os.environ)
         try:
-            for name, value in self.options.items():
-                section = "AIRFLOW_ECS_EXECUTOR" if name in OURS else "AWS_ECS_EXECUTOR"
-                os.environ[f"AIRFLOW__{section}__{name.upper()}"] = value
+            os.environ.update(variables(self.options))
             self.executor.start()
         finally:
             os.environ.clear()

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,27 +13,27 @@ import pytest
 
 from local.ecs.control import EcsApi
 from local.fake_registry import FakeRegistry
-from tests.executor.harness import OPTIONS
+from tests.executor.harness import OPTIONS, variables
 from tests.executor.worker_images import RIGHT, WRONG, put_worker, register
 
 FAMILIES = {"right": RIGHT, "wrong": WRONG, "silent": None}
 
 
 @pytest.fixture
-def families(ecs: EcsApi) -> Iterator[FakeRegistry]:
-    """Task definitions by what their images are."""
-    with FakeRegistry() as registry:
-        for family, versions in FAMILIES.items():
-            register(ecs, family, put_worker(registry, family, versions))
-        yield registry
+def families(ecs: EcsApi, registry: FakeRegistry) -> FakeRegistry:
+    """Task definitions by what their images are; the registry that has these."""
+    for family, versions in FAMILIES.items():
+        register(ecs, family, put_worker(registry, family, versions))
+    return registry
 
 
 def check(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
     """Run the command with options of [aws_ecs_executor] in its environment."""
     given = {name: OPTIONS[name] for name in ("cluster", "container_name", "region_name", "subnets", "conn_id")}
-    variables = {f"AIRFLOW__AWS_ECS_EXECUTOR__{name.upper()}": value for name, value in {**given, **options}.items()}
     command = [sys.executable, "-m", "airflow_ecs_executor", "check", *arguments]
-    return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, env={**os.environ, **variables({**given, **options})}, capture_output=True, text=True, timeout=60
+    )
 
 
 def test_the_exit_code_tells_what_was_found(families: FakeRegistry) -> None:

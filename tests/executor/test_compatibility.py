@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,6 @@ from tests.executor.worker_images import REPOSITORY, RIGHT, WRONG, deregister, p
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "image-check.md"
 FAMILY = REPOSITORY
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as registry:
-        yield registry
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ from airflow_ecs_executor.executor import AwsEcsExecutor
 
 from local.ecs.control import EcsApi
 from local.fake_logs import FakeLogs
-from tests.executor.harness import OPTIONS, OURS, Scheduler, key
+from tests.executor.harness import OPTIONS, Scheduler, key, variables
+from tests.executor.worker_images import register
 
 GROUP = "/airflow/worker"
 DENIED = "User: arn:aws:sts::1:assumed-role/role/x is not authorized to perform: {} on resource: y"
@@ -35,19 +36,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLogs]:
 
 def define(ecs: EcsApi, family: str = "worker", options: dict[str, str] | None = None, driver: str = "awslogs") -> None:
     """Register a task definition whose container logs."""
-    import boto3
-
-    container = {"name": "airflow", "image": "x", "logConfiguration": {"logDriver": driver, "options": options or LOGS}}
-    client = boto3.client("ecs", endpoint_url=ecs.url)
-    client.register_task_definition(
-        family=family,
-        containerDefinitions=[container],
-        requiresCompatibilities=["FARGATE"],
-        networkMode="awsvpc",
-        cpu="256",
-        memory="512",
-    )
-    client.close()
+    register(ecs, family, "x", logConfiguration={"logDriver": driver, "options": options or LOGS})
 
 
 def stream_of(arn: str) -> str:
@@ -69,14 +58,9 @@ def running(ecs: EcsApi) -> str:
 @pytest.fixture
 def webserver(monkeypatch: pytest.MonkeyPatch) -> AwsEcsExecutor:
     """An executor that was never started, with the scheduler's configuration in its environment."""
-    configure(monkeypatch.setenv)
+    for name, value in variables(OPTIONS).items():
+        monkeypatch.setenv(name, value)
     return AwsEcsExecutor()
-
-
-def configure(set_variable: Callable[[str, str], Any]) -> None:
-    for name, value in OPTIONS.items():
-        section = "AIRFLOW_ECS_EXECUTOR" if name in OURS else "AWS_ECS_EXECUTOR"
-        set_variable(f"AIRFLOW__{section}__{name.upper()}", value)
 
 
 def instance(arn: str | None, executor_config: Any = None) -> Any:
@@ -100,10 +84,10 @@ def airflow_shows(arns: list[str | None], try_number: int = 1, state: str = "run
     """What Airflow's own log reader shows, in a process like its webserver."""
     environment = {
         **os.environ,
+        **variables(OPTIONS),
         "AIRFLOW__CORE__EXECUTOR": "airflow_ecs_executor.AwsEcsExecutor",
         "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",  # Airflow 2 refuses SQLite
     }
-    configure(environment.__setitem__)
     request = json.dumps({"arns": arns, "try": try_number, "state": state, **more})
     done = subprocess.run(
         [sys.executable, "-m", "tests.executor.ui_log", request],

@@ -35,8 +35,11 @@ def put_worker(registry: FakeRegistry, tag: str, versions: Versions | None = RIG
     return f"{registry.host}/{REPOSITORY}:{tag}"
 
 
-def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECRETS) -> None:
-    """Register a revision of a family, with all that a container needs unless ``secrets`` says less."""
+def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECRETS, **container: Any) -> None:
+    """Register a revision of a family, with all that a container needs unless ``secrets`` says less.
+
+    ``container``: what else is in its definition.
+    """
     with _client(ecs) as client:
         client.register_task_definition(
             family=family,
@@ -50,6 +53,7 @@ def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECR
                     "image": image,
                     "essential": True,
                     "secrets": [{"name": name, "valueFrom": _PARAMETER} for name in secrets],
+                    **container,
                 }
             ],
         )

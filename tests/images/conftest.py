@@ -13,12 +13,14 @@ import pytest
 import testinfra
 
 from local.bases import ensure_base
-from local.deployment import Deployment
+from local.deployment import Dags, Deployment
 from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
+from local.task_run import TaskResult, run_one
 from tests.images.product import FAMILIES, OTHER_AIRFLOWS, PROJECT, REPOSITORY, Product, build_flags, build_py
 
 S3_URI = "s3://dags/project"
+LoadRegions = Callable[..., TaskResult]
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +85,26 @@ def deployment_of(stack: Stack, built: Builder) -> Callable[[Product], Deploymen
         return found[airflow]
 
     return deployment
+
+
+def dags_for(product: Product) -> Dags:
+    """How the project's DAGs reach containers of an image."""
+    if product.mode == "s3":
+        return Dags(s3_uri=S3_URI, path=product.container_dag_path)
+    if product.mode == "none":
+        return Dags(folder=PROJECT)
+    return Dags(path=product.container_dag_path)
+
+
+@pytest.fixture
+def load_regions(built: Builder, deployment_of: Callable[[Product], Deployment]) -> LoadRegions:
+    """Runs the project's first task in a product's image, with options of `run_one`."""
+
+    def run(product: Product, **options: Any) -> TaskResult:
+        dags = dags_for(product)
+        return run_one(deployment_of(product), "project_report", "load", image=built(product), dags=dags, **options)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,9 @@ import pytest
 
 from local.deployment import Deployment
 from local.stack import Stack
-from local.task_run import run_one, run_task, start_task
-from tests.images.conftest import Builder
+from local.task_run import run_task, start_task
+from tests.images.conftest import Builder, LoadRegions, dags_for
 from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, Product
-from tests.images.test_tasks import dags_for
 
 GROUP = "airflow-tasks"
 BUCKET = "airflow-logs"
@@ -83,18 +82,10 @@ def test_a_task_that_is_stopped_leaves_its_log_behind(
 
 @every_airflow
 def test_a_container_launched_by_the_executor_prints_its_task_s_lines(
-    reference: str, built: Builder, deployment_of: Callable[[Product], Deployment]
+    reference: str, load_regions: LoadRegions
 ) -> None:
     """So the container's log, which Airflow's UI shows while the task runs, has them."""
-    product = PRODUCTS[reference]
-    result = run_one(
-        deployment_of(product),
-        "project_report",
-        "load",
-        image=built(product),
-        dags=dags_for(product),
-        environment={"AIRFLOW_IS_EXECUTOR_CONTAINER": "true"},
-    )
+    result = load_regions(PRODUCTS[reference], environment={"AIRFLOW_IS_EXECUTOR_CONTAINER": "true"})
     assert result.succeeded and LINE in result.output, result.describe()
 
 

@@ -9,28 +9,17 @@ import pytest
 
 from local.deployment import Dags, Deployment
 from local.task_run import run_one, run_task, start_task
-from tests.images.conftest import S3_URI, Builder
-from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, PROJECT, WORKER, Product
+from tests.images.conftest import S3_URI, Builder, LoadRegions, dags_for
+from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, WORKER, Product
 
 DeploymentOf = Callable[[Product], Deployment]
 
 every_image = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS.keys())
 
 
-def dags_for(product: Product) -> Dags:
-    """How the project's DAGs reach containers of an image."""
-    if product.mode == "s3":
-        return Dags(s3_uri=S3_URI, path=product.container_dag_path)
-    if product.mode == "none":
-        return Dags(folder=PROJECT)
-    return Dags(path=product.container_dag_path)
-
-
 @every_image
-def test_a_task_of_a_project_with_packages_succeeds(
-    product: Product, built: Builder, deployment_of: DeploymentOf
-) -> None:
-    result = run_one(deployment_of(product), "project_report", "load", image=built(product), dags=dags_for(product))
+def test_a_task_of_a_project_with_packages_succeeds(product: Product, load_regions: LoadRegions) -> None:
+    result = load_regions(product)
     assert result.succeeded, result.describe()
     assert result.exit_code == 0
     assert "loaded 3 regions" in result.log or "loaded 3 regions" in result.output, result.describe()
@@ -56,17 +45,9 @@ def test_tasks_of_a_run_pass_values_on(reference: str, built: Builder, deploymen
     "options", [{"user": "12345:0"}, {"user": "12345:0", "read_only": True}], ids=["UID", "UID, read-only"]
 )
 def test_a_task_succeeds_in_a_locked_down_container(
-    reference: str, options: dict[str, object], built: Builder, deployment_of: DeploymentOf
+    reference: str, options: dict[str, object], load_regions: LoadRegions
 ) -> None:
-    product = PRODUCTS[reference]
-    result = run_one(
-        deployment_of(product),
-        "project_report",
-        "load",
-        image=built(product),
-        dags=dags_for(product),
-        **options,  # type: ignore[arg-type]
-    )
+    result = load_regions(PRODUCTS[reference], **options)
     assert result.succeeded, result.describe()
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import airflow_ecs_executor
-import pytest
 
 from local.fake_registry import FakeRegistry
 from tests.executor.scenario.deployment import Daemon, Deployment
@@ -18,12 +17,6 @@ FAMILY = "images"
 _MODULES = "|".join(path.stem for path in Path(airflow_ecs_executor.__file__).parent.glob("*.py"))
 _WARNING = re.compile(rf"\{{(?:{_MODULES})\.py:\d+}} WARNING -|\[warning.*loc=(?:{_MODULES})\.py:")
 """A warning of the executor, as Airflow 2 and Airflow 3 write it."""
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as registry:
-        yield registry
 
 
 def start(deployment: Deployment, name: str, task_definition: str = FAMILY, check: str = "strict") -> Daemon:
