@@ -57,6 +57,7 @@ lock: $(VENV)/ready  ## resolve all locked requirements anew
 	$(LOCK) --python-version 3.10 requirements/dev.in -o requirements/dev.txt
 	$(LOCK) --python-version 3.8 requirements/unit-tests.in -o requirements/unit-tests.txt
 	$(LOCK) --python-version 3.8 images/aws-cli/requirements.in -o images/aws-cli/requirements.txt
+	$(LOCK) --python-version 3.11 local/services/requirements.in -o local/services/requirements.txt
 	$(VENV_PYTHON) -m tests.executor.environments lock
 
 $(VENV)/ready: requirements/dev.txt local/venv.sh

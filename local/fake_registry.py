@@ -10,10 +10,12 @@ distribution API and by the API of Amazon ECR, as far as that reads images. Sign
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
 import http.client
 import json
+import sys
 import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Dict, Mapping, Tuple
@@ -48,9 +50,19 @@ class FakeRegistry(HttpService):
     blobs are redirected. ``denied``: actions of ECR's API that are not allowed.
     """
 
-    def __init__(self, upstream: str = "", login: str = "", user: tuple[str, str] = ("airflow", "password")) -> None:
-        """``upstream``: host and port of a real registry. ``user``: who may log in, with the password."""
-        super().__init__()
+    def __init__(
+        self,
+        upstream: str = "",
+        login: str = "",
+        user: tuple[str, str] = ("airflow", "password"),
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """``upstream``: host and port of a real registry. ``user``: who may log in, with the password.
+
+        ``host`` and ``port`` are what is listened on; port 0 takes a free one.
+        """
+        super().__init__(host, port)
         self.upstream = upstream
         self.login = login
         self.user = user
@@ -109,7 +121,8 @@ class FakeRegistry(HttpService):
         if isinstance(fault, int):
             status, headers, content = _error(fault, "FAULT")
         elif target:
-            status, headers, content = self._ecr(name, json.loads(body), fault)
+            url = f"http://{request.headers['Host']}"  # a container knows it by another name
+            status, headers, content = self._ecr(name, json.loads(body), fault, url)
         else:
             status, headers, content = self._distribution(path, request.headers.get("Authorization", ""))
         if fault != "slow":
@@ -164,7 +177,7 @@ class FakeRegistry(HttpService):
 
     # Amazon ECR: docs.aws.amazon.com/AmazonECR/latest/APIReference
 
-    def _ecr(self, action: str, request: Mapping[str, Any], fault: Any) -> Answer:
+    def _ecr(self, action: str, request: Mapping[str, Any], fault: Any, url: str) -> Answer:
         if action in self.denied:
             resource = f"arn:aws:ecr:eu-west-1:{request['registryId']}:repository/{request['repositoryName']}"
             text = (
@@ -177,7 +190,7 @@ class FakeRegistry(HttpService):
         if action == "GetDownloadUrlForLayer":
             digest = request["layerDigest"]
             answer: JsonObject = {
-                "downloadUrl": f"{self.url}/download/{repository}/blobs/{digest}",
+                "downloadUrl": f"{url}/download/{repository}/blobs/{digest}",
                 "layerDigest": digest,
             }
         else:
@@ -287,3 +300,18 @@ def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> 
 def _ecr_error(code: str, message: str) -> Answer:
     body = {"__type": code, "message": message}
     return 400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
+
+
+def main() -> int:
+    """Command line, for a container: ``python -m local.fake_registry --port 5000 --upstream registry:5000``."""
+    parser = argparse.ArgumentParser(prog="python -m local.fake_registry", description=main.__doc__)
+    parser.add_argument("--port", type=int, required=True, help="to listen on, on every address")
+    parser.add_argument("--upstream", default="", help="host and port of the real registry behind it")
+    options = parser.parse_args()
+    with FakeRegistry(options.upstream, host="0.0.0.0", port=options.port) as registry:
+        registry.closing.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

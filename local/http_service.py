@@ -15,8 +15,8 @@ S = TypeVar("S", bound="HttpService")
 class HttpService:
     """Has its port from the beginning, and serves until the block ends. What it answers is its subclass's business."""
 
-    def __init__(self) -> None:
-        """Nothing is answered yet."""
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Nothing is answered yet. ``port``: 0 takes a free one."""
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,8 +31,8 @@ class HttpService:
                 """Keep the tests' output free of requests."""
 
         self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+        self._server = _Server((host, port), Handler)
+        self.host = f"{host}:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
 
     def __enter__(self: S) -> S:

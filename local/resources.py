@@ -19,6 +19,8 @@ from local.errors import TerminatedError
 
 RUN_LABEL = "io.airflow-ecs.local"
 OWNER_LABEL = "io.airflow-ecs.local.owner"
+REGISTRY_LABEL = "io.airflow-ecs.local.registry"
+"""Of an image registry: its port. Images that were pulled from it have no other use."""
 
 
 def _started_at(pid: int) -> str:
@@ -56,11 +58,22 @@ def labels(run_id: str) -> dict[str, str]:
 
 
 def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]) -> int:
-    """Remove the containers, networks and volumes whose labels are chosen; return how many there were."""
+    """Remove the containers, networks and volumes whose labels are chosen; return how many there were.
+
+    The images that came from a registry among the containers go with it.
+    """
     count = 0
+    registries: list[str] = []
     for container in client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True):
         if chosen(container.labels):
+            port = container.labels.get(REGISTRY_LABEL)
+            registries += [f"127.0.0.1:{place['HostPort']}/" for place in container.ports.get(f"{port}/tcp") or ()]
             count += _gone(partial(container.remove, force=True, v=True))
+    if registries:
+        names = [name for image in client.images.list() for name in image.tags]
+        for name in names:
+            if name.startswith(tuple(registries)):
+                _gone(partial(client.images.remove, name))
     for network in client.networks.list(filters={"label": RUN_LABEL}):
         if chosen(network.attrs.get("Labels") or {}):
             count += _gone(network.remove)

@@ -100,6 +100,7 @@ class Stack:
             ("docker-registry", "serve", "/opt/registry.yaml"),
             name="registry",
             port=_REGISTRY_PORT,
+            labels={resources.REGISTRY_LABEL: str(_REGISTRY_PORT)},
         )
         address = f"127.0.0.1:{published_port(registry, _REGISTRY_PORT)}"
         wait_for_http(f"http://{address}/v2/", registry, "the image registry")

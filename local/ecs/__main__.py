@@ -62,10 +62,11 @@ async def _serve(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which may need the API to clean up
     else:
         loop.add_signal_handler(signal.SIGINT, stop, 128 + signal.SIGINT)
+    await runner.open()
     server = Server(World(runner, options.region, options.account))
     watch: asyncio.Task[None] | None = None
     try:
-        address = await server.start(options.port)
+        address = await server.start(options.host, options.port)
         print(address, flush=True)
         if options.with_parent:
             # Nobody reads further output: what a runner prints goes where errors go.
@@ -97,6 +98,7 @@ async def _when_orphaned(parent: int, stop: Callable[[int], None]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.ecs", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--runner", default="local.ecs.simulated:SimulatedRunner", metavar="MODULE:FACTORY")
     parser.add_argument("--region", default="us-east-1", help="of the ARNs (default: %(default)s)")

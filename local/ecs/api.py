@@ -49,12 +49,12 @@ class Server:
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
 
-    async def start(self, port: int) -> str:
-        """Listen on this machine alone and return the address. Raises ServiceError when the port is taken."""
+    async def start(self, host: str, port: int) -> str:
+        """Listen and return the address. Raises ServiceError when the port is taken."""
         for operation in OPERATIONS:
             request_check(operation)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
+        site = web.TCPSite(self._runner, host, port, backlog=1024)
         try:
             await site.start()
         except OverflowError:
@@ -65,7 +65,7 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        host, bound = self._runner.addresses[0][:2]
+        bound = self._runner.addresses[0][1]
         return f"http://{host}:{bound}"
 
     async def close(self) -> None:

@@ -41,109 +41,18 @@ def _interpreter() -> str:
     return str(own) if own.exists() else sys.executable
 
 
-class EcsApi:
-    """A running ECS API. The server is a process of its own, which ends with this one however this one ends."""
+class EcsControl:
+    """Tells a running ECS API what to do."""
 
     url: str
-    """Where it listens: ``http://127.0.0.1:PORT``. Known once it is started."""
+    """Where it listens, such as ``http://127.0.0.1:PORT``."""
 
-    def __init__(
-        self,
-        python: str | None = None,
-        runner: str | None = None,
-        port: int = 0,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        """Nothing is started yet.
-
-        ``python``: the interpreter of the server. ``runner``: ``module:factory``, a function without arguments that
-        returns a ``local.ecs.runner.Runner``; default: the simulated one. ``port``: 0 takes a free one.
-        ``environment``: added to this process's own, for the server and its runner.
-        """
-        self._python = python or _interpreter()
-        self._runner = runner
-        self._port = port
-        self._environment = dict(environment or {})
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-
-    def __enter__(self) -> EcsApi:
-        """Start the server."""
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the server."""
-        self.stop()
-
-    # The process
-
-    def start(self) -> EcsApi:
-        """Start the server and wait until it listens. Raises ServiceError when it does not come up."""
-        if self._process is not None:
-            return self
-        command = [self._python, "-m", "local.ecs", "--port", str(self._port), "--with-parent"]
-        if self._runner:
-            command += ["--runner", self._runner]
-        environment = {**os.environ, **self._environment}
-        folders = [str(_ROOT), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
-        try:
-            process = subprocess.Popen(
-                command, cwd=str(_ROOT), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-        except OSError as error:
-            raise ServiceError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
-        self._process = process
-        self._owner = os.getpid()
-        try:
-            self.url = self._first_line(process)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    @staticmethod
-    def _first_line(process: subprocess.Popen[bytes]) -> str:
-        """The address that the server prints when it listens."""
-        assert process.stdout is not None
-        text = b""
-        end = time.monotonic() + _START_SECONDS
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while not text.endswith(b"\n"):
-                if not selector.select(max(0.0, end - time.monotonic())):
-                    raise ServiceError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
-                part = os.read(process.stdout.fileno(), 4096)
-                if not part:
-                    code = process.wait(timeout=_STOP_SECONDS)
-                    raise ServiceError(f"The ECS API ended with exit code {code} as it started; its message is above")
-                text += part
-        return text.decode().strip()
-
-    def stop(self) -> None:
-        """End the server. Does nothing when it does not run, nor in a fork of the process that started it."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None and process.stdout is not None
-        if self._owner == os.getpid():
-            process.terminate()
-            try:
-                process.wait(timeout=_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        process.stdin.close()
-        process.stdout.close()
-
-    # Commands
+    def __init__(self, url: str) -> None:
+        """Use the one that listens there."""
+        self.url = url
 
     def _command(self, name: str, **arguments: Any) -> Any:
         """Send one command and return its result. Raises LocalError when it is refused."""
-        if self._process is None:
-            raise LocalError("The ECS API is not started")
         address = self.url.split("//", 1)[1]
         connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
         try:
@@ -227,3 +136,101 @@ class EcsApi:
         """
         found: dict[str, dict[str, Any]] = self._command("calls", times=times)
         return found
+
+
+class EcsApi(EcsControl):
+    """A running ECS API. The server is a process of its own, which ends with this one however this one ends."""
+
+    def __init__(
+        self,
+        python: str | None = None,
+        runner: str | None = None,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Nothing is started yet.
+
+        ``python``: the interpreter of the server. ``runner``: ``module:factory``, a function without arguments that
+        returns a ``local.ecs.runner.Runner``; default: the simulated one. ``port``: 0 takes a free one.
+        ``environment``: added to this process's own, for the server and its runner.
+        """
+        self._python = python or _interpreter()
+        self._runner = runner
+        self._port = port
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def __enter__(self) -> EcsApi:
+        """Start the server."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+    def start(self) -> EcsApi:
+        """Start the server and wait until it listens. Raises ServiceError when it does not come up."""
+        if self._process is not None:
+            return self
+        command = [self._python, "-m", "local.ecs", "--port", str(self._port), "--with-parent"]
+        if self._runner:
+            command += ["--runner", self._runner]
+        environment = {**os.environ, **self._environment}
+        folders = [str(_ROOT), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
+        try:
+            process = subprocess.Popen(
+                command, cwd=str(_ROOT), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        except OSError as error:
+            raise ServiceError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
+        self._process = process
+        self._owner = os.getpid()
+        try:
+            self.url = self._first_line(process)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    @staticmethod
+    def _first_line(process: subprocess.Popen[bytes]) -> str:
+        """The address that the server prints when it listens."""
+        assert process.stdout is not None
+        text = b""
+        end = time.monotonic() + _START_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while not text.endswith(b"\n"):
+                if not selector.select(max(0.0, end - time.monotonic())):
+                    raise ServiceError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
+                part = os.read(process.stdout.fileno(), 4096)
+                if not part:
+                    code = process.wait(timeout=_STOP_SECONDS)
+                    raise ServiceError(f"The ECS API ended with exit code {code} as it started; its message is above")
+                text += part
+        return text.decode().strip()
+
+    def stop(self) -> None:
+        """End the server. Does nothing when it does not run, nor in a fork of the process that started it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None and process.stdout is not None
+        if self._owner == os.getpid():
+            process.terminate()
+            try:
+                process.wait(timeout=_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+    def _command(self, name: str, **arguments: Any) -> Any:
+        if self._process is None:
+            raise LocalError("The ECS API is not started")
+        return super()._command(name, **arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from local.ecs.behaviour import FIELDS, STOP_CODES
+from local.ecs.behaviour import STOP_CODES
 from local.ecs.operations import OPERATIONS
 from local.ecs.quotas import Settings
 from local.ecs.state import Task, as_mapping
@@ -29,10 +29,11 @@ async def command(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
 def _configure(world: World, **settings: Any) -> None:
     if "seed" in settings:
         world.faults.chance.seed(settings.pop("seed"))
-    behaviour = {name: settings.pop(name) for name in [*settings] if name in FIELDS}
+    fields = world.runner.fields
+    behaviour = {name: settings.pop(name) for name in [*settings] if name in fields}
     unknown = sorted(settings.keys() - set(Settings.NAMES))
     if unknown:
-        known = ", ".join(sorted([*Settings.NAMES, "seed", *FIELDS]))
+        known = ", ".join(sorted([*Settings.NAMES, "seed", *fields]))
         raise LocalError(f"There is no setting {unknown[0]!r}. There are: {known}")
     world.account.settings.change(settings, _OPERATIONS)
     if behaviour:

@@ -29,3 +29,13 @@ def invalid_parameter(message: str) -> ApiError:
 def client_error(message: str) -> ApiError:
     """What requests get that name a resource in a wrong way or state."""
     return ApiError("ClientException", message)
+
+
+class CannotStartError(Exception):
+    """A task that will never run: what ECS gives as its reason, and as that of a container."""
+
+    def __init__(self, reason: str, container_reason: str | None = None) -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.reason = reason
+        self.container_reason = container_reason

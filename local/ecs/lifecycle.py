@@ -79,22 +79,22 @@ class Lifecycle:
 
     # What the runner reports
 
-    def provisioned(self, task: Task) -> None:
+    def provisioned(self, task: Task, address: str | None = None) -> None:
         """See ``Reports``."""
         if self._advance(task, "PENDING"):
             task.pull_started_at = task.connectivity_at = now()
             if task.attachment is not None:
                 task.attachment["status"] = "ATTACHED"
                 identifier = task.attachment["id"].replace("-", "")
-                part = [str(int(identifier[place : place + 2], 16)) for place in (0, 2)]
+                address = address or f"10.0.{int(identifier[:2], 16)}.{int(identifier[2:4], 16)}"
                 task.attachment["details"] += [
                     {"name": "networkInterfaceId", "value": f"eni-{identifier[:17]}"},
                     {
                         "name": "macAddress",
                         "value": "0a:" + ":".join(identifier[place : place + 2] for place in range(5)),
                     },
-                    {"name": "privateDnsName", "value": f"ip-10-0-{'-'.join(part)}.ec2.internal"},
-                    {"name": "privateIPv4Address", "value": f"10.0.{'.'.join(part)}"},
+                    {"name": "privateDnsName", "value": f"ip-{address.replace('.', '-')}.ec2.internal"},
+                    {"name": "privateIPv4Address", "value": address},
                 ]
 
     def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:
@@ -109,7 +109,8 @@ class Lifecycle:
         if self._advance(task, "RUNNING"):
             task.started_at = now()
             for container in task.containers:
-                container.last_status = "RUNNING"
+                if container.ended_at is None:  # one that others waited for may have done its work
+                    container.last_status = "RUNNING"
                 default = f"{task.id}-{int(new_id()[:8], 16):010d}"  # as Fargate names them
                 container.runtime_id = (runtime_ids or {}).get(container.name, default)
 

@@ -29,8 +29,11 @@ from local.errors import LocalError
 class Reports(Protocol):
     """What a runner tells about a task. Implemented by ``local.ecs.lifecycle.Lifecycle``."""
 
-    def provisioned(self, task: Task) -> None:
-        """The task has its place and its network interface: PENDING. Its images are pulled now."""
+    def provisioned(self, task: Task, address: str | None = None) -> None:
+        """The task has its place and its network interface: PENDING. Its images are pulled now.
+
+        ``address``: of the interface, where there is a real one.
+        """
 
     def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:
         """Its images are there: ACTIVATING. ``digests``: the images' by container name, where they are known."""
@@ -62,6 +65,11 @@ class Runner:
 
     reports: Reports
     """Set before anything else is called."""
+    fields: frozenset[str] = frozenset()
+    """What ``behave`` can change."""
+
+    async def open(self) -> None:
+        """Get ready, before the server listens. Raises LocalError when that cannot be."""
 
     async def start(self, task: Task) -> None:
         """Run a new task. Called once for each, as an asyncio task that may last as long as the task does.

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from local.ecs.behaviour import Behaviour, Behaviours
+from local.ecs.behaviour import FIELDS, Behaviour, Behaviours
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Task
 from local.errors import LocalError
@@ -61,6 +61,8 @@ class SimulatedRunner(Runner):
     Both run in the server's event loop: what blocks, such as a database, belongs into ``asyncio.to_thread``. An
     exception ends the container with exit code 1.
     """
+
+    fields = FIELDS
 
     def __init__(self) -> None:
         """Begin with the default behaviour."""

@@ -1,4 +1,4 @@
-"""The image with PostgreSQL, the AWS stand-in (moto) and an image registry."""
+"""The image with PostgreSQL, the AWS stand-ins (moto, our ECS API) and an image registry."""
 
 from __future__ import annotations
 

@@ -344,7 +344,7 @@ class TestRunners:
             assert "engine-id" in [item["runtimeId"] for item in task["containers"]]
             with pytest.raises(LocalError, match="Real takes no behaviours"):
                 api.behave(exit_code=1)
-            with pytest.raises(LocalError, match="Real takes no behaviours"):
+            with pytest.raises(LocalError, match="There is no setting 'run_seconds'"):
                 api.configure(run_seconds=1)
 
     @pytest.mark.parametrize(

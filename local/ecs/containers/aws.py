@@ -1,0 +1,33 @@
+"""Clients of the AWS services that a task needs besides ECS: one of each, made when it is first asked for."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_CONNECTIONS = 20
+
+
+class Aws:
+    """The services at one endpoint, or where AWS's own settings lead. Its clients may be used by any thread."""
+
+    def __init__(self, region: str, endpoint: str | None = None) -> None:
+        """Nothing is made yet."""
+        self.region = region
+        self._endpoint = endpoint
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def client(self, service: str) -> Any:
+        """The client of a service."""
+        with self._lock:  # boto3's default session is not made for threads
+            found = self._clients.get(service)
+            if found is None:
+                config = Config(max_pool_connections=_CONNECTIONS, proxies={}, s3={"addressing_style": "path"})
+                found = self._clients[service] = boto3.client(
+                    service, region_name=self.region, endpoint_url=self._endpoint, config=config
+                )
+            return found

@@ -1,0 +1,206 @@
+"""What the engine is told for each container of a task: a pure function of the task definition and its overrides.
+
+Docker's members are those of "Create a container" in the Engine API; ECS's those of "Task definition parameters" in the
+ECS Developer Guide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.ecs.state import Document, as_mapping
+
+TASK_ADDRESS = "169.254.170.2"
+"""Where every container finds the metadata and the credentials of its task, on EC2 and on Fargate."""
+DEFAULT_STOP_SECONDS = 30
+MAX_STOP_SECONDS = 120
+"""On Fargate: "Container timeouts" in the ECS Developer Guide."""
+_CPU_UNITS = 1024
+_NANO = 1_000_000_000
+_MIB = 1024 * 1024
+# Where a started container counts as what others wait for.
+_STARTED = "START"
+_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a task's containers get from outside of the task definition."""
+
+    network_container: str
+    """The container whose network all containers of the task share."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What ECS itself sets."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
+    """Of the engine's names of the task's containers and volumes."""
+    processors: int = 1
+    """Of the engine: no container can be given more."""
+
+
+def image_for_engine(image: str, registry: str) -> str:
+    """The name by which the engine pulls an image: those of any account's Amazon ECR are in the local registry."""
+    return _ECR.sub(f"{registry}/", image, count=1)
+
+
+def override_of(overrides: Document, name: str) -> Document:
+    """The container override for a container; empty if there is none."""
+    found: Iterable[Document] = overrides.get("containerOverrides", ())
+    return next((item for item in found if item.get("name") == name), {})
+
+
+def task_size(definition: Document, overrides: Document) -> tuple[int | None, int | None]:
+    """CPU units and MiB of the task as a whole, where they are given: those of the overrides count first."""
+    values = (overrides.get(name) or definition.get(name) for name in ("cpu", "memory"))
+    cpu, memory = (_units(str(value)) if value else None for value in values)
+    return cpu, memory
+
+
+def _units(value: str) -> int:
+    """``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB."""
+    number, _, unit = value.strip().partition(" ")
+    factor = _CPU_UNITS if unit.lower() in ("vcpu", "gb") else 1
+    return int(float(number) * factor)
+
+
+def environment_of(container: Document, override: Document, injected: Mapping[str, str]) -> dict[str, str]:
+    """A container's own variables: ``injected`` (files, secrets), then the definition's, then the override's."""
+    return {
+        **injected,
+        **as_mapping(container.get("environment", ())),
+        **as_mapping(override.get("environment", ())),
+    }
+
+
+def stop_seconds(container: Document) -> int:
+    """How long a container has between SIGTERM and SIGKILL."""
+    wanted: int = container.get("stopTimeout", DEFAULT_STOP_SECONDS)
+    return min(wanted, MAX_STOP_SECONDS)
+
+
+def container_spec(
+    definition: Document,
+    overrides: Document,
+    container: Document,
+    image: str,
+    injected: Mapping[str, str],
+    around: Surroundings,
+) -> Document:
+    """The engine's request for one container. ``image``: as the engine knows it."""
+    override = override_of(overrides, container["name"])
+    variables = {**environment_of(container, override, injected), **around.environment}
+    spec: Document = {
+        "Image": image,
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Labels": {**container.get("dockerLabels", {}), **around.labels},
+        "HostConfig": _host_config(definition, overrides, container, override, around),
+    }
+    command = override.get("command") or container.get("command")
+    for name, value in (
+        ("Cmd", command),
+        ("Entrypoint", container.get("entryPoint")),
+        ("WorkingDir", container.get("workingDirectory")),
+        ("User", container.get("user")),
+        ("Healthcheck", _health_check(container)),
+    ):
+        if value:
+            spec[name] = value
+    return spec
+
+
+def _host_config(
+    definition: Document, overrides: Document, container: Document, override: Document, around: Surroundings
+) -> Document:
+    """Limits, network and volumes."""
+    task_cpu, task_memory = task_size(definition, overrides)
+    shares = override.get("cpu") or container.get("cpu") or 0
+    memory = override.get("memory") or container.get("memory") or task_memory
+    reservation = override.get("memoryReservation") or container.get("memoryReservation")
+    linux: Document = container.get("linuxParameters", {})
+    config: Document = {
+        "NetworkMode": f"container:{around.network_container}",
+        "ReadonlyRootfs": container.get("readonlyRootFilesystem", False),
+        "Init": linux.get("initProcessEnabled", False),
+        "Mounts": [_mount(item, around) for item in container.get("mountPoints", ())],
+        "VolumesFrom": [
+            f"{around.prefix}{item['sourceContainer']}:{'ro' if item.get('readOnly') else 'rw'}"
+            for item in container.get("volumesFrom", ())
+        ],
+        "Ulimits": [
+            {"Name": item["name"], "Soft": item["softLimit"], "Hard": item["hardLimit"]}
+            for item in container.get("ulimits", ())
+        ],
+    }
+    if shares:
+        config["CpuShares"] = max(2, shares)  # the least that Linux takes
+    if task_cpu:
+        config["NanoCpus"] = min(task_cpu * _NANO // _CPU_UNITS, around.processors * _NANO)
+    if memory:
+        # The same with swap: a container that needs more is killed, as on Fargate, which has none.
+        config["Memory"] = config["MemorySwap"] = memory * _MIB
+    if reservation and (not memory or reservation <= memory):
+        config["MemoryReservation"] = reservation * _MIB
+    return config
+
+
+def _mount(point: Document, around: Surroundings) -> Document:
+    """A volume of the task, which lives as long as the task."""
+    return {
+        "Type": "volume",
+        "Source": f"{around.prefix}{point['sourceVolume']}",
+        "Target": point["containerPath"],
+        "ReadOnly": point.get("readOnly", False),
+        "VolumeOptions": {"Labels": dict(around.labels)},
+    }
+
+
+def _health_check(container: Document) -> Document | None:
+    check: Document | None = container.get("healthCheck")
+    if not check:
+        return None
+    return {
+        "Test": check["command"],
+        "Interval": check.get("interval", 30) * _NANO,
+        "Timeout": check.get("timeout", 5) * _NANO,
+        "Retries": check.get("retries", 3),
+        "StartPeriod": check.get("startPeriod", 0) * _NANO,
+    }
+
+
+# The order in which containers start and stop
+
+
+def dependencies(container: Document) -> dict[str, str]:
+    """Which other containers must have come how far (START, COMPLETE, SUCCESS, HEALTHY) before this one starts."""
+    found = {item["containerName"]: item["condition"] for item in container.get("dependsOn", ())}
+    sources = [item["sourceContainer"] for item in container.get("volumesFrom", ())]
+    return {**dict.fromkeys(sources, _STARTED), **found}
+
+
+def start_levels(containers: Sequence[Document]) -> list[list[Document]]:
+    """The containers in steps: each waits for some of the steps before alone. They stop the other way round.
+
+    A circle, which ECS refuses when the task definition is registered, is one step.
+    """
+    levels: list[list[Document]] = []
+    waiting = list(containers)
+    while waiting:
+        names = {item["name"] for item in waiting}
+        free = [item for item in waiting if not names.intersection(dependencies(item))] or waiting
+        levels.append(free)
+        waiting = [item for item in waiting if item not in free]
+    return levels
+
+
+# Ends
+
+
+def exit_reason(state: Mapping[str, Any]) -> str | None:
+    """What ECS gives as a container's reason, by the engine's state of it."""
+    if state.get("OOMKilled"):
+        return "OutOfMemoryError: Container killed due to memory usage"
+    error = state.get("Error")
+    return f"CannotStartContainerError: {error}" if error else None
