@@ -17,7 +17,7 @@ help:  ## list the commands
 
 .PHONY: image
 image: $(VENV)/ready  ## build an image and run a real task in it: make image [AIRFLOW=3] [PYTHON=3.12]
-	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.demo
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.image_demo
 
 .PHONY: test
 test: $(VENV)/ready  ## every check and test: lint, types, unit tests, tests on really built images

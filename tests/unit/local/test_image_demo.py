@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.bases.pythons import Interpreter
-from local.demo import Target, choose
 from local.errors import BuildError
+from local.image_demo import Target, choose
 
 if TYPE_CHECKING:
     from tests.unit.local.conftest import Engine

@@ -143,7 +143,7 @@ def summarise(target: Target, timings: Timings) -> None:
 
 def main() -> int:
     """Run the demo."""
-    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m local.image_demo", description=__doc__)
     parser.add_argument("--airflow", default=os.environ.get("AIRFLOW") or "2", help="a version or a prefix of one")
     parser.add_argument("--python", default=os.environ.get("PYTHON") or None, help="such as 3.12")
     options = parser.parse_args()
