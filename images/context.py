@@ -20,14 +20,17 @@ ENTRYPOINT_PROJECT = _HERE.parent / "entrypoint"
 _WHEEL_EPOCH = "315532800"
 
 
-def build_wheel(directory: Path) -> str:
-    """Build the entrypoint's wheel from its sources, without network; returns its file name."""
+def build_wheel(directory: Path, project: Path = ENTRYPOINT_PROJECT) -> str:
+    """Build a project's wheel from its sources, the entrypoint's by default, without network; returns its file name.
+
+    Its bytes depend on the sources alone.
+    """
     from hatchling.builders.wheel import WheelBuilder  # slow to import, and needed by builds only
 
     previous = os.environ.get("SOURCE_DATE_EPOCH")
     os.environ["SOURCE_DATE_EPOCH"] = _WHEEL_EPOCH
     try:
-        (wheel,) = WheelBuilder(str(ENTRYPOINT_PROJECT)).build(directory=str(directory), versions=["standard"])
+        (wheel,) = WheelBuilder(str(project)).build(directory=str(directory), versions=["standard"])
     finally:
         if previous is None:
             del os.environ["SOURCE_DATE_EPOCH"]

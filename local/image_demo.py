@@ -17,7 +17,8 @@ from typing import Any
 
 from local.bases import Base, ensure_base, is_stand_in, usable_python
 from local.console import guarded, run_visibly, say
-from local.deployment import Dags, Deployment, copy_examples
+from local.control_plane import Dags
+from local.deployment import Deployment, copy_examples
 from local.errors import BuildError
 from local.image_build import trust
 from local.stack import Stack

@@ -3,7 +3,7 @@
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     stack.upload_folder(Path("tests/dags/project"), "s3://dags/project")
 ...     stack.create_database("airflow")
-...     stack.container_environment(database="airflow")
+...     stack.airflow_secrets(database="airflow")
 """
 
 from __future__ import annotations
@@ -232,9 +232,9 @@ class Stack:
         wait_for_http(f"{endpoint}/-/requests", container, "the fake S3")
         return FakeS3Service(endpoint)
 
-    def container_environment(self, database: str | None = None) -> dict[str, str]:
-        """Environment of an Airflow container on the network."""
-        environment = {**self.aws_environment(), "AIRFLOW__CORE__FERNET_KEY": self.fernet_key}
+    def airflow_secrets(self, database: str | None = None) -> dict[str, str]:
+        """What an Airflow container on the network must know and nobody else: its fernet key and its database."""
+        environment = {"AIRFLOW__CORE__FERNET_KEY": self.fernet_key}
         if database is not None:
             connection = f"postgresql+psycopg2://airflow:airflow@postgres:{_POSTGRES_PORT}/{database}"
             environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = connection

@@ -21,7 +21,8 @@ from docker.models.containers import Container
 
 from local import resources
 from local.containers import follow, output_of, read_files, wait
-from local.deployment import Dags, Deployment, PreparedTask
+from local.control_plane import Dags
+from local.deployment import Deployment, PreparedTask
 from local.errors import ServiceError, TaskFailedError
 
 LOGS_FOLDER = "/opt/airflow/logs"

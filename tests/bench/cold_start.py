@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from local.containers import read_files, wait
-from local.deployment import Dags, Deployment, PreparedTask
+from local.control_plane import Dags
+from local.deployment import Deployment, PreparedTask
 from local.errors import ServiceError
 from local.task_run import start_task
 from tests.bench.dag_files import DAG_ID, FIRST_LINE, task_ids

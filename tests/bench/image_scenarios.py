@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.bases import Base
-from local.deployment import Dags, Deployment
+from local.control_plane import Dags
+from local.deployment import Deployment
 from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
 from tests.bench.cold_start import DEPLOYMENT_ENVIRONMENT, Case, Results, measure, turns

@@ -13,7 +13,8 @@ import pytest
 import testinfra
 
 from local.bases import ensure_base
-from local.deployment import Dags, Deployment
+from local.control_plane import Dags
+from local.deployment import Deployment
 from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
 from local.task_run import TaskResult, run_one

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from local.deployment import Dags, Deployment, PreparedTask
+from local.control_plane import Dags
+from local.deployment import Deployment, PreparedTask
 from local.fake_s3 import DELETION
 from local.fake_s3_service import FakeS3Service
 from local.task_run import RunningTask, TaskResult, start_task

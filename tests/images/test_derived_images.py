@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.deployment import Dags, Deployment
+from local.control_plane import Dags
+from local.deployment import Deployment
 from local.task_run import run_one
 from tests.images.conftest import S3_URI
 from tests.images.product import PRODUCTS, Product

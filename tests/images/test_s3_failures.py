@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from local.deployment import Dags, Deployment, PreparedTask
+from local.control_plane import Dags
+from local.deployment import Deployment, PreparedTask
 from local.fake_s3_service import FakeS3Service
 from local.task_run import run_task
 from tests.images.conftest import S3_URI

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from local.containers import output_of
-from local.deployment import Dags, Deployment, PreparedTask
+from local.control_plane import Dags
+from local.deployment import Deployment, PreparedTask
 from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
 from local.task_run import RunningTask, TaskResult, start_task

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local.deployment import Dags, Deployment
+from local.control_plane import Dags
+from local.deployment import Deployment
 from local.task_run import run_one, run_task, start_task
 from tests.images.conftest import S3_URI, Builder, LoadRegions, dags_for
 from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, WORKER, Product

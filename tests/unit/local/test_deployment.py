@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local.deployment import Dags, PreparedTask, _marked, _quoted
+from local.control_plane import Dags
+from local.deployment import PreparedTask, _marked, _quoted
 from local.errors import PrepareError
 
 

@@ -22,12 +22,14 @@ class TestStack:
         assert first.network != second.network
         assert first.fernet_key != second.fernet_key
 
-    def test_containers_get_aws_always_and_a_database_when_one_is_named(self, fake_engine: Engine) -> None:
+    def test_containers_get_a_fernet_key_always_and_a_database_when_one_is_named(self, fake_engine: Engine) -> None:
         stack = Stack()
-        with_database = stack.container_environment("mine")
+        with_database = stack.airflow_secrets("mine")
         assert with_database.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN").endswith("@postgres:5432/mine")
-        assert with_database == stack.container_environment()
-        assert with_database["AWS_ENDPOINT_URL"] == "http://aws:5000"
+        assert with_database == stack.airflow_secrets() == {"AIRFLOW__CORE__FERNET_KEY": stack.fernet_key}
+
+    def test_containers_reach_aws_by_its_name_on_the_network(self, fake_engine: Engine) -> None:
+        assert Stack().aws_environment()["AWS_ENDPOINT_URL"] == "http://aws:5000"
 
     def test_one_that_is_not_started_says_how_it_is_used(self, fake_engine: Engine) -> None:
         stack = Stack()
