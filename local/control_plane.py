@@ -147,17 +147,17 @@ class ControlPlane:
         finally:
             container.remove(force=True, v=True)
 
-    def start(
+    def start_container(
         self,
         command: Sequence[str],
         *,
-        name: str,
+        name: str | None = None,
         environment: Mapping[str, str] | None = None,
         files: Mapping[str, Mapping[str, bytes]] | None = None,
         dags: Dags | None = None,
         ports: Mapping[str, tuple[str, int | None]] | None = None,
     ) -> Container:
-        """Start a container of the scheduler's side that runs on, known as ``name`` on the network."""
+        """Start a container of the scheduler's side that runs on, reachable as ``name`` on the network."""
         try:
             container = self._create(
                 command, image=self.image, environment=environment, files=files, dags=dags, name=name, ports=ports
@@ -200,7 +200,7 @@ class ControlPlane:
     ) -> Container:
         """Start the webserver or API server, where tasks look for it; ``port`` of 127.0.0.1, or a free one."""
         ports = {f"{WEB_PORT}/tcp": ("127.0.0.1", port)}
-        return self.start([*command, "--port", str(WEB_PORT)], name=self._host, files=files, ports=ports)
+        return self.start_container([*command, "--port", str(WEB_PORT)], name=self._host, files=files, ports=ports)
 
 
 def web_address(web: Container) -> str:

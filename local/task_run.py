@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -24,13 +23,10 @@ from local.containers import follow, output_of, read_files, wait
 from local.control_plane import Dags
 from local.deployment import Deployment, PreparedTask
 from local.errors import ServiceError, TaskFailedError
+from local.log_lines import readable_line
 
 LOGS_FOLDER = "/opt/airflow/logs"
 TASK_TIMEOUT = 300.0
-# What Airflow 3 repeats on every line of a task's log.
-_NOISE = (
-    "logger", "filename", "lineno", "dag_id", "task_id", "run_id", "map_index", "try_number", "ti_id",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class TaskResult:
     @property
     def readable_log(self) -> str:
         """The task's log with Airflow 3's JSON lines made readable."""
-        return "\n".join(_readable(line) for line in self.log.splitlines())
+        return "\n".join(readable_line(line) for line in self.log.splitlines())
 
     def describe(self) -> str:
         """Everything a person needs to see why a task did not succeed."""
@@ -65,19 +61,6 @@ class TaskResult:
         if not self.succeeded:
             raise TaskFailedError(f"The task did not reach success: {self.describe()}")
         return self
-
-
-def _readable(line: str) -> str:
-    """One line of a task log; Airflow 3 writes JSON objects."""
-    try:
-        entry = json.loads(line)
-        moment, level, event = entry.pop("timestamp", ""), entry.pop("level", ""), entry.pop("event")
-    except (ValueError, AttributeError, KeyError, TypeError):
-        return line
-    for noise in _NOISE:
-        entry.pop(noise, None)
-    details = "".join(f" {key}={value}" for key, value in entry.items())
-    return f"[{moment}] {str(level).upper()} - {event}{details}"
 
 
 def _attempt(name: str) -> tuple[int, str]:

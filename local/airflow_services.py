@@ -1,0 +1,261 @@
+"""A whole Airflow but the containers of its tasks: UI, schedulers, triggerer and DAG processor, a container each.
+
+>>> with Stack() as stack:                                                        # doctest: +SKIP
+...     image = scheduler_image.ensure_image("airflow-ecs-worker:3-s3")
+...     airflow = AirflowServices(stack, image, environment=…, dags=[Path("local/demo/dags")],
+...                               logs="s3://airflow/logs")
+...     airflow.start()
+...     airflow.api.trigger("demo_fan_out")
+...     airflow.scheduler().kill()
+
+Everything is configured as a deployment on AWS is: by the environment, with the settings of the documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from docker.models.containers import Container
+
+from local.console import step
+from local.containers import folder_files, output_of, wait
+from local.control_plane import DAGS_FOLDER, SCRIPTS, ControlPlane, wait_for_web, web_address
+from local.errors import ServiceError
+from local.rest_api import RestApi
+from local.stack import Stack, fail_if_ended
+
+USER = "admin"
+DEFAULT_SCHEDULER = "scheduler"
+_AIRFLOW_HOME = "/opt/airflow"
+_PASSWORDS_FILE = "simple_auth_manager_passwords.json"
+_STOP_TIMEOUT = 60.0
+
+# What saves time and processors on a small machine, and changes nothing of what tasks see.
+_FRUGAL = {
+    "AIRFLOW__CORE__PARALLELISM": "32",
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
+    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+    "AIRFLOW__WEBSERVER__WORKERS": "1",
+    "AIRFLOW__WEBSERVER__WORKER_REFRESH_INTERVAL": "0",
+    "AIRFLOW__API__WORKERS": "1",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+
+
+class Service:
+    """A part of Airflow that runs on, in a container of its own."""
+
+    def __init__(self, name: str, container: Container) -> None:
+        """Take over a started container."""
+        self.name = name
+        self.container = container
+        self._may_have_ended = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        self.container.reload()
+        return bool(self.container.status == "running")
+
+    def log(self) -> str:
+        """All of its output, that of former starts too."""
+        return output_of(self.container)
+
+    def kill(self) -> None:
+        """End it by SIGKILL, with all its processes: what happens when its machine is lost."""
+        self._may_have_ended = True
+        self.container.kill()
+        wait(self.container, self.name, _STOP_TIMEOUT)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, and wait for nothing: a scheduler goes on until its tasks have ended."""
+        self._may_have_ended = True
+        self.container.kill(signal="SIGTERM")
+
+    def stop(self, timeout: float = _STOP_TIMEOUT) -> int:
+        """End it by SIGTERM and return its exit code; one that takes longer (in seconds) is a ServiceError."""
+        self.terminate()
+        return wait(self.container, self.name, timeout)
+
+    def start(self) -> None:
+        """Start it again after its end, in the same container, as a supervisor does."""
+        self.container.start()
+        self._may_have_ended = False
+
+    def check(self) -> None:
+        """Raise ServiceError with its last lines, if it has ended by itself."""
+        if not self._may_have_ended:
+            fail_if_ended(self.container, f"Airflow's {self.name}")
+
+
+class AirflowServices(ControlPlane):
+    """Everything of an Airflow but its tasks' containers, on the stack's network; it goes with the stack.
+
+    ``user`` and ``password`` are those of the UI and of ``api``; the password is made anew for each.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        image: str,
+        *,
+        environment: Mapping[str, str],
+        dags: Sequence[Path],
+        logs: str,
+        port: int | None = None,
+    ) -> None:
+        """Nothing is started yet.
+
+        ``environment`` is for the scheduler's side alone and comes before what is set here: AWS, and
+        ``AIRFLOW__CORE__EXECUTOR`` with its options. ``dags`` are folders whose files are put where DAGs are parsed.
+        ``logs`` is the S3 URI of remote logging; its bucket must exist. ``port`` of 127.0.0.1 is the UI's, or a
+        free one.
+        """
+        super().__init__(stack, image)
+        self.user = USER
+        self.password = secrets.token_hex(8)
+        self._environment = dict(environment)
+        self._logs = logs
+        self._port = port
+        self._web_secret = secrets.token_hex(32)
+        self._files = {DAGS_FOLDER: {name: text for folder in dags for name, text in folder_files(folder).items()}}
+        self._services: dict[str, Service] = {}
+        self._api: RestApi | None = None
+
+    # Settings
+
+    def task_settings(self) -> dict[str, str]:
+        """What a task definition has in ``environment``; AWS's own variables are the caller's."""
+        return {
+            **super().task_settings(),
+            "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+            "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": self._logs,
+        }
+
+    def control_environment(self) -> dict[str, str]:
+        """Environment of every container of the scheduler's side."""
+        return {
+            **super().control_environment(),
+            **self.task_settings(),
+            **self._authentication(),
+            **_FRUGAL,
+            "AIRFLOW__CORE__DAGS_FOLDER": DAGS_FOLDER,
+            **self._environment,
+        }
+
+    def _authentication(self) -> dict[str, str]:
+        """Who may use UI and REST API: a user with a password."""
+        if self.has_api_server:
+            return {
+                "AIRFLOW__API__SECRET_KEY": self._web_secret,
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{_AIRFLOW_HOME}/{_PASSWORDS_FILE}",
+            }
+        backends = (
+            "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth",
+            "airflow.api.auth.backend.session",
+        )
+        return {
+            "AIRFLOW__WEBSERVER__SECRET_KEY": self._web_secret,
+            "AIRFLOW__API__AUTH_BACKENDS": ",".join(backends),
+        }
+
+    # Start
+
+    def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
+        """Make the database and start all parts; the UI answers when this ends."""
+        self.migrate()
+        with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}, triggerer"):
+            with ThreadPoolExecutor() as pool:
+                started: list[Future[Any]] = [pool.submit(self._start_web)]
+                if self.has_api_server:
+                    started.append(pool.submit(self._start_service, "dag-processor"))
+                started += [pool.submit(self.start_scheduler, name) for name in schedulers]
+                started.append(pool.submit(self._start_service, "triggerer"))
+                for future in started:
+                    future.result()
+            wait_for_web(self._services[self._web_name].container, self._health_path, f"Airflow's {self._web_name}")
+        self.check()
+
+    @property
+    def _web_name(self) -> str:
+        return "api-server" if self.has_api_server else "webserver"
+
+    @property
+    def _health_path(self) -> str:
+        return "/api/v2/monitor/health" if self.has_api_server else "/health"
+
+    def _start_web(self) -> None:
+        files: dict[str, dict[str, bytes]] = {}
+        if self.has_api_server:
+            files = {_AIRFLOW_HOME: {_PASSWORDS_FILE: json.dumps({USER: self.password}).encode()}}
+        else:
+            self._create_user()
+        container = self.start_web(["airflow", self._web_name], port=self._port, files=files)
+        self._services[self._web_name] = Service(self._web_name, container)
+
+    def _create_user(self) -> None:
+        """Make Airflow 2's roles and the user."""
+        user = json.dumps({"username": USER, "password": self.password}).encode()
+        script = (SCRIPTS / "create_user.py").read_bytes()
+        self.run(
+            ["python", "/tmp/create_user.py", "/tmp/user.json"],
+            "airflow users create",
+            files={"/tmp": {"create_user.py": script, "user.json": user}},
+        )
+
+    def _start_service(
+        self, command: str, name: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> Service:
+        title = name or command
+        container = self.start_container(["airflow", command], environment=environment, files=self._files)
+        self._services[title] = Service(title, container)
+        return self._services[title]
+
+    def start_scheduler(self, name: str = DEFAULT_SCHEDULER, environment: Mapping[str, str] | None = None) -> Service:
+        """Start one more scheduler; ``environment`` holds the settings in which it differs from the others."""
+        return self._start_service("scheduler", name, environment)
+
+    # What runs
+
+    @property
+    def address(self) -> str:
+        """The UI, for programs on this machine: ``http://127.0.0.1:port``."""
+        return web_address(self.service(self._web_name).container)
+
+    @property
+    def api(self) -> RestApi:
+        """The REST API, as the UI's user."""
+        if self._api is None:
+            self._api = RestApi(self.address, self.user, self.password)
+        return self._api
+
+    def service(self, name: str) -> Service:
+        """A part by its name: that of its command, such as ``triggerer``, or a scheduler's own."""
+        try:
+            return self._services[name]
+        except KeyError:
+            known = ", ".join(sorted(self._services)) or "none, for nothing is started"
+            raise ServiceError(f"Airflow has no service {name!r} here: {known}") from None
+
+    def scheduler(self, name: str = DEFAULT_SCHEDULER) -> Service:
+        """A scheduler by its name."""
+        return self.service(name)
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """All parts by their names."""
+        return dict(self._services)
+
+    def check(self) -> None:
+        """Raise ServiceError if a part has ended by itself."""
+        for service in self._services.values():
+            service.check()

@@ -1,0 +1,1 @@
+"""What `make demo` shows: DAGs that use what an Airflow on ECS has to cope with."""
