@@ -26,26 +26,6 @@ class TestReadableLog:
         entry |= {"filename": "x.py", "dag_id": "d", "task_id": "t", "run_id": "r", "ti_id": "i", "rows": "3"}
         assert result(log=json.dumps(entry)).readable_log == "[2026-01-02T03:04:05Z] INFO - Loaded rows=3"
 
-    def test_an_exception_in_it_is_kept(self) -> None:
-        line = json.dumps({"event": "Task failed", "level": "error", "error_detail": [{"exc_type": "ValueError"}]})
-        assert result(log=line).readable_log == "[] ERROR - Task failed error_detail=[{'exc_type': 'ValueError'}]"
-
-    @pytest.mark.parametrize(
-        "line",
-        [
-            "[2026-01-02] {x.py:1} INFO - text of Airflow 2",
-            "[1, 2]",
-            "17",
-            '"text"',
-            "null",
-            '{"no": "event"}',
-            "{",
-            "",
-        ],
-    )
-    def test_any_other_line_stays_as_it_is(self, line: str) -> None:
-        assert result(log=f"{line}\nend").readable_log == f"{line}\nend"
-
 
 class TestResult:
     def test_success_is_what_the_database_says_whatever_the_exit_code(self) -> None:
@@ -58,7 +38,7 @@ class TestResult:
             result("", exit_code=3, log='{"event": "no module acme", "level": "error"}').require_success()
         assert str(caught.value) == (
             "The task did not reach success: state 'none', exit code 3, 1.0 s\n"
-            "--- container output\nstarted\n--- task log\n[] ERROR - no module acme"
+            "--- container output\nstarted\n--- task log\nERROR - no module acme"
         )
 
 
