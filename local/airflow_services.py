@@ -173,16 +173,16 @@ class AirflowServices(ControlPlane):
     def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
         """Make the database and start all parts; the UI answers when this ends."""
         self.migrate()
-        with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}, triggerer"):
+        with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}"):
             with ThreadPoolExecutor() as pool:
                 started: list[Future[Any]] = [pool.submit(self._start_web)]
                 if self.has_api_server:
                     started.append(pool.submit(self._start_service, "dag-processor"))
                 started += [pool.submit(self.start_scheduler, name) for name in schedulers]
-                started.append(pool.submit(self._start_service, "triggerer"))
                 for future in started:
                     future.result()
             wait_for_web(self._services[self._web_name].container, self._health_path, f"Airflow's {self._web_name}")
+        self._start_service("triggerer")  # Last: no run needs it at once, and the others need the processors.
         self.check()
 
     @property

@@ -58,6 +58,9 @@ class Stack:
         self.network = f"airflow-ecs-{self.run_id}"
         self.client = engine()
         self.fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        # Of this run alone: Airflow 2 writes *** in place of a password wherever it stands in a task's log, so none
+        # that is a common word will do.
+        self.postgres_password = secrets.token_hex(16)
         self._guard = ExitStack()
         self._postgres: Container | None = None
         self._aws: Container | None = None
@@ -75,6 +78,7 @@ class Stack:
             self._aws = self.start(image, ("moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)), name="aws",
                                    port=_AWS_PORT)  # fmt: skip
             self._wait_for_postgres()
+            self.query("postgres", f"ALTER ROLE airflow PASSWORD '{self.postgres_password}'")
             wait_for_http(f"{self.aws_endpoint}/moto-api/", self._aws, "the AWS stand-in")
         except BaseException as error:
             self._guard.close()
@@ -236,7 +240,8 @@ class Stack:
         """What an Airflow container on the network must know and nobody else: its fernet key and its database."""
         environment = {"AIRFLOW__CORE__FERNET_KEY": self.fernet_key}
         if database is not None:
-            connection = f"postgresql+psycopg2://airflow:airflow@postgres:{_POSTGRES_PORT}/{database}"
+            place = f"postgres:{_POSTGRES_PORT}/{database}"
+            connection = f"postgresql+psycopg2://airflow:{self.postgres_password}@{place}"
             environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = connection
         return environment
 

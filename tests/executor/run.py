@@ -35,7 +35,7 @@ def postgres() -> Iterator[str]:
 
     with Stack() as stack:
         host, port = stack.postgres_address
-        yield f"postgresql+psycopg2://airflow:airflow@{host}:{port}/postgres"
+        yield f"postgresql+psycopg2://airflow:{stack.postgres_password}@{host}:{port}/postgres"
 
 
 def run(airflow: str, python: str | None, arguments: Sequence[str], *, with_postgres: bool = True) -> int:
