@@ -18,7 +18,7 @@ from typing import Any
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from local import resources, services
+from local import services
 from local.containers import folder_files
 from local.ecs.containers.runner import SETTINGS_VARIABLE
 from local.ecs.containers.spec import TASK_ADDRESS
@@ -46,7 +46,8 @@ class LocalAws:
     def __init__(self, stack: Stack) -> None:
         """Start what is not there yet, and wait until it answers."""
         self.stack = stack
-        self._registry = stack.start_registry()
+        self.registry = stack.start_registry()
+        """The image registry behind the account's ECR, for this machine: ``127.0.0.1:port``."""
         self._ecr = self._start_ecr()
         self._ecs = self._start_ecs()
         self._endpoint = f"http://127.0.0.1:{published_port(self._ecs, _ECS_PORT)}"
@@ -76,9 +77,9 @@ class LocalAws:
     def _start_ecs(self) -> Container:
         settings = {
             "network": self.stack.network,
-            "registry": self._registry,
+            "registry": self.registry,
             "network_image": services.ensure_image(),
-            "labels": resources.labels(self.stack.run_id),
+            "labels": self.stack.labels,
             "region": REGION,
             "aws_endpoint": self.stack.aws_environment()["AWS_ENDPOINT_URL"],
         }
@@ -105,6 +106,11 @@ class LocalAws:
             "AWS_ENDPOINT_URL_ECR": f"http://ecr:{_ECR_PORT}",
         }
 
+    def task_environment(self) -> dict[str, str]:
+        """What a task definition needs for the local AWS; region and credentials come from ECS, as on AWS."""
+        endpoint = "AWS_ENDPOINT_URL"
+        return {endpoint: self.stack.aws_environment()[endpoint]}
+
     def client(self, service: str) -> Any:
         """A boto3 client for this machine."""
         return aws_client(service, self._endpoint if service == "ecs" else self.stack.aws_endpoint)
@@ -112,7 +118,7 @@ class LocalAws:
     def push(self, image: str, repository: str = "airflow-worker") -> str:
         """Push a local image, and return its name in the account's ECR."""
         tag = image.rpartition(":")[2]
-        local = f"{self._registry}/{repository}"
+        local = f"{self.registry}/{repository}"
         try:
             self.stack.client.images.get(image).tag(local, tag)
             for line in self.stack.client.images.push(local, tag, stream=True, decode=True):

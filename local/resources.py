@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
@@ -52,9 +53,9 @@ def is_abandoned(label: str) -> bool:
     return _started_at(int(pid)) != started
 
 
-def labels(run_id: str) -> dict[str, str]:
-    """Labels of everything a run makes."""
-    return {RUN_LABEL: run_id, OWNER_LABEL: owner()}
+def labels(run_id: str, *, kept: bool = False) -> dict[str, str]:
+    """Labels of everything a run makes. ``kept``: it has no owner whose end would be its own."""
+    return {RUN_LABEL: run_id, OWNER_LABEL: "" if kept else owner()}
 
 
 def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]) -> int:
@@ -70,10 +71,7 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
             registries += [f"127.0.0.1:{place['HostPort']}/" for place in container.ports.get(f"{port}/tcp") or ()]
             count += _gone(partial(container.remove, force=True, v=True))
     if registries:
-        names = [name for image in client.images.list() for name in image.tags]
-        for name in names:
-            if name.startswith(tuple(registries)):
-                _gone(partial(client.images.remove, name))
+        remove_images(client, lambda name: name.startswith(tuple(registries)))
     for network in client.networks.list(filters={"label": RUN_LABEL}):
         if chosen(network.attrs.get("Labels") or {}):
             count += _gone(network.remove)
@@ -83,7 +81,13 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
     return count
 
 
-def _gone(removal: Callable[[], None]) -> int:
+def remove_images(client: docker.DockerClient, chosen: Callable[[str], bool]) -> int:
+    """Remove the images whose name with tag is chosen, and that no container uses; return how many there were."""
+    names = [name for image in client.images.list() for name in image.tags if chosen(name)]
+    return sum(_gone(partial(client.images.remove, name)) for name in names)
+
+
+def _gone(removal: Callable[[], Any]) -> int:
     """Run a removal; one that another process was quicker with is no error."""
     try:
         removal()

@@ -50,11 +50,15 @@ _POSTGRES = (
 
 
 class Stack:
-    """PostgreSQL and S3 for containers on ``network``; everything is removed when the block ends."""
+    """PostgreSQL and S3 for containers on ``network``; everything is removed when the block ends, unless it is kept."""
 
-    def __init__(self) -> None:
-        """Choose a run id; nothing is started before the block is entered."""
-        self.run_id = secrets.token_hex(4)
+    def __init__(self, name: str | None = None) -> None:
+        """Nothing is started before the block is entered.
+
+        ``name``: of the run, for one that is to be kept; other runs have an id of their own.
+        """
+        self.run_id = name or secrets.token_hex(4)
+        self.labels = resources.labels(self.run_id, kept=name is not None)
         self.network = f"airflow-ecs-{self.run_id}"
         self.client = engine()
         self.fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -73,7 +77,7 @@ class Stack:
         self._guard.callback(self.close)
         try:
             resources.remove_abandoned(self.client)
-            self.client.networks.create(self.network, labels=resources.labels(self.run_id))
+            self.client.networks.create(self.network, labels=self.labels)
             self._postgres = self.start(image, _POSTGRES, name="postgres", port=_POSTGRES_PORT)
             self._aws = self.start(image, ("moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)), name="aws",
                                    port=_AWS_PORT)  # fmt: skip
@@ -92,6 +96,10 @@ class Stack:
     ) -> None:
         """Remove everything this stack started."""
         self._guard.close()
+
+    def keep(self) -> None:
+        """Let everything run on when the block ends, until ``python -m local.stack down --all`` or ``resources``."""
+        self._guard.pop_all()
 
     def close(self) -> None:
         """Remove this run's containers, network and volumes."""
@@ -128,7 +136,7 @@ class Stack:
             list(command),
             name=title,
             environment=dict(environment or {}),
-            labels={**options.pop("labels", {}), **resources.labels(self.run_id)},
+            labels={**options.pop("labels", {}), **self.labels},
             network=self.network,
             networking_config={self.network: self.client.api.create_endpoint_config(aliases=[name] if name else [])},
             **options,

@@ -17,6 +17,7 @@ from local.client import engine
 from local.console import step
 from local.errors import ServiceError
 from local.image_build import docker_build
+from local.resources import remove_images
 
 REPOSITORY = "airflow-ecs-local/scheduler"
 _DOCKERFILE = Path(__file__).with_name("Dockerfile")
@@ -52,3 +53,8 @@ def ensure_image(worker_image: str) -> str:
             failure = "The scheduler image could not be built"
             docker_build(context, image, *flags, secret="ca", error=ServiceError, failure=failure)
     return image
+
+
+def remove() -> int:
+    """Remove every image of the scheduler's side that nothing runs; return how many there were."""
+    return remove_images(engine(), lambda name: name.startswith(f"{REPOSITORY}:"))

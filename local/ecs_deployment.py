@@ -1,0 +1,154 @@
+"""An Airflow whose tasks run on the local ECS, deployed as on AWS: what `make demo` shows and the end-to-end tests use.
+
+>>> with Stack() as stack:                                                        # doctest: +SKIP
+...     deployment = EcsDeployment(stack, "airflow-ecs-worker:3.3.2-python3.12-s3", dags=[Path("local/demo/dags")])
+...     deployment.start()
+...     run = deployment.airflow.api.trigger("demo_fan_out")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import scheduler_image
+from local.airflow_services import DEFAULT_SCHEDULER, AirflowServices
+from local.aws import ACCOUNT, LocalAws
+from local.console import step
+from local.s3 import REGION
+from local.stack import Stack
+
+FAMILY = "airflow-worker"
+CONTAINER = "airflow"
+LOG_GROUP = "/airflow/worker"
+_BUCKET = "s3://my-airflow-bucket"
+DAGS_URI = f"{_BUCKET}/dags"
+LOGS_URI = f"{_BUCKET}/logs"
+# A task has so long for its `on_kill`; a demonstration should not wait two minutes for one that does not end.
+_STOP_SECONDS = 30
+
+
+def executor_settings() -> dict[str, str]:
+    """The settings of our executor: those of docs/executor.md."""
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "airflow_ecs_executor.AwsEcsExecutor",
+        "AIRFLOW__AWS_ECS_EXECUTOR__REGION_NAME": REGION,
+        "AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER": "airflow",
+        "AIRFLOW__AWS_ECS_EXECUTOR__CONTAINER_NAME": CONTAINER,
+        "AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION": FAMILY,
+        "AIRFLOW__AWS_ECS_EXECUTOR__LAUNCH_TYPE": "FARGATE",
+        "AIRFLOW__AWS_ECS_EXECUTOR__SUBNETS": "subnet-0123456789abcdef0",
+        "AIRFLOW__AWS_ECS_EXECUTOR__SECURITY_GROUPS": "sg-0123456789abcdef0",
+        "AIRFLOW__AWS_ECS_EXECUTOR__AWS_CONN_ID": "",
+    }
+
+
+class EcsDeployment:
+    """Image, DAGs, secrets, task definition, and the Airflow that uses them; everything goes with the stack."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        worker_image: str,
+        *,
+        dags: Sequence[Path],
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the AWS; Airflow is started by ``start``.
+
+        ``dags``: folders of DAG files. ``port``: of the UI, or a free one. ``settings``: further ones of the
+        scheduler's side.
+        """
+        self.stack = stack
+        self.worker_image = worker_image
+        self.aws = LocalAws(stack)
+        self.image = ""
+        """The worker image in the local Amazon ECR, once it is pushed."""
+        self._dags = dags
+        self._secrets: list[dict[str, str]] = []
+        self.airflow = AirflowServices(
+            stack,
+            scheduler_image.ensure_image(worker_image),
+            environment={**self.aws.environment(), **executor_settings(), **(settings or {})},
+            dags=dags,
+            logs=LOGS_URI,
+            port=port,
+        )
+
+    def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
+        """Deploy: DAGs to S3, the image to the registry, secrets, the task definition; then start Airflow."""
+        for folder in self._dags:
+            self.stack.upload_folder(folder, DAGS_URI)
+        with step(f"{self.worker_image} to the local Amazon ECR"):
+            self.image = self.aws.push(self.worker_image)
+        manager = self.aws.client("secretsmanager")
+        for name, value in self.airflow.task_secrets().items():
+            arn = manager.create_secret(Name=name, SecretString=value)["ARN"]
+            self._secrets.append({"name": name, "valueFrom": arn})
+        self.register(self.image)
+        self.airflow.start(schedulers)
+
+    def register(self, image: str, family: str = FAMILY, **container: Any) -> str:
+        """Register a revision of a task definition and return its ARN.
+
+        ``container``: members of the container definition that differ; ``environment`` is added to its own.
+        """
+        definition = self.task_definition(image, family, **container)
+        arn: str = self.aws.client("ecs").register_task_definition(**definition)["taskDefinition"]["taskDefinitionArn"]
+        return arn
+
+    @contextmanager
+    def another_revision(self, **container: Any) -> Iterator[None]:
+        """Have the family's newest revision differ in members of its container, until the block ends."""
+        arn = self.register(self.image, **container)
+        try:
+            yield
+        finally:
+            self.aws.client("ecs").deregister_task_definition(taskDefinition=arn)
+
+    def container_log(self, arn: str) -> str:
+        """What the container of an ECS task has printed, by CloudWatch Logs; empty before it began."""
+        logs = self.aws.client("logs")
+        place = {"logGroupName": LOG_GROUP, "logStreamName": f"task/{CONTAINER}/{arn.rpartition('/')[2]}"}
+        try:
+            found = logs.get_log_events(**place, startFromHead=True)
+        except logs.exceptions.ResourceNotFoundException:
+            return ""
+        return "\n".join(event["message"] for event in found["events"])
+
+    def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
+        """That of docs/executor.md; only the endpoints are this machine's."""
+        environment = {"S3_URI": DAGS_URI, **self.airflow.task_settings(), **self.aws.task_environment()}
+        added = container.pop("environment", {})
+        logs = {
+            "awslogs-group": LOG_GROUP,
+            "awslogs-region": REGION,
+            "awslogs-stream-prefix": "task",
+            "awslogs-create-group": "true",
+        }
+        return {
+            "family": family,
+            "networkMode": "awsvpc",
+            "requiresCompatibilities": ["FARGATE"],
+            "cpu": "1024",
+            "memory": "2048",
+            "executionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/airflow-execution",
+            "taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/airflow-task",
+            "containerDefinitions": [
+                {
+                    "name": CONTAINER,
+                    "image": image,
+                    "essential": True,
+                    "stopTimeout": _STOP_SECONDS,
+                    "environment": [
+                        {"name": name, "value": value} for name, value in sorted({**environment, **added}.items())
+                    ],
+                    "secrets": self._secrets,
+                    "logConfiguration": {"logDriver": "awslogs", "options": logs},
+                    **container,
+                }
+            ],
+        }

@@ -1,0 +1,90 @@
+"""Runs of DAGs in a deployment, and what ECS was asked to do for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from local.ecs_deployment import EcsDeployment
+from local.rest_api import TaskInstance
+
+T = TypeVar("T")
+RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING")
+
+
+@dataclass
+class Run:
+    """One run of a DAG."""
+
+    deployment: EcsDeployment
+    dag_id: str
+    run_id: str
+
+    def wait(self, timeout: float = 180.0) -> str:
+        """The state it ends in."""
+        return self.deployment.airflow.api.wait_for_run(self.dag_id, self.run_id, timeout)
+
+    def instances(self) -> list[TaskInstance]:
+        """Its task instances."""
+        return self.deployment.airflow.api.task_instances(self.dag_id, self.run_id)
+
+    def states(self) -> dict[str, list[str]]:
+        """The states of its task instances by task."""
+        found: dict[str, list[str]] = {}
+        for instance in self.instances():
+            found.setdefault(instance.task_id, []).append(instance.state)
+        return found
+
+    def until(self, task_id: str, *states: str, timeout: float = 120.0) -> TaskInstance:
+        """Wait until a task is in one of the states."""
+        return self.deployment.airflow.api.wait_for_state(self.dag_id, self.run_id, task_id, states, timeout=timeout)
+
+    def xcom(self, task_id: str, **which: Any) -> Any:
+        """What a task has returned."""
+        return self.deployment.airflow.api.xcom(self.dag_id, self.run_id, task_id, **which)
+
+    def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+        """A task's log, as the UI shows it."""
+        return self.deployment.airflow.api.log(self.dag_id, self.run_id, task_id, try_number, map_index)
+
+    def events(self, task_id: str) -> str:
+        """What the audit log says of a task."""
+        found = self.deployment.airflow.api.event_logs(self.dag_id, self.run_id)
+        return "\n".join(f"{event['event']}: {event['extra']}" for event in found if event["task_id"] == task_id)
+
+    def ecs_tasks(self) -> list[dict[str, Any]]:
+        """The ECS tasks that were launched for it, in order."""
+        tasks = self.deployment.aws.ecs.tasks()
+        return [task for task in tasks if task["tags"].get("airflow:run_id") == self.run_id]
+
+    def running(self) -> list[dict[str, Any]]:
+        """Those of them whose containers run."""
+        return [task for task in self.ecs_tasks() if task["startedAt"] and not task["containerEndedAt"]]
+
+
+class Runs:
+    """Starts runs; a DAG is unpaused by its first one."""
+
+    def __init__(self, deployment: EcsDeployment) -> None:
+        """Nothing is started yet."""
+        self._deployment = deployment
+
+    def start(self, dag_id: str, **conf: Any) -> Run:
+        """Start a run with this configuration."""
+        api = self._deployment.airflow.api
+        api.wait_for_dags([dag_id])
+        api.unpause(dag_id)
+        return Run(self._deployment, dag_id, api.trigger(dag_id, conf=conf))
+
+
+def until(condition: Callable[[], T], timeout: float, what: str) -> T:
+    """Wait for something that is true, and return it; fail when the time (in seconds) is over."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"Not within {timeout:.0f} s: {what}"
+        time.sleep(0.3)

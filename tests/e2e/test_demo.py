@@ -1,0 +1,82 @@
+"""Every DAG of the demo reaches the states that its description promises, and its logs can be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.demo import DAGS, EXAMPLES
+from local.ecs_deployment import EcsDeployment
+from tests.e2e.runs import Run, Runs
+
+TO_THEIR_END = [*(path.stem for path in sorted(DAGS.glob("demo_*.py")) if path.stem != "demo_long"), *EXAMPLES]
+
+
+@pytest.fixture(scope="module")
+def demo(runs: Runs) -> dict[str, Run]:
+    """All of them, started together."""
+    return {dag_id: runs.start(dag_id) for dag_id in TO_THEIR_END}
+
+
+@pytest.mark.parametrize("dag_id", TO_THEIR_END)
+def test_a_run_is_a_success(demo: dict[str, Run], dag_id: str) -> None:
+    assert demo[dag_id].wait() == "success"
+
+
+def test_values_go_from_container_to_container_by_xcom(demo: dict[str, Run]) -> None:
+    run = demo["demo_fan_out"]
+    run.wait()
+    assert run.states() == {"partitions": ["success"], "count": ["success"] * 8, "total": ["success"]}
+    assert run.xcom("total") == sum(100 * number for number in range(1, 9))
+
+
+def test_each_task_instance_has_a_container_of_its_own(demo: dict[str, Run]) -> None:
+    run = demo["demo_fan_out"]
+    run.wait()
+    tasks = run.ecs_tasks()
+    assert len(tasks) == 10
+    assert len({task["arn"] for task in tasks}) == 10
+
+
+def test_the_ui_shows_each_task_its_own_log(demo: dict[str, Run]) -> None:
+    run = demo["demo_fan_out"]
+    run.wait()
+    assert "3600 words in all" in run.log("total")
+    for partition in (0, 7):
+        assert f"partition {partition}: {(partition + 1) * 100} words" in run.log("count", map_index=partition)
+
+
+def test_a_task_that_fails_once_succeeds_in_a_second_container_and_has_both_logs(demo: dict[str, Run]) -> None:
+    run = demo["demo_retries"]
+    run.wait()
+    assert run.xcom("fails_once") == 2
+    assert "try 1 fails on purpose" in run.log("fails_once", 1)
+    assert "try 2 succeeds" in run.log("fails_once", 2)
+
+
+def test_a_task_that_never_succeeds_is_failed_when_its_retries_are_used_up(demo: dict[str, Run]) -> None:
+    run = demo["demo_retries"]
+    run.wait()
+    assert run.states() == {"fails_once": ["success"], "fails_for_good": ["failed"], "afterwards": ["success"]}
+    assert len([task for task in run.ecs_tasks() if task["tags"]["airflow:task_id"] == "fails_for_good"]) == 2
+
+
+def test_sensors_wait_without_a_container(demo: dict[str, Run]) -> None:
+    run = demo["demo_sensors"]
+    run.wait()
+    by_task = [task["tags"]["airflow:task_id"] for task in run.ecs_tasks()]
+    assert by_task.count("deferred") == 2, "one before the triggerer has it, one after"
+    assert by_task.count("rescheduled") >= 2, "one for each look"
+    ended = [task["containerEndedAt"] - task["startedAt"] for task in run.ecs_tasks()]
+    assert max(ended) < 20, "none has waited in its container"
+
+
+def test_a_task_gets_the_cpu_and_memory_that_it_asks_for(demo: dict[str, Run]) -> None:
+    run = demo["demo_sizes"]
+    run.wait()
+    assert run.xcom("measure") == {"CPU": 1, "Memory": 2048}
+
+
+def test_nothing_is_left_of_the_containers(demo: dict[str, Run], deployment: EcsDeployment) -> None:
+    for run in demo.values():
+        run.wait()
+    assert [task["lastStatus"] for run in demo.values() for task in run.running()] == []
