@@ -134,11 +134,15 @@ class AirflowServices(ControlPlane):
 
     def task_settings(self) -> dict[str, str]:
         """What a task definition has in ``environment``; AWS's own variables are the caller's."""
-        return {
+        settings = {
             **super().task_settings(),
             "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
             "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": self._logs,
         }
+        if self.airflow.startswith(("3.0.", "3.1.")):
+            # Their tasks end before they begin, when no connection of remote logging's name is found (docs/logging.md).
+            settings["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
+        return settings
 
     def control_environment(self) -> dict[str, str]:
         """Environment of every container of the scheduler's side."""
@@ -195,11 +199,14 @@ class AirflowServices(ControlPlane):
 
     def _start_web(self) -> None:
         files: dict[str, dict[str, bytes]] = {}
+        environment: dict[str, str] = {}
         if self.has_api_server:
+            # Each request may take two connections; a pool that is too small makes them wait for each other.
+            environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50"}
             files = {_AIRFLOW_HOME: {_PASSWORDS_FILE: json.dumps({USER: self.password}).encode()}}
         else:
             self._create_user()
-        container = self.start_web(["airflow", self._web_name], port=self._port, files=files)
+        container = self.start_web(["airflow", self._web_name], port=self._port, environment=environment, files=files)
         self._services[self._web_name] = Service(self._web_name, container)
 
     def _create_user(self) -> None:

@@ -196,11 +196,13 @@ class ControlPlane:
         command: Sequence[str],
         *,
         port: int | None = None,
+        environment: Mapping[str, str] | None = None,
         files: Mapping[str, Mapping[str, bytes]] | None = None,
     ) -> Container:
         """Start the webserver or API server, where tasks look for it; ``port`` of 127.0.0.1, or a free one."""
         ports = {f"{WEB_PORT}/tcp": ("127.0.0.1", port)}
-        return self.start_container([*command, "--port", str(WEB_PORT)], name=self._host, files=files, ports=ports)
+        command = [*command, "--port", str(WEB_PORT)]
+        return self.start_container(command, name=self._host, environment=environment, files=files, ports=ports)
 
 
 def web_address(web: Container) -> str:

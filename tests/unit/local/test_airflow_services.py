@@ -53,13 +53,20 @@ class TestTasks:
     def test_settings_hold_no_secret_and_nothing_of_the_scheduler(self, version: str, make: Make) -> None:
         services = make(version, AIRFLOW__CORE__EXECUTOR="airflow_ecs_executor.AwsEcsExecutor", AWS_PROFILE="x")
         names = set(services.task_settings())
-        assert not {name for name in names if re.search("SECRET|PASSWORD|KEY|SQL_ALCHEMY|EXECUTOR$|AWS", name)}
+        assert not {name for name in names if re.search("SECRET|PASSWORD|KEY|SQL_ALCHEMY|EXECUTOR$|AWS_PROFILE", name)}
 
     def test_logs_go_where_the_ui_reads_them(self, make: Make) -> None:
         services = make("3.3.2")
         control = services.control_environment()
         for name in ("AIRFLOW__LOGGING__REMOTE_LOGGING", "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER", TASK_API):
             assert services.task_settings()[name] == control[name]
+
+    @pytest.mark.parametrize(("version", "needed"), [("2.11.2", False), ("3.1.8", True), ("3.2.2", False)])
+    def test_a_connection_for_remote_logging_is_given_to_an_airflow_that_cannot_do_without(
+        self, version: str, needed: bool, make: Make
+    ) -> None:
+        services = make(version)
+        assert ("AIRFLOW_CONN_AWS_DEFAULT" in services.task_settings()) == needed
 
 
 class TestControlPlane:
