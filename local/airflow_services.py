@@ -5,8 +5,12 @@
 ...     airflow = AirflowServices(stack, image, environment=…, dags=[Path("local/demo/dags")],
 ...                               logs="s3://airflow/logs")
 ...     airflow.start()
-...     airflow.api.trigger("demo_fan_out")
+...     airflow.wait_until_ready(["demo_fan_out"])
+...     airflow.api.unpause("demo_fan_out")
+...     run_id = airflow.api.trigger("demo_fan_out")
 ...     airflow.scheduler().kill()
+...     airflow.scheduler().start()
+...     airflow.api.wait_for_run("demo_fan_out", run_id)
 
 Everything is configured as a deployment on AWS is: by the environment, with the settings of the documentation.
 """
@@ -20,6 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from local.console import step
@@ -71,17 +76,22 @@ class Service:
 
     def kill(self) -> None:
         """End it by SIGKILL, with all its processes: what happens when its machine is lost."""
-        self._may_have_ended = True
-        self.container.kill()
+        self._signal("SIGKILL")
         wait(self.container, self.name, _STOP_TIMEOUT)
 
     def terminate(self) -> None:
         """Send SIGTERM, and wait for nothing: a scheduler goes on until its tasks have ended."""
+        self._signal("SIGTERM")
+
+    def _signal(self, name: str) -> None:
         self._may_have_ended = True
-        self.container.kill(signal="SIGTERM")
+        try:
+            self.container.kill(signal=name)
+        except APIError as error:
+            raise ServiceError(f"Airflow's {self.name} could not be sent {name}: {error.explanation}") from error
 
     def stop(self, timeout: float = _STOP_TIMEOUT) -> int:
-        """End it by SIGTERM and return its exit code; one that takes longer (in seconds) is a ServiceError."""
+        """End it by SIGTERM and return its exit code; after ``timeout`` seconds it is killed, and a ServiceError."""
         self.terminate()
         return wait(self.container, self.name, timeout)
 
@@ -261,6 +271,18 @@ class AirflowServices(ControlPlane):
     def services(self) -> dict[str, Service]:
         """All parts by their names."""
         return dict(self._services)
+
+    def wait_until_ready(self, dag_ids: Sequence[str] = (), timeout: float = 120.0) -> None:
+        """Wait until the schedulers are healthy and these DAGs are loaded, ``timeout`` seconds for each at most.
+
+        Raises ServiceError with the cause: the part that has ended, or the DAG file that cannot be loaded.
+        """
+        try:
+            self.api.wait_until_healthy(timeout)
+            self.api.wait_for_dags(dag_ids, timeout)
+        except ServiceError:
+            self.check()
+            raise
 
     def check(self) -> None:
         """Raise ServiceError if a part has ended by itself."""
