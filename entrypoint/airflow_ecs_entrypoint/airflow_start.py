@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import selectors
 import signal
 import sys
 from contextlib import contextmanager, suppress
@@ -29,6 +30,9 @@ WORKLOAD_MODULES = (
     "airflow.sdk.execution_time.task_runner",
 )
 
+# Seconds. Shorter than anybody sees, long enough to cost no processor.
+_MOMENT = 0.05
+
 
 def import_early(workload: bool) -> bool:
     """Import what the command will import: a Task SDK ``workload``, or ``airflow tasks run``.
@@ -40,8 +44,9 @@ def import_early(workload: bool) -> bool:
         for name in WORKLOAD_LIBRARIES if workload else TASKS_RUN_LIBRARIES:
             _import(name)
         if workload:
-            for name in WORKLOAD_MODULES:
-                _import(name)
+            with _alert_selectors():
+                for name in WORKLOAD_MODULES:
+                    _import(name)
             _keep_the_token_out_of_logs()
         else:
             _import("airflow")
@@ -61,6 +66,32 @@ def _import(name: str) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
+
+
+class _AlertSelector(selectors.DefaultSelector):
+    """One that looks up soon from waiting for nothing.
+
+    The supervisor of Airflow 3 waits for the task's sockets, and after each event looks whether its process has ended.
+    It mostly has not yet when its last socket closes: then the supervisor waits, without a socket, for five seconds
+    (``[workers] min_heartbeat_interval``), and writes the task's log and ends that much later.
+    """
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for what is registered, for the whole time; for nothing, a moment."""
+        if timeout is not None and not self.get_map():
+            timeout = min(timeout, _MOMENT)
+        return super().select(timeout)
+
+
+@contextmanager
+def _alert_selectors() -> Iterator[None]:
+    """What is imported meanwhile takes these for Python's default ones; the task's own code does not see them."""
+    default = selectors.DefaultSelector
+    selectors.DefaultSelector = _AlertSelector  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        selectors.DefaultSelector = default  # type: ignore[misc]
 
 
 def _keep_the_token_out_of_logs() -> None:

@@ -11,7 +11,7 @@ from local.ecs_deployment import EcsDeployment
 from local.rest_api import TaskInstance
 
 T = TypeVar("T")
-RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING")
+_SHOWN_SECONDS = 30.0
 
 
 @dataclass
@@ -45,14 +45,25 @@ class Run:
         """What a task has returned."""
         return self.deployment.airflow.api.xcom(self.dag_id, self.run_id, task_id, **which)
 
-    def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """A task's log, as the UI shows it."""
-        return self.deployment.airflow.api.log(self.dag_id, self.run_id, task_id, try_number, map_index)
+    def until_log(self, task_id: str, words: str, *, try_number: int = 1, map_index: int = -1) -> None:
+        """Wait until the UI's log of a task has these words: it is written after the task's state."""
+        api = self.deployment.airflow.api
+        text = ""
+        deadline = time.monotonic() + _SHOWN_SECONDS
+        while words not in text:
+            assert time.monotonic() < deadline, f"{words!r} is not in the log of {self.dag_id}.{task_id}:\n{text}"
+            time.sleep(0.3)
+            text = api.log(self.dag_id, self.run_id, task_id, try_number, map_index)
 
-    def events(self, task_id: str) -> str:
-        """What the audit log says of a task."""
-        found = self.deployment.airflow.api.event_logs(self.dag_id, self.run_id)
-        return "\n".join(f"{event['event']}: {event['extra']}" for event in found if event["task_id"] == task_id)
+    def until_event(self, task_id: str, words: str) -> None:
+        """Wait until the UI's audit log of a task has these words."""
+        text = ""
+        deadline = time.monotonic() + _SHOWN_SECONDS
+        while words not in text:
+            assert time.monotonic() < deadline, f"{words!r} is not in the event log of {self.dag_id}.{task_id}:\n{text}"
+            time.sleep(0.3)
+            found = self.deployment.airflow.api.event_logs(self.dag_id, self.run_id)
+            text = "\n".join(f"{event['event']}: {event['extra']}" for event in found if event["task_id"] == task_id)
 
     def ecs_tasks(self) -> list[dict[str, Any]]:
         """The ECS tasks that were launched for it, in order."""

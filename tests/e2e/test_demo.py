@@ -40,17 +40,17 @@ def test_each_task_instance_has_a_container_of_its_own(demo: dict[str, Run]) -> 
 def test_the_ui_shows_each_task_its_own_log(demo: dict[str, Run]) -> None:
     run = demo["demo_fan_out"]
     run.wait()
-    assert "3600 words in all" in run.log("total")
+    run.until_log("total", "3600 words in all")
     for partition in (0, 7):
-        assert f"partition {partition}: {(partition + 1) * 100} words" in run.log("count", map_index=partition)
+        run.until_log("count", f"partition {partition}: {(partition + 1) * 100} words", map_index=partition)
 
 
 def test_a_task_that_fails_once_succeeds_in_a_second_container_and_has_both_logs(demo: dict[str, Run]) -> None:
     run = demo["demo_retries"]
     run.wait()
     assert run.xcom("fails_once") == 2
-    assert "try 1 fails on purpose" in run.log("fails_once", 1)
-    assert "try 2 succeeds" in run.log("fails_once", 2)
+    run.until_log("fails_once", "try 1 fails on purpose")
+    run.until_log("fails_once", "try 2 succeeds", try_number=2)
 
 
 def test_a_task_that_never_succeeds_is_failed_when_its_retries_are_used_up(demo: dict[str, Run]) -> None:

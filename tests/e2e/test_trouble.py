@@ -23,8 +23,7 @@ def running(run: Run, task_id: str, words: str) -> str:
 def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(runs: Runs) -> None:
     run = runs.start("e2e_memory")
     assert run.wait() == "failed"
-    until(lambda: "OutOfMemoryError" in run.events("hungry"), 30, "the event log tells why")
-    assert "OutOfMemoryError: Container killed due to memory usage" in run.events("hungry")
+    run.until_event("hungry", "OutOfMemoryError: Container killed due to memory usage")
 
 
 def test_a_task_stopped_in_the_ui_runs_its_on_kill(runs: Runs) -> None:
@@ -33,8 +32,8 @@ def test_a_task_stopped_in_the_ui_runs_its_on_kill(runs: Runs) -> None:
     api = run.deployment.airflow.api
     api.set_state(run.dag_id, run.run_id, "works_for_an_hour", "failed")
     until(lambda: not run.running(), 60, "its container has ended")
-    until(lambda: "on_kill: the command is told to end" in run.log("works_for_an_hour"), 30, "the log has on_kill")
-    assert "the command was asked to end" in run.log("works_for_an_hour")
+    run.until_log("works_for_an_hour", "on_kill: the command is told to end")
+    run.until_log("works_for_an_hour", "the command was asked to end")
     assert run.states() == {"works_for_an_hour": ["failed"]}
 
 
@@ -43,7 +42,7 @@ def test_a_task_stopped_from_outside_fails_and_tells_who_stopped_it(runs: Runs) 
     arn = running(run, "sleep", "sleeping")
     run.deployment.aws.client("ecs").stop_task(cluster="airflow", task=arn, reason="somebody's maintenance")
     assert run.wait() == "failed"
-    until(lambda: "somebody's maintenance" in run.events("sleep"), 30, "the event log tells why")
+    run.until_event("sleep", "somebody's maintenance")
     assert len(run.ecs_tasks()) == 1, "what somebody stopped is not launched again"
 
 
@@ -72,7 +71,7 @@ class TestS3IsUnreachableWhenATaskStarts:
             run = runs.start("e2e_short")
             assert run.wait() == "failed"
         assert exit_codes(run) == [LOAD_FAILED] * 3
-        assert "No container could be started in 3 attempts" in run.events("short")
+        run.until_event("short", "No container could be started in 3 attempts")
 
 
 def exit_codes(run: Run) -> list[int | None]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import os
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -296,6 +298,28 @@ def test_a_workload_that_would_show_its_token_does_not(packages, shown, argument
     packages({"airflow.executors.workloads": WORKLOADS.format(shown=shown)})
     assert import_early(workload=True)
     assert sys.modules["airflow.executors.workloads"].ExecuteTask().__repr_args__() == arguments
+
+
+def test_a_supervisor_that_waits_for_nothing_looks_up_soon(packages):
+    default = selectors.DefaultSelector
+    packages({"airflow.sdk.execution_time.supervisor": "import selectors; made = selectors.DefaultSelector"})
+    assert import_early(workload=True)
+    assert selectors.DefaultSelector is default, "nobody else's is another"
+    with sys.modules["airflow.sdk.execution_time.supervisor"].made() as selector:
+        began = time.monotonic()
+        assert selector.select(timeout=600) == []
+        assert time.monotonic() - began < 60
+
+
+def test_a_supervisor_that_waits_for_a_socket_waits_for_the_whole_time(packages):
+    packages({"airflow.sdk.execution_time.supervisor": "import selectors; made = selectors.DefaultSelector"})
+    assert import_early(workload=True)
+    silent, other = socket.socketpair()
+    with silent, other, sys.modules["airflow.sdk.execution_time.supervisor"].made() as selector:
+        selector.register(silent, selectors.EVENT_READ)
+        began = time.monotonic()
+        assert selector.select(timeout=0.3) == []
+        assert time.monotonic() - began >= 0.29
 
 
 @pytest.mark.parametrize("text", ["raise ValueError", "import no_such_dependency", "from os import nothing"])
