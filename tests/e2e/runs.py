@@ -70,6 +70,16 @@ class Run:
         tasks = self.deployment.aws.ecs.tasks()
         return [task for task in tasks if task["tags"].get("airflow:run_id") == self.run_id]
 
+    def launches(self) -> str:
+        """What became of each, for people."""
+        members = ("createdAt", "startedAt", "containerEndedAt", "exitCode", "stopCode", "stoppedReason")
+        lines = []
+        for task in self.ecs_tasks():
+            tags = task["tags"]
+            name = f"{tags['airflow:task_id']}[{tags.get('airflow:map_index')}] try {tags['airflow:try_number']}"
+            lines.append(f"{name}: " + ", ".join(f"{member} {task[member]}" for member in members))
+        return "\n".join(lines)
+
     def running(self) -> list[dict[str, Any]]:
         """Those of them whose containers run."""
         return [task for task in self.ecs_tasks() if task["startedAt"] and not task["containerEndedAt"]]

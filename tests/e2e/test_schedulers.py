@@ -33,7 +33,7 @@ def test_tasks_go_on_while_their_scheduler_is_killed_and_end_once(deployment: Ec
     deployment.airflow.scheduler().start()
     assert run.wait(240) == "success"
     assert run.xcom("total") == sum(range(TASKS))
-    assert len(run.ecs_tasks()) == TASKS + 2, "none is launched twice"
+    assert len(run.ecs_tasks()) == TASKS + 2, run.launches()
     assert {instance.try_number for instance in run.instances()} == {1}
     until(lambda: not run.running(), 30, "no container is left")
 
@@ -46,6 +46,6 @@ def test_of_two_schedulers_one_is_killed_and_the_other_takes_over(deployment: Ec
     second.kill()
     assert run.wait(400) == "success"
     assert run.xcom("total") == sum(range(TASKS))
-    assert len(run.ecs_tasks()) == TASKS + 2
+    assert len(run.ecs_tasks()) == TASKS + 2, run.launches()
     assert {instance.try_number for instance in run.instances()} == {1}
     until(lambda: not run.running(), 30, "no container is left")
