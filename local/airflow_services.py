@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -42,7 +43,6 @@ _STOP_TIMEOUT = 60.0
 
 # What saves time and processors on a small machine, and changes nothing of what tasks see.
 _FRUGAL = {
-    "AIRFLOW__CORE__PARALLELISM": "32",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
     "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
@@ -53,6 +53,16 @@ _FRUGAL = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+
+
+def require_free(port: int) -> None:
+    """Raise ServiceError when something listens on a port of 127.0.0.1 already: said before minutes have passed."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServiceError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another") from error
 
 
 class Service:
@@ -186,6 +196,8 @@ class AirflowServices(ControlPlane):
 
     def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
         """Make the database and start all parts; the UI answers when this ends."""
+        if self._port is not None:
+            require_free(self._port)
         self.migrate()
         with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}"):
             with ThreadPoolExecutor() as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local import scheduler_image
-from local.airflow_services import AirflowServices
+from local.airflow_services import AirflowServices, require_free
 from local.errors import PrepareError, ServiceError
 from local.in_container.create_user import arguments
 from local.stack import Stack
@@ -92,6 +93,13 @@ class TestControlPlane:
     def test_a_service_that_is_not_there_is_said(self, make: Make) -> None:
         with pytest.raises(ServiceError, match="no service 'scheduler' here: none, for nothing is started"):
             make("3.3.2").scheduler()
+
+    def test_a_port_that_is_taken_is_said(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            with pytest.raises(ServiceError, match=r"^Port \d+ of 127\.0\.0\.1 cannot be used: .+\. Choose another$"):
+                require_free(taken.getsockname()[1])
 
     def test_an_image_that_declares_no_airflow_is_refused(self, fake_engine: Engine) -> None:
         fake_engine.images["other:1"] = {}
