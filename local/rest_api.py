@@ -39,6 +39,10 @@ class RestApiError(ServiceError):
         self.status = status
 
 
+class NoAnswerError(RestApiError):
+    """Airflow did not answer: it is not there, or has too much to do. Waiting for something goes on."""
+
+
 @dataclass(frozen=True)
 class TaskInstance:
     """A task instance as the UI shows it; ``map_index`` is -1 where a task is not mapped."""
@@ -119,7 +123,7 @@ class RestApi:
         try:
             return self._session.request(method, self.address + path, timeout=_TIMEOUT, **options)
         except requests.exceptions.RequestException as error:
-            raise RestApiError(f"Airflow at {self.address} did not answer {method} {path}: {error}") from error
+            raise NoAnswerError(f"Airflow at {self.address} did not answer {method} {path}: {error}") from error
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """The JSON answer to a request, such as ``request("GET", "/pools")``; the options are those of requests."""
@@ -148,10 +152,7 @@ class RestApi:
         """Wait, ``timeout`` seconds at most, until these parts are healthy; return what all of them are."""
 
         def healthy() -> dict[str, str] | None:
-            try:
-                found = self.health()
-            except RestApiError:
-                return None
+            found = self.health()
             return found if all(found.get(part) == "healthy" for part in parts) else None
 
         return _until(healthy, timeout, f"{' and '.join(parts)} healthy at {self.address}")
@@ -326,10 +327,14 @@ def _until(condition: Callable[[], T | None], timeout: float, what: str, explain
     """Wait until a condition gives something that is true, and return it."""
     deadline = time.monotonic() + timeout
     while True:
-        found = condition()
-        if found:
-            return found
+        silence = ""
+        try:
+            found = condition()
+            if found:
+                return found
+        except NoAnswerError as error:
+            silence = str(error)
         if time.monotonic() > deadline:
-            more = f" ({explain()})" if explain else ""
-            raise RestApiError(f"Not within {timeout:.0f} s: {what}{more}")
+            more = silence or (explain() if explain else "")
+            raise RestApiError(f"Not within {timeout:.0f} s: {what}{f' ({more})' if more else ''}")
         time.sleep(0.3)

@@ -132,6 +132,15 @@ def test_nobody_there_is_one_message() -> None:
     api.close()
 
 
+def test_waiting_outlasts_silence_as_long_as_it_may() -> None:
+    api = RestApi("http://127.0.0.1:1", "admin", PASSWORD)
+    with pytest.raises(
+        RestApiError, match=r"^Not within 1 s: the run mine of demo ended \(Airflow at .+ did not answer"
+    ):
+        api.wait_for_run("demo", "mine", timeout=1)
+    api.close()
+
+
 class TestWhoAsks:
     def test_a_wrong_password_is_refused(self, airflow: Airflow, client: Client) -> None:
         with pytest.raises(RestApiError, match="Airflow answered 401 to ") as caught:
