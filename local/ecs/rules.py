@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from local.ecs.containers.spec import is_of_ecr, units
 from local.ecs.errors import ApiError, client_error, invalid_parameter
 from local.ecs.state import Cluster, TaskDefinition
 
@@ -23,6 +25,7 @@ _TOKEN = re.compile(r"[!-~]{1,64}")  # ASCII 33 to 126
 _STARTED_BY = re.compile(r"[A-Za-z0-9\-/_]{1,128}")
 _TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_AWSLOGS_OPTIONS = ("awslogs-region", "awslogs-group")
 _FARGATE_PROVIDERS = frozenset({"FARGATE", "FARGATE_SPOT"})
 
 
@@ -69,11 +72,15 @@ def check_launch(request: Mapping[str, Any], cluster: Cluster, definition: TaskD
             raise invalid_parameter("Assign public IP is not supported for this launch type.")
     if launch_type not in document["compatibilities"]:
         raise invalid_parameter(f"Task definition does not support launch_type {launch_type}.")
-    names = {container["name"] for container in definition.containers}
+    containers = {container["name"]: container for container in definition.containers}
     for override in request.get("overrides", {}).get("containerOverrides", ()):
-        if override.get("name") not in names:
+        container = containers.get(override.get("name"))
+        if container is None:
             raise invalid_parameter(f"Override for container named {override.get('name')} is not a container in the "
                                     "TaskDefinition.")  # fmt: skip
+        shared = _secret_and_variable(container, override)
+        if shared is not None:
+            raise invalid_parameter(shared)
     return launch_type, provider
 
 
@@ -186,3 +193,73 @@ def check_definition(request: Mapping[str, Any]) -> None:
             raise client_error("Fargate requires that 'cpu' be defined at the task level.")
         if not request.get("memory"):
             raise client_error("Fargate requires that 'memory' be defined at the task level.")
+    for name in ("cpu", "memory"):
+        if request.get(name) and units(request[name]) is None:
+            raise client_error(f"Invalid '{name}' setting for task.")
+    volumes = {volume.get("name") for volume in request.get("volumes", ())}
+    for container in containers:
+        _check_container(container, volumes)
+    _check_dependencies({container["name"]: container for container in containers})
+    if not request.get("executionRoleArn"):
+        _check_without_execution_role(request)
+
+
+def _check_container(container: Mapping[str, Any], volumes: set[str | None]) -> None:
+    """What contradicts itself, or the task's volumes, in one container definition."""
+    for point in container.get("mountPoints", ()):
+        if point.get("sourceVolume") not in volumes:
+            raise client_error(f"Unknown volume '{point.get('sourceVolume')}'.")
+    logs = container.get("logConfiguration", {})
+    missing = [name for name in _AWSLOGS_OPTIONS if name not in logs.get("options", {})]
+    if logs.get("logDriver") == "awslogs" and missing:
+        raise client_error(f"Log driver awslogs requires options: {', '.join(missing)}")
+    shared = _secret_and_variable(container, container)
+    if shared is not None:
+        raise client_error(shared)
+
+
+def _secret_and_variable(container: Mapping[str, Any], variables: Mapping[str, Any]) -> str | None:
+    """What AWS says of a container's secret that has the name of a variable in an ``environment``."""
+    secrets = {item["name"] for item in container.get("secrets", ())}
+    for item in variables.get("environment", ()) if secrets else ():
+        if item.get("name") in secrets:
+            return (
+                "The secret name must be unique and not shared with any new or existing environment variables set on "
+                f"the container, such as '{item['name']}'."
+            )
+    return None
+
+
+def _check_dependencies(containers: Mapping[str, Mapping[str, Any]]) -> None:
+    """``dependsOn`` and ``volumesFrom``: of containers that are there, and not in a circle."""
+    graph: dict[str, set[str]] = {}
+    for name, container in containers.items():
+        others = {item["sourceContainer"] for item in container.get("volumesFrom", ()) if "sourceContainer" in item}
+        for item in container.get("dependsOn", ()):
+            other = containers.get(item["containerName"])
+            if other is not None and item["condition"] in ("COMPLETE", "SUCCESS") and other.get("essential", True):
+                raise client_error("A dependency container with SUCCESS or COMPLETE condition cannot be an essential "
+                                   "container")  # fmt: skip
+            others.add(item["containerName"])
+        unknown = sorted(others - containers.keys())
+        if unknown:
+            raise client_error(f"Cannot depend on container + '{unknown[0]}' because it does not exist")
+        graph[name] = others
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise client_error(f"Container dependencies have a cycle: {' -> '.join(error.args[1])}") from None
+
+
+def _check_without_execution_role(request: Mapping[str, Any]) -> None:
+    """What ECS itself does for a container it does with the rights of the execution role."""
+    for container in request["containerDefinitions"]:
+        if container.get("secrets"):
+            raise client_error("When you are specifying container secrets, you must also specify a value for "
+                               "'executionRoleArn'.")  # fmt: skip
+        if "FARGATE" in request.get("requiresCompatibilities", ()):
+            what = "Fargate requires task definition to have execution role ARN to support"
+            if is_of_ecr(container["image"]):
+                raise client_error(f"{what} ECR images.")
+            if container.get("logConfiguration", {}).get("logDriver") == "awslogs":
+                raise client_error(f"{what} log driver awslogs.")

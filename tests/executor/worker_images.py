@@ -47,6 +47,7 @@ def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECR
             requiresCompatibilities=["FARGATE"],
             cpu="512",
             memory="1024",
+            executionRoleArn="arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
             containerDefinitions=[
                 {
                     "name": "airflow",

@@ -23,7 +23,8 @@ _NANO = 1_000_000_000
 _MIB = 1024 * 1024
 # Where a started container counts as what others wait for.
 _STARTED = "START"
-_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/")
+_ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>vcpu|gb)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Surroundings:
     network_container: str
     """The container whose network all containers of the task share."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What ECS itself sets."""
+    """What ECS itself sets, whatever the task definition says."""
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """What it sets unless the task definition or the overrides do."""
     labels: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
     """Of the engine's names of the task's containers and volumes."""
@@ -41,9 +44,15 @@ class Surroundings:
     """Of the engine: no container can be given more."""
 
 
+def is_of_ecr(image: str) -> bool:
+    """Whether an image is in Amazon ECR, of any account and region."""
+    return _ECR.match(image) is not None
+
+
 def image_for_engine(image: str, registry: str) -> str:
     """The name by which the engine pulls an image: those of any account's Amazon ECR are in the local registry."""
-    return _ECR.sub(f"{registry}/", image, count=1)
+    found = _ECR.match(image)
+    return f"{registry}/{image[found.end() :]}" if found else image
 
 
 def override_of(overrides: Document, name: str) -> Document:
@@ -55,15 +64,14 @@ def override_of(overrides: Document, name: str) -> Document:
 def task_size(definition: Document, overrides: Document) -> tuple[int | None, int | None]:
     """CPU units and MiB of the task as a whole, where they are given: those of the overrides count first."""
     values = (overrides.get(name) or definition.get(name) for name in ("cpu", "memory"))
-    cpu, memory = (_units(str(value)) if value else None for value in values)
+    cpu, memory = (units(str(value)) if value else None for value in values)
     return cpu, memory
 
 
-def _units(value: str) -> int:
-    """``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB."""
-    number, _, unit = value.strip().partition(" ")
-    factor = _CPU_UNITS if unit.lower() in ("vcpu", "gb") else 1
-    return int(float(number) * factor)
+def units(value: str) -> int | None:
+    """``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB; None for what is no such size."""
+    found = _SIZE.fullmatch(value.strip())
+    return int(float(found["number"]) * (_CPU_UNITS if found["unit"] else 1)) if found else None
 
 
 def environment_of(container: Document, override: Document, injected: Mapping[str, str]) -> dict[str, str]:
@@ -91,7 +99,7 @@ def container_spec(
 ) -> Document:
     """The engine's request for one container. ``image``: as the engine knows it."""
     override = override_of(overrides, container["name"])
-    variables = {**environment_of(container, override, injected), **around.environment}
+    variables = {**around.defaults, **environment_of(container, override, injected), **around.environment}
     spec: Document = {
         "Image": image,
         "Env": [f"{name}={value}" for name, value in variables.items()],
