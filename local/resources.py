@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from local.errors import TerminatedError
 
 RUN_LABEL = "io.airflow-ecs.local"
 OWNER_LABEL = "io.airflow-ecs.local.owner"
+_REMOVALS = 4  # a machine of two processors is slower with more of them at once
+_PASSES = 5
 REGISTRY_LABEL = "io.airflow-ecs.local.registry"
 """Of an image registry: its port. Images that were pulled from it have no other use."""
 
@@ -64,14 +67,19 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
     The images that came from a registry among the containers go with it.
     """
     count = 0
-    registries: list[str] = []
-    for container in client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True):
-        if chosen(container.labels):
+    registries: set[str] = set()
+    for _ in range(_PASSES):  # one of them, the local ECS, may start others until it is gone
+        found = client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True)
+        going = [container for container in found if chosen(container.labels)]
+        if not going:
+            break
+        for container in going:
             port = container.labels.get(REGISTRY_LABEL)
-            registries += [f"127.0.0.1:{place['HostPort']}/" for place in container.ports.get(f"{port}/tcp") or ()]
-            count += _gone(partial(container.remove, force=True, v=True))
-    if registries:
-        remove_images(client, lambda name: name.startswith(tuple(registries)))
+            registries |= {f"127.0.0.1:{place['HostPort']}/" for place in container.ports.get(f"{port}/tcp") or ()}
+        with ThreadPoolExecutor(_REMOVALS) as pool:
+            count += sum(pool.map(_gone, [partial(container.remove, force=True, v=True) for container in going]))
+    for registry in registries:
+        remove_images(client, registry)
     for network in client.networks.list(filters={"label": RUN_LABEL}):
         if chosen(network.attrs.get("Labels") or {}):
             count += _gone(network.remove)
@@ -81,10 +89,22 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
     return count
 
 
-def remove_images(client: docker.DockerClient, chosen: Callable[[str], bool]) -> int:
-    """Remove the images whose name with tag is chosen, and that no container uses; return how many there were."""
-    names = [name for image in client.images.list() for name in image.tags if chosen(name)]
+def remove_images(client: docker.DockerClient, prefix: str) -> int:
+    """Remove the images whose names begin so, and that no container uses; return how many names there were."""
+    names = images_from(prefix, (image.attrs for image in client.images.list()))
     return sum(_gone(partial(client.images.remove, name)) for name in names)
+
+
+def images_from(registry: str, images: Iterable[Mapping[str, Any]]) -> list[str]:
+    """By which names images came from a registry (``host:port/``): their tags, or digests where there is no tag."""
+    found: list[str] = []
+    for image in images:
+        for names in (image.get("RepoTags"), image.get("RepoDigests")):
+            own = [name for name in names or () if name.startswith(registry)]
+            found += own
+            if own:  # the digest of a repository goes with its last tag
+                break
+    return found
 
 
 def _gone(removal: Callable[[], Any]) -> int:
