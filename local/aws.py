@@ -49,6 +49,10 @@ class LocalAws:
         self.registry = stack.start_registry()
         """The image registry behind the account's ECR, for this machine: ``127.0.0.1:port``."""
         self._ecr = self._start_ecr()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Start the ECS API, and wait until it answers."""
         self._ecs = self._start_ecs()
         self._endpoint = f"http://127.0.0.1:{published_port(self._ecs, _ECS_PORT)}"
         ready = f"{self._endpoint}/_control/running"
@@ -111,13 +115,22 @@ class LocalAws:
         endpoint = "AWS_ENDPOINT_URL"
         return {endpoint: self.stack.aws_environment()[endpoint]}
 
+    def restart_ecs(self) -> None:
+        """Kill the ECS API and start another: it knows no task, and removes what the one before has left."""
+        self._ecs.remove(force=True, v=True)
+        self._connect()
+
     def client(self, service: str) -> Any:
         """A boto3 client for this machine."""
         return aws_client(service, self._endpoint if service == "ecs" else self.stack.aws_endpoint)
 
     def push(self, image: str, repository: str = "airflow-worker") -> str:
-        """Push a local image, and return its name in the account's ECR."""
-        tag = image.rpartition(":")[2]
+        """Push a local image, and return its name in the account's ECR: with the same tag, or ``latest``.
+
+        Raises ServiceError.
+        """
+        name = image.rpartition("/")[2]
+        tag = name.rpartition(":")[2] if ":" in name else "latest"
         local = f"{self.registry}/{repository}"
         try:
             self.stack.client.images.get(image).tag(local, tag)
