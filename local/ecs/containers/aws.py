@@ -7,8 +7,17 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 _CONNECTIONS = 20
+
+
+def in_words(error: Exception) -> str:
+    """An error of AWS as ECS gives it in its reasons: ``ResourceNotFoundException: The specified log group …``."""
+    if isinstance(error, ClientError):
+        answer = error.response.get("Error", {})
+        return f"{answer.get('Code', 'Unknown')}: {answer.get('Message', '')}"
+    return str(error)
 
 
 class Aws:

@@ -11,16 +11,19 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.ecs.containers.aws import Aws
+from local.ecs.containers.aws import Aws, in_words
 from local.ecs.errors import CannotStartError
 from local.ecs.state import Document
 
 # AWS's own driver sends every five seconds; so long would a test have to wait.
 _FLUSH_SECONDS = 1.0
-# PutLogEvents takes 1 MiB and 10,000 events at most, and an event 1 MiB with its 26 bytes of overhead.
-_BATCH_EVENTS = 1000
-_EVENT_BYTES = 200_000
-_BATCH_BYTES = 800_000
+# The driver cuts lines into events of 256 KiB, of which 26 bytes are CloudWatch's overhead.
+EVENT_BYTES = 262_144 - 26
+# PutLogEvents takes 1 MiB and 10,000 events at most.
+BATCH_EVENTS = 1000
+_BATCH_BYTES = 700_000
+# More output than that is not read before some is sent.
+_WAITING_BYTES = 8_000_000
 
 
 def options_of(container: Document) -> Document | None:
@@ -29,10 +32,64 @@ def options_of(container: Document) -> Document | None:
     return configuration.get("options", {}) if configuration.get("logDriver") == "awslogs" else None
 
 
-def stream_name(options: Document, container: str, task_id: str, runtime_id: str) -> str:
-    """``prefix/container/task``; without a prefix the container's id on the engine, as on EC2."""
+def stream_name(options: Document, container: str, task_id: str, container_id: str) -> str:
+    """``prefix/container/task``; without a prefix the container's id, as on EC2."""
     prefix = options.get("awslogs-stream-prefix")
-    return f"{prefix}/{container}/{task_id}" if prefix else runtime_id
+    return f"{prefix}/{container}/{task_id}" if prefix else container_id
+
+
+class LogEvents:
+    """Output cut into events, one for each line that is not empty, and those into batches for PutLogEvents."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._events: deque[tuple[int, bytes]] = deque()
+        self._rest = b""
+        self.waiting_bytes = 0
+        """Of the events that are in no batch yet."""
+
+    def write(self, text: str, milliseconds: int) -> None:
+        """Take a piece of output, and when it came. What follows its last line break is held back."""
+        *lines, self._rest = (self._rest + text.encode()).split(b"\n")
+        for line in lines:
+            self._add(line.removesuffix(b"\r"), milliseconds)
+        while len(self._rest) > EVENT_BYTES:
+            end = _cut(self._rest)
+            self._add(self._rest[:end], milliseconds)
+            self._rest = self._rest[end:]
+
+    def finish(self, milliseconds: int) -> None:
+        """Take what was held back: no more comes."""
+        self._add(self._rest, milliseconds)
+        self._rest = b""
+
+    def batch(self) -> list[dict[str, Any]]:
+        """As many events as one call takes, the oldest first; none when there are none."""
+        batch: list[dict[str, Any]] = []
+        size = 0
+        while self._events and len(batch) < BATCH_EVENTS and size + len(self._events[0][1]) <= _BATCH_BYTES:
+            moment, line = self._events.popleft()
+            size += len(line)
+            batch.append({"timestamp": moment, "message": line.decode()})
+        self.waiting_bytes -= size
+        return batch
+
+    def _add(self, line: bytes, milliseconds: int) -> None:
+        while line:
+            end = _cut(line)
+            self._events.append((milliseconds, line[:end]))
+            self.waiting_bytes += end
+            line = line[end:]
+
+
+def _cut(line: bytes) -> int:
+    """How many bytes of UTF-8 make an event: no character is cut in two."""
+    if len(line) <= EVENT_BYTES:
+        return len(line)
+    end = EVENT_BYTES
+    while line[end] & 0b1100_0000 == 0b1000_0000:  # goes on with a character
+        end -= 1
+    return end
 
 
 class LogStream:
@@ -42,8 +99,7 @@ class LogStream:
         """Nothing is asked yet."""
         self._aws = aws
         self._place = {"logGroupName": group, "logStreamName": name}
-        self._events: deque[tuple[int, bytes]] = deque()
-        self._rest = ""
+        self._events = LogEvents()
         self._sending = asyncio.Lock()
 
     async def create(self, *, group_too: bool) -> None:
@@ -53,7 +109,7 @@ class LogStream:
         except (BotoCoreError, ClientError) as error:
             raise CannotStartError(
                 "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
-                f"failed to create Cloudwatch log stream: {error} : exit status 1"
+                f"failed to create Cloudwatch log stream: {in_words(error)} : exit status 1"
             ) from error
 
     def _create(self, group_too: bool) -> None:
@@ -73,22 +129,13 @@ class LogStream:
         flushing = asyncio.create_task(self._flush_again_and_again())
         try:
             async for text in output:
-                self.write(text)
+                self._events.write(text, _now())
+                if self._events.waiting_bytes > _WAITING_BYTES:
+                    await self._flush()
         finally:
             flushing.cancel()
-            if self._rest:
-                self.write("\n")
+            self._events.finish(_now())
             await self._flush()
-
-    def write(self, text: str) -> None:
-        """Take a piece of output; each line is an event."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        moment = int(time.time() * 1000)
-        for line in lines:
-            # An empty event is refused; one that is too long is cut into several.
-            encoded = line.rstrip("\r").encode() or b" "
-            for place in range(0, len(encoded), _EVENT_BYTES):
-                self._events.append((moment, encoded[place : place + _EVENT_BYTES]))
 
     async def _flush_again_and_again(self) -> None:
         while True:
@@ -97,22 +144,16 @@ class LogStream:
 
     async def _flush(self) -> None:
         async with self._sending:  # events must not overtake each other
-            while self._events:
-                await self._send(self._batch())
-
-    def _batch(self) -> list[dict[str, Any]]:
-        """As many events as one call takes."""
-        batch: list[dict[str, Any]] = []
-        size = 0
-        while self._events and len(batch) < _BATCH_EVENTS and size < _BATCH_BYTES:
-            moment, encoded = self._events.popleft()
-            size += len(encoded)
-            batch.append({"timestamp": moment, "message": encoded.decode(errors="replace")})
-        return batch
+            while batch := self._events.batch():
+                await self._send(batch)
 
     async def _send(self, batch: list[dict[str, Any]]) -> None:
         try:
             await asyncio.to_thread(self._aws.client("logs").put_log_events, **self._place, logEvents=batch)
         except (BotoCoreError, ClientError) as error:
             # As with AWS's driver in its default mode, the container goes on, and its output is lost.
-            print(f"Output of {self._place['logStreamName']} is lost: {error}", file=sys.stderr)
+            print(f"Output of {self._place['logStreamName']} is lost: {in_words(error)}", file=sys.stderr)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import aiohttp
 from aiodocker import Docker
@@ -24,6 +24,15 @@ _READY = "ready"
 _NETWORK_SCRIPT = f'ip route replace {TASK_ADDRESS} via "$1" && echo {_READY} && exec sleep infinity'
 # A machine of two processors is slower with more of them at once.
 _CHANGES = 4
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is here: its id on the engine, and the digest of its manifest in the registry."""
+
+    id: str
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Engine:
         # Each container takes two connections for as long as it lives: for its output, and for its end.
         self._connector = aiohttp.UnixConnector(path=socket, limit=0)
         self._docker = Docker("unix://localhost", connector=self._connector)
-        self._pulls: dict[str, asyncio.Task[str]] = {}
+        self._pulls: dict[str, asyncio.Task[Image]] = {}
         self._changes = asyncio.Semaphore(_CHANGES)
         self.processors = 1
 
@@ -54,35 +63,34 @@ class Engine:
         self.processors = (await self._docker.system.info())["NCPU"]
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; pulls that nobody waits for any more end."""
+        for pull in [*self._pulls.values()]:
+            pull.cancel()
         await self._docker.close()
         await self._connector.close()
 
     # Images
 
-    async def pull(self, image: str) -> str:
-        """Pull an image and return its digest. Pulls of the same image at the same time are one.
-
-        Raises CannotStartError with the words of ECS.
-        """
+    async def pull(self, image: str) -> Image:
+        """Pull an image. Pulls of the same image at the same time are one. Raises DockerError."""
         pull = self._pulls.get(image)
         if pull is None:
             pull = self._pulls[image] = asyncio.create_task(self._pull(image))
-            pull.add_done_callback(lambda _: self._pulls.pop(image, None))
+            pull.add_done_callback(lambda done: self._pulled(image, done))
         return await asyncio.shield(pull)
 
-    async def _pull(self, image: str) -> str:
-        try:
-            await self._docker.images.pull(image)
-            found = await self._docker.images.inspect(image)
-        except DockerError as error:
-            raise CannotStartError(
-                f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
-                f"{image}: {error.message}"
-            ) from error
-        repository = image.partition("@")[0].rpartition(":")[0] if ":" in image.rpartition("/")[2] else image
+    def _pulled(self, image: str, pull: asyncio.Task[Image]) -> None:
+        del self._pulls[image]
+        if not pull.cancelled():
+            pull.exception()  # nobody may be left to hear of it
+
+    async def _pull(self, image: str) -> Image:
+        await self._docker.images.pull(image)
+        found = await self._docker.images.inspect(image)
         names: list[str] = found.get("RepoDigests") or []
-        return next((name.partition("@")[2] for name in names if name.partition("@")[0] == repository), found["Id"])
+        repository = repository_of(image)
+        digests = (name.partition("@")[2] for name in names if name.partition("@")[0] == repository)
+        return Image(found["Id"], next(digests, found["Id"]))
 
     # Containers
 
@@ -105,7 +113,7 @@ class Engine:
         try:
             identifier = await self.create(name, spec)
             await self.start(identifier)
-            output = "".join([text async for text in self._first_line(identifier)])
+            output = await self._first_line(identifier)
             if not output.startswith(_READY):
                 raise CannotStartError(f"ResourceInitializationError: failed to configure the network: {output}")
             found = await self._docker.containers.container(identifier).show()
@@ -116,21 +124,24 @@ class Engine:
             identifier, attached["IPAddress"], attached["IPPrefixLen"], attached["Gateway"], attached["MacAddress"]
         )
 
-    async def _first_line(self, identifier: str) -> AsyncIterator[str]:
-        async for text in self.follow(identifier):
-            yield text
-            if "\n" in text:
-                return
+    async def _first_line(self, identifier: str) -> str:
+        output = ""
+        async with aclosing(self.follow(identifier)) as pieces:
+            async for text in pieces:
+                output += text
+                if "\n" in output:
+                    break
+        return output
 
     async def create(self, name: str, spec: Document) -> str:
         """Create a container and return its id. Raises DockerError."""
         async with self._changes:
-            return (await self._docker.containers.create(spec, name=name)).id
+            return (await _whole(self._docker.containers.create(spec, name=name))).id
 
     async def start(self, identifier: str) -> None:
         """Start a container. Raises DockerError."""
         async with self._changes:
-            await self._docker.containers.container(identifier).start()
+            await _whole(self._docker.containers.container(identifier).start())
 
     async def stop(self, identifier: str, seconds: int) -> None:
         """SIGTERM (or what the image has instead), and SIGKILL after so many seconds; one that is gone is no error."""
@@ -153,9 +164,10 @@ class Engine:
         found = await self._docker.containers.container(identifier).stats(stream=False)
         return found[0] if found else None
 
-    def follow(self, identifier: str) -> AsyncIterator[str]:
-        """A container's output in pieces, until it ends."""
-        return self._docker.containers.container(identifier).log(stdout=True, stderr=True, follow=True)
+    def follow(self, identifier: str) -> AsyncGenerator[str, None]:
+        """A container's output in pieces, until it ends. What is no UTF-8 is left out, or a replacement character."""
+        log = self._docker.containers.container(identifier).log(stdout=True, stderr=True, follow=True)
+        return cast("AsyncGenerator[str, None]", log)
 
     # The end
 
@@ -166,11 +178,14 @@ class Engine:
         """
         chosen = [name if value is None else f"{name}={value}" for name, value in labels.items()]
         found = await self._docker.containers.list(all=True, filters=json.dumps({"label": chosen}))
-        await asyncio.gather(*[self._remove(container.id) for container in found])
+        results = await asyncio.gather(*[self._remove(container.id) for container in found], return_exceptions=True)
         volumes = self._docker.volumes
         for volume in (await volumes.list(filters={"label": chosen}))["Volumes"] or []:  # type: ignore[no-untyped-call]
             with suppress(DockerError):
                 await (await volumes.get(volume["Name"])).delete()  # type: ignore[no-untyped-call]
+        for result in results:  # one that cannot go keeps no other
+            if isinstance(result, BaseException):
+                raise result
 
     async def _remove(self, identifier: str) -> None:
         async with self._changes:
@@ -179,3 +194,24 @@ class Engine:
             except DockerError as error:
                 if error.status not in _GONE:
                     raise
+
+
+def repository_of(image: str) -> str:
+    """The name of an image without its tag and digest."""
+    name = image.partition("@")[0]
+    return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+
+
+async def _whole(change: Coroutine[Any, Any, T]) -> T:
+    """Carry a change out to its end, even when the caller is cancelled meanwhile.
+
+    Given up half-way, the engine may carry it out all the same: after the task's containers have been removed.
+    """
+    doing = asyncio.ensure_future(change)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        if not doing.cancelled():
+            doing.exception()
+        raise

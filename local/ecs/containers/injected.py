@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.ecs.containers.aws import Aws
+from local.ecs.containers.aws import Aws, in_words
 from local.ecs.errors import CannotStartError
 from local.ecs.state import Document
 
 _SECRETS_MANAGER = ":secretsmanager:"
 _SECRET_PARTS = 7  # of the ARN of a secret; behind them stand a JSON key, a version stage and a version id
-_S3_ARN = "arn:aws:s3:::"
+_PARAMETER = ":parameter/"
+_S3_ARN = ":s3:::"
+_NO_SECRETS = "unable to pull secrets or registry auth"
+_NO_FILES = "failed to download env files"
+_FROM_ASM = "unable to retrieve secret from asm"
+_RETRIED = "service call has been retried 1 time(s)"
 
 
 async def injected(aws: Aws, container: Document, override: Document) -> dict[str, str]:
@@ -28,8 +32,9 @@ async def injected(aws: Aws, container: Document, override: Document) -> dict[st
 
 def _injected(aws: Aws, container: Document, override: Document) -> dict[str, str]:
     values: dict[str, str] = {}
-    for item in [*container.get("environmentFiles", ()), *override.get("environmentFiles", ())]:
-        values.update(_environment_file(aws, item["value"]))
+    for item in override.get("environmentFiles") or container.get("environmentFiles", ()):
+        # "The first value of the variable is used and subsequent values of duplicate variables are ignored."
+        values = {**_environment_file(aws, item["value"]), **values}
     for item in container.get("secrets", ()):
         values[item["name"]] = _secret(aws, item["valueFrom"])
     return values
@@ -39,30 +44,39 @@ def _secret(aws: Aws, name: str) -> str:
     """The value of a secret of Secrets Manager, or of a parameter of Systems Manager."""
     if _SECRETS_MANAGER not in name:
         try:
-            found = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
+            found = aws.client("ssm").get_parameter(Name=parameter_name(name), WithDecryption=True)
         except (BotoCoreError, ClientError) as error:
-            raise _not_had("unable to pull secrets or registry auth", f"invalid parameters: {name}", error) from error
+            raise _not_had(_NO_SECRETS, f"unable to retrieve secrets from ssm: {_RETRIED}: "
+                                        f"invalid parameters: {name}: {in_words(error)}") from error  # fmt: skip
         return str(found["Parameter"]["Value"])
-    request, key = _secret_request(name)
+    request, key = secret_request(name)
     try:
-        text = str(aws.client("secretsmanager").get_secret_value(**request)["SecretString"])
+        text = aws.client("secretsmanager").get_secret_value(**request).get("SecretString")
     except (BotoCoreError, ClientError) as error:
-        what = f"failed to fetch secret {name} from secrets manager"
-        raise _not_had("unable to pull secrets or registry auth", what, error) from error
+        raise _not_had(_NO_SECRETS, f"{_FROM_ASM}: {_RETRIED}: failed to fetch secret {name} from secrets manager: "
+                                    f"{in_words(error)}") from error  # fmt: skip
+    if text is None:  # "Only secrets that store text data … are supported"
+        raise _not_had(_NO_SECRETS, f"{_FROM_ASM}: secret {name} has no text, but binary data")
     if not key:
-        return text
+        return str(text)
     try:
         value = json.loads(text)[key]
     except (ValueError, KeyError, TypeError):
-        raise CannotStartError(
-            "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
-            f"failed: unable to retrieve secret from asm: retrieved secret from Secrets Manager did not contain json "
-            f"key {key}"
+        raise _not_had(
+            _NO_SECRETS, f"{_FROM_ASM}: retrieved secret from Secrets Manager did not contain json key {key}"
         ) from None
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _secret_request(name: str) -> tuple[dict[str, str], str]:
+def parameter_name(name: str) -> str:
+    """The name of a parameter, given by its name or its ARN: a path's ARN does not show the path's first slash."""
+    if not name.startswith("arn:"):
+        return name
+    rest = name.partition(_PARAMETER)[2]
+    return f"/{rest}" if "/" in rest else rest
+
+
+def secret_request(name: str) -> tuple[dict[str, str], str]:
     """``arn:…:secret:NAME:json-key:version-stage:version-id``, of which the last three may be missing or empty."""
     parts = name.split(":")
     key, stage, version = [*parts[_SECRET_PARTS:], "", "", ""][:3]
@@ -76,18 +90,20 @@ def _secret_request(name: str) -> tuple[dict[str, str], str]:
 
 def _environment_file(aws: Aws, arn: str) -> Mapping[str, str]:
     """The ``NAME=VALUE`` lines of an object in S3; those that begin with # are comments."""
-    bucket, _, key = arn.removeprefix(_S3_ARN).partition("/")
+    bucket, _, key = arn.partition(_S3_ARN)[2].partition("/")
     try:
         text = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
     except (BotoCoreError, ClientError, UnicodeDecodeError) as error:
-        raise _not_had("failed to download env files", f"file download command: {arn}", error) from error
+        raise _not_had(_NO_FILES, f"{_RETRIED}: file download command: {arn}: {in_words(error)}") from error
+    return variables_of(text)
+
+
+def variables_of(text: str) -> dict[str, str]:
+    """The variables of an environment file. Values are taken as they are, quotes included."""
     lines = (line.strip() for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: value for name, equals, value in pairs if equals}
 
 
-def _not_had(what: str, detail: str, error: Any) -> CannotStartError:
-    return CannotStartError(
-        f"ResourceInitializationError: {what}: execution resource retrieval failed: service call has been retried 1 "
-        f"time(s): {detail}: {error}"
-    )
+def _not_had(what: str, detail: str) -> CannotStartError:
+    return CannotStartError(f"ResourceInitializationError: {what}: execution resource retrieval failed: {detail}")

@@ -16,13 +16,14 @@ from aiodocker.exceptions import DockerError
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.ecs.containers.aws import Aws
+from local.ecs.containers.aws import Aws, in_words
 from local.ecs.containers.engine import Engine, Interface
 from local.ecs.containers.spec import TASK_ADDRESS, override_of, task_size
 from local.ecs.state import Container, Document, Task, new_uuid
 
 _PORT = 80
 _RENEW_BEFORE = timedelta(minutes=5)
+_HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY"}
 
 
 @dataclass
@@ -89,12 +90,10 @@ class TaskEndpoints:
         self._credentials.pop(found.credentials_id, None)
 
     @staticmethod
-    def environment(found: TaskOnEngine, container: Container, region: str) -> dict[str, str]:
+    def environment(found: TaskOnEngine, container: Container) -> dict[str, str]:
         """What ECS sets in a container's environment."""
         variables = {
             "AWS_EXECUTION_ENV": f"AWS_ECS_{found.task.launch_type}",
-            "AWS_DEFAULT_REGION": region,
-            "AWS_REGION": region,
             "ECS_CONTAINER_METADATA_URI_V4": f"http://{TASK_ADDRESS}/v4/{_key(found.task, container)}",
         }
         if found.role:
@@ -136,7 +135,7 @@ class TaskEndpoints:
             try:
                 kept = self._credentials[key] = await asyncio.to_thread(self._assume, role)
             except (BotoCoreError, ClientError) as error:
-                return web.json_response({"code": "NoCredentialsAvailable", "message": str(error)}, status=500)
+                return web.json_response({"code": "NoCredentialsAvailable", "message": in_words(error)}, status=500)
         return web.json_response(kept[1])
 
     def _assume(self, role: str) -> tuple[datetime, Document]:
@@ -214,9 +213,18 @@ def container_document(found: TaskOnEngine, container: Container, inspected: Map
         "Snapshotter": "overlayfs",
     }
     state = inspected.get("State") or {}
-    for name, value in (("CreatedAt", inspected.get("Created")), ("StartedAt", state.get("StartedAt"))):
+    for name, value in (
+        ("CreatedAt", inspected.get("Created")),
+        ("StartedAt", state.get("StartedAt")),
+        ("FinishedAt", state.get("FinishedAt")),
+    ):
         if value and not value.startswith("0001-"):  # Go's zero time
             document[name] = value
+    if "FinishedAt" in document:
+        document["ExitCode"] = state["ExitCode"]
+    health = state.get("Health")
+    if health:
+        document["Health"] = {"status": _HEALTH.get(health["Status"], "UNKNOWN")}
     configuration = definition.get("logConfiguration")
     if configuration:
         document["LogDriver"] = configuration["logDriver"]
@@ -254,6 +262,7 @@ def task_document(task: Task, containers: list[Document]) -> Document:
         "DesiredStatus": task.desired_status,
         "KnownStatus": task.last_status,
         "Limits": {name: value for name, value in limits.items() if value is not None},
+        "AvailabilityZone": task.arn.split(":")[3] + "a",
         "LaunchType": task.launch_type,
         "Containers": containers,
     }

@@ -9,14 +9,13 @@ import socket
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from aiodocker.exceptions import DockerError
 
 from local.ecs.containers import awslogs
 from local.ecs.containers.aws import Aws
-from local.ecs.containers.engine import Engine
+from local.ecs.containers.engine import Engine, Image
 from local.ecs.containers.injected import injected
 from local.ecs.containers.metadata import TaskEndpoints, TaskOnEngine
 from local.ecs.containers.spec import (
@@ -32,12 +31,14 @@ from local.ecs.containers.spec import (
 from local.ecs.errors import CannotStartError
 from local.ecs.quotas import number
 from local.ecs.runner import Runner
-from local.ecs.state import STOPPED, Document, Task
+from local.ecs.state import STOPPED, Container, Document, Task
 from local.errors import LocalError, ServiceError
 
 SETTINGS_VARIABLE = "LOCAL_ECS_CONTAINERS"
 TASK_LABEL = "io.airflow-ecs.local.task"
 _LOOK_SECONDS = 0.2
+_NOT_STARTED = "Task failed to start"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ def from_environment() -> ContainerRunner:
     text = os.environ.get(SETTINGS_VARIABLE)
     if not text:
         raise LocalError(f"{SETTINGS_VARIABLE} is not set: it says where tasks run, see local.ecs.containers.runner")
-    return ContainerRunner(Settings(**json.loads(text)))
+    try:
+        settings = Settings(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise LocalError(f"{SETTINGS_VARIABLE} is no JSON object with the members of Settings: {error}") from error
+    return ContainerRunner(settings)
 
 
 class _Life:
@@ -92,8 +97,10 @@ class _Life:
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
         """It is to be stopped."""
+        self.started: dict[str, float] = {}
+        """When containers started, by ``time.monotonic``."""
         self.ended: dict[str, int | None] = {}
-        """Exit codes of the containers that have ended."""
+        """Exit codes of the containers that have ended; None of those that could not start."""
 
     async def unless_stopped(self, seconds: float) -> None:
         """Wait for so long, or until the task is to be stopped."""
@@ -102,6 +109,18 @@ class _Life:
                 await asyncio.wait_for(self.stopping.wait(), seconds)
             except asyncio.TimeoutError:
                 pass
+
+    async def or_stopped(self, work: Awaitable[T]) -> T | None:
+        """The result of some work, which is given up (None) when the task is to be stopped."""
+        doing = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return doing.result() if doing.done() else None
+        finally:
+            stopping.cancel()
+            doing.cancel()
+            await asyncio.wait([doing, stopping])
 
 
 class ContainerRunner(Runner):
@@ -178,93 +197,109 @@ class ContainerRunner(Runner):
 
     async def _live(self, task: Task, life: _Life, latency: Latency) -> None:
         """From PROVISIONING to the end of the last container."""
-        interface, _ = await _together(
-            self._engine.start_network(
-                self._prefix(task) + "network",
-                self._settings.network_image,
-                self._settings.network,
-                f"ecs-{task.id[:12]}",
-                self._address,
-                self._labels(task),
-            ),
-            life.unless_stopped(latency.placement_seconds),
+        network = self._engine.start_network(
+            self._prefix(task) + "network",
+            self._settings.network_image,
+            self._settings.network,
+            f"ecs-{task.id[:12]}",
+            self._address,
+            self._labels(task),
         )
-        if life.stopping.is_set():
+        placed = await life.or_stopped(_together(network, asyncio.sleep(latency.placement_seconds)))
+        if placed is None or life.stopping.is_set():
             return
+        interface = placed[0]
         found = TaskOnEngine(task, interface)
         self.reports.provisioned(task, interface.address)
         self._endpoints.add(found)
         try:
-            prepared = await self._prepare(task, life, latency)
-            if not life.stopping.is_set():
-                self.reports.pulled(task, {name: item.digest for name, item in prepared.items()})
+            prepared = await life.or_stopped(self._prepare(task, latency))
+            if prepared is not None and not life.stopping.is_set():
+                self.reports.pulled(task, {name: item.image.digest for name, item in prepared.items()})
                 await self._run(found, life, prepared)
         finally:
             self._endpoints.drop(found)
 
-    async def _prepare(self, task: Task, life: _Life, latency: Latency) -> dict[str, _Prepared]:
+    async def _prepare(self, task: Task, latency: Latency) -> dict[str, _Prepared]:
         """Have everything ready that containers need. Raises CannotStartError."""
         containers = task.definition.containers
         found = await _together(
-            life.unless_stopped(latency.pull_seconds), *[self._prepare_container(task, item) for item in containers]
+            asyncio.sleep(latency.pull_seconds), *[self._prepare_container(task, item) for item in containers]
         )
         return {item.definition["name"]: item for item in found[1:]}
 
     async def _prepare_container(self, task: Task, definition: Document) -> _Prepared:
-        image = image_for_engine(definition["image"], self._settings.registry)
         override = override_of(task.overrides, definition["name"])
-        digest, values = await _together(self._engine.pull(image), injected(self._aws, definition, override))
+        image, values = await _together(self._pull(definition["image"]), injected(self._aws, definition, override))
         options = awslogs.options_of(definition)
         stream = None
         if options is not None:
-            container = next(item for item in task.containers if item.name == definition["name"])
+            container = _container(task, definition["name"])
             number = container.fixed["containerArn"].rpartition("/")[2]
             name = awslogs.stream_name(options, container.name, task.id, number)
             stream = awslogs.LogStream(self._aws, options["awslogs-group"], name)
             await stream.create(group_too=options.get("awslogs-create-group") == "true")
-        return _Prepared(definition, image, digest, values, stream)
+        return _Prepared(definition, image, values, stream)
+
+    async def _pull(self, name: str) -> Image:
+        """Pull an image of a task definition. Raises CannotStartError."""
+        here = image_for_engine(name, self._settings.registry)
+        try:
+            return await self._engine.pull(here)
+        except DockerError as error:
+            raise CannotStartError(pull_failure(name, error.message.replace(here, name))) from error
 
     # Containers
 
     async def _run(self, found: TaskOnEngine, life: _Life, prepared: Mapping[str, _Prepared]) -> None:
         """Start the containers in their order and follow them to the last one's end."""
-        watches: list[asyncio.Task[None]] = []
-        stopping: asyncio.Future[Any] = asyncio.create_task(life.stopping.wait())
-        levels = start_levels(found.task.definition.containers)
+        items = [*prepared.values()]
+        starts = [asyncio.create_task(self._start_in_turn(found, life, item)) for item in items]
+        ends = [self._follow(found, life, item, start) for item, start in zip(items, starts, strict=True)]
+
+        async def follow_all() -> None:
+            await _together(*ends)
+            life.stopping.set()
+
         try:
-            for definition in chain.from_iterable(levels):
-                await self._wait_for_others(definition, found, life)
-                if life.stopping.is_set():
-                    break
-                item = prepared[definition["name"]]
-                await self._start_container(found, item)
-                watches.append(asyncio.create_task(self._watch(found, life, item)))
-            else:
-                self.reports.running(found.task, found.ids)
-            everything: asyncio.Future[Any] = asyncio.gather(*watches)
-            await asyncio.wait([everything, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if life.stopping.is_set() and not everything.done():
-                self.reports.stopping(found.task)
-                await self._stop_containers(found, life, levels)
-            await everything
+            await _together(follow_all(), self._stop_when_told(found, life, starts))
         finally:
-            stopping.cancel()
-            for watch in watches:
-                watch.cancel()
+            for start in starts:
+                start.cancel()
+            await asyncio.wait(starts)
+
+    async def _start_in_turn(self, found: TaskOnEngine, life: _Life, item: _Prepared) -> bool:
+        """Start a container when those that it depends on have come as far as they must; return whether it started."""
+        name = item.definition["name"]
+        try:
+            if not await self._may_start(found, life, item.definition):
+                return False
+            await self._start_container(found, item)
+            life.started[name] = time.monotonic()
+        except CannotStartError as error:
+            life.ended[name] = None
+            if item.definition["essential"]:
+                self.reports.end(found.task, "TaskFailedToStart", error.reason)
+                life.stopping.set()
+            self.reports.container_exited(found.task, name, None, error.container_reason)
+        if all(container.name in life.started or container.name in life.ended for container in found.task.containers):
+            self.reports.running(found.task, found.ids)
+        return name in life.started
 
     async def _start_container(self, found: TaskOnEngine, item: _Prepared) -> None:
         """Make and start one. Raises CannotStartError."""
         task, name = found.task, item.definition["name"]
-        container = next(container for container in task.containers if container.name == name)
+        region = self._settings.region
         around = Surroundings(
             network_container=found.interface.container_id,
-            environment=self._endpoints.environment(found, container, self._settings.region),
+            environment=self._endpoints.environment(found, _container(task, name)),
+            defaults={"AWS_REGION": region, "AWS_DEFAULT_REGION": region},
             labels=self._labels(task),
             prefix=self._prefix(task),
             processors=self._engine.processors,
         )
         spec = container_spec(
-            task.definition.document, task.overrides, item.definition, item.image, item.values, around
+            task.definition.document, task.overrides, item.definition, item.image.id, item.values, around
         )
         try:
             found.ids[name] = await self._engine.create(around.prefix + name, spec)
@@ -275,9 +310,11 @@ class ContainerRunner(Runner):
         except DockerError as error:
             raise _failed("CannotStartContainerError", error) from error
 
-    async def _watch(self, found: TaskOnEngine, life: _Life, item: _Prepared) -> None:
+    async def _follow(self, found: TaskOnEngine, life: _Life, item: _Prepared, start: asyncio.Task[bool]) -> None:
         """Follow a container to its end, and report it when its output is where it belongs."""
         name = item.definition["name"]
+        if not await start:
+            return
         identifier = found.ids[name]
         if item.stream is not None:
             await item.stream.carry(self._engine.follow(identifier))
@@ -285,31 +322,51 @@ class ContainerRunner(Runner):
         life.ended[name] = state["ExitCode"]
         self.reports.container_exited(found.task, name, state["ExitCode"], exit_reason(state))
 
-    async def _stop_containers(self, found: TaskOnEngine, life: _Life, levels: Sequence[Sequence[Document]]) -> None:
-        """Stop those that still run, each after those that depend on it."""
-        for level in reversed(levels):
-            running = [item for item in level if item["name"] in found.ids and item["name"] not in life.ended]
+    async def _stop_when_told(self, found: TaskOnEngine, life: _Life, starts: Sequence[asyncio.Task[bool]]) -> None:
+        """Stop the containers that still run, each after those that depend on it."""
+        await life.stopping.wait()
+        await asyncio.wait(starts)  # one that is just being started is to be stopped, too
+        for level in reversed(start_levels(found.task.definition.containers)):
+            running = [item for item in level if item["name"] in life.started and item["name"] not in life.ended]
+            if running:
+                self.reports.stopping(found.task)
             await asyncio.gather(*[self._engine.stop(found.ids[item["name"]], stop_seconds(item)) for item in running])
 
-    async def _wait_for_others(self, definition: Document, found: TaskOnEngine, life: _Life) -> None:
-        """Wait until a container's dependencies are where they have to be. Raises CannotStartError."""
-        patience = definition.get("startTimeout")
-        deadline = time.monotonic() + patience if patience else None
-        for name, condition in dependencies(definition).items():
-            while not await self._has_come(name, condition, found, life):
-                if life.stopping.is_set():
-                    return
-                if deadline is not None and time.monotonic() > deadline:
-                    raise _never(definition["name"], name, "dependency timed out")
-                await life.unless_stopped(_LOOK_SECONDS)
+    async def _may_start(self, found: TaskOnEngine, life: _Life, definition: Document) -> bool:
+        """Wait until a container's dependencies are where they have to be; False when its task is to be stopped.
 
-    async def _has_come(self, name: str, condition: str, found: TaskOnEngine, life: _Life) -> bool:
+        Raises CannotStartError when they will never be there.
+        """
+        for name, condition in dependencies(definition).items():
+            while not await self._has_come(definition["name"], name, condition, found, life):
+                if life.stopping.is_set():
+                    return False
+                await life.unless_stopped(_LOOK_SECONDS)
+        return not life.stopping.is_set()
+
+    async def _has_come(self, target: str, name: str, condition: str, found: TaskOnEngine, life: _Life) -> bool:
+        """Whether a dependency is where it has to be. Raises CannotStartError when it will never be there."""
+        if name in life.ended:
+            code = life.ended[name]
+            if code is None:
+                raise _never(target, name, "because dependency will never start")
+            if condition == "HEALTHY":
+                raise _never(target, name, "as dependency has stopped")
+            if condition == "SUCCESS" and code != 0:
+                raise _never(target, name, "as dependency did not exit successfully")
+            return True
+        if name not in life.started:
+            return False
+        if condition == "START":
+            return True
         if condition == "HEALTHY":
             state = (await self._engine.inspect(found.ids[name]))["State"]
-            return bool((state.get("Health") or {}).get("Status") == "healthy")
-        if condition == "SUCCESS" and life.ended.get(name):
-            raise _never("the container", name, "dependency did not exit successfully")
-        return name in (found.ids if condition == "START" else life.ended)
+            if (state.get("Health") or {}).get("Status") == "healthy":
+                return True
+        patience = next(item.get("startTimeout") for item in found.task.definition.containers if item["name"] == name)
+        if patience and time.monotonic() > life.started[name] + patience:
+            raise _never(target, name, "as dependency has timed out")
+        return False
 
     # Names
 
@@ -328,8 +385,7 @@ class _Prepared:
     """A container that can be made now."""
 
     definition: Document
-    image: str
-    digest: str
+    image: Image
     values: Mapping[str, str]
     stream: awslogs.LogStream | None
 
@@ -346,12 +402,27 @@ async def _together(*work: Awaitable[Any]) -> list[Any]:
         raise
 
 
+def _container(task: Task, name: str) -> Container:
+    return next(container for container in task.containers if container.name == name)
+
+
+def pull_failure(image: str, message: str) -> str:
+    """The reason that ECS gives when the engine could not pull an image, for these words of the engine."""
+    if "manifest unknown" in message or "name unknown" in message or "not found" in message:
+        message = f"{image}: not found"
+    return (
+        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
+        f"{image}: {message}"
+    )
+
+
 def _failed(what: str, error: DockerError) -> CannotStartError:
-    return CannotStartError("Task failed to start", f"{what}: Error response from daemon: {error.message}")
+    return CannotStartError(_NOT_STARTED, f"{what}: Error response from daemon: {error.message}")
 
 
 def _never(container: str, dependency: str, why: str) -> CannotStartError:
     return CannotStartError(
-        "Task failed to start",
-        f"DependencyError: failed to resolve container dependency [{dependency}] for target [{container}]: {why}",
+        _NOT_STARTED,
+        f"dependency graph: failed to resolve container ordering dependency [{dependency}] for target [{container}] "
+        f"{why}",
     )
