@@ -208,10 +208,14 @@ async def _whole(change: Coroutine[Any, Any, T]) -> T:
     Given up half-way, the engine may carry it out all the same: after the task's containers have been removed.
     """
     doing = asyncio.ensure_future(change)
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait([doing])
-        if not doing.cancelled():
-            doing.exception()
-        raise
+    cancellation: asyncio.CancelledError | None = None
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError as error:  # may come more than once
+            cancellation = error
+    if cancellation is None:
+        return doing.result()
+    if not doing.cancelled():
+        doing.exception()  # nobody is left to hear of it
+    raise cancellation
