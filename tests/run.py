@@ -85,6 +85,10 @@ def static_checks() -> list[Check]:
     ]
 
 
+LOCAL = Check(
+    "tests of the local ECS, with containers",
+    [sys.executable, "-m", "pytest", "-q", "--durations=5", "tests/local"],
+)
 BENCHMARKS = Check("benchmarks, a few tasks each", [sys.executable, "-m", "pytest", "-q", "tests/bench"])
 IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
 
@@ -125,6 +129,7 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         results += pool.map(run_quietly, [unit_check(*item) for item in interpreters().items()])
     if not options.quick:
+        results.append(run(LOCAL))
         results += [run(check) for check in executor_checks(every_airflow=options.all)]
         results += [run(BENCHMARKS), run(IMAGES)]
     print("\n=== summary")

@@ -1,0 +1,89 @@
+"""What is left of tasks: nothing, however they or the local ECS end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from local.aws import LocalAws
+from local.resources import RUN_LABEL
+from local.stack import Stack
+from tests.local.conftest import Tasks, labelled, shell
+
+ROOT = Path(__file__).parents[2]
+LONG = shell("trap '' TERM; while :; do sleep 1; done")
+
+
+def test_nothing_is_left_of_a_task_that_has_ended(tasks: Tasks) -> None:
+    task = tasks.finish(tasks.container())
+    assert tasks.left(task["taskArn"]) == []
+
+
+def test_reset_removes_tasks_wherever_they_are(tasks: Tasks) -> None:
+    family = tasks.define(tasks.container(LONG))
+    arns = tasks.run(family, count=6)
+    tasks.wait(arns[0], "RUNNING")
+    arns += tasks.run(family, count=6)
+    tasks.aws.ecs.reset()
+    assert [left for arn in arns for left in tasks.left(arn)] == []
+
+
+def test_an_ecs_that_was_killed_is_cleaned_up_after_by_the_next(tasks: Tasks) -> None:
+    arn = tasks.start(tasks.container(LONG))
+    assert len(tasks.left(arn)) == 2
+    tasks.restart()
+    assert tasks.left(arn) == []
+    assert tasks.finish(tasks.container())["containers"][0]["exitCode"] == 0
+
+
+class TestTheEndOfAStack:
+    def test_removes_running_tasks_and_images_pulled_from_its_registry(self, tasks: Tasks, small_image: str) -> None:
+        with Stack() as stack:
+            aws = LocalAws(stack)
+            other = Tasks(aws, aws.push(small_image))
+            volume = [{"sourceVolume": "data", "containerPath": "/data"}]
+            by_tag = other.container(LONG, mountPoints=volume)
+            task = other.describe(other.start(by_tag, volumes=[{"name": "data"}]))
+            digest = f"{other.image.rpartition(':')[0]}@{task['containers'][0]['imageDigest']}"
+            other.start(other.container(LONG, image=digest))
+            registry = f"{aws.registry}/"
+            assert self.names_from(tasks, registry)
+            family = other.define(by_tag, volumes=[{"name": "data"}])
+            other.run(family, count=10)  # still being placed when the end comes
+        assert labelled(tasks.docker, f"{RUN_LABEL}={stack.run_id}") == []
+        assert self.names_from(tasks, registry) == []
+
+    def test_by_a_signal_removes_them_too(self, tasks: Tasks, tmp_path: Path, small_image: str) -> None:
+        script = tmp_path / "run.py"
+        script.write_text(
+            f"""
+import time
+from local.aws import LocalAws
+from local.stack import Stack
+from tests.local.conftest import Tasks
+
+with Stack() as stack:
+    aws = LocalAws(stack)
+    tasks = Tasks(aws, aws.push({small_image!r}))
+    tasks.start(tasks.container({LONG!r}))
+    print(stack.run_id, flush=True)
+    time.sleep(60)
+""",
+            encoding="utf-8",
+        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            run_id = process.stdout.readline().strip()
+            assert run_id and labelled(tasks.docker, f"{RUN_LABEL}={run_id}")
+            process.send_signal(signal.SIGTERM)
+        assert labelled(tasks.docker, f"{RUN_LABEL}={run_id}") == []
+
+    @staticmethod
+    def names_from(tasks: Tasks, registry: str) -> list[str]:
+        images = [image.attrs for image in tasks.docker.images.list()]
+        names = [name for image in images for key in ("RepoTags", "RepoDigests") for name in image.get(key) or ()]
+        return [name for name in names if name.startswith(registry)]
