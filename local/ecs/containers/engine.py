@@ -136,12 +136,12 @@ class Engine:
     async def create(self, name: str, spec: Document) -> str:
         """Create a container and return its id. Raises DockerError."""
         async with self._changes:
-            return (await _whole(self._docker.containers.create(spec, name=name))).id
+            return (await uninterrupted(self._docker.containers.create(spec, name=name))).id
 
     async def start(self, identifier: str) -> None:
         """Start a container. Raises DockerError."""
         async with self._changes:
-            await _whole(self._docker.containers.container(identifier).start())
+            await uninterrupted(self._docker.containers.container(identifier).start())
 
     async def stop(self, identifier: str, seconds: int) -> None:
         """SIGTERM (or what the image has instead), and SIGKILL after so many seconds; one that is gone is no error."""
@@ -202,7 +202,7 @@ def repository_of(image: str) -> str:
     return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
 
 
-async def _whole(change: Coroutine[Any, Any, T]) -> T:
+async def uninterrupted(change: Coroutine[Any, Any, T]) -> T:
     """Carry a change out to its end, even when the caller is cancelled meanwhile.
 
     Given up half-way, the engine may carry it out all the same: after the task's containers have been removed.

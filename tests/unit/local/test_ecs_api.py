@@ -27,6 +27,8 @@ TASK_DEFINITION: dict[str, Any] = {
     "networkMode": "bridge",
     "containerDefinitions": [{"name": "main", "image": "image", "memory": 128}],
 }
+FARGATE = {"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "512", "memory": "1024"}
+AWSLOGS = {"awslogs-group": "/airflow", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "task"}
 LIFE = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"]
 
 
@@ -568,6 +570,66 @@ class TestTaskDefinitions:
     def test_wrong_ones_are_refused(self, client: Any, change: dict[str, Any]) -> None:
         code, _ = refused(client.register_task_definition, **{**TASK_DEFINITION, **change})
         assert code in ("ClientException", "InvalidParameterException")
+
+    @pytest.mark.parametrize(
+        ("main", "others", "task", "message"),
+        [
+            ({"dependsOn": [{"containerName": "x", "condition": "START"}]}, [], {},
+             "Cannot depend on container + 'x' because it does not exist"),
+            ({"volumesFrom": [{"sourceContainer": "x"}]}, [], {},
+             "Cannot depend on container + 'x' because it does not exist"),
+            ({"dependsOn": [{"containerName": "other", "condition": "SUCCESS"}]}, [{}], {},
+             "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container"),
+            ({"dependsOn": [{"containerName": "other", "condition": "START"}]},
+             [{"dependsOn": [{"containerName": "main", "condition": "START"}]}], {},
+             "Container dependencies have a cycle: "),
+            ({"mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}, [], {"volumes": [{"name": "x"}]},
+             "Unknown volume 'data'."),
+            ({"logConfiguration": {"logDriver": "awslogs"}}, [], {},
+             "Log driver awslogs requires options: awslogs-region, awslogs-group"),
+            ({"secrets": [{"name": "KEY", "valueFrom": "key"}], "environment": [{"name": "KEY", "value": "x"}]}, [], {},
+             "The secret name must be unique and not shared with any new or existing environment variables set on the "
+             "container, such as 'KEY'."),
+            ({"secrets": [{"name": "KEY", "valueFrom": "key"}]}, [], {},
+             "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."),
+            ({"logConfiguration": {"logDriver": "awslogs", "options": AWSLOGS}}, [], FARGATE,
+             "Fargate requires task definition to have execution role ARN to support log driver awslogs."),
+            ({"image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/worker:1"}, [], FARGATE,
+             "Fargate requires task definition to have execution role ARN to support ECR images."),
+            ({}, [], {"cpu": "much"}, "Invalid 'cpu' setting for task."),
+        ],
+    )  # fmt: skip
+    def test_contradictions_are_refused_in_aws_s_words(
+        self, client: Any, main: dict[str, Any], others: list[dict[str, Any]], task: dict[str, Any], message: str
+    ) -> None:
+        base = TASK_DEFINITION["containerDefinitions"][0]
+        containers = [{**base, **main}, *({**base, "name": "other", **other} for other in others)]
+        definition = {**TASK_DEFINITION, "containerDefinitions": containers, **task}
+        code, text = refused(client.register_task_definition, **definition)
+        assert code == "ClientException" and text.startswith(message)
+
+    def test_what_needs_an_execution_role_is_taken_with_one(self, client: Any) -> None:
+        container = {
+            "name": "main",
+            "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/worker:1",
+            "logConfiguration": {"logDriver": "awslogs", "options": AWSLOGS},
+            "secrets": [{"name": "KEY", "valueFrom": "key"}],
+            "dependsOn": [{"containerName": "init", "condition": "SUCCESS"}],
+        }
+        init = {"name": "init", "image": "image", "essential": False}
+        role = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole"
+        client.register_task_definition(
+            family="worker", containerDefinitions=[container, init], executionRoleArn=role, **FARGATE
+        )
+
+    def test_an_override_may_not_set_what_is_a_secret(self, client: Any, launch: Launch) -> None:
+        container = {"name": "main", "image": "image", "secrets": [{"name": "KEY", "valueFrom": "key"}]}
+        client.register_task_definition(
+            family="worker", containerDefinitions=[container], executionRoleArn="arn:aws:iam::1:role/x", **FARGATE
+        )
+        overrides = [{"name": "main", "environment": [{"name": "KEY", "value": "x"}]}]
+        code, text = refused(launch, overrides={"containerOverrides": overrides})
+        assert code == "InvalidParameterException" and text.endswith("such as 'KEY'.")
 
     def test_unknown_ones_too(self, client: Any) -> None:
         assert refused(client.describe_task_definition, taskDefinition="nothing") == (
