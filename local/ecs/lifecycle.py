@@ -21,7 +21,8 @@ _ORDER = {
         ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", STOPPED)
     )
 }
-_PATIENCE = 10.0
+# Containers of hundreds of tasks take their time to go; less than what ``control`` waits for the answer to ``reset``.
+_PATIENCE = 50.0
 
 
 class Lifecycle:

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -317,7 +318,8 @@ class ContainerRunner(Runner):
             return
         identifier = found.ids[name]
         if item.stream is not None:
-            await item.stream.carry(self._engine.follow(identifier))
+            async with aclosing(self._engine.follow(identifier)) as output:
+                await item.stream.carry(output)
         state = await self._engine.wait(identifier)
         life.ended[name] = state["ExitCode"]
         self.reports.container_exited(found.task, name, state["ExitCode"], exit_reason(state))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from botocore.config import Config
 
 import local.ecs
 from local.ecs.__main__ import main
-from local.ecs.control import EcsApi
+from local.ecs.control import EcsApi, EcsControl
 from local.errors import LocalError, ServiceError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -213,6 +214,24 @@ class TestControl:
         again = (client.describe_clusters(clusters=["airflow"])["clusters"], client.list_task_definitions())
         assert again[0] == fresh[0] and again[1]["taskDefinitionArns"] == fresh[1]["taskDefinitionArns"]
         assert ended(client, run_task(client))["containers"][0]["exitCode"] == 0
+
+    def test_one_that_is_served_elsewhere_is_told_by_its_address(self, api: EcsApi, connect: Connect) -> None:
+        control = EcsControl(api.url)
+        control.reset()
+        control.configure(run_seconds=None)
+        arn = run_task(connect(api), "x")
+        assert [task["arn"] for task in control.tasks()] == [arn]
+        reason = "Your Spot Task was interrupted."
+        assert control.stop_tasks([arn], stop_code="SpotInterruption", reason=reason) == 1
+        assert ended(connect(api), arn)["stoppedReason"] == reason
+        with pytest.raises(LocalError, match="no stop code 'Whim'"):
+            control.stop_tasks([arn], stop_code="Whim", reason="x")
+
+    def test_one_that_is_not_there_is_told(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        with pytest.raises(ServiceError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
+            EcsControl(f"http://127.0.0.1:{port}").running()
 
     def test_unknown_commands_are_refused(self, api: EcsApi) -> None:
         with pytest.raises(LocalError, match="There is no command 'dance'"):
