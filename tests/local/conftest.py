@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +16,10 @@ import pytest
 
 from local import services
 from local.aws import LocalAws
+from local.client import engine
 from local.ecs.containers.runner import TASK_LABEL
 from local.stack import Stack
 
-LOCAL_IMAGE = "airflow-ecs-local-tests/small:1"
 GROUP = "/tests"
 EXECUTION_ROLE = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole"
 Document = dict[str, Any]
@@ -170,10 +171,11 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 def small_image() -> Iterator[str]:
     """The small image, on the engine."""
     argument = f"SERVICES={services.ensure_image()}"
-    command = ["docker", "build", "--quiet", "--tag", LOCAL_IMAGE, "--build-arg", argument, str(Path(__file__).parent)]
+    name = f"airflow-ecs-local-tests/small:{secrets.token_hex(4)}"
+    command = ["docker", "build", "--quiet", "--tag", name, "--build-arg", argument, str(Path(__file__).parent)]
     subprocess.run(command, check=True, capture_output=True)
-    yield LOCAL_IMAGE
-    docker.from_env().images.remove(LOCAL_IMAGE, force=True)
+    yield name
+    engine().images.remove(name, force=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from local.aws import LocalAws
-from local.resources import RUN_LABEL
+from local.resources import RUN_LABEL, remove_abandoned
 from local.stack import Stack
 from tests.local.conftest import Tasks, labelled, shell
 
@@ -56,7 +55,9 @@ class TestTheEndOfAStack:
         assert labelled(tasks.docker, f"{RUN_LABEL}={stack.run_id}") == []
         assert self.names_from(tasks, registry) == []
 
-    def test_by_a_signal_removes_them_too(self, tasks: Tasks, tmp_path: Path, small_image: str) -> None:
+    def test_that_was_killed_is_made_up_for_by_the_next_run(
+        self, tasks: Tasks, tmp_path: Path, small_image: str
+    ) -> None:
         script = tmp_path / "run.py"
         script.write_text(
             f"""
@@ -78,8 +79,9 @@ with Stack() as stack:
         with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout is not None
             run_id = process.stdout.readline().strip()
-            assert run_id and labelled(tasks.docker, f"{RUN_LABEL}={run_id}")
-            process.send_signal(signal.SIGTERM)
+            process.kill()
+        assert run_id and labelled(tasks.docker, f"{RUN_LABEL}={run_id}")
+        remove_abandoned(tasks.docker)  # what every run begins with
         assert labelled(tasks.docker, f"{RUN_LABEL}={run_id}") == []
 
     @staticmethod

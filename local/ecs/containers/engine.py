@@ -24,6 +24,8 @@ _READY = "ready"
 _NETWORK_SCRIPT = f'ip route replace {TASK_ADDRESS} via "$1" && echo {_READY} && exec sleep infinity'
 # A machine of two processors is slower with more of them at once.
 _CHANGES = 4
+# Of these for networks: otherwise no container of hundreds of tasks starts before all of them have a network.
+_PLACEMENTS = 2
 T = TypeVar("T")
 
 
@@ -56,6 +58,7 @@ class Engine:
         self._docker = Docker("unix://localhost", connector=self._connector)
         self._pulls: dict[str, asyncio.Task[Image]] = {}
         self._changes = asyncio.Semaphore(_CHANGES)
+        self._placements = asyncio.Semaphore(_PLACEMENTS)
         self.processors = 1
 
     async def connect(self) -> None:
@@ -111,9 +114,10 @@ class Engine:
             "HostConfig": {"NetworkMode": network, "CapDrop": ["ALL"], "CapAdd": ["NET_ADMIN"], "Init": False},
         }
         try:
-            identifier = await self.create(name, spec)
-            await self.start(identifier)
-            output = await self._first_line(identifier)
+            async with self._placements:
+                identifier = await self.create(name, spec)
+                await self.start(identifier)
+                output = await self._first_line(identifier)
             if not output.startswith(_READY):
                 raise CannotStartError(f"ResourceInitializationError: failed to configure the network: {output}")
             found = await self._docker.containers.container(identifier).show()
