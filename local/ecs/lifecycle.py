@@ -105,6 +105,12 @@ class Lifecycle:
             for container in task.containers:
                 container.image_digest = (digests or {}).get(container.name)
 
+    def container_started(self, task: Task, name: str, runtime_id: str) -> None:
+        """See ``Reports``."""
+        container = next(container for container in task.containers if container.name == name)
+        container.last_status, container.runtime_id = "RUNNING", runtime_id
+        task.changed()
+
     def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
         """See ``Reports``."""
         if self._advance(task, "RUNNING"):
@@ -112,8 +118,9 @@ class Lifecycle:
             for container in task.containers:
                 if container.ended_at is None:  # one that others waited for may have done its work
                     container.last_status = "RUNNING"
-                default = f"{task.id}-{int(new_id()[:8], 16):010d}"  # as Fargate names them
-                container.runtime_id = (runtime_ids or {}).get(container.name, default)
+                if container.runtime_id is None:
+                    default = f"{task.id}-{int(new_id()[:8], 16):010d}"  # as Fargate names them
+                    container.runtime_id = (runtime_ids or {}).get(container.name, default)
 
     def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
         """See ``Reports``."""

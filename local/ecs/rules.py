@@ -196,6 +196,9 @@ def check_definition(request: Mapping[str, Any]) -> None:
     for name in ("cpu", "memory"):
         if request.get(name) and units(request[name]) is None:
             raise client_error(f"Invalid '{name}' setting for task.")
+    whole = units(request.get("cpu") or "")
+    if whole is not None and sum(container.get("cpu", 0) for container in containers) > whole:
+        raise client_error("The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'.")
     volumes = {volume.get("name") for volume in request.get("volumes", ())}
     for container in containers:
         _check_container(container, volumes)

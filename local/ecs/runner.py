@@ -6,6 +6,7 @@ A runner only makes containers live and reports on them:
     API                            runner                          reports, in this order
     RunTask              →         ``start(task)``         →       ``provisioned`` the task has a place and a network
                                                                    ``pulled`` the images are there
+                                                                   ``container_started`` for each, as it starts
                                                                    ``running`` every container runs
                                                            or      ``failed_to_start`` instead of any of these
                                                                    ``container_exited`` for each, as it ends
@@ -37,6 +38,11 @@ class Reports(Protocol):
 
     def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:
         """Its images are there: ACTIVATING. ``digests``: the images' by container name, where they are known."""
+
+    def container_started(self, task: Task, name: str, runtime_id: str) -> None:
+        """One container runs, before others do. ``runtime_id``: the engine's id. Where containers do not wait for each
+        other, ``running`` is enough.
+        """
 
     def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
         """All its containers run: RUNNING. ``runtime_ids``: the engine's ids by container name."""

@@ -97,12 +97,37 @@ class TestDependencies:
         assert tasks.lines(task) == ["written"]
         assert ends(task) == {"main": (0, None), "first": (code, None)}
 
+    def test_one_that_is_waited_for_runs_before_the_task_does(self, tasks: Tasks) -> None:
+        first = self.first(tasks, "sleep 1")
+        main = tasks.container(dependsOn=[{"containerName": "first", "condition": "SUCCESS"}])
+        arn = tasks.start(main, first, until="ACTIVATING", volumes=[{"name": "shared"}])
+
+        def states() -> dict[str, str]:
+            return {item["name"]: item["lastStatus"] for item in tasks.describe(arn)["containers"]}
+
+        eventually(lambda: states() == {"main": "PENDING", "first": "RUNNING"})
+        assert tasks.describe(arn)["lastStatus"] == "ACTIVATING"
+        assert ends(tasks.wait(arn)) == {"main": (0, None), "first": (0, None)}
+
     def test_one_that_must_have_succeeded_but_failed_keeps_the_task_from_starting(self, tasks: Tasks) -> None:
         task = self.waiting(tasks, "SUCCESS", self.first(tasks, "exit 4"))
         assert (task["stopCode"], task["stoppedReason"]) == ("TaskFailedToStart", "Task failed to start")
         assert ends(task)["first"] == (4, None)
         code, reason = ends(task)["main"]
         assert code is None and str(reason).endswith("as dependency did not exit successfully")
+
+    def test_one_that_others_depend_on_stops_after_them(self, tasks: Tasks) -> None:
+        volume = [{"sourceVolume": "shared", "containerPath": "/shared"}]
+        wait = "echo ready; while :; do sleep 0.1; done"
+        first = self.first(tasks, f"trap 'test -e /shared/ended && exit 21; exit 22' TERM; {wait}")
+        main = tasks.container(
+            shell(f"trap 'sleep 0.5; touch /shared/ended; exit 20' TERM; {wait}"),
+            dependsOn=[{"containerName": "first", "condition": "START"}],
+            mountPoints=volume,
+        )
+        arn = tasks.start(main, first, volumes=[{"name": "shared"}])
+        eventually(lambda: tasks.lines(arn) and tasks.lines(arn, "first"))
+        assert ends(tasks.stop(arn)) == {"main": (20, None), "first": (21, None)}
 
     def test_one_that_must_be_healthy_is(self, tasks: Tasks) -> None:
         check = {"command": ["CMD-SHELL", "test -e /shared/up"], "interval": 5, "timeout": 2, "startPeriod": 10}
@@ -136,7 +161,7 @@ class TestOverrides:
         plain = tasks.finish(tasks.container(python(LIMITS)))
         assert tasks.json_of(plain) == {"cpu": 0.25, "memory": 512 * 1024**2}
         family = tasks.define(tasks.container(python(LIMITS)))
-        (arn,) = tasks.run(family, memory=128, cpu=512)
+        (arn,) = tasks.run(family, memory=128, cpu=128)
         assert tasks.json_of(tasks.wait(arn)) == {"cpu": 0.25, "memory": 128 * 1024**2}
 
     def test_cpu_of_a_container_is_its_share(self, tasks: Tasks) -> None:

@@ -277,6 +277,7 @@ class ContainerRunner(Runner):
                 return False
             await self._start_container(found, item)
             life.started[name] = time.monotonic()
+            self.reports.container_started(found.task, name, found.ids[name])
         except CannotStartError as error:
             life.ended[name] = None
             if item.definition["essential"]:
@@ -284,7 +285,7 @@ class ContainerRunner(Runner):
                 life.stopping.set()
             self.reports.container_exited(found.task, name, None, error.container_reason)
         if all(container.name in life.started or container.name in life.ended for container in found.task.containers):
-            self.reports.running(found.task, found.ids)
+            self.reports.running(found.task)
         return name in life.started
 
     async def _start_container(self, found: TaskOnEngine, item: _Prepared) -> None:

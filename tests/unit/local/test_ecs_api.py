@@ -597,6 +597,8 @@ class TestTaskDefinitions:
             ({"image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/worker:1"}, [], FARGATE,
              "Fargate requires task definition to have execution role ARN to support ECR images."),
             ({}, [], {"cpu": "much"}, "Invalid 'cpu' setting for task."),
+            ({"cpu": 300}, [{"cpu": 213}], {"cpu": "0.5 vCPU"},
+             "The sum of all container 'cpu' values cannot be greater than the value of the task 'cpu'."),
         ],
     )  # fmt: skip
     def test_contradictions_are_refused_in_aws_s_words(
