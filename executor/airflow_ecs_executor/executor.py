@@ -40,7 +40,12 @@ _SLICE = 200
 _TERMINATE_TIMEOUT = 30.0
 _LEAVE_TIMEOUT = 5.0
 _METRICS = "airflow_ecs_executor"
-_EVENT_NAMES = {"failed": "ecs task failed", "note": "ecs task attempt failed", "log": "ecs container log"}
+_EVENT_NAMES = {
+    "failed": "ecs task failed",
+    "note": "ecs task attempt failed",
+    "remark": "ecs container reason",
+    "log": "ecs container log",
+}
 
 
 class AwsEcsExecutor(BaseExecutor):

@@ -202,6 +202,8 @@ class Verdict:
     ending: Ending
     reason: str = ""
     exit_code: int | None = None
+    remarkable: bool = False
+    """ECS has a reason for the end of a container that has done its work, such as want of memory in it."""
 
 
 # The entrypoint of this project's images: DAGs could not be loaded now, or the container was asked to end before its
@@ -324,7 +326,7 @@ def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = 
     )
     if exit_code is not None:
         if exit_code == 0:
-            return Verdict(Ending.SUCCEEDED, reason, exit_code)
+            return Verdict(Ending.SUCCEEDED, reason, exit_code, remarkable=bool(container and container.get("reason")))
         if spot:
             return Verdict(Ending.SPOT, reason, exit_code)
         if exit_code in EXITS_BEFORE_THE_COMMAND and not foreign_image:

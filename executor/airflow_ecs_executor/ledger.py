@@ -120,7 +120,7 @@ class Event(NamedTuple):
     """Something that the scheduler's thread has to hear of, unless the launch has become quiet meanwhile."""
 
     kind: str
-    """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note`` or ``log``."""
+    """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note``, ``remark`` or ``log``."""
     launch: Launch
     info: str
     """The task's ARN, the reason, or what the container logged last."""
@@ -568,6 +568,8 @@ class Ledger:
         elif ending is Ending.SUCCEEDED:
             self.counters.succeeded += 1
             launch.stored = None  # read, and removed, by the container
+            if verdict.remarkable:
+                self.events.append(Event("remark", launch, with_hint(reason)))
             self._report(launch, "succeeded", arn)
         elif ending is Ending.NEVER_STARTED:
             self.counters.never_started += 1

@@ -57,4 +57,4 @@ def ensure_image(worker_image: str) -> str:
 
 def remove() -> int:
     """Remove every image of the scheduler's side that nothing runs; return how many there were."""
-    return remove_images(engine(), lambda name: name.startswith(f"{REPOSITORY}:"))
+    return remove_images(engine(), f"{REPOSITORY}:")

@@ -23,7 +23,7 @@ def test_a_scheduler_whose_image_has_another_python_does_not_start(deployment: E
     deployment.register(f"{REGISTRY}/misfit:1", "misfit")
     scheduler = deployment.airflow.start_scheduler("misfit", {"AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION": "misfit"})
     until(lambda: not scheduler.running, 90, "the scheduler has ended")
-    assert "the image has Python 3.7" in scheduler.log()
+    assert "Python: the image has 3.7" in scheduler.log()
 
 
 def test_tasks_go_on_while_their_scheduler_is_killed_and_end_once(deployment: EcsDeployment, runs: Runs) -> None:

@@ -194,16 +194,17 @@ def test_the_entrypoint_s_final_exit_codes_are_final(ecs: EcsApi, code: int) -> 
     assert len(ecs.tasks()) == 1 and scheduler.ends() == {key(): ["failed"]}
 
 
-def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi) -> None:
+@pytest.mark.parametrize("code", [137, 0], ids=["Airflow's process was killed", "another, and Airflow reported that"])
+def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi, code: int) -> None:
     scheduler = Scheduler()
     ecs.configure(
-        run_seconds=0.1, exit_code=137, container_reason="OutOfMemoryError: Container killed due to memory usage"
+        run_seconds=0.1, exit_code=code, container_reason="OutOfMemoryError: Container killed due to memory usage"
     )
     scheduler.queue(key())
     scheduler.run_to_the_end()
     ((noted, text),) = scheduler.notes
     assert noted.task_id == "task-0"
-    for part in ("OutOfMemoryError", "exit code 137", "raise `memory`", "arn:aws:ecs"):
+    for part in ("OutOfMemoryError", f"exit code {code}", "raise `memory`", "arn:aws:ecs"):
         assert part in text
 
 
