@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ _BUCKET = "s3://my-airflow-bucket"
 DAGS_URI = f"{_BUCKET}/dags"
 LOGS_URI = f"{_BUCKET}/logs"
 # A task has so long for its `on_kill`; a demonstration should not wait two minutes for one that does not end.
-_STOP_SECONDS = 30
+_STOP_SECONDS = 15
 
 
 def executor_settings() -> dict[str, str]:
@@ -99,15 +98,6 @@ class EcsDeployment:
         definition = self.task_definition(image, family, **container)
         arn: str = self.aws.client("ecs").register_task_definition(**definition)["taskDefinition"]["taskDefinitionArn"]
         return arn
-
-    @contextmanager
-    def another_revision(self, **container: Any) -> Iterator[None]:
-        """Have the family's newest revision differ in members of its container, until the block ends."""
-        arn = self.register(self.image, **container)
-        try:
-            yield
-        finally:
-            self.aws.client("ecs").deregister_task_definition(taskDefinition=arn)
 
     def container_log(self, arn: str) -> str:
         """What the container of an ECS task has printed, by CloudWatch Logs; empty before it began."""

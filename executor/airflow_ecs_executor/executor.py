@@ -272,15 +272,14 @@ class AwsEcsExecutor(BaseExecutor):
         if crew is None:
             return
         deadline = time.monotonic() + _SYNC_BUDGET
-        while self._arrivals:
+        while self._arrivals and time.monotonic() < deadline:
             crew.ensure_running()
             arrivals = [self._arrivals.popleft() for _ in range(min(_SLICE, len(self._arrivals)))]
             with ledger.lock:
                 ledger.submit(arrivals, time.monotonic())
-            if time.monotonic() > deadline:
-                break
         counts = {"launched": 0, "succeeded": 0, "failed": 0, "note": 0}
-        while ledger.events:
+        # Airflow must not hear of a task's former container once the task is queued again.
+        while ledger.events and not self._arrivals:
             event = ledger.events.popleft()
             if not event.launch.quiet:
                 if event.kind in counts:

@@ -203,7 +203,7 @@ class Verdict:
     reason: str = ""
     exit_code: int | None = None
     remarkable: bool = False
-    """ECS has a reason for the end of a container that has done its work, such as want of memory in it."""
+    """The container has done its work, and ECS has a reason for its end all the same: want of memory, or a stop."""
 
 
 # The entrypoint of this project's images: DAGs could not be loaded now, or the container was asked to end before its
@@ -211,6 +211,7 @@ class Verdict:
 # way unless the image is known not to be of this project.
 EXITS_BEFORE_THE_COMMAND = frozenset({84, 85})
 
+_BY_ITSELF = "EssentialContainerExited"
 _SPOT_WORDING = re.compile(r"spot (?:task|instance|capacity).*interrupt", re.IGNORECASE)
 
 _HINTS: Sequence[tuple[str, str]] = (
@@ -326,7 +327,8 @@ def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = 
     )
     if exit_code is not None:
         if exit_code == 0:
-            return Verdict(Ending.SUCCEEDED, reason, exit_code, remarkable=bool(container and container.get("reason")))
+            remarkable = bool(container and container.get("reason")) or stop_code not in ("", _BY_ITSELF)
+            return Verdict(Ending.SUCCEEDED, reason, exit_code, remarkable)
         if spot:
             return Verdict(Ending.SPOT, reason, exit_code)
         if exit_code in EXITS_BEFORE_THE_COMMAND and not foreign_image:

@@ -214,10 +214,17 @@ class Ledger:
         """Take over queued workloads: ``(key, workload, executor_config)`` each.
 
         A task instance that was deferred, or is a rescheduled sensor, comes with the same key again, perhaps before
-        its former container is seen to have ended: it is launched when that one is gone.
+        its former container is seen to have ended: it is launched when that one is gone. Of the former container
+        Airflow must not hear any more, not even that it ended well: a task that is queued, and that no executor has,
+        would be failed for it.
         """
         if self.closing:
             return
+        arrivals = list(arrivals)
+        keys = {key for key, _, _ in arrivals}
+        for event in self.events:
+            if event.launch.key in keys:
+                event.launch.quiet = True
         for key, workload, executor_config in arrivals:
             launch = Launch(key, workload, executor_config, now)
             self._chain(launch)

@@ -13,10 +13,19 @@ from local.demo import DAGS, EXAMPLES
 from local.deployment import copy_examples
 from local.ecs_deployment import EcsDeployment
 from local.stack import Stack
-from tests.e2e.runs import Runs
+from tests.e2e.runs import Run, Runs, until
 from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_flags, build_py
 
 OWN_DAGS = Path(__file__).parent / "dags"
+DEMO_RUNS = (
+    "demo_sensors",
+    *sorted(path.stem for path in DAGS.glob("demo_*.py") if path.stem not in ("demo_sensors", "demo_long")),
+    *EXAMPLES,
+)
+LATER = "reaches-s3-later"
+LOAD_FAILED = 84
+"""The exit code of a container whose DAGs could not be loaded for a reason that may pass."""
+UNREACHABLE_S3 = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "DAGS_TIMEOUT": "3"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,3 +73,29 @@ def deployment(worker_image: str) -> Iterator[EcsDeployment]:
 def runs(deployment: EcsDeployment) -> Runs:
     """Starts runs of DAGs and looks at what becomes of them."""
     return Runs(deployment)
+
+
+@pytest.fixture(scope="session")
+def demo(runs: Runs) -> dict[str, Run]:
+    """A run of each DAG of the demo but `demo_long`, by its name."""
+    # Its sensors wait for longer than a busy machine needs to look at them once.
+    found = {"demo_sensors": runs.start("demo_sensors", seconds=60)}
+    return found | {dag_id: runs.start(dag_id) for dag_id in DEMO_RUNS if dag_id not in found}
+
+
+@pytest.fixture(scope="session")
+def trouble(demo: dict[str, Run], deployment: EcsDeployment, runs: Runs) -> dict[str, Run]:
+    """A run of each task to which something happens, started together with the demo to save time."""
+    for family in ("never-reaches-s3", LATER):
+        deployment.register(deployment.image, family, environment=UNREACHABLE_S3)
+    found = {
+        "elsewhere": runs.start("e2e_elsewhere"),
+        "interrupted": runs.start("e2e_wait"),
+        "stopped from outside": runs.start("e2e_wait"),
+        "stopped in the UI": runs.start("demo_long"),
+        "memory": runs.start("e2e_memory"),
+    }
+    # Before the next attempt.
+    until(lambda: LOAD_FAILED in found["elsewhere"].exit_codes(LATER), 180, "a container could not load its DAGs")
+    deployment.register(deployment.image, LATER)
+    return found

@@ -81,8 +81,20 @@ class Run:
         return "\n".join(lines)
 
     def running(self) -> list[dict[str, Any]]:
-        """Those of them whose containers run."""
+        """Those whose containers run."""
         return [task for task in self.ecs_tasks() if task["startedAt"] and not task["containerEndedAt"]]
+
+    def exit_codes(self, task_id: str) -> list[int | None]:
+        """Those of a task's containers, in the order of their launches."""
+        return [task["exitCode"] for task in self.ecs_tasks() if task["tags"]["airflow:task_id"] == task_id]
+
+    def wait_until_gone(self, timeout: float = 60.0) -> None:
+        """Wait until every ECS task of it has come to its end."""
+        until(
+            lambda: all(task["lastStatus"] == "STOPPED" for task in self.ecs_tasks()),
+            timeout,
+            f"no container of {self.dag_id} is left",
+        )
 
 
 class Runs:

@@ -52,4 +52,4 @@ def test_two_hundred_short_tasks_queued_at_once_all_end_well(deployment: EcsDepl
     assert run.xcom("total") == sum(range(MANY))
     assert len(run.ecs_tasks()) == MANY + 2, "none is launched twice"
     assert {instance.try_number for instance in run.instances()} == {1}
-    until(lambda: not run.running(), 60, "no container is left")
+    run.wait_until_gone()

@@ -35,7 +35,7 @@ def test_tasks_go_on_while_their_scheduler_is_killed_and_end_once(deployment: Ec
     assert run.xcom("total") == sum(range(TASKS))
     assert len(run.ecs_tasks()) == TASKS + 2, run.launches()
     assert {instance.try_number for instance in run.instances()} == {1}
-    until(lambda: not run.running(), 30, "no container is left")
+    run.wait_until_gone()
 
 
 @pytest.mark.full
@@ -48,4 +48,4 @@ def test_of_two_schedulers_one_is_killed_and_the_other_takes_over(deployment: Ec
     assert run.xcom("total") == sum(range(TASKS))
     assert len(run.ecs_tasks()) == TASKS + 2, run.launches()
     assert {instance.try_number for instance in run.instances()} == {1}
-    until(lambda: not run.running(), 30, "no container is left")
+    run.wait_until_gone()

@@ -2,78 +2,83 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+
+import pytest
 
 from local.ecs_deployment import EcsDeployment
-from tests.e2e.runs import Run, Runs, until
-
-LOAD_FAILED = 84
-"""The exit code of a container whose DAGs could not be loaded for a reason that may pass."""
+from tests.e2e.conftest import LATER, LOAD_FAILED
+from tests.e2e.runs import Run, until
 
 
-def running(run: Run, task_id: str, words: str) -> str:
-    """Wait until a task has begun its work, and return the ARN of its ECS task."""
-    deployment = run.deployment
-    run.until(task_id, "running")
-    arn: str = until(lambda: run.running(), 60, f"{run.dag_id} runs")[-1]["arn"]
-    until(lambda: words in deployment.container_log(arn), 60, f"{run.dag_id} says {words!r}")
-    return arn
+@pytest.fixture
+def at_work(deployment: EcsDeployment) -> Callable[[Run, str], str]:
+    """Waits until the only task of a run has written these words, and returns the ARN of its ECS task."""
+
+    def wait(run: Run, words: str) -> str:
+        arn: str = until(run.running, 180, f"{run.dag_id} runs")[-1]["arn"]
+        until(lambda: words in deployment.container_log(arn), 60, f"{run.dag_id} has written {words!r}")
+        return arn
+
+    return wait
 
 
-def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(runs: Runs) -> None:
-    run = runs.start("e2e_memory")
-    assert run.wait() == "failed"
-    run.until_event("hungry", "OutOfMemoryError: Container killed due to memory usage")
-
-
-def test_a_task_stopped_in_the_ui_runs_its_on_kill(runs: Runs) -> None:
-    run = runs.start("demo_long")
-    running(run, "works_for_an_hour", "still at work")
-    api = run.deployment.airflow.api
-    api.set_state(run.dag_id, run.run_id, "works_for_an_hour", "failed")
+def test_a_task_stopped_in_the_ui_runs_its_on_kill(
+    trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
+) -> None:
+    run = trouble["stopped in the UI"]
+    at_work(run, "still at work")
+    deployment.airflow.api.set_state(run.dag_id, run.run_id, "works_for_an_hour", "failed")
     until(lambda: not run.running(), 60, "its container has ended")
     run.until_log("works_for_an_hour", "on_kill: the command is told to end")
     run.until_log("works_for_an_hour", "the command was asked to end")
     assert run.states() == {"works_for_an_hour": ["failed"]}
 
 
-def test_a_task_stopped_from_outside_fails_and_tells_who_stopped_it(runs: Runs) -> None:
-    run = runs.start("e2e_sleep")
-    arn = running(run, "sleep", "sleeping")
-    run.deployment.aws.client("ecs").stop_task(cluster="airflow", task=arn, reason="somebody's maintenance")
+def test_a_task_stopped_from_outside_fails_and_tells_who_stopped_it(
+    trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
+) -> None:
+    run = trouble["stopped from outside"]
+    arn = at_work(run, "waiting")
+    deployment.aws.client("ecs").stop_task(cluster="airflow", task=arn, reason="somebody's maintenance")
     assert run.wait() == "failed"
-    run.until_event("sleep", "somebody's maintenance")
+    run.until_event("wait", "somebody's maintenance")
     assert len(run.ecs_tasks()) == 1, "what somebody stopped is not launched again"
 
 
-def test_a_task_whose_spot_capacity_is_taken_back_is_launched_again_in_the_same_try(runs: Runs) -> None:
-    run = runs.start("e2e_sleep", seconds=20)
-    arn = running(run, "sleep", "sleeping")
-    run.deployment.aws.ecs.stop_tasks([arn], stop_code="SpotInterruption", reason="Your Spot Task was interrupted.")
+def test_a_task_whose_spot_capacity_is_taken_back_is_launched_again_in_the_same_try(
+    trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
+) -> None:
+    run = trouble["interrupted"]
+    arn = at_work(run, "waiting")
+    deployment.aws.ecs.stop_tasks([arn], stop_code="SpotInterruption", reason="Your Spot Task was interrupted.")
+    if not deployment.airflow.has_api_server:
+        # Airflow 2 ends a task on SIGTERM, and has reported that when Spot takes the container.
+        assert run.wait() == "failed"
+        run.until_event("wait", "Your Spot Task was interrupted")
+        return
+    until(lambda: len(run.ecs_tasks()) == 2, 60, "it is launched again")
+    deployment.aws.client("s3").put_object(Bucket="my-airflow-bucket", Key=f"go/{run.run_id}", Body=b"")
     assert run.wait() == "success"
-    assert run.xcom("sleep") == 1
+    assert run.xcom("wait") == 1
     assert [task["stopCode"] for task in run.ecs_tasks()] == ["SpotInterruption", "EssentialContainerExited"]
 
 
-class TestS3IsUnreachableWhenATaskStarts:
-    UNREACHABLE: ClassVar[dict[str, str]] = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "DAGS_TIMEOUT": "3"}
-
-    def test_an_attempt_is_used_up_and_airflow_s_try_is_not(self, deployment: EcsDeployment, runs: Runs) -> None:
-        with deployment.another_revision(environment=self.UNREACHABLE):
-            run = runs.start("e2e_short")
-            until(lambda: LOAD_FAILED in exit_codes(run), 60, "a container could not load its DAGs")
-        assert run.wait() == "success"
-        assert run.instances()[0].try_number == 1
-        assert exit_codes(run)[-1] == 0
-
-    def test_the_task_fails_when_its_attempts_are_used_up(self, deployment: EcsDeployment, runs: Runs) -> None:
-        with deployment.another_revision(environment=self.UNREACHABLE):
-            run = runs.start("e2e_short")
-            assert run.wait() == "failed"
-        assert exit_codes(run) == [LOAD_FAILED] * 3
-        run.until_event("short", "No container could be started in 3 attempts")
+def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(trouble: dict[str, Run]) -> None:
+    run = trouble["memory"]
+    assert run.wait() == "failed"
+    run.until_event("hungry", "OutOfMemoryError: Container killed due to memory usage")
 
 
-def exit_codes(run: Run) -> list[int | None]:
-    """Those of its containers, in the order of their launches."""
-    return [task["exitCode"] for task in run.ecs_tasks()]
+def test_a_container_that_cannot_load_its_dags_uses_up_an_attempt_and_no_try(trouble: dict[str, Run]) -> None:
+    run = trouble["elsewhere"]
+    assert run.until(LATER, "success", "failed").state == "success"
+    assert set(run.exit_codes(LATER)) == {LOAD_FAILED, 0}
+    assert [instance.try_number for instance in run.instances() if instance.task_id == LATER] == [1]
+
+
+def test_a_task_fails_when_its_attempts_are_used_up(trouble: dict[str, Run]) -> None:
+    run, task = trouble["elsewhere"], "never-reaches-s3"
+    assert run.until(task, "success", "failed").state == "failed"
+    assert run.exit_codes(task) == [LOAD_FAILED] * 3
+    run.until_event(task, "No container could be started in 3 attempts")

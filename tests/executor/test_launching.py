@@ -311,6 +311,29 @@ def test_a_deferred_task_that_comes_back_before_its_container_is_gone_waits_for_
     assert scheduler.states() == ["running", "running", "success"]
 
 
+def test_a_deferred_task_that_comes_back_before_airflow_has_heard_of_its_container_s_end_is_not_failed_for_it(
+    ecs: EcsApi,
+) -> None:
+    """Airflow fails a task that is queued, and that its executor says to have ended and does not have any more."""
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    scheduler.run(lambda: scheduler.states() == ["running"])
+    ecs.finish(ecs.tasks(["arn"])[0]["arn"])
+    deadline = time.monotonic() + 10
+    while not any(event.kind == "succeeded" for event in scheduler.executor._ledger.events):  # no heartbeat meanwhile
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    scheduler.queue(key())
+    scheduler.beat()
+    assert scheduler.states() == ["running"]
+    assert len(scheduler.executor.running) == 1, "Airflow asks for this"
+    scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
+    ecs.finish(ecs.tasks(["arn"])[1]["arn"])
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "running", "success"]
+
+
 def test_many_tasks_under_many_faults_all_end_once(ecs: EcsApi) -> None:
     scheduler = Scheduler(parallelism=64, run_task_rate="500", run_task_burst="500", max_run_task_attempts="10")
     ecs.configure(run_seconds=0.1, seed=7)

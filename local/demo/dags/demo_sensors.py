@@ -1,6 +1,7 @@
 """### Waiting without a container
 
-Both sensors wait until 20 seconds after the run's start. No container runs while they do:
+Both sensors wait until 20 seconds after the run's start (`{"seconds": 60}` makes it a minute). No container runs
+while they do:
 
 - `deferred` hands its waiting over to the triggerer (state *deferred*), and gets a second container when it is over;
 - `rescheduled` gets a short container for every look (state *up for reschedule* in between).
@@ -14,7 +15,7 @@ import datetime
 
 from airflow_compat import DateTimeSensor, DateTimeSensorAsync, dag, task
 
-LATER = "{{ (dag_run.start_date + macros.timedelta(seconds=20)).isoformat() }}"
+LATER = "{{ (dag_run.start_date + macros.timedelta(seconds=(dag_run.conf or {}).get('seconds', 20))).isoformat() }}"
 
 
 @dag(

@@ -1,4 +1,4 @@
-"""Tasks to which something happens; each is in a DAG of its own, with one run a test."""
+"""Tasks to which something happens; each has a DAG of its own."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import time
 from airflow_compat import BashOperator, dag, get_current_context, task
 
 DEFAULTS = {"schedule": None, "start_date": datetime.datetime(2024, 1, 1), "catchup": False}
-SMALL = {"overrides": {"cpu": "1024", "memory": "1024"}}
 
 
 @dag(**DEFAULTS)
 def e2e_memory():
     """A task that needs more memory than it has."""
 
-    @task(executor_config=SMALL)
+    @task(executor_config={"overrides": {"cpu": "1024", "memory": "1024"}})
     def hungry() -> None:
         """Take it until there is no more."""
-        print("taking memory", flush=True)
         taken = []
         while True:
             taken.append(b"x" * 100_000_000)
@@ -27,26 +25,31 @@ def e2e_memory():
 
 
 @dag(**DEFAULTS)
-def e2e_sleep():
-    """A task that goes on until something ends it, unless its run says how long."""
+def e2e_wait():
+    """A task that goes on until something ends it, or S3 has an object of its run's name."""
 
     @task
-    def sleep() -> int:
+    def wait() -> int:
         """Return the number of the try that came to the end."""
+        import boto3
+
         context = get_current_context()
-        print("sleeping", flush=True)
-        time.sleep(float((context["dag_run"].conf or {}).get("seconds", 600)))
+        s3 = boto3.client("s3")
+        print("waiting", flush=True)
+        while not s3.list_objects_v2(Bucket="my-airflow-bucket", Prefix=f"go/{context['run_id']}").get("KeyCount"):
+            time.sleep(1)
         return context["ti"].try_number
 
-    sleep()
+    wait()
 
 
 @dag(**DEFAULTS)
-def e2e_short():
-    """A task that does its work at once."""
-    BashOperator(task_id="short", bash_command="echo done")
+def e2e_elsewhere():
+    """Tasks in containers of other task definitions."""
+    for family in ("never-reaches-s3", "reaches-s3-later"):
+        BashOperator(task_id=family, bash_command="echo done", executor_config={"taskDefinition": family})
 
 
 e2e_memory()
-e2e_sleep()
-e2e_short()
+e2e_wait()
+e2e_elsewhere()

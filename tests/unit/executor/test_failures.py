@@ -133,6 +133,21 @@ def test_a_stopped_task_is_judged(task: dict[str, Any], ending: Ending) -> None:
     assert end is not None and end.ending is ending
 
 
+@pytest.mark.parametrize(
+    ("task", "remarkable"),
+    [
+        (described(exit_code=0, stop_code="EssentialContainerExited"), False),
+        (described(exit_code=0), False),
+        (described(exit_code=0, stop_code="UserInitiated"), True),
+        (described(exit_code=0, stop_code="SpotInterruption"), True),
+    ],
+)
+def test_a_container_that_was_stopped_and_left_in_order_is_told_of(task: dict[str, Any], remarkable: bool) -> None:
+    end = verdict(task, "airflow")
+    assert end is not None and end.ending is Ending.SUCCEEDED
+    assert end.remarkable is remarkable
+
+
 def test_row_7_a_sidecar_s_exit_code_does_not_count() -> None:
     task = described(exit_code=0)
     task["containers"].insert(0, {"name": "sidecar", "exitCode": 1})

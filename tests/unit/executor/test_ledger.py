@@ -425,6 +425,18 @@ def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
     assert story.empty
 
 
+def test_of_a_former_container_airflow_does_not_hear_once_its_task_is_queued_again() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.end(first, Ending.SUCCEEDED)
+    story.end(story.launch("b"), Ending.SUCCEEDED)
+    story.submit("a")
+    assert story.told == [("launched", "b"), ("succeeded", "b")]
+    second = story.launch()
+    story.end(second, Ending.SUCCEEDED)
+    assert story.told == [("launched", "b"), ("succeeded", "b"), ("launched", "a"), ("succeeded", "a")]
+
+
 def test_a_task_queued_again_before_it_was_sent_is_launched_once() -> None:
     story = Story()
     story.submit("a")
