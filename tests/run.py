@@ -93,6 +93,15 @@ BENCHMARKS = Check("benchmarks, a few tasks each", [sys.executable, "-m", "pytes
 IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
 
 
+def end_to_end_checks(*, full: bool) -> list[Check]:
+    """Airflow, executor and images on the local ECS: an Airflow 2 and the newest 3; what takes minutes if ``full``."""
+    newest: dict[str, str] = {}
+    for release in load_matrix().releases:
+        newest[release.version.partition(".")[0]] = release.version
+    command = [sys.executable, "-m", "pytest", "-v", "--durations=10", "tests/e2e", *(["--full"] if full else [])]
+    return [Check(f"end to end, Airflow {version}", [*command, "--airflow", version]) for version in newest.values()]
+
+
 @dataclass(frozen=True)
 class Result:
     """How a check ended: its exit code, and the seconds it took."""
@@ -122,7 +131,7 @@ def main() -> int:
     """Run the checks and print the summary; 1 when one failed."""
     parser = argparse.ArgumentParser(description="Run every check and test of this repository.")
     parser.add_argument("--quick", action="store_true", help="only what needs no Docker")
-    parser.add_argument("--all", action="store_true", help="the executor's tests on every Airflow of the matrix")
+    parser.add_argument("--all", action="store_true", help="also every Airflow of the matrix, and what takes long")
     options = parser.parse_args()
     results = [run(check) for check in static_checks()]
     # Mostly waiting, for retries and signals: two at a time take half as long.
@@ -132,6 +141,7 @@ def main() -> int:
         results.append(run(LOCAL))
         results += [run(check) for check in executor_checks(every_airflow=options.all)]
         results += [run(BENCHMARKS), run(IMAGES)]
+        results += [run(check) for check in end_to_end_checks(full=options.all)]
     print("\n=== summary")
     for result in results:
         print(f"{'ok    ' if result.code == 0 else 'FAILED'}  {result.seconds:6.1f} s  {result.check.name}")
