@@ -1,5 +1,6 @@
 # Two commands do everything: `make image` runs the main job, `make test` passes the tests.
-# Both install what a fresh Debian machine lacks (as root), and stop what they started.
+# Both install what a fresh Debian machine lacks (as root), and stop what they started. `make demo` leaves a whole Airflow
+# running, `make demo-down` removes it.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -7,9 +8,11 @@ VENV_PYTHON := $(VENV)/bin/python
 WITH_ENGINE := bash local/engine.sh run
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
 
-# For `make image`: the Airflow (a version, or a prefix such as 3) and the Python (such as 3.12) of the image.
+# For `make image` and `make demo`: the Airflow (a version, or a prefix such as 3) and the Python (such as 3.12) of the
+# image; the port of the demo's UI.
 export AIRFLOW ?= 2
 export PYTHON ?=
+export PORT ?=
 
 .PHONY: help
 help:  ## list the commands
@@ -18,6 +21,15 @@ help:  ## list the commands
 .PHONY: image
 image: $(VENV)/ready  ## build an image and run a real task in it: make image [AIRFLOW=3] [PYTHON=3.12]
 	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.image_demo
+
+.PHONY: demo
+demo: $(VENV)/ready  ## start a whole Airflow whose tasks run on a local ECS: make demo [AIRFLOW=3] [PYTHON=3.12] [PORT=8090]
+	@bash local/engine.sh lend $(VENV_PYTHON) -m local.demo up
+
+.PHONY: demo-down
+demo-down: $(VENV)/ready  ## remove the demo, and stop the engine that was started for it
+	@$(VENV_PYTHON) -m local.demo down
+	@bash local/engine.sh give-back
 
 .PHONY: test
 test: $(VENV)/ready  ## every check and test: lint, types, unit tests, tests on really built images
@@ -43,6 +55,10 @@ bench-executor: $(VENV)/ready  ## compare the executor with the reference execut
 bench-image-check: $(VENV)/ready  ## compare the image check with a pull of the image
 	@$(WITH_ENGINE) $(VENV_PYTHON) tests/bench/image_check.py
 
+.PHONY: screenshots
+screenshots: $(VENV)/ready  ## take the screenshots of the docs anew: docs/images/
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.screenshots
+
 .PHONY: engine
 engine:  ## install (Debian, as root) and start a Docker engine with Buildx
 	@bash local/engine.sh ensure
@@ -55,6 +71,7 @@ engine-stop:  ## stop the engine that `make engine` started
 lock: $(VENV)/ready  ## resolve all locked requirements anew
 	$(LOCK) --python-version 3.10 requirements/build.in -o requirements/build.txt
 	$(LOCK) --python-version 3.10 requirements/dev.in -o requirements/dev.txt
+	$(LOCK) --python-version 3.10 requirements/screenshots.in -o requirements/screenshots.txt
 	$(LOCK) --python-version 3.8 requirements/unit-tests.in -o requirements/unit-tests.txt
 	$(LOCK) --python-version 3.8 images/aws-cli/requirements.in -o images/aws-cli/requirements.txt
 	$(LOCK) --python-version 3.11 local/services/requirements.in -o local/services/requirements.txt

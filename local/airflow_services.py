@@ -245,7 +245,7 @@ class AirflowServices(ControlPlane):
         self, command: str, name: str | None = None, environment: Mapping[str, str] | None = None
     ) -> Service:
         title = name or command
-        container = self.start_container(["airflow", command], environment=environment, files=self._files)
+        container = self.start_container(["airflow", command], part=title, environment=environment, files=self._files)
         self._services[title] = Service(title, container)
         return self._services[title]
 

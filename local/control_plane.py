@@ -152,15 +152,26 @@ class ControlPlane:
         command: Sequence[str],
         *,
         name: str | None = None,
+        part: str | None = None,
         environment: Mapping[str, str] | None = None,
         files: Mapping[str, Mapping[str, bytes]] | None = None,
         dags: Dags | None = None,
         ports: Mapping[str, tuple[str, int | None]] | None = None,
     ) -> Container:
-        """Start a container of the scheduler's side that runs on, reachable as ``name`` on the network."""
+        """Start a container of the scheduler's side that runs on, reachable as ``name`` on the network.
+
+        ``part`` is what `docker ps` calls it; without, the command: ``scheduler`` of ``airflow scheduler``.
+        """
         try:
             container = self._create(
-                command, image=self.image, environment=environment, files=files, dags=dags, name=name, ports=ports
+                command,
+                image=self.image,
+                environment=environment,
+                files=files,
+                dags=dags,
+                name=name,
+                part=part or command[1],
+                ports=ports,
             )
             container.start()
         except APIError as error:
@@ -176,11 +187,12 @@ class ControlPlane:
         files: Mapping[str, Mapping[str, bytes]] | None,
         dags: Dags | None,
         name: str | None = None,
+        part: str | None = None,
         ports: Mapping[str, tuple[str, int | None]] | None = None,
     ) -> Container:
         settings = {**self.control_environment(), **(environment or {})}
         options = {"ports": dict(ports)} if ports else {}
-        container = self.stack.create(image, command, name=name, environment=settings, **options)
+        container = self.stack.create(image, command, name=name, part=part, environment=settings, **options)
         try:
             for target, content in (files or {}).items():
                 put_files(container, target, content)

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# A Docker engine with Buildx for this machine: `engine.sh ensure|stop|status` and `engine.sh run COMMAND…`.
+# A Docker engine with Buildx for this machine: `engine.sh ensure|stop|status` and `engine.sh run|lend COMMAND…`.
 #
 # ensure   nothing to do when an engine and Buildx answer; otherwise install (as root on Debian or Ubuntu)
 #          and start them. Elsewhere one message says what to install.
 # run      ensure, then run a command; an engine that had to be started for it is stopped afterwards.
+# lend     as run, but an engine that had to be started runs on when the command succeeds, until `give-back`.
+# give-back
+#          stop the engine that `lend` left running, and no other; it stays while containers run in it.
 # stop     stop the engine, if this script started it. Images and caches stay.
 # status   say what is there.
 #
@@ -16,6 +19,7 @@ readonly DATA_ROOT=/var/lib/airflow-ecs-engine
 readonly STATE=/run/airflow-ecs-engine
 readonly PIDFILE=$STATE/dockerd.pid
 readonly SYSTEMD_MARK=$STATE/started-by-systemctl
+readonly LENT_MARK=$STATE/lent
 readonly LOG=/var/log/airflow-ecs-engine.log
 readonly SOCKET=/var/run/docker.sock
 readonly PLUGIN_FOLDER=/usr/local/libexec/docker/cli-plugins
@@ -245,6 +249,18 @@ start_by_hand() {
 
 show_log() { tail -n 20 "$LOG" >&2 2>/dev/null || true; }
 
+# Prints what tells this start of the engine from any other one: its pid and its start time.
+engine_start() {
+    local pid
+    if [[ -e $SYSTEMD_MARK ]]; then
+        pid=$(systemctl show --property MainPID --value docker) || return 1
+    else
+        pid=$(own_pid) || return 1
+    fi
+    [[ $pid =~ ^[1-9][0-9]*$ ]] || return 1
+    printf '%s %s' "$pid" "$(cut -d ' ' -f 22 "/proc/$pid/stat")"
+}
+
 # Prints the pid of the engine that this script started; fails when there is none.
 own_pid() {
     local pid
@@ -303,6 +319,7 @@ ensure() {
 
 stop() {
     local pid waited=0
+    rm -f "$LENT_MARK"
     if [[ -e $SYSTEMD_MARK ]]; then
         say "==> Stopping Docker with systemctl"
         systemctl stop docker.socket docker
@@ -335,8 +352,10 @@ status() {
     [[ $engine != "does not answer" && $buildx != missing ]] || exit "$NO_ENGINE"
 }
 
-run() {
-    local child status
+# Runs a command, and stops an engine that had to be started for it: `with_engine always COMMAND…`, or `on-failure`.
+with_engine() {
+    local when=$1 child status
+    shift
     ensure
     if ((started == 0)); then
         exec "$@"
@@ -353,24 +372,54 @@ run() {
         kill -0 "$child" 2>/dev/null || break
     done
     trap '' INT TERM HUP
-    stop
+    if [[ $when == on-failure ]] && ((status == 0)); then
+        engine_start >"$LENT_MARK"
+    else
+        stop
+    fi
     exit "$status"
 }
 
+run() { with_engine always "$@"; }
+
+lend() { with_engine on-failure "$@"; }
+
+give_back() {
+    local lent
+    [[ -r $LENT_MARK ]] || return 0
+    lent=$(<"$LENT_MARK")
+    if [[ -z $lent || $lent != "$(engine_start || true)" ]]; then
+        rm -f "$LENT_MARK" # that engine has ended meanwhile
+    elif [[ -n $(docker_cli ps --quiet) ]]; then
+        say "The Docker engine runs on: other containers run in it. To stop it: make engine-stop"
+    else
+        stop
+    fi
+}
+
 usage() {
-    say "Usage: $0 ensure|stop|status, or: $0 run COMMAND [ARGUMENT…]"
+    say "Usage: $0 ensure|stop|status|give-back, or: $0 run|lend COMMAND [ARGUMENT…]"
     exit 2
 }
 
 main() {
     case "${1:-}" in
-        ensure | stop | status)
+        ensure)
+            ensure
+            # Whoever asks for an engine has it until `stop`, also one that was there for something else.
+            if [[ -e $LENT_MARK ]]; then
+                rm -f "$LENT_MARK"
+            fi
+            ;;
+        stop | status)
             "$1"
             ;;
-        run)
-            shift
-            (($# > 0)) || usage
-            run "$@"
+        give-back)
+            give_back
+            ;;
+        run | lend)
+            (($# > 1)) || usage
+            "$@"
             ;;
         *)
             usage

@@ -259,6 +259,33 @@ class RestApi:
         entries = content if isinstance(content, list) else str(content).splitlines()
         return "\n".join(readable(entry) if isinstance(entry, dict) else str(entry) for entry in entries)
 
+    def wait_for_log(
+        self,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        words: str,
+        *,
+        try_number: int = 1,
+        map_index: int = -1,
+        timeout: float = 60.0,
+    ) -> str:
+        """Wait until the log of a try has these words, and return it.
+
+        A container writes its log to S3 a moment after its task has told its state. Raises RestApiError with what
+        was there instead after ``timeout`` seconds.
+        """
+        text = ""
+
+        def written() -> bool:
+            nonlocal text
+            text = self.log(dag_id, run_id, task_id, try_number, map_index)
+            return words in text
+
+        what = f"{words!r} in the log of {dag_id}.{task_id}"
+        _until(written, timeout, what, lambda: f"it has: {text[-500:]}")
+        return text
+
     def event_logs(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """What the audit log says of a run, oldest first: ``event``, ``extra``, ``task_id``, ``try_number`` …"""
         found = self._pages("/eventLogs", "event_logs", dag_id=dag_id, run_id=run_id)

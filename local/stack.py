@@ -126,11 +126,15 @@ class Stack:
         command: Sequence[str],
         *,
         name: str | None = None,
+        part: str | None = None,
         environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Container:
-        """Create a container on the stack's network, reachable there as ``name``; docker-py's options pass."""
-        title = f"{self.network}-{name or 'run'}-{secrets.token_hex(3)}"
+        """Create a container on the stack's network, reachable there as ``name``; docker-py's options pass.
+
+        ``part``: what `docker ps` calls it, unless that is ``name``.
+        """
+        title = f"{self.network}-{part or name or 'run'}-{secrets.token_hex(3)}"
         container = self.client.containers.create(
             image,
             list(command),

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from local import resources, scheduler_image
@@ -18,8 +19,8 @@ from local.client import engine
 from local.console import guarded, say
 from local.demo import DAGS, EXAMPLES
 from local.deployment import copy_examples
-from local.ecs_deployment import CONTAINER, LOG_GROUP, EcsDeployment
-from local.errors import LocalError, TaskFailedError
+from local.ecs_deployment import LOG_GROUP, EcsDeployment
+from local.errors import LocalError, ServiceError, TaskFailedError
 from local.image_demo import Timings, build, choose
 from local.rest_api import RestApi, TaskInstance
 from local.stack import Stack
@@ -27,6 +28,7 @@ from local.stack import Stack
 RUN = "demo"
 _SHOWN = "demo_fan_out"
 _LOOKED_AT = "total"
+_LOOKED_FOR = "words in all"
 _PORT = 8080
 _LATENCY = {"placement_seconds": 1.0, "pull_seconds": 1.0}
 _PAUSE = 0.5
@@ -34,41 +36,71 @@ _RUN_TIMEOUT = 300.0
 
 
 def up(airflow: str, python: str | None, port: int | None) -> int:
-    """Start everything, run a DAG, show its end and a task's log, and say where to look."""
+    """Start everything, run a DAG, show its end and a task's log, and say where to look.
+
+    A demo that runs already makes room for it. What goes wrong, or is interrupted, leaves nothing behind.
+    """
     timings = Timings()
     with timings.part("base image"):
         target = choose(airflow, python)
+        if down(quietly=True):
+            say("==> The demo that ran before is removed")
+        chosen_port = free_port(port)  # said before minutes have passed
         ensure_base(target.airflow, target.python)
     with timings.part("image, by build.py"):
         build(target)
-    down(quietly=True)
     with Stack(RUN) as stack, tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
-        with timings.part("Airflow, its database and the local AWS"):
-            copy_examples(stack, target.image, EXAMPLES, Path(folder))
-            deployment = EcsDeployment(stack, target.image, dags=[DAGS, Path(folder)], port=free_port(port))
-            deployment.start()
-            deployment.aws.ecs.configure(**_LATENCY)
-        api = deployment.airflow.api
-        with timings.part("DAGs are read"):
-            dags = sorted([*(path.stem for path in DAGS.glob("demo_*.py")), *EXAMPLES])
-            api.wait_for_dags(dags)
-            for dag in dags:
-                api.unpause(dag)
-        with timings.part(f"a run of {_SHOWN}"):
-            run_id = api.trigger(_SHOWN)
-            follow_run(api, _SHOWN, run_id)
-        print_log(api, _SHOWN, run_id, _LOOKED_AT)
-        stack.keep()
+        with timings.part("local AWS, and the image of the scheduler's side"):
+            copy_examples(stack, target.image, EXAMPLES, Path(folder))  # they are read when Airflow is made
+            deployment = EcsDeployment(stack, target.image, dags=[DAGS, Path(folder)], port=chosen_port)
+        with _without_image_on_failure(stack, deployment.airflow.image):
+            with timings.part("Airflow and its database"):
+                deployment.start()
+                deployment.aws.ecs.configure(**_LATENCY)
+            api = deployment.airflow.api
+            with timings.part("DAGs are read"):
+                dags = sorted([*(path.stem for path in DAGS.glob("demo_*.py")), *EXAMPLES])
+                deployment.airflow.wait_until_ready(dags)
+                for dag in dags:
+                    api.unpause(dag)
+            with timings.part(f"a run of {_SHOWN}"):
+                run_id = api.trigger(_SHOWN)
+                follow_run(api, _SHOWN, run_id)
+            print_log(api, _SHOWN, run_id, _LOOKED_AT, _LOOKED_FOR)
+            stack.keep()
     for title, seconds in timings.parts:
         print(f"  {seconds:6.1f} s  {title}")
     if is_stand_in(Base(target.airflow, target.python).image):
         print("The base image is a stand-in, not the official one: for local use only.")
-    print(closing_words(deployment, target.image))
+    words = closing_words(
+        airflow=deployment.airflow.airflow,
+        image=target.image,
+        address=deployment.airflow.address,
+        user=deployment.airflow.user,
+        password=deployment.airflow.password,
+        ecs=deployment.aws.ecs.url,
+        aws=stack.aws_endpoint,
+    )
+    print(words)
     return 0
 
 
+@contextmanager
+def _without_image_on_failure(stack: Stack, image: str) -> Iterator[None]:
+    """Remove the image of the scheduler's side when the block fails: its containers have to go first."""
+    try:
+        yield
+    except BaseException:
+        stack.close()
+        scheduler_image.remove([image])
+        raise
+
+
 def free_port(wanted: int | None) -> int | None:
-    """The port for the UI: the one asked for; else the usual one, or (None) any, if that is taken."""
+    """The port for the UI: the one asked for; else the usual one, or (None) any, if that is taken.
+
+    Raises LocalError when the one asked for is taken.
+    """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -76,7 +108,7 @@ def free_port(wanted: int | None) -> int | None:
         except OSError as error:
             if wanted:
                 raise LocalError(
-                    f"Port {wanted} is taken ({error.strerror}): choose another, such as PORT=8090"
+                    f"Port {wanted} cannot be used ({error.strerror}): choose another, such as PORT=8090"
                 ) from None
             return None
     return wanted or _PORT
@@ -104,26 +136,32 @@ def follow_run(api: RestApi, dag_id: str, run_id: str) -> None:
 
 
 def summary(instances: Sequence[TaskInstance]) -> str:
-    """How many task instances are in which state, such as ``3 running, 5 queued``."""
+    """How many task instances are in which state, such as ``5 queued, 3 running``."""
     counts = Counter(instance.state or "waiting" for instance in instances)
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
-def print_log(api: RestApi, dag_id: str, run_id: str, task_id: str) -> None:
-    """Print a task's log, as the UI has it."""
-    text = api.log(dag_id, run_id, task_id, 1)
+def print_log(api: RestApi, dag_id: str, run_id: str, task_id: str, words: str) -> None:
+    """Print a task's log as the UI has it, once these words are in it; a log that does not come is no failure."""
+    try:
+        text = api.wait_for_log(dag_id, run_id, task_id, words)
+    except ServiceError as error:
+        say(f"WARNING: the log of {dag_id}.{task_id} is not there yet: {error}")
+        return
     print(f"--- log of {dag_id}.{task_id}, by the UI's own API", *text.splitlines(), sep="\n  ", flush=True)
     print("---", flush=True)
 
 
-def closing_words(deployment: EcsDeployment, image: str) -> str:
-    """Where to look and what to try."""
-    airflow = deployment.airflow
-    return f"""
-Airflow {airflow.airflow} runs, and its tasks run in containers of {image}.
+def closing_words(*, airflow: str, image: str, address: str, user: str, password: str, ecs: str, aws: str) -> str:
+    """Where to look and what to try.
 
-  {airflow.address}
-  user {airflow.user}, password {airflow.password}
+    ``airflow``: its version. ``address``: of the UI. ``ecs``, ``aws``: the endpoints of ECS and of everything else.
+    """
+    return f"""
+Airflow {airflow} runs, and each of its tasks runs in a container of {image}.
+
+  {address}
+  user {user}, password {password}
 
 Trigger any DAG there, for example:
   demo_retries   each try has a container and a log of its own
@@ -131,39 +169,60 @@ Trigger any DAG there, for example:
   demo_sizes     a task with more cpu and memory than the task definition has
   demo_long      mark its task as failed, and see on_kill in its log
 
-The local ECS is {deployment.aws.ecs.url} (any credentials, AWS_DEFAULT_REGION=us-east-1); everything else of AWS is
-{deployment.stack.aws_endpoint}:
-  aws ecs list-tasks --cluster airflow --endpoint-url {deployment.aws.ecs.url}
-  aws logs tail {LOG_GROUP} --endpoint-url {deployment.stack.aws_endpoint}
-  docker ps --filter label={resources.RUN_LABEL}={RUN}    # a running task has a container named …-{CONTAINER}
+Look at it as on AWS (any credentials, such as AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x):
+  export AWS_DEFAULT_REGION=us-east-1
+  aws ecs list-tasks --cluster airflow --endpoint-url {ecs}
+  aws logs tail {LOG_GROUP} --endpoint-url {aws}
+  docker ps --filter label={resources.RUN_LABEL}={RUN}
 
+More to try, such as killing the scheduler or a Spot interruption: docs/local-ecs.md
 make demo-down removes all of it."""
 
 
 def down(*, quietly: bool = False) -> int:
-    """Remove the demo: its containers, network and volumes, and the images that were made for it alone."""
+    """Remove the demo: its containers, network and volumes, and the images that were made for it alone.
+
+    Returns how many there were. The worker image stays, as that of `make image` does.
+    """
     client = engine()
-    count = resources.remove_run(client, RUN) + scheduler_image.remove()
-    if count and quietly:
-        say("==> The demo that ran before is removed")
-    elif not quietly:
+    own = client.containers.list(all=True, filters={"label": f"{resources.RUN_LABEL}={RUN}"}, ignore_removed=True)
+    images = scheduler_image.used_by(own)
+    count = resources.remove_run(client, RUN) + scheduler_image.remove(images)
+    if not quietly:
         say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo runs")
-    return 0
+    return count
+
+
+def port_number(text: str) -> int:
+    """A port from its text, for argparse: 1 to 65535."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return int(text)
+
+
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line, else the environment, says. Ends the program (exit code 2) where it makes no sense."""
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description="An Airflow on the local ECS.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|down")
+    starting = commands.add_parser("up", help="start the demo and leave it running; one that runs already is replaced")
+    versions = {
+        "airflow": ("AIRFLOW", "2", "a version or the beginning of one, such as 3 or 2.10.5; default: AIRFLOW, or 2"),
+        "python": ("PYTHON", None, "such as 3.12; default: PYTHON, or the newest that can be had here"),
+    }
+    for name, (variable, default, text) in versions.items():
+        starting.add_argument(f"--{name}", metavar="VERSION", default=os.environ.get(variable) or default, help=text)
+    port_help = f"of the UI on 127.0.0.1; default: PORT, or {_PORT}, or a free one"
+    starting.add_argument("--port", type=port_number, default=os.environ.get("PORT") or None, help=port_help)
+    commands.add_parser("down", help="remove it")
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start or remove the demo."""
-    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    starting = commands.add_parser("up", help="start the demo and leave it running")
-    starting.add_argument("--airflow", default=os.environ.get("AIRFLOW") or "2", help="a version or a prefix of one")
-    starting.add_argument("--python", default=os.environ.get("PYTHON") or None, help="such as 3.12")
-    starting.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 0) or None,
-                          help=f"of the UI on 127.0.0.1 (default: {_PORT}, or a free one)")  # fmt: skip
-    commands.add_parser("down", help="remove it")
-    options = parser.parse_args(arguments)
+    options = options_of(arguments)
     if options.command == "down":
-        return down()
+        down()
+        return 0
     return up(options.airflow, options.python, options.port)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from docker.errors import ImageNotFound
+from docker.models.containers import Container
 
 from images.context import build_wheel
 from local.client import engine
@@ -55,6 +57,12 @@ def ensure_image(worker_image: str) -> str:
     return image
 
 
-def remove() -> int:
-    """Remove every image of the scheduler's side that nothing runs; return how many there were."""
-    return remove_images(engine(), f"{REPOSITORY}:")
+def used_by(containers: Iterable[Container]) -> set[str]:
+    """The images of the scheduler's side that containers were made from, by name."""
+    names = (str(container.attrs["Config"]["Image"]) for container in containers)
+    return {name for name in names if name.startswith(f"{REPOSITORY}:")}
+
+
+def remove(images: Iterable[str]) -> int:
+    """Remove images of the scheduler's side, but for those that another run uses; return how many there were."""
+    return sum(remove_images(engine(), image) for image in images)
