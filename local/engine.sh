@@ -16,7 +16,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 readonly PREFIX=/opt/airflow-ecs-engine
 readonly DATA_ROOT=/var/lib/airflow-ecs-engine
-readonly STATE=/run/airflow-ecs-engine
+readonly STATE=${AIRFLOW_ECS_ENGINE_STATE:-/run/airflow-ecs-engine} # another one for tests
 readonly PIDFILE=$STATE/dockerd.pid
 readonly SYSTEMD_MARK=$STATE/started-by-systemctl
 readonly LENT_MARK=$STATE/lent

@@ -6,6 +6,7 @@ need for that is a fake that fails and leaves a trace.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ class TestEngine:
     def path(self, fakes: Path) -> str:
         return f"{fakes}:/usr/bin:/bin"
 
-    @pytest.mark.parametrize("arguments", [(), ("",), ("start",), ("--help",), ("run",)])
+    @pytest.mark.parametrize("arguments", [(), ("",), ("start",), ("--help",), ("run",), ("lend",)])
     def test_wrong_usage_is_told_and_has_an_exit_code_of_its_own(self, arguments: tuple[str, ...], path: str) -> None:
         done = call("engine.sh", *arguments, path=path)
         assert (done.returncode, done.stdout) == (2, "")
@@ -65,10 +66,38 @@ class TestEngine:
         assert done.stderr == "Docker engine 27.5.1 and Buildx v0.19.3 are ready\n"
 
     @pytest.mark.parametrize("code", [0, 7])
-    def test_a_command_is_run_with_the_engine_that_is_there(self, script: Script, path: str, code: int) -> None:
+    @pytest.mark.parametrize("how", ["run", "lend"])
+    def test_a_command_is_run_with_the_engine_that_is_there(
+        self, script: Script, path: str, how: str, code: int
+    ) -> None:
         script("docker", READY)
-        done = call("engine.sh", "run", "sh", "-c", 'echo "$0-$1"; exit "$2"', "a b", "c", str(code), path=path)
+        done = call("engine.sh", how, "sh", "-c", 'echo "$0-$1"; exit "$2"', "a b", "c", str(code), path=path)
         assert (done.returncode, done.stdout) == (code, "a b-c\n")
+
+    def test_an_engine_that_was_not_lent_is_not_stopped(self, script: Script, path: str, tmp_path: Path) -> None:
+        script("docker", READY)
+        done = call("engine.sh", "give-back", path=path, AIRFLOW_ECS_ENGINE_STATE=str(tmp_path))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    def test_a_lent_engine_that_has_ended_meanwhile_is_not_taken_for_another_one(
+        self, script: Script, path: str, tmp_path: Path
+    ) -> None:
+        script("docker", READY)
+        (tmp_path / "lent").write_text("123 456")
+        (tmp_path / "dockerd.pid").write_text(str(os.getpid()))  # a pid that something else has by now
+        script("rm", f'echo "$@" > {tmp_path}/removed')
+        done = call("engine.sh", "give-back", path=path, AIRFLOW_ECS_ENGINE_STATE=str(tmp_path))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (tmp_path / "removed").read_text() == f"-f {tmp_path}/lent\n"
+
+    def test_whoever_asks_for_an_engine_keeps_one_that_was_lent(
+        self, script: Script, path: str, tmp_path: Path
+    ) -> None:
+        script("docker", READY)
+        (tmp_path / "lent").write_text("123 456")
+        script("rm", f'echo "$@" > {tmp_path}/removed')
+        assert call("engine.sh", "ensure", path=path, AIRFLOW_ECS_ENGINE_STATE=str(tmp_path)).returncode == 0
+        assert (tmp_path / "removed").read_text() == f"-f {tmp_path}/lent\n"
 
     def test_an_engine_that_is_too_old_is_named_with_what_is_needed(self, script: Script, path: str) -> None:
         script("docker", READY.replace("27.5.1", "20.10.24"))
