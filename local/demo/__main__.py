@@ -23,6 +23,7 @@ from local.ecs_deployment import LOG_GROUP, EcsDeployment
 from local.errors import LocalError, ServiceError, TaskFailedError
 from local.image_demo import Timings, build, choose
 from local.rest_api import RestApi, TaskInstance
+from local.s3 import REGION
 from local.stack import Stack
 
 RUN = "demo"
@@ -167,12 +168,14 @@ Trigger any DAG there, for example:
   demo_retries   each try has a container and a log of its own
   demo_sensors   one sensor waits in the triggerer, one comes back again and again: no container while they wait
   demo_sizes     a task with more cpu and memory than the task definition has
+  demo_memory    a container without enough memory: the reason is in the task's event log
   demo_long      mark its task as failed, and see on_kill in its log
 
-Look at it as on AWS (any credentials, such as AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x):
-  export AWS_DEFAULT_REGION=us-east-1
-  aws ecs list-tasks --cluster airflow --endpoint-url {ecs}
-  aws logs tail {LOG_GROUP} --endpoint-url {aws}
+Look at it as on AWS:
+  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION={REGION}
+  export AWS_ENDPOINT_URL={aws} AWS_ENDPOINT_URL_ECS={ecs}
+  aws ecs list-tasks --cluster airflow --desired-status STOPPED
+  aws logs filter-log-events --log-group-name {LOG_GROUP} --query 'events[].message' --output text
   docker ps --filter label={resources.RUN_LABEL}={RUN}
 
 More to try, such as killing the scheduler or a Spot interruption: docs/local-ecs.md

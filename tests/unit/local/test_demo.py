@@ -169,8 +169,8 @@ def test_the_closing_words_say_where_to_look_and_how_to_end_it() -> None:
     for part in (
         "Airflow 3.3.2 runs",
         "  http://127.0.0.1:8080\n  user admin, password only-here\n",
-        "aws ecs list-tasks --cluster airflow --endpoint-url http://127.0.0.1:1\n",
-        "aws logs tail /airflow/worker --endpoint-url http://127.0.0.1:2\n",
+        "export AWS_ENDPOINT_URL=http://127.0.0.1:2 AWS_ENDPOINT_URL_ECS=http://127.0.0.1:1\n",
+        "aws logs filter-log-events --log-group-name /airflow/worker ",
         "docker ps --filter label=io.airflow-ecs.local=demo\n",
     ):
         assert part in words
