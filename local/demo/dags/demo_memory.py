@@ -1,7 +1,7 @@
 """### A container without enough memory
 
 `needs_more_memory` takes more than the 1 GiB that its `executor_config` asks for, and is killed. Its event log (Audit
-Log) has ECS's reason, `OutOfMemoryError`, what to do about it, and what the container printed last.
+Log) has ECS's reason, `OutOfMemoryError`, and what to do about it.
 
 `afterwards` runs in any case (trigger rule `all_done`), so the run as a whole is a *success*.
 """
