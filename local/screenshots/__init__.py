@@ -1,4 +1,4 @@
 """The screenshots of the docs, taken anew: an Airflow on the local ECS, and a browser that logs in to it.
 
-`__main__` starts the Airflows, `pictures` says what is taken; `browser` takes it, run by an interpreter with Playwright.
+`__main__` starts the Airflows, `pictures` says what is taken; `browser`, run by an interpreter with Playwright, takes it.
 """
