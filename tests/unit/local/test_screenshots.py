@@ -44,5 +44,5 @@ class TestChromium:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(LocalError, match="^No browser: install Chromium, so that chromium or "):
+        with pytest.raises(LocalError, match=r"^No browser: install Chromium"):
             chromium()
