@@ -55,11 +55,15 @@ class EcsDeployment:
         dags: Sequence[Path],
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        control_image: str | None = None,
+        task_environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start the AWS; Airflow is started by ``start``.
 
         ``dags``: folders of DAG files. ``port``: of the UI, or a free one. ``settings``: further ones of the
-        scheduler's side.
+        scheduler's side, which come before those of our executor. ``control_image``: what the scheduler's side runs,
+        with the executor in it; default: one on top of ``worker_image``. ``task_environment``: added to the task
+        definition's.
         """
         self.stack = stack
         self.worker_image = worker_image
@@ -67,10 +71,11 @@ class EcsDeployment:
         self.image = ""
         """The worker image in the local Amazon ECR, once it is pushed."""
         self._dags = dags
+        self._task_environment = dict(task_environment or {})
         self._secrets: list[dict[str, str]] = []
         self.airflow = AirflowServices(
             stack,
-            scheduler_image.ensure_image(worker_image),
+            control_image or scheduler_image.ensure_image(worker_image),
             environment={**self.aws.environment(), **executor_settings(), **(settings or {})},
             dags=dags,
             logs=LOGS_URI,
@@ -111,7 +116,12 @@ class EcsDeployment:
 
     def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
         """That of docs/executor.md; only the endpoints are this machine's."""
-        environment = {"S3_URI": DAGS_URI, **self.airflow.task_settings(), **self.aws.task_environment()}
+        environment = {
+            "S3_URI": DAGS_URI,
+            **self.airflow.task_settings(),
+            **self.aws.task_environment(),
+            **self._task_environment,
+        }
         added = container.pop("environment", {})
         logs = {
             "awslogs-group": LOG_GROUP,
