@@ -59,6 +59,10 @@ bench-image-check: $(VENV)/ready  ## compare the image check with a pull of the 
 screenshots: $(VENV)/ready  ## take the screenshots of the docs anew: docs/images/
 	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.screenshots
 
+.PHONY: bench-e2e
+bench-e2e: $(VENV)/ready  ## compare executor and image together with the reference's: queued to the first line, many at once
+	@$(WITH_ENGINE) $(VENV_PYTHON) tests/bench/end_to_end.py
+
 .PHONY: engine
 engine:  ## install (Debian, as root) and start a Docker engine with Buildx
 	@bash local/engine.sh ensure

@@ -76,7 +76,7 @@ def test_a_target_on_the_share_of_the_reference(figure: Figure, met: bool, share
     assert figure.judged is (target != "–" and not (figure.reference is None and figure.share_at_most is not None))
 
 
-@pytest.mark.parametrize("target", ["bench-images", "bench-executor", "bench-image-check"])
+@pytest.mark.parametrize("target", ["bench-images", "bench-executor", "bench-image-check", "bench-e2e"])
 def test_a_table_is_written_between_its_markers(target: str, tmp_path: Path) -> None:
     """Again and again, and nothing else changes."""
     source = DOCUMENT.read_text(encoding="utf-8")

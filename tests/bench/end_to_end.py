@@ -1,0 +1,165 @@
+"""Executor and image together, beside the reference's, from queued to the task's first line: make bench-e2e
+
+    .venv/bin/python tests/bench/end_to_end.py [--only NAME] [--airflow VERSION] [--contender NAME] [--results FILE]
+                                               [--quick] [--write]
+
+Prints a table, and exits with 1 when ours misses a target. What is measured, and how: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
+
+from local.bases import Base
+from local.console import guarded, say
+from local.ecs_deployment import EcsDeployment
+from tests.bench.circumstances import load
+from tests.bench.end_to_end_figures import RunTimes, burst_figures, start_figures
+from tests.bench.end_to_end_runs import CONTENDERS, FARGATE, ONE, OURS, REFERENCE, Images, deployed, images_of, run
+from tests.bench.end_to_end_store import Part, Store
+from tests.bench.image_contenders import AIRFLOWS, base_of, described, ours, reference
+from tests.bench.report import Figure
+from tests.bench.runner import Benchmarks
+
+_ROUNDS = 5
+_MANY, _FEW = 100, 5
+"""Tasks of a burst, and with ``--quick``: DAGs of e2e_dags have as many."""
+
+
+@dataclass
+class Bench:
+    """What a benchmark is given."""
+
+    airflows: tuple[str, ...]
+    contenders: tuple[str, ...]
+    quick: bool
+    store: Store
+
+    @property
+    def rounds(self) -> int:
+        """Runs of single tasks, of which the figures are medians."""
+        return 1 if self.quick else _ROUNDS
+
+    @property
+    def tasks(self) -> int:
+        """Of a burst."""
+        return _FEW if self.quick else _MANY
+
+    def base(self, airflow: str) -> Base:
+        """The base image of an Airflow."""
+        return base_of(airflow)
+
+    def images(self, airflow: str, contender: str) -> Images:
+        """What a contender needs; built where it is not in the build cache."""
+        base = self.base(airflow)
+        workers = {OURS: ours(base).image}
+        if contender == REFERENCE:
+            workers[REFERENCE] = reference(base).image
+        return images_of(workers)
+
+
+def measure(
+    bench: Bench, airflow: str, name: str, what: Callable[[EcsDeployment], dict[str, tuple[RunTimes, ...]]]
+) -> None:
+    """Add to the store what is not there yet of a benchmark, one contender after the other."""
+    for contender in bench.contenders:
+        if key(name, airflow, contender) in bench.store.parts:
+            continue
+        say(f"{name}: Airflow {airflow}, {contender}")
+        before, day = load(), f"{datetime.date.today():%Y-%m-%d}"
+        with deployed(bench.images(airflow, contender), contender) as deployment:
+            found = what(deployment)
+        for part, runs in found.items():
+            bench.store.add(key(part, airflow, contender), Part(runs, day, before))
+            say(f"    {part}: {' '.join(f'{run.seconds:.2f}' for run in runs)}")
+
+
+def key(name: str, airflow: str, contender: str) -> str:
+    """Of a part in the store."""
+    return f"{name}, Airflow {airflow}, {contender}"
+
+
+def start(bench: Bench) -> list[Figure]:
+    """Single tasks, one after the other; once with the latency of Fargate."""
+
+    def runs(deployment: EcsDeployment) -> dict[str, tuple[RunTimes, ...]]:
+        found = {"start": tuple(run(deployment, ONE) for _ in range(bench.rounds))}
+        if not bench.quick:
+            deployment.aws.ecs.configure(**FARGATE)
+            found = {"fargate": (run(deployment, ONE),), **found}  # "start" last: it says that all is there
+        return found
+
+    figures = []
+    for airflow in bench.airflows:
+        measure(bench, airflow, "start", runs)
+        for name, title in (("start", "one task"), ("fargate", "one task, latency as of Fargate")):
+            own, other = (bench.store.runs(key(name, airflow, contender)) for contender in CONTENDERS)
+            if own:
+                figures += start_figures(f"Airflow {airflow}: {title}", own, other, judged=name == "start")
+    return figures
+
+
+def burst(bench: Bench) -> list[Figure]:
+    """Many tasks at once."""
+    figures = []
+    for airflow in bench.airflows:
+        measure(bench, airflow, "burst", lambda deployment: {"burst": (run(deployment, f"bench_{bench.tasks}"),)})
+        own, other = (bench.store.runs(key("burst", airflow, contender)) for contender in CONTENDERS)
+        if own:
+            title = f"Airflow {airflow}: {len(own[0].tasks)} tasks at once"
+            figures += burst_figures(title, own[0], other[0] if other else None)
+    return figures
+
+
+def prepare(options: argparse.Namespace) -> Bench:
+    """What is measured; images are built when they are needed."""
+    return Bench(
+        airflows=tuple(options.airflow or AIRFLOWS),
+        contenders=(OURS,) if options.quick else tuple(options.contender or CONTENDERS),
+        quick=options.quick,
+        store=Store.at(None if options.quick else options.results),
+    )
+
+
+def details(bench: Bench) -> list[str]:
+    """The base images, and when the parts were measured."""
+    bases = "; ".join(described(bench.base(airflow)) for airflow in bench.airflows)
+    return [f"on {bases}; single tasks: medians of {bench.rounds}", bench.store.circumstances()]
+
+
+def add_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Those of this benchmark alone."""
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="keep what is measured in this file, and measure nothing that it holds already: a measurement in parts",
+    )
+    return [
+        parser.add_argument("--airflow", action="append", choices=AIRFLOWS, help="an Airflow; may be given repeatedly"),
+        parser.add_argument("--contender", action="append", choices=CONTENDERS, help="one of the two"),
+    ]
+
+
+BENCHMARKS = Benchmarks(
+    target="bench-e2e",
+    description=__doc__,
+    quick="few tasks",
+    used_for="Airflow, its database, the local AWS and the tasks' containers together",
+    scenarios={"start": start, "burst": burst},
+    prepare=prepare,
+    details=details,
+    add_options=add_options,
+    shares=True,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(BENCHMARKS.run))

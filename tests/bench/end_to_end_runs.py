@@ -1,0 +1,143 @@
+"""Runs of DAGs in a whole Airflow on the local ECS, by our executor and image or by the reference's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import scheduler_image
+from local.ecs_deployment import EcsDeployment
+from local.errors import ServiceError, TaskFailedError
+from local.stack import Stack
+from tests.bench.end_to_end_figures import ContainerTimes, RunTimes, TaskTimes
+
+DAGS = Path(__file__).with_name("e2e_dags")
+ONE = "bench_one"
+OURS, REFERENCE = "ours", "reference"
+CONTENDERS = (OURS, REFERENCE)
+LATENCY = {"placement_seconds": 1.0, "pull_seconds": 1.0}
+"""Of the local ECS, for both: little, so that the figures are about what differs between the two."""
+FARGATE = {"placement_seconds": 10.0, "pull_seconds": 30.0}
+"""What Fargate takes, or nearly: with it the reference's tasks begin after the 50 to 60 s that its guide tells of."""
+_RUN_SECONDS = 1200.0
+_CONTAINERS_SECONDS = 120.0
+_LOOK_SECONDS = 1.0  # Airflow answers, and ECS as well, with the processors that are measured.
+
+# Airflow queues as many tasks at once as there are, instead of 16 in each turn of its loop; for both.
+_NO_LIMITS = {"AIRFLOW__CORE__PARALLELISM": "200", "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "128"}
+# All else is by default: options of the executor, heartbeats, and the check of the connection on startup.
+_EXECUTORS: Mapping[str, Mapping[str, str]] = {
+    OURS: {},
+    REFERENCE: {
+        "AIRFLOW__CORE__EXECUTOR": "airflow.providers.amazon.aws.executors.ecs.AwsEcsExecutor",
+        # Its default connection, without which it looks for one in the database first, and warns.
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+    },
+}
+# That of the official image, which has its entrypoint look whether the database is there. Ours does not ask.
+_TASK_ENVIRONMENT = {"CONNECTION_CHECK_MAX_COUNT": "20"}
+
+
+@dataclass(frozen=True)
+class Images:
+    """Of one Airflow: what tasks run in, by contender, and what the scheduler's side runs, whoever is measured."""
+
+    workers: Mapping[str, str]
+    control: str
+
+
+def images_of(workers: Mapping[str, str]) -> Images:
+    """With a control plane on top of our image, built if it is not there."""
+    return Images(workers, scheduler_image.ensure_image(workers[OURS]))
+
+
+@contextmanager
+def deployed(images: Images, contender: str) -> Iterator[EcsDeployment]:
+    """An Airflow of a contender alone on this machine, that has run a task already."""
+    with Stack() as stack:
+        deployment = EcsDeployment(
+            stack,
+            images.workers[contender],
+            dags=[DAGS],
+            settings={**_NO_LIMITS, **_EXECUTORS[contender]},
+            control_image=images.control,
+            task_environment=_TASK_ENVIRONMENT,
+        )
+        deployment.start()
+        deployment.airflow.wait_until_ready([ONE, "bench_100"])
+        deployment.aws.ecs.configure(**LATENCY)
+        run(deployment, ONE)
+        yield deployment
+
+
+def run(deployment: EcsDeployment, dag_id: str) -> RunTimes:
+    """Run a DAG to its end, and that of its containers.
+
+    :raises TaskFailedError: the run did not end in time, or no ECS task was launched.
+    """
+    api, ecs = deployment.airflow.api, deployment.aws.ecs
+    before = len(ecs.tasks(["arn"]))
+    api.unpause(dag_id)
+    run_id = api.trigger(dag_id)
+    what = f"the run {run_id} of {dag_id} ended"
+    try:
+        _until(lambda: api.run_state(dag_id, run_id) in ("success", "failed"), _RUN_SECONDS, what)
+        tasks = _task_times(deployment, dag_id, run_id)
+        _until(lambda: all(item.ended for item in _containers(deployment, before)), _CONTAINERS_SECONDS, "containers")
+    except ServiceError as error:
+        log = deployment.airflow.scheduler().log()[-4000:]
+        raise TaskFailedError(f"{error}. The scheduler's last lines:\n{log}") from error
+    rows = deployment.stack.query(
+        deployment.airflow.database, f"SELECT extract(epoch FROM end_date) AS ended FROM dag_run {_of(dag_id, run_id)}"
+    )
+    containers = _containers(deployment, before)
+    if not containers:
+        raise TaskFailedError(f"No ECS task was launched for {dag_id}")
+    return RunTimes(float(rows[0]["ended"]), tasks, containers)
+
+
+def _task_times(deployment: EcsDeployment, dag_id: str, run_id: str) -> tuple[TaskTimes, ...]:
+    """By Airflow's own database: its REST API says the same, a hundred at a time."""
+    columns = "extract(epoch FROM queued_dttm) AS queued, extract(epoch FROM end_date) AS ended"
+    rows = deployment.stack.query(
+        deployment.airflow.database,
+        f"SELECT task_id, map_index, state, try_number, {columns} FROM task_instance {_of(dag_id, run_id)}"
+        " ORDER BY task_id, map_index",
+    )
+    found = []
+    for row in rows:
+        done = row["state"] == "success"
+        value = None
+        if done:
+            value = deployment.airflow.api.xcom(dag_id, run_id, row["task_id"], map_index=int(row["map_index"]))
+        found.append(
+            TaskTimes(
+                queued=float(row["queued"]),
+                first_line=None if value is None else float(value),
+                ended=float(row["ended"]) if row["ended"] else None,
+                state=row["state"],
+                try_number=int(row["try_number"]),
+            )
+        )
+    return tuple(found)
+
+
+def _of(dag_id: str, run_id: str) -> str:
+    return f"WHERE dag_id = '{dag_id}' AND run_id = '{run_id}'"  # both are names of our own
+
+
+def _containers(deployment: EcsDeployment, before: int) -> tuple[ContainerTimes, ...]:
+    """What ECS has launched after the first so many."""
+    found = deployment.aws.ecs.tasks(["createdAt", "startedAt", "containerEndedAt"])[before:]
+    return tuple(ContainerTimes(item["createdAt"], item["startedAt"], item["containerEndedAt"]) for item in found)
+
+
+def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ServiceError(f"Not within {seconds:.0f} s: {what}")
+        time.sleep(_LOOK_SECONDS)
