@@ -1,7 +1,7 @@
 """Executor and image together, beside the reference's, from queued to the task's first line: make bench-e2e
 
-    .venv/bin/python tests/bench/end_to_end.py [--only NAME] [--airflow VERSION] [--contender NAME] [--results FILE]
-                                               [--quick] [--write]
+    .venv/bin/python tests/bench/end_to_end.py [--only NAME] [--airflow VERSION] [--contender NAME] [--tasks N]
+                                               [--results FILE] [--quick] [--write]
 
 Prints a table, and exits with 1 when ours misses a target. What is measured, and how: docs/benchmarks.md.
 """
@@ -29,8 +29,8 @@ from tests.bench.report import Figure
 from tests.bench.runner import Benchmarks
 
 _ROUNDS = 5
-_MANY, _FEW = 100, 5
-"""Tasks of a burst, and with ``--quick``: DAGs of e2e_dags have as many."""
+_BURSTS = (5, 25, 100)
+"""Tasks of a burst: there is a DAG of each size. The first is that of ``--quick``, the last is the table's."""
 
 
 @dataclass
@@ -40,17 +40,14 @@ class Bench:
     airflows: tuple[str, ...]
     contenders: tuple[str, ...]
     quick: bool
+    tasks: int
+    """Of a burst."""
     store: Store
 
     @property
     def rounds(self) -> int:
         """Runs of single tasks, of which the figures are medians."""
         return 1 if self.quick else _ROUNDS
-
-    @property
-    def tasks(self) -> int:
-        """Of a burst."""
-        return _FEW if self.quick else _MANY
 
     def base(self, airflow: str) -> Base:
         """The base image of an Airflow."""
@@ -108,12 +105,13 @@ def start(bench: Bench) -> list[Figure]:
 
 def burst(bench: Bench) -> list[Figure]:
     """Many tasks at once."""
+    name, dag_id = f"burst of {bench.tasks}", f"bench_{bench.tasks}"
     figures = []
     for airflow in bench.airflows:
-        measure(bench, airflow, "burst", lambda deployment: {"burst": (run(deployment, f"bench_{bench.tasks}"),)})
-        own, other = (bench.store.runs(key("burst", airflow, contender)) for contender in CONTENDERS)
+        measure(bench, airflow, name, lambda deployment: {name: (run(deployment, dag_id),)})
+        own, other = (bench.store.runs(key(name, airflow, contender)) for contender in CONTENDERS)
         if own:
-            title = f"Airflow {airflow}: {len(own[0].tasks)} tasks at once"
+            title = f"Airflow {airflow}: {bench.tasks} tasks at once"
             figures += burst_figures(title, own[0], other[0] if other else None)
     return figures
 
@@ -124,6 +122,7 @@ def prepare(options: argparse.Namespace) -> Bench:
         airflows=tuple(options.airflow or AIRFLOWS),
         contenders=(OURS,) if options.quick else tuple(options.contender or CONTENDERS),
         quick=options.quick,
+        tasks=_BURSTS[0] if options.quick else options.tasks or _BURSTS[-1],
         store=Store.at(None if options.quick else options.results),
     )
 
@@ -145,6 +144,7 @@ def add_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return [
         parser.add_argument("--airflow", action="append", choices=AIRFLOWS, help="an Airflow; may be given repeatedly"),
         parser.add_argument("--contender", action="append", choices=CONTENDERS, help="one of the two"),
+        parser.add_argument("--tasks", type=int, choices=_BURSTS, help=f"of a burst (default: {_BURSTS[-1]})"),
     ]
 
 

@@ -43,5 +43,5 @@ def many(count: int) -> None:
 
 
 bench_one()
-many(5)
-many(100)
+for size in (5, 25, 100):
+    many(size)
