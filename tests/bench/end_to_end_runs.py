@@ -37,8 +37,13 @@ _EXECUTORS: Mapping[str, Mapping[str, str]] = {
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
     },
 }
-# That of the official image, which has its entrypoint look whether the database is there. Ours does not ask.
-_TASK_ENVIRONMENT = {"CONNECTION_CHECK_MAX_COUNT": "20"}
+_TASK_ENVIRONMENT = {
+    # That of the official image, which has its entrypoint look whether the database is there. Ours does not ask.
+    "CONNECTION_CHECK_MAX_COUNT": "20",
+    # A hundred tasks and the API server that they ask share this machine's processors: within the five seconds of the
+    # default (Airflow 3) it does not answer all of them, and they fail.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+}
 
 
 @dataclass(frozen=True)
