@@ -93,7 +93,6 @@ def trouble(demo: dict[str, Run], deployment: EcsDeployment, runs: Runs) -> dict
         "interrupted": runs.start("e2e_wait"),
         "stopped from outside": runs.start("e2e_wait"),
         "stopped in the UI": runs.start("demo_long"),
-        "memory": runs.start("e2e_memory"),
     }
     # Before the next attempt.
     until(lambda: LOAD_FAILED in found["elsewhere"].exit_codes(LATER), 180, "a container could not load its DAGs")

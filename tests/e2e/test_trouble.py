@@ -64,10 +64,11 @@ def test_a_task_whose_spot_capacity_is_taken_back_is_launched_again_in_the_same_
     assert [task["stopCode"] for task in run.ecs_tasks()] == ["SpotInterruption", "EssentialContainerExited"]
 
 
-def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(trouble: dict[str, Run]) -> None:
-    run = trouble["memory"]
-    assert run.wait() == "failed"
-    run.until_event("hungry", "OutOfMemoryError: Container killed due to memory usage")
+def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(demo: dict[str, Run]) -> None:
+    run = demo["demo_memory"]
+    run.wait()
+    assert run.states() == {"needs_more_memory": ["failed"], "afterwards": ["success"]}
+    run.until_event("needs_more_memory", "OutOfMemoryError: Container killed due to memory usage")
 
 
 def test_a_container_that_cannot_load_its_dags_uses_up_an_attempt_and_no_try(trouble: dict[str, Run]) -> None:

@@ -53,6 +53,8 @@ class TaskEndpoints:
         self._containers: dict[str, tuple[TaskOnEngine, Container]] = {}
         self._roles: dict[str, str] = {}
         self._credentials: dict[str, tuple[datetime, Document]] = {}
+        """By role: tasks that start at the same time must not wait for each other's."""
+        self._assuming = asyncio.Lock()
         application = web.Application()
         application.add_routes(
             [
@@ -87,7 +89,6 @@ class TaskEndpoints:
         for container in found.task.containers:
             self._containers.pop(_key(found.task, container), None)
         self._roles.pop(found.credentials_id, None)
-        self._credentials.pop(found.credentials_id, None)
 
     @staticmethod
     def environment(found: TaskOnEngine, container: Container) -> dict[str, str]:
@@ -125,17 +126,17 @@ class TaskEndpoints:
         return web.json_response(dict(zip(names, parts, strict=True)))
 
     async def _role_credentials(self, request: web.Request) -> web.Response:
-        key = request.match_info["key"]
-        role = self._roles.get(key)
+        role = self._roles.get(request.match_info["key"])
         if role is None:
             text = {"code": "InvalidIdInRequest", "message": "CredentialsV2Request: ID not found", "HTTPErrorCode": 400}
             return web.json_response(text, status=400)
-        kept = self._credentials.get(key)
-        if kept is None or kept[0] - _RENEW_BEFORE < datetime.now(timezone.utc):
-            try:
-                kept = self._credentials[key] = await asyncio.to_thread(self._assume, role)
-            except (BotoCoreError, ClientError) as error:
-                return web.json_response({"code": "NoCredentialsAvailable", "message": in_words(error)}, status=500)
+        async with self._assuming:
+            kept = self._credentials.get(role)
+            if kept is None or kept[0] - _RENEW_BEFORE < datetime.now(timezone.utc):
+                try:
+                    kept = self._credentials[role] = await asyncio.to_thread(self._assume, role)
+                except (BotoCoreError, ClientError) as error:
+                    return web.json_response({"code": "NoCredentialsAvailable", "message": in_words(error)}, status=500)
         return web.json_response(kept[1])
 
     def _assume(self, role: str) -> tuple[datetime, Document]:

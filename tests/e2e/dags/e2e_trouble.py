@@ -11,20 +11,6 @@ DEFAULTS = {"schedule": None, "start_date": datetime.datetime(2024, 1, 1), "catc
 
 
 @dag(**DEFAULTS)
-def e2e_memory():
-    """A task that needs more memory than it has."""
-
-    @task(executor_config={"overrides": {"cpu": "1024", "memory": "1024"}})
-    def hungry() -> None:
-        """Take it until there is no more."""
-        taken = []
-        while True:
-            taken.append(b"x" * 100_000_000)
-
-    hungry()
-
-
-@dag(**DEFAULTS)
 def e2e_wait():
     """A task that goes on until something ends it, or S3 has an object of its run's name."""
 
@@ -50,6 +36,5 @@ def e2e_elsewhere():
         BashOperator(task_id=family, bash_command="echo done", executor_config={"taskDefinition": family})
 
 
-e2e_memory()
 e2e_wait()
 e2e_elsewhere()
