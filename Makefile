@@ -32,11 +32,11 @@ demo-down: $(VENV)/ready  ## remove the demo, and stop the engine that was start
 	@bash local/engine.sh give-back
 
 .PHONY: test
-test: $(VENV)/ready  ## every check and test: lint, types, unit tests, tests on really built images
+test: $(VENV)/ready  ## every check and test: lint, types, unit tests, built images, a whole Airflow on a local ECS
 	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py
 
 .PHONY: test-all
-test-all: $(VENV)/ready  ## make test, and the executor's tests on every Airflow of the matrix
+test-all: $(VENV)/ready  ## make test, the executor's tests on every Airflow of the matrix, and what takes minutes
 	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py --all
 
 .PHONY: unit

@@ -134,8 +134,8 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also every Airflow of the matrix, and what takes long")
     options = parser.parse_args()
     results = [run(check) for check in static_checks()]
-    # Mostly waiting, for retries and signals: two at a time take half as long.
-    with ThreadPoolExecutor(2) as pool:
+    # Mostly waiting, for retries and signals: three at a time take a third as long.
+    with ThreadPoolExecutor(3) as pool:
         results += pool.map(run_quietly, [unit_check(*item) for item in interpreters().items()])
     if not options.quick:
         results.append(run(LOCAL))
