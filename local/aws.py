@@ -20,6 +20,7 @@ from docker.models.containers import Container
 
 from local import services
 from local.containers import folder_files
+from local.ecs.containers.engine import SOCKET
 from local.ecs.containers.runner import SETTINGS_VARIABLE
 from local.ecs.containers.spec import TASK_ADDRESS
 from local.ecs.control import EcsControl
@@ -32,7 +33,6 @@ REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 """Images of this registry are in the local one."""
 _ECS_PORT, _ECR_PORT = 51678, 5001
 _UPSTREAM = "registry:5000"
-_SOCKET = "/var/run/docker.sock"
 _HOME = "/opt"
 _SOURCES = Path(__file__).parent
 _PYTHON = "/opt/services/bin/python"
@@ -99,7 +99,7 @@ class LocalAws:
             working_dir=_HOME,
             user="0",
             cap_add=["NET_ADMIN"],
-            volumes={_engine_socket(): {"bind": _SOCKET, "mode": "rw"}},
+            volumes={_engine_socket(): {"bind": SOCKET, "mode": "rw"}},
         )
 
     def environment(self) -> dict[str, str]:
@@ -155,4 +155,4 @@ def _package(name: str) -> dict[str, bytes]:
 def _engine_socket() -> str:
     """The engine's socket, as the engine itself sees it: on a Mac it runs in a machine of its own."""
     host = os.environ.get("DOCKER_HOST", "")
-    return host.removeprefix("unix://") if sys.platform == "linux" and host.startswith("unix://") else _SOCKET
+    return host.removeprefix("unix://") if sys.platform == "linux" and host.startswith("unix://") else SOCKET

@@ -13,7 +13,7 @@ from typing import Any
 
 from local.ecs.behaviour import ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON
 from local.ecs.runner import Runner
-from local.ecs.state import STOPPED, Account, Container, Task, new_id, now
+from local.ecs.state import STOPPED, Account, Container, Task, new_id, now, private_dns_name
 
 _ORDER = {
     status: place
@@ -94,7 +94,7 @@ class Lifecycle:
                         "name": "macAddress",
                         "value": "0a:" + ":".join(identifier[place : place + 2] for place in range(5)),
                     },
-                    {"name": "privateDnsName", "value": f"ip-{address.replace('.', '-')}.ec2.internal"},
+                    {"name": "privateDnsName", "value": private_dns_name(address)},
                     {"name": "privateIPv4Address", "value": address},
                 ]
 

@@ -39,6 +39,11 @@ def new_uuid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def private_dns_name(address: str) -> str:
+    """The name of an address, as EC2 makes it."""
+    return f"ip-{address.replace('.', '-')}.ec2.internal"
+
+
 @dataclass(slots=True, eq=False)
 class TaskDefinition:
     """One revision of a family. ``document`` is what is answered, without the status."""

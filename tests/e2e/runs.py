@@ -47,13 +47,15 @@ class Run:
 
     def until_log(self, task_id: str, words: str, *, try_number: int = 1, map_index: int = -1) -> None:
         """Wait until the UI's log of a task has these words: it is written after the task's state."""
-        api = self.deployment.airflow.api
-        text = ""
-        deadline = time.monotonic() + _SHOWN_SECONDS
-        while words not in text:
-            assert time.monotonic() < deadline, f"{words!r} is not in the log of {self.dag_id}.{task_id}:\n{text}"
-            time.sleep(0.3)
-            text = api.log(self.dag_id, self.run_id, task_id, try_number, map_index)
+        self.deployment.airflow.api.wait_for_log(
+            self.dag_id,
+            self.run_id,
+            task_id,
+            words,
+            try_number=try_number,
+            map_index=map_index,
+            timeout=_SHOWN_SECONDS,
+        )
 
     def until_event(self, task_id: str, words: str) -> None:
         """Wait until the UI's audit log of a task has these words."""

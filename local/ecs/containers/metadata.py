@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.ecs.containers.aws import Aws, in_words
 from local.ecs.containers.engine import Engine, Interface
 from local.ecs.containers.spec import TASK_ADDRESS, override_of, task_size
-from local.ecs.state import Container, Document, Task, new_uuid
+from local.ecs.state import Container, Document, Task, new_uuid, private_dns_name
 
 _PORT = 80
 _RENEW_BEFORE = timedelta(minutes=5)
@@ -244,11 +244,6 @@ def _network(interface: Interface) -> Document:
         "PrivateDNSName": private_dns_name(interface.address),
         "SubnetGatewayIpv4Address": f"{interface.gateway}/{interface.prefix_length}",
     }
-
-
-def private_dns_name(address: str) -> str:
-    """The name of an address, as EC2 makes it."""
-    return f"ip-{address.replace('.', '-')}.ec2.internal"
 
 
 def task_document(task: Task, containers: list[Document]) -> Document:
