@@ -154,15 +154,11 @@ class AirflowServices(ControlPlane):
 
     def task_settings(self) -> dict[str, str]:
         """What a task definition has in ``environment``; AWS's own variables are the caller's."""
-        settings = {
+        return {
             **super().task_settings(),
             "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
             "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": self._logs,
         }
-        if self.airflow.startswith(("3.0.", "3.1.")):
-            # Their tasks end before they begin, when no connection of remote logging's name is found (docs/logging.md).
-            settings["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
-        return settings
 
     def control_environment(self) -> dict[str, str]:
         """Environment of every container of the scheduler's side."""

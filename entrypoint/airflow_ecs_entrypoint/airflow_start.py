@@ -12,7 +12,7 @@ import os
 import selectors
 import signal
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any, Iterator
 
@@ -30,6 +30,7 @@ WORKLOAD_MODULES = (
     "airflow.sdk.execution_time.task_runner",
 )
 
+_AWS_CONNECTION = "AIRFLOW_CONN_AWS_DEFAULT"
 # Seconds. Shorter than anybody sees, long enough to cost no processor.
 _MOMENT = 0.05
 
@@ -48,6 +49,7 @@ def import_early(workload: bool) -> bool:
                 for name in WORKLOAD_MODULES:
                     _import(name)
             _keep_the_token_out_of_logs()
+            _let_remote_logging_do_without_a_connection()
         else:
             _import("airflow")
             with _without_foreign_commands():
@@ -101,6 +103,45 @@ def _keep_the_token_out_of_logs() -> None:
     if getattr(token, "repr", False):
         shown = workload.__repr_args__  # pydantic's
         workload.__repr_args__ = lambda self: [item for item in shown(self) if item[0] != "token"]
+
+
+def _let_remote_logging_do_without_a_connection() -> None:
+    """Airflow 3.0 and 3.1 start no task with remote logging to AWS where there is no connection for it.
+
+    Their supervisor asks for ``aws_default``, unless the configuration names another connection, and fails when nobody
+    has it. An empty one leaves all to boto3's own chain, the container's role first, as from 3.2 on.
+    """
+    supervisor: Any = sys.modules.get("airflow.sdk.execution_time.supervisor")
+    original = getattr(supervisor, "_remote_logging_conn", None)
+    if original is None:
+        return
+
+    @contextmanager
+    def with_or_without(*args: Any, **kwargs: Any) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(original(*args, **kwargs))
+            except RuntimeError as error:
+                if str(error) != "generator didn't yield":  # contextlib's, of one that found no connection
+                    raise
+                stack.enter_context(_empty_connection())
+            yield
+
+    supervisor._remote_logging_conn = with_or_without
+
+
+@contextmanager
+def _empty_connection() -> Iterator[None]:
+    """The default AWS connection, without anything in it, where that is the one for remote logging."""
+    wanted = importlib.import_module("airflow.sdk.log").load_remote_conn_id()
+    if wanted != "aws_default":
+        yield
+        return
+    os.environ[_AWS_CONNECTION] = "aws://"
+    try:
+        yield
+    finally:
+        os.environ.pop(_AWS_CONNECTION, None)
 
 
 class _TasksRunParser:

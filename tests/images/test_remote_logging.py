@@ -12,7 +12,7 @@ from local.deployment import Deployment
 from local.stack import Stack
 from local.task_run import run_task, start_task
 from tests.images.conftest import Builder, LoadRegions, dags_for
-from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, Product
+from tests.images.product import EVERY_AIRFLOW, NEW_WORKER, OLD_WORKER, PRODUCTS, Product
 
 GROUP = "airflow-tasks"
 BUCKET = "airflow-logs"
@@ -89,15 +89,20 @@ def test_a_container_launched_by_the_executor_prints_its_task_s_lines(
     assert result.succeeded and LINE in result.output, result.describe()
 
 
-@every_airflow
-@pytest.mark.parametrize("place", FOLDERS)
+@pytest.mark.parametrize(
+    ("place", "product"),
+    [
+        *((place, PRODUCTS[reference]) for place in FOLDERS for reference in (OLD_WORKER, NEW_WORKER)),
+        *(("S3", EVERY_AIRFLOW[airflow]) for airflow in ("3.0.6", "3.1.8")),  # these look for a connection first
+    ],
+    ids=lambda found: found.reference if isinstance(found, Product) else found,
+)
 def test_a_task_s_log_is_kept_and_shown_by_airflow(
-    place: str, reference: str, stack: Stack, built: Builder, deployment_of: Callable[[Product], Deployment]
+    place: str, product: Product, stack: Stack, built: Builder, deployment_of: Callable[[Product], Deployment]
 ) -> None:
-    product = PRODUCTS[reference]
     deployment, dags, environment = deployment_of(product), dags_for(product), settings(FOLDERS[place])
     (task,) = deployment.prepare([("project_report", "load")], image=built(product), dags=dags)
-    result = run_task(deployment, task, image=reference, dags=dags, environment=environment)
+    result = run_task(deployment, task, image=product.reference, dags=dags, environment=environment)
     assert result.succeeded, result.describe()
     assert LINE in READ[place](stack, task.run_id), result.describe()
     assert LINE in deployment.read_log(task, environment)

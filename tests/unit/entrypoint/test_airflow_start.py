@@ -322,6 +322,61 @@ def test_a_supervisor_that_waits_for_a_socket_waits_for_the_whole_time(packages)
         assert time.monotonic() - began >= 0.29
 
 
+REMOTE_LOGGING = """
+import contextlib
+@contextlib.contextmanager
+def _remote_logging_conn(client):
+    {body}
+"""
+
+
+@pytest.fixture
+def remote_logging(packages, monkeypatch):
+    """The supervisor's context manager for remote logging, whose function has this body, once a workload can begin."""
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT", raising=False)
+
+    def make(body, connection="aws_default"):
+        packages(
+            {
+                "airflow.sdk.execution_time.supervisor": REMOTE_LOGGING.format(body=body),
+                "airflow.sdk.log": f"def load_remote_conn_id(): return {connection!r}",
+            }
+        )
+        assert import_early(workload=True)
+        return sys.modules["airflow.sdk.execution_time.supervisor"]._remote_logging_conn
+
+    return make
+
+
+def test_remote_logging_without_a_connection_has_an_empty_one_for_as_long_as_it_lasts(remote_logging):
+    with remote_logging("if client: yield")(None):
+        assert os.environ["AIRFLOW_CONN_AWS_DEFAULT"] == "aws://"
+    assert "AIRFLOW_CONN_AWS_DEFAULT" not in os.environ
+
+
+def test_a_connection_that_the_configuration_names_is_not_made_up(remote_logging):
+    with remote_logging("if client: yield", connection="logs")(None):
+        assert "AIRFLOW_CONN_AWS_DEFAULT" not in os.environ
+
+
+def test_remote_logging_with_a_connection_is_left_alone(remote_logging):
+    with remote_logging("yield")(None):
+        assert "AIRFLOW_CONN_AWS_DEFAULT" not in os.environ
+
+
+def test_what_goes_wrong_with_the_connection_is_still_told(remote_logging):
+    manager = remote_logging("raise RuntimeError('no API server'); yield")
+    with pytest.raises(RuntimeError, match="no API server"), manager(None):
+        pass
+
+
+def test_what_goes_wrong_while_the_empty_connection_is_there_is_still_told(remote_logging):
+    manager = remote_logging("if client: yield")
+    with pytest.raises(OSError, match="upload"), manager(None):
+        raise OSError("upload")
+    assert "AIRFLOW_CONN_AWS_DEFAULT" not in os.environ
+
+
 @pytest.mark.parametrize("text", ["raise ValueError", "import no_such_dependency", "from os import nothing"])
 @pytest.mark.parametrize("workload", [False, True])
 def test_a_failing_import_is_reported(packages, text, workload):

@@ -62,13 +62,6 @@ class TestTasks:
         for name in ("AIRFLOW__LOGGING__REMOTE_LOGGING", "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER", TASK_API):
             assert services.task_settings()[name] == control[name]
 
-    @pytest.mark.parametrize(("version", "needed"), [("2.11.2", False), ("3.1.8", True), ("3.2.2", False)])
-    def test_a_connection_for_remote_logging_is_given_to_an_airflow_that_cannot_do_without(
-        self, version: str, needed: bool, make: Make
-    ) -> None:
-        services = make(version)
-        assert ("AIRFLOW_CONN_AWS_DEFAULT" in services.task_settings()) == needed
-
 
 class TestControlPlane:
     @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
