@@ -40,10 +40,10 @@ class Dags:
         found = {"S3_URI": self.s3_uri} if self.s3_uri else {}
         return {**found, "CONTAINER_DAG_PATH": self.path} if self.path != DAGS_FOLDER else found
 
-    def put_into(self, container: Container) -> None:
-        """Copy the folder's files, if there is one, into a container that is not started yet."""
-        if self.folder is not None:
-            put_files(container, self.path, folder_files(self.folder))
+    @property
+    def files(self) -> dict[str, dict[str, bytes]]:
+        """What is put into a container before it starts, by folder."""
+        return {self.path: folder_files(self.folder)} if self.folder is not None else {}
 
 
 def airflow_version(stack: Stack, image: str) -> str:
@@ -127,14 +127,13 @@ class ControlPlane:
         image: str | None = None,
         environment: Mapping[str, str] | None = None,
         files: Mapping[str, Mapping[str, bytes]] | None = None,
-        dags: Dags | None = None,
     ) -> str:
         """Run a container of the scheduler's side to its end and return its output.
 
         ``files`` are put into it first: contents by name, by an existing folder. Raises PrepareError when it fails.
         """
         chosen = image or self.image
-        container = self._create(command, image=chosen, environment=environment, files=files, dags=dags)
+        container = self._create(command, image=chosen, environment=environment, files=files)
         try:
             container.start()
             code = wait(container, what, _RUN_TIMEOUT)
@@ -155,7 +154,6 @@ class ControlPlane:
         part: str | None = None,
         environment: Mapping[str, str] | None = None,
         files: Mapping[str, Mapping[str, bytes]] | None = None,
-        dags: Dags | None = None,
         ports: Mapping[str, tuple[str, int | None]] | None = None,
     ) -> Container:
         """Start a container of the scheduler's side that runs on, reachable as ``name`` on the network.
@@ -168,7 +166,6 @@ class ControlPlane:
                 image=self.image,
                 environment=environment,
                 files=files,
-                dags=dags,
                 name=name,
                 part=part or command[1],
                 ports=ports,
@@ -185,7 +182,6 @@ class ControlPlane:
         image: str,
         environment: Mapping[str, str] | None,
         files: Mapping[str, Mapping[str, bytes]] | None,
-        dags: Dags | None,
         name: str | None = None,
         part: str | None = None,
         ports: Mapping[str, tuple[str, int | None]] | None = None,
@@ -196,8 +192,6 @@ class ControlPlane:
         try:
             for target, content in (files or {}).items():
                 put_files(container, target, content)
-            if dags is not None:
-                dags.put_into(container)
         except BaseException:
             container.remove(force=True, v=True)
             raise

@@ -74,8 +74,7 @@ class Deployment(ControlPlane):
             "Preparing the DAG run",
             image=image,
             environment={**source.environment, **(environment or {})},
-            files={"/tmp": {"prepare_run.py": (SCRIPTS / "prepare_run.py").read_bytes()}},
-            dags=source,
+            files={"/tmp": {"prepare_run.py": (SCRIPTS / "prepare_run.py").read_bytes()}, **source.files},
         )
         found = _marked(output, PREPARED_MARKER)
         return [PreparedTask(item["dag_id"], item["task_id"], item["run_id"], tuple(item["command"])) for item in found]
@@ -94,15 +93,10 @@ class Deployment(ControlPlane):
 
     def task_state(self, task: PreparedTask) -> str:
         """The state of a task instance in the database: ``success``, ``failed``, … or an empty text."""
+        condition = "dag_id = :'dag_id' AND task_id = :'task_id' AND run_id = :'run_id'"
         where = {"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id}
-        condition = " AND ".join(f"{column} = {_quoted(value)}" for column, value in where.items())
-        rows = self.stack.query(self.database, f"SELECT state FROM task_instance WHERE {condition}")
+        rows = self.stack.query(self.database, f"SELECT state FROM task_instance WHERE {condition}", **where)
         return rows[0]["state"] if rows else ""
-
-
-def _quoted(text: str) -> str:
-    """A literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _marked(output: str, marker: str) -> Any:

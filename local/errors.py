@@ -42,6 +42,12 @@ class ServiceError(LocalError):
     exit_code = 44
 
 
+class NoAnswerError(ServiceError):
+    """A service did not answer: it is not there, or has too much to do. Whoever waits for something asks again."""
+
+    exit_code = 47
+
+
 class PrepareError(LocalError):
     """The database could not be migrated, or the DAG run could not be created."""
 

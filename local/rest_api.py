@@ -11,36 +11,24 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from local.errors import ServiceError
+from local.errors import NoAnswerError, ServiceError
 from local.log_lines import readable
-
-T = TypeVar("T")
+from local.waiting import until
 
 _TIMEOUT = 30.0  # seconds for one request
 _PAGE = 100  # what every Airflow gives at most by default
-_FINISHED_RUN = frozenset({"success", "failed"})
-_FINISHED_TASK = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_FINISHED = frozenset({"success", "failed"})
 
 
 class RestApiError(ServiceError):
-    """Airflow refused a request, or did not answer; ``status`` is HTTP's, or 0 without an answer."""
-
-    def __init__(self, message: str, status: int = 0) -> None:
-        """Keep the status for whoever expects it."""
-        super().__init__(message)
-        self.status = status
-
-
-class NoAnswerError(RestApiError):
-    """Airflow did not answer: it is not there, or has too much to do. Waiting for something goes on."""
+    """Airflow refused a request."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +40,12 @@ class TaskInstance:
     state: str
     """``success``, ``failed``, ``running``, ``deferred`` …; an empty text while nothing is scheduled."""
     try_number: int
-    executor_config: str
-    hostname: str
-
-    @property
-    def finished(self) -> bool:
-        """Whether its state is a final one."""
-        return self.state in _FINISHED_TASK
 
 
 class RestApi:
-    """The API of one Airflow, for one user. Every method raises RestApiError when Airflow does not do what it says."""
+    """The API of one Airflow, for one user. Every method raises a ServiceError when Airflow does not do what it says:
+    RestApiError where it refused, NoAnswerError where it did not answer.
+    """
 
     def __init__(self, address: str, user: str, password: str) -> None:
         """``address`` is that of the webserver or API server: ``http://127.0.0.1:8080``. Nothing is asked yet."""
@@ -155,7 +138,7 @@ class RestApi:
             found = self.health()
             return found if all(found.get(part) == "healthy" for part in parts) else None
 
-        return _until(healthy, timeout, f"{' and '.join(parts)} healthy at {self.address}")
+        return until(healthy, timeout, f"{' and '.join(parts)} healthy at {self.address}")
 
     def import_errors(self) -> dict[str, str]:
         """What went wrong in each DAG file that could not be loaded, by its path."""
@@ -178,11 +161,11 @@ class RestApi:
                 raise RestApiError(f"DAG files could not be loaded:\n{told}")
             return not missing
 
-        _until(loaded, timeout, f"loaded: {', '.join(dag_ids)}")
+        until(loaded, timeout, f"loaded: {', '.join(dag_ids)}")
 
-    def unpause(self, dag_id: str, *, paused: bool = False) -> None:
-        """Let the scheduler run a DAG, or not."""
-        self.request("PATCH", f"/dags/{quote(dag_id)}", json={"is_paused": paused})
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run a DAG."""
+        self.request("PATCH", f"/dags/{quote(dag_id)}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
         """Start a run of a DAG, which must be loaded and unpaused to get anywhere, and return its id."""
@@ -197,14 +180,29 @@ class RestApi:
         """``queued``, ``running``, ``success`` or ``failed``."""
         return str(self.request("GET", _run(dag_id, run_id))["state"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300.0) -> str:
-        """Wait until a run has ended, and return its state: ``success`` or ``failed``."""
+    def wait_for_run(
+        self,
+        dag_id: str,
+        run_id: str,
+        timeout: float = 300.0,
+        *,
+        pause: float = 0.3,
+        on_look: Callable[[Sequence[TaskInstance]], None] | None = None,
+    ) -> str:
+        """Wait until a run has ended, and return its state: ``success`` or ``failed``.
+
+        It is looked at every ``pause`` seconds; ``on_look`` is shown its task instances each time, at last those of
+        its end.
+        """
 
         def ended() -> str | None:
             state = self.run_state(dag_id, run_id)
-            return state if state in _FINISHED_RUN else None
+            if on_look is not None:
+                on_look(self.task_instances(dag_id, run_id))
+            return state if state in _FINISHED else None
 
-        return _until(ended, timeout, f"the run {run_id} of {dag_id} ended", lambda: self._summary(dag_id, run_id))
+        what = f"the run {run_id} of {dag_id} ended"
+        return until(ended, timeout, what, pause=pause, explain=lambda: self._summary(dag_id, run_id))
 
     def _summary(self, dag_id: str, run_id: str) -> str:
         found = self.task_instances(dag_id, run_id)
@@ -238,7 +236,7 @@ class RestApi:
             return found if found.state in states else None
 
         what = f"{dag_id}.{task_id} {' or '.join(states)}"
-        return _until(reached, timeout, what, lambda: self._summary(dag_id, run_id))
+        return until(reached, timeout, what, explain=lambda: self._summary(dag_id, run_id))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
         """A value that a task has handed over: its result, unless ``key`` says otherwise."""
@@ -272,7 +270,7 @@ class RestApi:
     ) -> str:
         """Wait until the log of a try has these words, and return it.
 
-        A container writes its log to S3 a moment after its task has told its state. Raises RestApiError with what
+        A container writes its log to S3 a moment after its task has told its state. Raises ServiceError with what
         was there instead after ``timeout`` seconds.
         """
         text = ""
@@ -283,7 +281,7 @@ class RestApi:
             return words in text
 
         what = f"{words!r} in the log of {dag_id}.{task_id}"
-        _until(written, timeout, what, lambda: f"it has: {text[-500:]}")
+        until(written, timeout, what, explain=lambda: f"it has: {text[-500:]}")
         return text
 
     def event_logs(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -295,18 +293,6 @@ class RestApi:
         """Mark a task instance as ``success`` or ``failed``; one that runs is ended for it, as by the UI's button."""
         body = {"new_state": state, **({"dry_run": False} if self.version == 1 else {})}
         self.request("PATCH", _instance(dag_id, run_id, task_id, map_index), json=body)
-
-    def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str]) -> None:
-        """Have task instances run once more, and the run with them."""
-        body = {
-            "dry_run": False,
-            "dag_run_id": run_id,
-            "task_ids": list(task_ids),
-            "only_failed": False,
-            "only_running": False,
-            "reset_dag_runs": True,
-        }
-        self.request("POST", f"/dags/{quote(dag_id)}/clearTaskInstances", json=body)
 
 
 def _run(dag_id: str, run_id: str) -> str:
@@ -324,8 +310,6 @@ def _task_instance(entry: Mapping[str, Any]) -> TaskInstance:
         int(entry["map_index"]),
         entry["state"] or "",
         int(entry["try_number"]),
-        str(entry.get("executor_config") or ""),
-        entry.get("hostname") or "",
     )
 
 
@@ -335,8 +319,7 @@ def _checked(response: requests.Response) -> requests.Response:
         return response
     request = response.request
     raise RestApiError(
-        f"Airflow answered {response.status_code} to {request.method} {request.path_url}: {_detail(response)}",
-        response.status_code,
+        f"Airflow answered {response.status_code} to {request.method} {request.path_url}: {_detail(response)}"
     )
 
 
@@ -348,20 +331,3 @@ def _detail(response: requests.Response) -> str:
         return response.text.strip()[:300]
     detail = (answer.get("detail") or answer.get("title")) if isinstance(answer, dict) else answer
     return detail if isinstance(detail, str) else json.dumps(detail)
-
-
-def _until(condition: Callable[[], T | None], timeout: float, what: str, explain: Callable[[], str] | None = None) -> T:
-    """Wait until a condition gives something that is true, and return it."""
-    deadline = time.monotonic() + timeout
-    while True:
-        silence = ""
-        try:
-            found = condition()
-            if found:
-                return found
-        except NoAnswerError as error:
-            silence = str(error)
-        if time.monotonic() > deadline:
-            more = silence or (explain() if explain else "")
-            raise RestApiError(f"Not within {timeout:.0f} s: {what}{f' ({more})' if more else ''}")
-        time.sleep(0.3)

@@ -15,7 +15,6 @@ import io
 import secrets
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -31,14 +30,16 @@ from local import fake_s3_service, resources, services
 from local.client import engine
 from local.console import guarded, say
 from local.containers import put_files
-from local.errors import ServiceError
+from local.errors import NoAnswerError, ServiceError
 from local.fake_s3_service import FakeS3Service
 from local.s3 import REGION, aws_client, put_folder, split_s3_uri
+from local.waiting import until
 
 _AWS_PORT = 5000
 _POSTGRES_PORT = 5432
 _REGISTRY_PORT = 5000
 _READY_TIMEOUT = 60.0
+_PUBLISHED_TIMEOUT = 5.0
 _POSTGRES = (
     "postgres",
     "-c", "listen_addresses=*",
@@ -47,6 +48,8 @@ _POSTGRES = (
     "-c", "full_page_writes=off",
     "-c", "max_connections=300",
 )  # fmt: skip
+_PSQL = ("psql", "--no-psqlrc", "--quiet", "--csv", "--set=ON_ERROR_STOP=1")
+_SCRIPT = "SQL_SCRIPT"
 
 
 class Stack:
@@ -82,7 +85,7 @@ class Stack:
             self._aws = self.start(image, ("moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)), name="aws",
                                    port=_AWS_PORT)  # fmt: skip
             self._wait_for_postgres()
-            self.query("postgres", f"ALTER ROLE airflow PASSWORD '{self.postgres_password}'")
+            self.query("postgres", "ALTER ROLE airflow PASSWORD :'password'", password=self.postgres_password)
             wait_for_http(f"{self.aws_endpoint}/moto-api/", self._aws, "the AWS stand-in")
         except BaseException as error:
             self._guard.close()
@@ -102,7 +105,7 @@ class Stack:
         self._guard.pop_all()
 
     def close(self) -> None:
-        """Remove this run's containers, network and volumes."""
+        """Remove this run's containers, images, network and volumes."""
         resources.remove_run(self.client, self.run_id)
 
     def start_registry(self) -> str:
@@ -168,13 +171,13 @@ class Stack:
 
     def _wait_for_postgres(self) -> None:
         """Wait until PostgreSQL accepts connections."""
-        deadline = time.monotonic() + _READY_TIMEOUT
         postgres = self._running(self._postgres)
-        while postgres.exec_run(["pg_isready", "--quiet", "--dbname=postgres"]).exit_code != 0:
+
+        def ready() -> bool:
             fail_if_ended(postgres, "PostgreSQL")
-            if time.monotonic() > deadline:
-                raise ServiceError(f"PostgreSQL was not ready within {_READY_TIMEOUT:.0f} s:\n{tail(postgres)}")
-            time.sleep(0.05)
+            return bool(postgres.exec_run(["pg_isready", "--quiet", "--dbname=postgres"]).exit_code == 0)
+
+        until(ready, _READY_TIMEOUT, "PostgreSQL ready", pause=0.05, explain=lambda: tail(postgres))
 
     @staticmethod
     def _running(container: Container | None) -> Container:
@@ -195,11 +198,16 @@ class Stack:
         self.query("postgres", f'CREATE DATABASE "{name}"{copied}')
         return name
 
-    def query(self, database: str, sql: str) -> list[dict[str, str]]:
-        """Run SQL in PostgreSQL and return its rows; every value is text, NULL is an empty one."""
-        command = ["psql", "--no-psqlrc", "--quiet", "--csv", "--set=ON_ERROR_STOP=1", f"--dbname={database}"]
-        settings = {"PGOPTIONS": "--client-min-messages=error"}
-        done = self._running(self._postgres).exec_run([*command, f"--command={sql}"], environment=settings)
+    def query(self, database: str, sql: str, **variables: str) -> list[dict[str, str]]:
+        """Run SQL in PostgreSQL and return its rows; every value is text, NULL is an empty one.
+
+        A variable stands in it as ``:'name'``, as in psql: it needs no quotes, and no process list and no message has
+        its value. Raises ServiceError where PostgreSQL refuses it.
+        """
+        script = "".join(f"\\getenv {name} {name}\n" for name in variables) + sql
+        settings = {"PGOPTIONS": "--client-min-messages=error", _SCRIPT: script, **variables}
+        command = ["sh", "-c", f'printf %s "${_SCRIPT}" | exec "$@"', "sh", *_PSQL, f"--dbname={database}"]
+        done = self._running(self._postgres).exec_run(command, environment=settings)
         assert isinstance(done.output, bytes)
         output = done.output.decode(errors="replace")
         if done.exit_code != 0:
@@ -260,14 +268,15 @@ class Stack:
 
 def published_port(container: Container, port: int) -> int:
     """The port of this machine behind a container's published port."""
-    for _ in range(100):
+
+    def published() -> int | None:
         found = container.ports.get(f"{port}/tcp")
         if found:
             return int(found[0]["HostPort"])
-        container.reload()
-        fail_if_ended(container, container.name or "a service")
-        time.sleep(0.05)
-    raise ServiceError(f"Port {port} of {container.name} was not published")
+        fail_if_ended(container, container.name or "a service")  # which looks at the container anew
+        return None
+
+    return until(published, _PUBLISHED_TIMEOUT, f"port {port} of {container.name} is published", pause=0.05)
 
 
 def tail(container: Container, lines: int = 25) -> str:
@@ -287,20 +296,18 @@ def fail_if_ended(container: Container, what: str) -> None:
 def wait_for_http(url: str, container: Container, what: str, timeout: float = _READY_TIMEOUT) -> None:
     """Wait until a container's address answers with success."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + timeout
-    while True:
+
+    def answers() -> bool:
         try:
             with direct.open(url, timeout=5):
-                return
+                return True
         except OSError as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
             fail_if_ended(container, what)
-            if time.monotonic() > deadline:
-                raise ServiceError(
-                    f"{what} did not answer within {timeout:.0f} s ({error}):\n{tail(container)}"
-                ) from error
-            time.sleep(0.1)
+            raise NoAnswerError(f"{error}; its last lines:\n{tail(container)}") from error
+
+    until(answers, timeout, f"{what} answers", pause=0.1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from local import resources
-from local.containers import follow, output_of, read_files, wait
+from local.containers import follow, output_of, put_files, read_files, wait
 from local.control_plane import Dags
 from local.deployment import Deployment, PreparedTask
 from local.errors import ServiceError, TaskFailedError
@@ -139,10 +139,10 @@ def start_task(
     launched_at = time.time()
     try:
         container = deployment.stack.create(image or deployment.image, task.command, environment=settings, **options)
-        if source.folder is not None:
-            created = time.time()
-            source.put_into(container)
-            launched_at += time.time() - created
+        created = time.time()
+        for target, content in source.files.items():
+            put_files(container, target, content)
+        launched_at += time.time() - created
         container.start()
     except APIError as error:
         raise ServiceError(f"The task's container could not be started: {error.explanation}") from error

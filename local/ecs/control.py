@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Mapping, Sequence
 
-from local.errors import LocalError, ServiceError
+from local.errors import LocalError, NoAnswerError, ServiceError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PYTHON_VARIABLE = "LOCAL_ECS_PYTHON"
@@ -60,7 +60,7 @@ class EcsControl:
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise ServiceError(f"The ECS API at {self.url} does not answer: {error}") from error
+            raise NoAnswerError(f"The ECS API at {self.url} does not answer: {error}") from error
         finally:
             connection.close()
         if answer.status not in (200, 400):

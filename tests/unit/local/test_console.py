@@ -43,7 +43,7 @@ def killed_by(number: int) -> Callable[[], int]:
 class TestExitCodes:
     def test_each_kind_of_failure_has_its_own_and_none_is_a_shells(self) -> None:
         codes = {kind: kind.exit_code for kind in KINDS}
-        assert len(set(codes.values())) == len(KINDS) == 7
+        assert len(set(codes.values())) == len(KINDS) == 8
         assert all(40 <= code < 64 for code in codes.values())
 
     @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.control_plane import Dags
-from local.deployment import PreparedTask, _marked, _quoted
+from local.deployment import PreparedTask, _marked
 from local.errors import PrepareError
 
 
@@ -39,5 +39,7 @@ def test_no_answer_shows_what_there_was_instead() -> None:
         _marked("it began\nit broke\n", "MARK ")
 
 
-def test_text_in_sql_stays_text() -> None:
-    assert _quoted("O'Hara'; DROP TABLE x") == "'O''Hara''; DROP TABLE x'"
+def test_files_of_a_folder_are_for_where_the_image_looks_for_them(tmp_path: Path) -> None:
+    (tmp_path / "dag.py").write_text("x")
+    assert Dags(folder=tmp_path, path="/srv").files == {"/srv": {"dag.py": b"x"}}
+    assert Dags(s3_uri="s3://dags").files == {}

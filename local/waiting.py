@@ -1,0 +1,39 @@
+"""Waiting for something, in one way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from local.errors import NoAnswerError, ServiceError
+
+T = TypeVar("T")
+
+
+def until(
+    condition: Callable[[], T | None],
+    timeout: float,
+    what: str,
+    *,
+    pause: float = 0.3,
+    explain: Callable[[], str] | None = None,
+) -> T:
+    """Ask for a condition every ``pause`` seconds until it gives something that is true, and return that.
+
+    ``what`` is to be true, for the message; ``explain`` says what there is instead. A service that does not answer is
+    asked again. Raises ServiceError after ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        silence = ""
+        try:
+            found = condition()
+            if found:
+                return found
+        except NoAnswerError as error:
+            silence = str(error)
+        if time.monotonic() > deadline:
+            more = silence or (explain() if explain else "")
+            raise ServiceError(f"Not within {timeout:.0f} s: {what}{f' ({more})' if more else ''}")
+        time.sleep(pause)
