@@ -10,8 +10,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from local import services
+from local.client import engine_socket
 from local.containers import folder_files
 from local.ecs.containers.engine import SOCKET
 from local.ecs.containers.runner import SETTINGS_VARIABLE
@@ -99,7 +98,7 @@ class LocalAws:
             working_dir=_HOME,
             user="0",
             cap_add=["NET_ADMIN"],
-            volumes={_engine_socket(): {"bind": SOCKET, "mode": "rw"}},
+            volumes={engine_socket(): {"bind": SOCKET, "mode": "rw"}},
         )
 
     def environment(self) -> dict[str, str]:
@@ -150,9 +149,3 @@ def _sources(*names: str) -> dict[str, bytes]:
 
 def _package(name: str) -> dict[str, bytes]:
     return {f"local/{name}/{path}": content for path, content in folder_files(_SOURCES / name).items()}
-
-
-def _engine_socket() -> str:
-    """The engine's socket, as the engine itself sees it: on a Mac it runs in a machine of its own."""
-    host = os.environ.get("DOCKER_HOST", "")
-    return host.removeprefix("unix://") if sys.platform == "linux" and host.startswith("unix://") else SOCKET

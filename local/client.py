@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from functools import lru_cache
 
 import docker
@@ -11,7 +12,9 @@ from docker.errors import DockerException
 
 from local.errors import EngineError
 
+SOCKET = "/var/run/docker.sock"
 _TIMEOUT = 120
+_MACHINES = ("/.docker/desktop/", "/.colima/", "/.lima/")  # where their sockets are on Linux
 
 
 def _context_host() -> str | None:
@@ -40,3 +43,20 @@ def engine() -> docker.DockerClient:
             f"No Docker engine answers ({reason}). Start Docker, or run: local/engine.sh ensure"
         ) from error
     return client
+
+
+def engine_socket() -> str:
+    """The engine's socket as the engine itself sees it, to give to a container.
+
+    An engine in a virtual machine (Docker Desktop, colima) has its own at the usual place. Raises EngineError for an
+    engine that is reached otherwise than by a socket of this machine.
+    """
+    host = os.environ.get("DOCKER_HOST") or _context_host() or f"unix://{SOCKET}"
+    if not host.startswith("unix://"):
+        raise EngineError(
+            f"The local ECS needs a Docker engine of this machine, with a socket: {host} is none. Unset DOCKER_HOST, or"
+            " choose another context (docker context ls)"
+        )
+    path = host.removeprefix("unix://")
+    in_a_machine = sys.platform != "linux" or any(folder in path for folder in _MACHINES)
+    return SOCKET if in_a_machine else path
