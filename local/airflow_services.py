@@ -1,7 +1,7 @@
 """A whole Airflow but the containers of its tasks: UI, schedulers, triggerer and DAG processor, a container each.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
-...     image = scheduler_image.ensure_image("airflow-ecs-worker:3-s3")
+...     image = scheduler_image.build_image(stack, "airflow-ecs-worker:3-s3")
 ...     airflow = AirflowServices(stack, image, environment=…, dags=[Path("local/demo/dags")],
 ...                               logs="s3://airflow/logs")
 ...     airflow.start()
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -39,7 +38,7 @@ USER = "admin"
 DEFAULT_SCHEDULER = "scheduler"
 _AIRFLOW_HOME = "/opt/airflow"
 _PASSWORDS_FILE = "simple_auth_manager_passwords.json"
-_STOP_TIMEOUT = 60.0
+_KILL_TIMEOUT = 60.0
 
 # What saves time and processors on a small machine, and changes nothing of what tasks see.
 _FRUGAL = {
@@ -53,16 +52,6 @@ _FRUGAL = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
-
-
-def require_free(port: int) -> None:
-    """Raise ServiceError when something listens on a port of 127.0.0.1 already: said before minutes have passed."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ServiceError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}. Choose another") from error
 
 
 class Service:
@@ -86,24 +75,22 @@ class Service:
 
     def kill(self) -> None:
         """End it by SIGKILL, with all its processes: what happens when its machine is lost."""
-        self._signal("SIGKILL")
-        wait(self.container, self.name, _STOP_TIMEOUT)
-
-    def terminate(self) -> None:
-        """Send SIGTERM, and wait for nothing: a scheduler goes on until its tasks have ended."""
-        self._signal("SIGTERM")
-
-    def _signal(self, name: str) -> None:
         self._may_have_ended = True
         try:
-            self.container.kill(signal=name)
+            self.container.kill()
         except APIError as error:
-            raise ServiceError(f"Airflow's {self.name} could not be sent {name}: {error.explanation}") from error
+            raise ServiceError(f"Airflow's {self.name} could not be killed: {error.explanation}") from error
+        wait(self.container, self.name, _KILL_TIMEOUT)
 
-    def stop(self, timeout: float = _STOP_TIMEOUT) -> int:
-        """End it by SIGTERM and return its exit code; after ``timeout`` seconds it is killed, and a ServiceError."""
-        self.terminate()
+    def wait(self, timeout: float) -> int:
+        """Wait until it ends by itself, and return its exit code; ServiceError after ``timeout`` seconds."""
+        self._may_have_ended = True
         return wait(self.container, self.name, timeout)
+
+    def remove(self) -> None:
+        """Take it away, running or not."""
+        self._may_have_ended = True
+        self.container.remove(force=True, v=True)
 
     def start(self) -> None:
         """Start it again after its end, in the same container, as a supervisor does."""
@@ -146,7 +133,7 @@ class AirflowServices(ControlPlane):
         self._logs = logs
         self._port = port
         self._web_secret = secrets.token_hex(32)
-        self._files = {DAGS_FOLDER: {name: text for folder in dags for name, text in folder_files(folder).items()}}
+        self._dags = {DAGS_FOLDER: {name: text for folder in dags for name, text in folder_files(folder).items()}}
         self._services: dict[str, Service] = {}
         self._api: RestApi | None = None
 
@@ -192,8 +179,6 @@ class AirflowServices(ControlPlane):
 
     def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
         """Make the database and start all parts; the UI answers when this ends."""
-        if self._port is not None:
-            require_free(self._port)
         self.migrate()
         with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}"):
             with ThreadPoolExecutor() as pool:
@@ -241,7 +226,7 @@ class AirflowServices(ControlPlane):
         self, command: str, name: str | None = None, environment: Mapping[str, str] | None = None
     ) -> Service:
         title = name or command
-        container = self.start_container(["airflow", command], part=title, environment=environment, files=self._files)
+        container = self.start_container(["airflow", command], part=title, environment=environment, files=self._dags)
         self._services[title] = Service(title, container)
         return self._services[title]
 
@@ -274,11 +259,6 @@ class AirflowServices(ControlPlane):
     def scheduler(self, name: str = DEFAULT_SCHEDULER) -> Service:
         """A scheduler by its name."""
         return self.service(name)
-
-    @property
-    def services(self) -> dict[str, Service]:
-        """All parts by their names."""
-        return dict(self._services)
 
     def wait_until_ready(self, dag_ids: Sequence[str] = (), timeout: float = 120.0) -> None:
         """Wait until the schedulers are healthy and these DAGs are loaded, ``timeout`` seconds for each at most.

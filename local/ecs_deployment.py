@@ -22,9 +22,11 @@ from local.stack import Stack
 FAMILY = "airflow-worker"
 CONTAINER = "airflow"
 LOG_GROUP = "/airflow/worker"
-_BUCKET = "s3://my-airflow-bucket"
-DAGS_URI = f"{_BUCKET}/dags"
-LOGS_URI = f"{_BUCKET}/logs"
+BUCKET = "my-airflow-bucket"
+DAGS_URI = f"s3://{BUCKET}/dags"
+LOGS_URI = f"s3://{BUCKET}/logs"
+LATENCY = {"placement_seconds": 1.0, "pull_seconds": 1.0}
+"""Of the local ECS, where somebody watches or measures: little, but not none."""
 # A task has so long for its `on_kill`; a demonstration should not wait two minutes for one that does not end.
 _STOP_SECONDS = 15
 
@@ -55,15 +57,15 @@ class EcsDeployment:
         dags: Sequence[Path],
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        control_image: str | None = None,
+        control_base: str | None = None,
         task_environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start the AWS; Airflow is started by ``start``.
 
         ``dags``: folders of DAG files. ``port``: of the UI, or a free one. ``settings``: further ones of the
-        scheduler's side, which come before those of our executor. ``control_image``: what the scheduler's side runs,
-        with the executor in it; default: one on top of ``worker_image``. ``task_environment``: added to the task
-        definition's.
+        scheduler's side, which come before those of our executor. ``control_base``: the worker image that the
+        scheduler's side runs, with the executor in it; default: ``worker_image``. ``task_environment``: added to the
+        task definition's.
         """
         self.stack = stack
         self.worker_image = worker_image
@@ -73,9 +75,10 @@ class EcsDeployment:
         self._dags = dags
         self._task_environment = dict(task_environment or {})
         self._secrets: list[dict[str, str]] = []
+        self._architecture = ""
         self.airflow = AirflowServices(
             stack,
-            control_image or scheduler_image.ensure_image(worker_image),
+            scheduler_image.build_image(stack, control_base or worker_image),
             environment={**self.aws.environment(), **executor_settings(), **(settings or {})},
             dags=dags,
             logs=LOGS_URI,
@@ -88,6 +91,8 @@ class EcsDeployment:
             self.stack.upload_folder(folder, DAGS_URI)
         with step(f"{self.worker_image} to the local Amazon ECR"):
             self.image = self.aws.push(self.worker_image)
+        built_for = self.stack.client.images.get(self.worker_image).attrs["Architecture"]
+        self._architecture = "ARM64" if built_for == "arm64" else "X86_64"
         manager = self.aws.client("secretsmanager")
         for name, value in self.airflow.task_secrets().items():
             arn = manager.create_secret(Name=name, SecretString=value)["ARN"]
@@ -115,7 +120,7 @@ class EcsDeployment:
         return "\n".join(event["message"] for event in found["events"])
 
     def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
-        """That of docs/executor.md; only the endpoints are this machine's."""
+        """That of docs/executor.md, with more cpu and memory, and less time to stop in."""
         environment = {
             "S3_URI": DAGS_URI,
             **self.airflow.task_settings(),
@@ -135,6 +140,7 @@ class EcsDeployment:
             "requiresCompatibilities": ["FARGATE"],
             "cpu": "1024",
             "memory": "2048",
+            "runtimePlatform": {"cpuArchitecture": self._architecture, "operatingSystemFamily": "LINUX"},
             "executionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/airflow-execution",
             "taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/airflow-task",
             "containerDefinitions": [

@@ -1,4 +1,4 @@
-"""Containers, networks and volumes of local runs: who owns them, and how they go away again."""
+"""Containers, images, networks and volumes of local runs: who owns them, and how they go away again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def labels(run_id: str, *, kept: bool = False) -> dict[str, str]:
 
 
 def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]) -> int:
-    """Remove the containers, networks and volumes whose labels are chosen; return how many there were.
+    """Remove the containers, images, networks and volumes whose labels are chosen; return how many there were.
 
     The images that came from a registry among the containers go with it.
     """
@@ -79,7 +79,11 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
         with ThreadPoolExecutor(_REMOVALS) as pool:
             count += sum(pool.map(_gone, [partial(container.remove, force=True, v=True) for container in going]))
     for registry in registries:
-        remove_images(client, registry)
+        for name in images_from(registry, (image.attrs for image in client.images.list())):
+            _gone(partial(client.images.remove, name))
+    for image in client.images.list(filters={"label": RUN_LABEL}):
+        if chosen(image.labels):
+            count += _gone(partial(client.images.remove, str(image.id), force=True))
     for network in client.networks.list(filters={"label": RUN_LABEL}):
         if chosen(network.attrs.get("Labels") or {}):
             count += _gone(network.remove)
@@ -87,12 +91,6 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
         if chosen(volume.attrs.get("Labels") or {}):
             count += _gone(partial(volume.remove, force=True))
     return count
-
-
-def remove_images(client: docker.DockerClient, prefix: str) -> int:
-    """Remove the images whose names begin so, and that no container uses; return how many names there were."""
-    names = images_from(prefix, (image.attrs for image in client.images.list()))
-    return sum(_gone(partial(client.images.remove, name)) for name in names)
 
 
 def images_from(registry: str, images: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -139,7 +139,9 @@ def main() -> int:
         results += pool.map(run_quietly, [unit_check(*item) for item in interpreters().items()])
     if not options.quick:
         results.append(run(LOCAL))
-        results += [run(check) for check in executor_checks(every_airflow=options.all)]
+        # Mostly waiting as well, for schedulers' loops and heartbeats.
+        with ThreadPoolExecutor(2) as pool:
+            results += pool.map(run_quietly, executor_checks(every_airflow=options.all))
         results += [run(BENCHMARKS), run(IMAGES)]
         results += [run(check) for check in end_to_end_checks(full=options.all)]
     print("\n=== summary")

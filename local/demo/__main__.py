@@ -7,20 +7,18 @@ import os
 import socket
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from local import resources, scheduler_image
+from local import resources
 from local.bases import Base, ensure_base, is_stand_in
 from local.client import engine
 from local.console import guarded, say
 from local.demo import DAGS, EXAMPLES
 from local.deployment import copy_examples
-from local.ecs_deployment import LOG_GROUP, EcsDeployment
-from local.errors import LocalError, ServiceError, TaskFailedError
+from local.ecs_deployment import LATENCY, LOG_GROUP, EcsDeployment
+from local.errors import LocalError, TaskFailedError
 from local.image_demo import Timings, build, choose
 from local.rest_api import RestApi, TaskInstance
 from local.s3 import REGION
@@ -31,8 +29,6 @@ _SHOWN = "demo_fan_out"
 _LOOKED_AT = "total"
 _LOOKED_FOR = "words in all"
 _PORT = 8080
-_LATENCY = {"placement_seconds": 1.0, "pull_seconds": 1.0}
-_PAUSE = 0.5
 _RUN_TIMEOUT = 300.0
 
 
@@ -44,7 +40,7 @@ def up(airflow: str, python: str | None, port: int | None) -> int:
     timings = Timings()
     with timings.part("base image"):
         target = choose(airflow, python)
-        if down(quietly=True):
+        if resources.remove_run(engine(), RUN):
             say("==> The demo that ran before is removed")
         chosen_port = free_port(port)  # said before minutes have passed
         ensure_base(target.airflow, target.python)
@@ -54,21 +50,20 @@ def up(airflow: str, python: str | None, port: int | None) -> int:
         with timings.part("local AWS, and the image of the scheduler's side"):
             copy_examples(stack, target.image, EXAMPLES, Path(folder))  # they are read when Airflow is made
             deployment = EcsDeployment(stack, target.image, dags=[DAGS, Path(folder)], port=chosen_port)
-        with _without_image_on_failure(stack, deployment.airflow.image):
-            with timings.part("Airflow and its database"):
-                deployment.start()
-                deployment.aws.ecs.configure(**_LATENCY)
-            api = deployment.airflow.api
-            with timings.part("DAGs are read"):
-                dags = sorted([*(path.stem for path in DAGS.glob("demo_*.py")), *EXAMPLES])
-                deployment.airflow.wait_until_ready(dags)
-                for dag in dags:
-                    api.unpause(dag)
-            with timings.part(f"a run of {_SHOWN}"):
-                run_id = api.trigger(_SHOWN)
-                follow_run(api, _SHOWN, run_id)
-            print_log(api, _SHOWN, run_id, _LOOKED_AT, _LOOKED_FOR)
-            stack.keep()
+        with timings.part("Airflow and its database"):
+            deployment.start()
+            deployment.aws.ecs.configure(**LATENCY)
+        api = deployment.airflow.api
+        with timings.part("DAGs are read"):
+            dags = sorted([*(path.stem for path in DAGS.glob("demo_*.py")), *EXAMPLES])
+            deployment.airflow.wait_until_ready(dags)
+            for dag in dags:
+                api.unpause(dag)
+        with timings.part(f"a run of {_SHOWN}"):
+            run_id = api.trigger(_SHOWN)
+            follow_run(api, _SHOWN, run_id)
+        print_log(api, _SHOWN, run_id)
+        stack.keep()
     for title, seconds in timings.parts:
         print(f"  {seconds:6.1f} s  {title}")
     if is_stand_in(Base(target.airflow, target.python).image):
@@ -84,17 +79,6 @@ def up(airflow: str, python: str | None, port: int | None) -> int:
     )
     print(words)
     return 0
-
-
-@contextmanager
-def _without_image_on_failure(stack: Stack, image: str) -> Iterator[None]:
-    """Remove the image of the scheduler's side when the block fails: its containers have to go first."""
-    try:
-        yield
-    except BaseException:
-        stack.close()
-        scheduler_image.remove([image])
-        raise
 
 
 def free_port(wanted: int | None) -> int | None:
@@ -118,21 +102,18 @@ def free_port(wanted: int | None) -> int | None:
 def follow_run(api: RestApi, dag_id: str, run_id: str) -> None:
     """Say how a run goes on until it has ended. Raises TaskFailedError when it is no success."""
     say(f"==> {dag_id}, run {run_id}: each task in a container of its own")
-    before = ""
-    deadline = time.monotonic() + _RUN_TIMEOUT
-    while True:
-        state = api.run_state(dag_id, run_id)
-        now = summary(api.task_instances(dag_id, run_id))
-        if now != before:
+    said = ""
+
+    def show(instances: Sequence[TaskInstance]) -> None:
+        nonlocal said
+        now = summary(instances)
+        if now != said:
             say(f"    {now}")
-            before = now
-        if state in ("success", "failed"):
-            break
-        if time.monotonic() > deadline:
-            raise TaskFailedError(f"The run did not end within {_RUN_TIMEOUT:.0f} s; its tasks: {now}")
-        time.sleep(_PAUSE)
+            said = now
+
+    state = api.wait_for_run(dag_id, run_id, _RUN_TIMEOUT, on_look=show)
     if state != "success":
-        raise TaskFailedError(f"The run ended as {state}; its tasks: {now}")
+        raise TaskFailedError(f"The run ended as {state}; its tasks: {said}")
     say(f"    the run is a {state}")
 
 
@@ -142,14 +123,10 @@ def summary(instances: Sequence[TaskInstance]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
-def print_log(api: RestApi, dag_id: str, run_id: str, task_id: str, words: str) -> None:
-    """Print a task's log as the UI has it, once these words are in it; a log that does not come is no failure."""
-    try:
-        text = api.wait_for_log(dag_id, run_id, task_id, words)
-    except ServiceError as error:
-        say(f"WARNING: the log of {dag_id}.{task_id} is not there yet: {error}")
-        return
-    print(f"--- log of {dag_id}.{task_id}, by the UI's own API", *text.splitlines(), sep="\n  ", flush=True)
+def print_log(api: RestApi, dag_id: str, run_id: str) -> None:
+    """Print the log of the run's last task as the UI has it. Raises ServiceError when it does not come."""
+    text = api.wait_for_log(dag_id, run_id, _LOOKED_AT, _LOOKED_FOR)
+    print(f"--- log of {dag_id}.{_LOOKED_AT}, by the UI's own API", *text.splitlines(), sep="\n  ", flush=True)
     print("---", flush=True)
 
 
@@ -182,18 +159,13 @@ More to try, such as killing the scheduler or a Spot interruption: docs/local-ec
 make demo-down removes all of it."""
 
 
-def down(*, quietly: bool = False) -> int:
-    """Remove the demo: its containers, network and volumes, and the images that were made for it alone.
+def down() -> None:
+    """Remove the demo: its containers, networks and volumes, and the images that were made for it alone.
 
-    Returns how many there were. The worker image stays, as that of `make image` does.
+    The worker image stays, as that of `make image` does.
     """
-    client = engine()
-    own = client.containers.list(all=True, filters={"label": f"{resources.RUN_LABEL}={RUN}"}, ignore_removed=True)
-    images = scheduler_image.used_by(own)
-    count = resources.remove_run(client, RUN) + scheduler_image.remove(images)
-    if not quietly:
-        say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo runs")
-    return count
+    count = resources.remove_run(engine(), RUN)
+    say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo runs")
 
 
 def port_number(text: str) -> int:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from docker.errors import ImageNotFound
 
-from local import scheduler_image
 from local.bases import ensure_base
 from local.client import engine
 from local.console import guarded, run, say, step
@@ -85,12 +84,8 @@ def take(airflow: str, python: Path, browser: str) -> None:
     target = worker_image(airflow)
     with Stack() as stack:
         deployment = EcsDeployment(stack, target.image, dags=[DAGS])
-        try:
-            deployment.start()
-            take_pictures(deployment, run_dags(deployment), python, browser)
-        finally:
-            stack.close()
-            scheduler_image.remove([deployment.airflow.image])
+        deployment.start()
+        take_pictures(deployment, run_dags(deployment), python, browser)
 
 
 def run_dags(deployment: EcsDeployment) -> dict[str, str]:

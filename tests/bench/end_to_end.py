@@ -22,7 +22,7 @@ from local.console import guarded, say
 from local.ecs_deployment import EcsDeployment
 from tests.bench.circumstances import load
 from tests.bench.end_to_end_figures import RunTimes, burst_figures, start_figures
-from tests.bench.end_to_end_runs import CONTENDERS, FARGATE, ONE, OURS, REFERENCE, Images, deployed, images_of, run
+from tests.bench.end_to_end_runs import CONTENDERS, FARGATE, ONE, OURS, REFERENCE, deployed, run
 from tests.bench.end_to_end_store import Part, Store
 from tests.bench.image_contenders import AIRFLOWS, base_of, described, ours, reference
 from tests.bench.report import Figure
@@ -53,13 +53,13 @@ class Bench:
         """The base image of an Airflow."""
         return base_of(airflow)
 
-    def images(self, airflow: str, contender: str) -> Images:
+    def images(self, airflow: str, contender: str) -> dict[str, str]:
         """What a contender needs; built where it is not in the build cache."""
         base = self.base(airflow)
-        workers = {OURS: ours(base).image}
+        images = {OURS: ours(base).image}
         if contender == REFERENCE:
-            workers[REFERENCE] = reference(base).image
-        return images_of(workers)
+            images[REFERENCE] = reference(base).image
+        return images
 
 
 def measure(

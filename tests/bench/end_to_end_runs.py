@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from local import scheduler_image
-from local.ecs_deployment import EcsDeployment
+from local.ecs_deployment import LATENCY, EcsDeployment
 from local.errors import ServiceError, TaskFailedError
 from local.stack import Stack
+from local.waiting import until
 from tests.bench.end_to_end_figures import ContainerTimes, RunTimes, TaskTimes
 
 DAGS = Path(__file__).with_name("e2e_dags")
 ONE = "bench_one"
 OURS, REFERENCE = "ours", "reference"
 CONTENDERS = (OURS, REFERENCE)
-LATENCY = {"placement_seconds": 1.0, "pull_seconds": 1.0}
-"""Of the local ECS, for both: little, so that the figures are about what differs between the two."""
 FARGATE = {"placement_seconds": 10.0, "pull_seconds": 30.0}
 """What Fargate takes, or nearly: with it the reference's tasks begin after the 50 to 60 s that its guide tells of."""
 _RUN_SECONDS = 1200.0
@@ -46,29 +42,19 @@ _TASK_ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
-class Images:
-    """Of one Airflow: what tasks run in, by contender, and what the scheduler's side runs, whoever is measured."""
-
-    workers: Mapping[str, str]
-    control: str
-
-
-def images_of(workers: Mapping[str, str]) -> Images:
-    """With a control plane on top of our image, built if it is not there."""
-    return Images(workers, scheduler_image.ensure_image(workers[OURS]))
-
-
 @contextmanager
-def deployed(images: Images, contender: str) -> Iterator[EcsDeployment]:
-    """An Airflow of a contender alone on this machine, that has run a task already."""
+def deployed(images: Mapping[str, str], contender: str) -> Iterator[EcsDeployment]:
+    """An Airflow of a contender alone on this machine, that has run a task already.
+
+    ``images``: what tasks run in, by contender. The scheduler's side runs ours, whoever is measured.
+    """
     with Stack() as stack:
         deployment = EcsDeployment(
             stack,
-            images.workers[contender],
+            images[contender],
             dags=[DAGS],
             settings={**_NO_LIMITS, **_EXECUTORS[contender]},
-            control_image=images.control,
+            control_base=images[OURS],
             task_environment=_TASK_ENVIRONMENT,
         )
         deployment.start()
@@ -87,11 +73,10 @@ def run(deployment: EcsDeployment, dag_id: str) -> RunTimes:
     before = len(ecs.tasks(["arn"]))
     api.unpause(dag_id)
     run_id = api.trigger(dag_id)
-    what = f"the run {run_id} of {dag_id} ended"
     try:
-        _until(lambda: api.run_state(dag_id, run_id) in ("success", "failed"), _RUN_SECONDS, what)
+        api.wait_for_run(dag_id, run_id, _RUN_SECONDS, pause=_LOOK_SECONDS)
         tasks = _task_times(deployment, dag_id, run_id)
-        _until(lambda: all(item.ended for item in _containers(deployment, before)), _CONTAINERS_SECONDS, "containers")
+        _wait_for_containers(deployment, before)
     except ServiceError as error:
         log = deployment.airflow.scheduler().log()[-4000:]
         raise TaskFailedError(f"{error}. The scheduler's last lines:\n{log}") from error
@@ -102,6 +87,13 @@ def run(deployment: EcsDeployment, dag_id: str) -> RunTimes:
     if not containers:
         raise TaskFailedError(f"No ECS task was launched for {dag_id}")
     return RunTimes(float(rows[0]["ended"]), tasks, containers)
+
+
+def _wait_for_containers(deployment: EcsDeployment, before: int) -> None:
+    def ended() -> bool:
+        return all(item.ended for item in _containers(deployment, before))
+
+    until(ended, _CONTAINERS_SECONDS, "the containers of the run have ended", pause=_LOOK_SECONDS)
 
 
 def _task_times(deployment: EcsDeployment, dag_id: str, run_id: str) -> tuple[TaskTimes, ...]:
@@ -138,11 +130,3 @@ def _containers(deployment: EcsDeployment, before: int) -> tuple[ContainerTimes,
     """What ECS has launched after the first so many."""
     found = deployment.aws.ecs.tasks(["createdAt", "startedAt", "containerEndedAt"])[before:]
     return tuple(ContainerTimes(item["createdAt"], item["startedAt"], item["containerEndedAt"]) for item in found)
-
-
-def _until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ServiceError(f"Not within {seconds:.0f} s: {what}")
-        time.sleep(_LOOK_SECONDS)

@@ -13,7 +13,8 @@ from local.demo import DAGS, EXAMPLES
 from local.deployment import copy_examples
 from local.ecs_deployment import EcsDeployment
 from local.stack import Stack
-from tests.e2e.runs import Run, Runs, until
+from local.waiting import until
+from tests.e2e.runs import Run, Runs
 from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_flags, build_py
 
 OWN_DAGS = Path(__file__).parent / "dags"
@@ -25,6 +26,8 @@ DEMO_RUNS = (
 LATER = "reaches-s3-later"
 LOAD_FAILED = 84
 """The exit code of a container whose DAGs could not be loaded for a reason that may pass."""
+# By default a scheduler looks every five minutes whether another one is gone.
+SOON = {"AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5"}
 UNREACHABLE_S3 = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "DAGS_TIMEOUT": "3"}
 
 
@@ -64,7 +67,7 @@ def deployment(worker_image: str) -> Iterator[EcsDeployment]:
     """Airflow with one scheduler."""
     with Stack() as stack, tempfile.TemporaryDirectory() as examples:
         copy_examples(stack, worker_image, EXAMPLES, Path(examples))
-        deployment = EcsDeployment(stack, worker_image, dags=[DAGS, OWN_DAGS, Path(examples)])
+        deployment = EcsDeployment(stack, worker_image, dags=[DAGS, OWN_DAGS, Path(examples)], settings=SOON)
         deployment.start()
         yield deployment
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from local.ecs_deployment import EcsDeployment
+from local.ecs.containers.runner import TASK_LABEL
+from local.ecs_deployment import BUCKET, EcsDeployment
 from local.rest_api import TaskInstance
+from local.waiting import until
 
-T = TypeVar("T")
 _SHOWN_SECONDS = 30.0
 
 
@@ -60,12 +59,19 @@ class Run:
     def until_event(self, task_id: str, words: str) -> None:
         """Wait until the UI's audit log of a task has these words."""
         text = ""
-        deadline = time.monotonic() + _SHOWN_SECONDS
-        while words not in text:
-            assert time.monotonic() < deadline, f"{words!r} is not in the event log of {self.dag_id}.{task_id}:\n{text}"
-            time.sleep(0.3)
+
+        def told() -> bool:
+            nonlocal text
             found = self.deployment.airflow.api.event_logs(self.dag_id, self.run_id)
             text = "\n".join(f"{event['event']}: {event['extra']}" for event in found if event["task_id"] == task_id)
+            return words in text
+
+        what = f"{words!r} in the event log of {self.dag_id}.{task_id}"
+        until(told, _SHOWN_SECONDS, what, explain=lambda: f"it has: {text}")
+
+    def let_go(self) -> None:
+        """Let those of its tasks end that wait for a sign, as ``e2e_sign`` has it."""
+        self.deployment.aws.client("s3").put_object(Bucket=BUCKET, Key=f"go/{self.run_id}", Body=b"")
 
     def ecs_tasks(self) -> list[dict[str, Any]]:
         """The ECS tasks that were launched for it, in order."""
@@ -91,12 +97,18 @@ class Run:
         return [task["exitCode"] for task in self.ecs_tasks() if task["tags"]["airflow:task_id"] == task_id]
 
     def wait_until_gone(self, timeout: float = 60.0) -> None:
-        """Wait until every ECS task of it has come to its end."""
-        until(
-            lambda: all(task["lastStatus"] == "STOPPED" for task in self.ecs_tasks()),
-            timeout,
-            f"no container of {self.dag_id} is left",
-        )
+        """Wait until every ECS task of it has come to its end, and nothing of it is left on the engine."""
+
+        def gone() -> bool:
+            tasks = self.ecs_tasks()
+            ids = {task["arn"].rpartition("/")[2] for task in tasks}
+            docker = self.deployment.stack.client
+            found = docker.containers.list(all=True, filters={"label": TASK_LABEL}, ignore_removed=True)
+            return all(task["lastStatus"] == "STOPPED" for task in tasks) and not ids.intersection(
+                container.labels[TASK_LABEL] for container in found
+            )
+
+        until(gone, timeout, f"no container of {self.dag_id} is left")
 
 
 class Runs:
@@ -112,14 +124,3 @@ class Runs:
         api.wait_for_dags([dag_id])
         api.unpause(dag_id)
         return Run(self._deployment, dag_id, api.trigger(dag_id, conf=conf))
-
-
-def until(condition: Callable[[], T], timeout: float, what: str) -> T:
-    """Wait for something that is true, and return it; fail when the time (in seconds) is over."""
-    deadline = time.monotonic() + timeout
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"Not within {timeout:.0f} s: {what}"
-        time.sleep(0.3)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.ecs_deployment import EcsDeployment
 from tests.e2e.conftest import DEMO_RUNS
 from tests.e2e.runs import Run
 
@@ -67,10 +68,12 @@ def test_sensors_wait_without_a_container(demo: dict[str, Run]) -> None:
             assert before["containerEndedAt"] < after["startedAt"]
 
 
-def test_a_task_gets_the_cpu_and_memory_that_it_asks_for(demo: dict[str, Run]) -> None:
+def test_a_task_gets_the_cpu_and_memory_that_it_asks_for(demo: dict[str, Run], deployment: EcsDeployment) -> None:
     run = demo["demo_sizes"]
     run.wait()
-    assert run.xcom("measure") == {"CPU": 1, "Memory": 2048}
+    definition = deployment.task_definition(deployment.image)
+    assert (definition["cpu"], definition["memory"]) == ("1024", "2048")
+    assert run.xcom("measure") == {"CPU": 2, "Memory": 4096}
 
 
 def test_no_container_is_left(demo: dict[str, Run]) -> None:

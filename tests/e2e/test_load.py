@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.ecs_deployment import EcsDeployment
-from tests.e2e.runs import Runs, until
+from local.waiting import until
+from tests.e2e.runs import Runs
 
 pytestmark = pytest.mark.full
 
@@ -20,15 +21,24 @@ def as_before(deployment: EcsDeployment) -> Iterator[None]:
     """Take faults and quotas away again."""
     yield
     deployment.aws.ecs.clear_faults()
-    deployment.aws.ecs.configure(run_task_rate=None, launch_rate=None)
+    deployment.aws.ecs.configure(launch_rate=None, launch_burst=None)
+
+
+def calls(deployment: EcsDeployment, operation: str, outcome: str) -> int:
+    """How many calls of an operation had this outcome until now: ``errors``, or ``throttled`` among them."""
+    return int(deployment.aws.ecs.calls()[operation][outcome])
 
 
 def test_tasks_wait_for_an_ecs_api_that_is_down_for_a_minute(deployment: EcsDeployment, runs: Runs) -> None:
-    before = runs.start("e2e_many", count=4, seconds=45)
-    until(lambda: len(before.running()) == 4, 90, "four tasks run")
+    before = runs.start("e2e_many", count=4, wait=True)
+    until(lambda: before.states().get("work", []).count("running") == 4, 120, "four tasks run")
+    failed = {name: calls(deployment, name, "errors") for name in ("RunTask", "DescribeTasks")}
     deployment.aws.ecs.fault("*", "lost_request")
     during = runs.start("e2e_many", count=2)
+    before.let_go()
     time.sleep(60)
+    for name, count in failed.items():
+        assert calls(deployment, name, "errors") > count
     deployment.aws.ecs.clear_faults()
     for run, count in ((before, 4), (during, 2)):
         assert run.wait(240) == "success"
@@ -38,10 +48,11 @@ def test_tasks_wait_for_an_ecs_api_that_is_down_for_a_minute(deployment: EcsDepl
 
 
 def test_a_throttling_ecs_api_costs_time_and_no_task(deployment: EcsDeployment, runs: Runs) -> None:
+    before = calls(deployment, "RunTask", "throttled")
     deployment.aws.ecs.configure(launch_rate=1.0, launch_burst=2)
     run = runs.start("e2e_many", count=15)
     assert run.wait(240) == "success"
-    assert deployment.aws.ecs.calls()["RunTask"]["throttled"] > 0
+    assert calls(deployment, "RunTask", "throttled") > before
     assert len(run.ecs_tasks()) == 15 + 2
     assert {instance.try_number for instance in run.instances()} == {1}
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from local.airflow_services import Service
 from local.aws import REGISTRY
 from local.ecs_deployment import EcsDeployment
 from local.fake_registry import RealRegistry, put_image
-from tests.e2e.runs import Runs, until
+from local.waiting import until
+from tests.e2e.runs import Run, Runs
 
 TASKS = 20
+ADOPTED = re.compile(r"Adopted (\d+) tasks of a scheduler that is gone")
+NOTICED_SECONDS = 90
+"""Airflow takes a scheduler for gone after 30 s without a heartbeat."""
 
 
 def test_a_scheduler_whose_image_has_another_python_does_not_start(deployment: EcsDeployment) -> None:
@@ -22,30 +29,66 @@ def test_a_scheduler_whose_image_has_another_python_does_not_start(deployment: E
     put_image(RealRegistry(deployment.aws.registry), "misfit", "1", config)
     deployment.register(f"{REGISTRY}/misfit:1", "misfit")
     scheduler = deployment.airflow.start_scheduler("misfit", {"AIRFLOW__AWS_ECS_EXECUTOR__TASK_DEFINITION": "misfit"})
-    until(lambda: not scheduler.running, 90, "the scheduler has ended")
-    assert "Python: the image has 3.7" in scheduler.log()
+    code = scheduler.wait(120)
+    log = scheduler.log()
+    scheduler.remove()
+    assert code != 0
+    assert "Python: the image has 3.7" in log
+    assert [task for task in deployment.aws.ecs.tasks() if "/misfit:" in task["taskDefinition"]] == []
 
 
-def test_tasks_go_on_while_their_scheduler_is_killed_and_end_once(deployment: EcsDeployment, runs: Runs) -> None:
-    run = runs.start("e2e_many", count=TASKS, seconds=30)
-    until(lambda: len(run.running()) >= TASKS - 2, 120, "the tasks run")
-    deployment.airflow.scheduler().kill()
-    deployment.airflow.scheduler().start()
-    assert run.wait(240) == "success"
+def at_work(runs: Runs) -> Run:
+    """A run whose tasks wait for their sign, each in a container that runs."""
+    run = runs.start("e2e_many", count=TASKS, wait=True)
+    until(lambda: states(run).count("running") == TASKS, 240, "the tasks run", explain=run.launches)
+    return run
+
+
+def states(run: Run) -> list[str]:
+    """Those of its many tasks."""
+    return run.states().get("work", [])
+
+
+def wait_for_adoption(scheduler: Service, count: int) -> None:
+    """Wait until a scheduler has taken over so many tasks."""
+
+    def adopted() -> bool:
+        return sum(map(int, ADOPTED.findall(scheduler.log()))) >= count
+
+    until(adopted, NOTICED_SECONDS, f"{count} tasks are taken over", explain=lambda: scheduler.log()[-2000:])
+
+
+def check_each_ended_once(run: Run) -> None:
+    """Every task has run to its end, in one container and one try."""
+    assert run.wait(300) == "success"
     assert run.xcom("total") == sum(range(TASKS))
     assert len(run.ecs_tasks()) == TASKS + 2, run.launches()
     assert {instance.try_number for instance in run.instances()} == {1}
     run.wait_until_gone()
+
+
+def test_tasks_go_on_while_their_scheduler_is_killed_and_end_once(deployment: EcsDeployment, runs: Runs) -> None:
+    run = at_work(runs)
+    scheduler = deployment.airflow.scheduler()
+    scheduler.kill()
+    scheduler.start()
+    wait_for_adoption(scheduler, TASKS)
+    assert states(run) == ["running"] * TASKS
+    run.let_go()
+    check_each_ended_once(run)
 
 
 @pytest.mark.full
 def test_of_two_schedulers_one_is_killed_and_the_other_takes_over(deployment: EcsDeployment, runs: Runs) -> None:
-    second = deployment.airflow.start_scheduler("second")
-    run = runs.start("e2e_many", count=TASKS, seconds=60)
-    until(lambda: len(run.running()) >= TASKS - 2, 180, "the tasks run")
+    own = {"AIRFLOW__AWS_ECS_EXECUTOR__RUN_TASK_KWARGS": '{"group": "second"}'}
+    first, second = deployment.airflow.scheduler(), deployment.airflow.start_scheduler("second", own)
+    adopted_before = sum(map(int, ADOPTED.findall(first.log())))
+    until(lambda: "Starting the scheduler" in second.log(), 120, "the second scheduler runs")
+    run = at_work(runs)
+    of_the_second = [task for task in run.ecs_tasks() if task["request"]["group"] == "second"]
+    assert of_the_second, "both schedulers launch tasks"
     second.kill()
-    assert run.wait(400) == "success"
-    assert run.xcom("total") == sum(range(TASKS))
-    assert len(run.ecs_tasks()) == TASKS + 2, run.launches()
-    assert {instance.try_number for instance in run.instances()} == {1}
-    run.wait_until_gone()
+    wait_for_adoption(first, adopted_before + len(of_the_second))
+    run.let_go()
+    check_each_ended_once(run)
+    second.remove()

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from local.ecs_deployment import EcsDeployment
+from local.waiting import until
 from tests.e2e.conftest import LATER, LOAD_FAILED
-from tests.e2e.runs import Run, until
+from tests.e2e.runs import Run
 
 
 @pytest.fixture
@@ -58,9 +59,10 @@ def test_a_task_whose_spot_capacity_is_taken_back_is_launched_again_in_the_same_
         run.until_event("wait", "Your Spot Task was interrupted")
         return
     until(lambda: len(run.ecs_tasks()) == 2, 60, "it is launched again")
-    deployment.aws.client("s3").put_object(Bucket="my-airflow-bucket", Key=f"go/{run.run_id}", Body=b"")
+    run.let_go()
     assert run.wait() == "success"
     assert run.xcom("wait") == 1
+    run.wait_until_gone()
     assert [task["stopCode"] for task in run.ecs_tasks()] == ["SpotInterruption", "EssentialContainerExited"]
 
 
@@ -74,6 +76,7 @@ def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(demo: dic
 def test_a_container_that_cannot_load_its_dags_uses_up_an_attempt_and_no_try(trouble: dict[str, Run]) -> None:
     run = trouble["elsewhere"]
     assert run.until(LATER, "success", "failed").state == "success"
+    run.wait_until_gone()
     assert set(run.exit_codes(LATER)) == {LOAD_FAILED, 0}
     assert [instance.try_number for instance in run.instances() if instance.task_id == LATER] == [1]
 
@@ -81,5 +84,6 @@ def test_a_container_that_cannot_load_its_dags_uses_up_an_attempt_and_no_try(tro
 def test_a_task_fails_when_its_attempts_are_used_up(trouble: dict[str, Run]) -> None:
     run, task = trouble["elsewhere"], "never-reaches-s3"
     assert run.until(task, "success", "failed").state == "failed"
+    run.wait_until_gone()
     assert run.exit_codes(task) == [LOAD_FAILED] * 3
     run.until_event(task, "No container could be started in 3 attempts")

@@ -12,7 +12,7 @@ import datetime
 
 from airflow_compat import TriggerRule, dag, task
 
-SIZE = {"overrides": {"cpu": "1024", "memory": "1024"}}
+SIZE = {"overrides": {"cpu": "512", "memory": "1024"}}
 STEP = 100_000_000  # bytes
 
 

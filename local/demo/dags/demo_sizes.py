@@ -1,6 +1,6 @@
 """### A container of another size
 
-`measure` asks for 1 vCPU and 2 GiB by its `executor_config`, then asks ECS's task metadata endpoint what its container
+`measure` asks for 2 vCPU and 4 GiB by its `executor_config`, then asks ECS's task metadata endpoint what its container
 got, and returns it. It fails where it does not run on ECS, or got anything else.
 """
 
@@ -13,8 +13,8 @@ import urllib.request
 
 from airflow_compat import dag, task
 
-VCPUS = 1
-MEMORY_MIB = 2048
+VCPUS = 2
+MEMORY_MIB = 4096
 SIZE = {"overrides": {"cpu": str(VCPUS * 1024), "memory": str(MEMORY_MIB)}}
 
 

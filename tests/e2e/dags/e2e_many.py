@@ -1,11 +1,11 @@
-"""Many equal tasks: as many as the run's configuration says, each for as long as it says."""
+"""Many equal tasks: as many as the run's configuration says, which wait for a sign where it says so."""
 
 from __future__ import annotations
 
 import datetime
-import time
 
 from airflow_compat import dag, get_current_context, task
+from e2e_sign import wait_for_sign
 
 
 def configured(name, default):
@@ -24,9 +24,10 @@ def e2e_many():
 
     @task
     def work(number: int) -> int:
-        """Take a while."""
+        """Return the number, in its time."""
         print(f"number {number} is at work", flush=True)
-        time.sleep(float(configured("seconds", 0)))
+        if configured("wait", False):
+            wait_for_sign(get_current_context()["run_id"])
         return number
 
     @task

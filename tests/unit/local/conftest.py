@@ -105,17 +105,21 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*rest)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
+        answer: object
         path = re.sub(r"^/v[\d.]+", "", self.path)
         single = re.fullmatch(r"/images/(.+)/json", path)
-        if single:
+        status = 200
+        if single and single[1] not in self.images:
+            status, answer = 404, {"message": f"No such image: {single[1]}"}
+        elif single:
             name = single[1]
-            answer: object = {"Id": name, "RepoTags": [name], "Config": {"Labels": self.images[name]}}
+            answer = {"Id": name, "RepoTags": [name], "Config": {"Labels": self.images[name]}}
         elif path.startswith("/images/json"):
             answer = [{"Id": name} for name in self.images if name in path.replace("%2F", "/").replace("%3A", ":")]
         else:
             answer = {"ApiVersion": "1.44"}
         body = b"OK" if path == "/_ping" else json.dumps(answer).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

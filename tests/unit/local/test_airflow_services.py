@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local import scheduler_image
-from local.airflow_services import AirflowServices, require_free
+from local.airflow_services import AirflowServices
 from local.errors import PrepareError, ServiceError
 from local.in_container.create_user import arguments
 from local.stack import Stack
@@ -87,13 +86,6 @@ class TestControlPlane:
         with pytest.raises(ServiceError, match="no service 'scheduler' here: none, for nothing is started"):
             make("3.3.2").scheduler()
 
-    def test_a_port_that_is_taken_is_said(self) -> None:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            taken.listen()
-            with pytest.raises(ServiceError, match=r"^Port \d+ of 127\.0\.0\.1 cannot be used: .+\. Choose another$"):
-                require_free(taken.getsockname()[1])
-
     def test_an_image_that_declares_no_airflow_is_refused(self, fake_engine: Engine) -> None:
         fake_engine.images["other:1"] = {}
         with pytest.raises(PrepareError, match="other:1 declares no Airflow version"):
@@ -106,13 +98,9 @@ def test_a_user_is_created_by_airflow_s_own_command() -> None:
     assert "--password=-x" in said  # as one word: it may begin with a dash
 
 
-class TestSchedulerImage:
-    def test_another_worker_image_or_executor_makes_another_one(self) -> None:
-        name = scheduler_image.image_name("sha256:1", b"wheel")
-        assert name.startswith("airflow-ecs-local/scheduler:")
-        assert name == scheduler_image.image_name("sha256:1", b"wheel")
-        assert name != scheduler_image.image_name("sha256:2", b"wheel")
-        assert name != scheduler_image.image_name("sha256:1", b"another")
+def test_a_scheduler_image_needs_its_worker_image(fake_engine: Engine) -> None:
+    with pytest.raises(ServiceError, match=r"no local image missing:1\. Build it first: python build\.py"):
+        scheduler_image.build_image(Stack(), "missing:1")
 
 
 class TestDemoDags:

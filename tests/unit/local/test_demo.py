@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from local import scheduler_image
 from local.demo.__main__ import closing_words, follow_run, free_port, main, options_of, print_log, summary
 from local.errors import EngineError, LocalError, ServiceError, TaskFailedError
 from local.rest_api import TaskInstance
@@ -23,7 +22,7 @@ def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def instance(task_id: str, state: str) -> TaskInstance:
-    return TaskInstance(task_id, -1, state, 1, "", "")
+    return TaskInstance(task_id, -1, state, 1)
 
 
 class TestArguments:
@@ -100,10 +99,7 @@ class TestRun:
         found = [instance("a", "running"), instance("b", "queued"), instance("c", "running"), instance("d", "")]
         assert summary(found) == "1 queued, 2 running, 1 waiting"
 
-    def test_each_change_is_said_once(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("local.demo.__main__._PAUSE", 0)
+    def test_each_change_is_said_once(self, capsys: pytest.CaptureFixture[str]) -> None:
         api: Any = Api(["queued", "running", "running", "success"])
         follow_run(api, "dag", "run")
         assert capsys.readouterr().err.splitlines() == [
@@ -121,7 +117,7 @@ class TestRun:
 
     def test_the_log_is_shown_once_it_is_complete(self, capsys: pytest.CaptureFixture[str]) -> None:
         api: Any = Api([], log="first\n3600 words in all")
-        print_log(api, "dag", "run", "total", "words in all")
+        print_log(api, "dag", "run")
         assert capsys.readouterr().out.splitlines() == [
             "--- log of dag.total, by the UI's own API",
             "  first",
@@ -129,10 +125,10 @@ class TestRun:
             "---",
         ]
 
-    def test_a_log_that_does_not_come_is_a_warning(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_log_that_does_not_come_is_an_error(self) -> None:
         api: Any = Api([])
-        print_log(api, "dag", "run", "total", "words in all")
-        assert capsys.readouterr() == ("", "WARNING: the log of dag.total is not there yet: not written\n")
+        with pytest.raises(ServiceError, match="not written"):
+            print_log(api, "dag", "run")
 
 
 class Api:
@@ -140,15 +136,12 @@ class Api:
 
     def __init__(self, states: list[str], log: str = "") -> None:
         self._states = states
-        self._now = ""
         self._log = log
 
-    def run_state(self, *_: str) -> str:
-        self._now = self._states.pop(0)
-        return self._now
-
-    def task_instances(self, *_: str) -> list[TaskInstance]:
-        return [instance("task", self._now)]
+    def wait_for_run(self, *_: object, on_look: Callable[[Sequence[TaskInstance]], None]) -> str:
+        for state in self._states:
+            on_look([instance("task", state)])
+        return self._states[-1]
 
     def wait_for_log(self, *_: str) -> str:
         if not self._log:
@@ -175,14 +168,3 @@ def test_the_closing_words_say_where_to_look_and_how_to_end_it() -> None:
     ):
         assert part in words
     assert words.splitlines()[-1] == "make demo-down removes all of it."
-
-
-def test_only_the_demo_s_own_image_of_the_scheduler_s_side_goes_with_it() -> None:
-    names = ["airflow-ecs-local/scheduler:0123456789ab", "airflow-ecs-local/services:1", "airflow-ecs-worker:3"]
-    containers: list[Any] = [Container(name) for name in names]
-    assert scheduler_image.used_by(containers) == {"airflow-ecs-local/scheduler:0123456789ab"}
-
-
-class Container:
-    def __init__(self, image: str) -> None:
-        self.attrs = {"Config": {"Image": image}}
