@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -18,7 +18,7 @@ from local.ecs.errors import CannotStartError
 from local.ecs.state import Document
 
 SOCKET = "/var/run/docker.sock"
-_GONE = (404, 409)
+_GONE, _GOING = 404, 409
 _READY = "ready"
 # Root with the one capability it takes to add a route, for the moment it takes.
 _NETWORK_SCRIPT = f'ip route replace {TASK_ADDRESS} via "$1" && echo {_READY} && exec sleep infinity'
@@ -148,8 +148,11 @@ class Engine:
             await uninterrupted(self._docker.containers.container(identifier).start())
 
     async def stop(self, identifier: str, seconds: int) -> None:
-        """SIGTERM (or what the image has instead), and SIGKILL after so many seconds; one that is gone is no error."""
-        with suppress(DockerError):
+        """SIGTERM (or what the image has instead), and SIGKILL after so many seconds.
+
+        One that has stopped or is gone is no error. Raises DockerError.
+        """
+        with _no_error(_GONE):  # of one that has stopped, aiodocker makes none
             await self._docker.containers.container(identifier).stop(t=seconds)
 
     async def wait(self, identifier: str) -> Document:
@@ -193,11 +196,18 @@ class Engine:
 
     async def _remove(self, identifier: str) -> None:
         async with self._changes:
-            try:
+            with _no_error(_GONE, _GOING):
                 await self._docker.containers.container(identifier).delete(force=True, v=True)
-            except DockerError as error:
-                if error.status not in _GONE:
-                    raise
+
+
+@contextmanager
+def _no_error(*statuses: int) -> Iterator[None]:
+    """Take these answers of the engine as if it had done what it was asked."""
+    try:
+        yield
+    except DockerError as error:
+        if error.status not in statuses:
+            raise
 
 
 def repository_of(image: str) -> str:

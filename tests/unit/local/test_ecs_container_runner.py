@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 
 import pytest
+from aiodocker.exceptions import DockerError
+from aiohttp import web
 
-from local.ecs.containers.engine import repository_of, uninterrupted
+from local.ecs.containers.engine import Engine, repository_of, uninterrupted
 from local.ecs.containers.runner import (
     SETTINGS_VARIABLE,
     ContainerRunner,
@@ -103,6 +106,42 @@ def test_a_change_that_has_begun_is_carried_out_however_often_it_is_cancelled() 
         assert done.is_set()
 
     asyncio.run(scenario())
+
+
+class TestAStop:
+    """Of an engine whose answer to it a test chooses."""
+
+    @pytest.mark.parametrize("status", [204, 304, 404])
+    def test_of_a_container_that_runs_has_stopped_or_is_gone_is_no_error(self, status: int) -> None:
+        asyncio.run(self.stopped(status))
+
+    @pytest.mark.parametrize("status", [409, 500])
+    def test_that_the_engine_could_not_do_is_told(self, status: int) -> None:
+        with pytest.raises(DockerError, match="could not"):
+            asyncio.run(self.stopped(status))
+
+    @staticmethod
+    async def stopped(status: int) -> None:
+        async def version(request: web.Request) -> web.Response:
+            return web.json_response({"ApiVersion": "1.44"})
+
+        async def stop(request: web.Request) -> web.Response:
+            assert request.query["t"] == "2"
+            return web.json_response({"message": "could not"} if status >= 400 else None, status=status)
+
+        application = web.Application()
+        application.add_routes([web.get("/version", version), web.post("/v1.44/containers/abc/stop", stop)])
+        served = web.AppRunner(application)
+        await served.setup()
+        with tempfile.TemporaryDirectory() as folder:  # the name of a socket must be short
+            path = f"{folder}/docker.sock"
+            await web.UnixSite(served, path).start()
+            engine = Engine(path)
+            try:
+                await engine.stop("abc", 2)
+            finally:
+                await engine.close()
+                await served.cleanup()
 
 
 def test_without_an_engine_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
