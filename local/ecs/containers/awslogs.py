@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -126,21 +127,27 @@ class LogStream:
 
     async def carry(self, output: AsyncIterator[str]) -> None:
         """Send all of a container's output, until it ends."""
-        flushing = asyncio.create_task(self._flush_again_and_again())
+        ended = asyncio.Event()
+        flushing = asyncio.create_task(self._flush_until(ended))
         try:
             async for text in output:
                 self._events.write(text, _now())
                 if self._events.waiting_bytes > _WAITING_BYTES:
                     await self._flush()
         finally:
-            flushing.cancel()
             self._events.finish(_now())
-            await self._flush()
+            ended.set()
+            await flushing
 
-    async def _flush_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            await asyncio.shield(self._flush())
+    async def _flush_until(self, ended: asyncio.Event) -> None:
+        """Send what there is, again and again, and at the end once more."""
+        over = False
+        while not over:
+            try:
+                over = await asyncio.wait_for(ended.wait(), _FLUSH_SECONDS)
+            except asyncio.TimeoutError:
+                pass  # it goes on
+            await self._flush()
 
     async def _flush(self) -> None:
         async with self._sending:  # events must not overtake each other
@@ -150,9 +157,11 @@ class LogStream:
     async def _send(self, batch: list[dict[str, Any]]) -> None:
         try:
             await asyncio.to_thread(self._aws.client("logs").put_log_events, **self._place, logEvents=batch)
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:
             # As with AWS's driver in its default mode, the container goes on, and its output is lost.
-            print(f"Output of {self._place['logStreamName']} is lost: {in_words(error)}", file=sys.stderr)
+            expected = isinstance(error, (BotoCoreError, ClientError))
+            why = in_words(error) if expected else traceback.format_exc()
+            print(f"Output of {self._place['logStreamName']} is lost: {why}", file=sys.stderr)
 
 
 def _now() -> int:

@@ -91,7 +91,7 @@ class Logs:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.messages: list[str] = []
-        self.refusals: list[str] = []
+        self.refusals: list[str | Exception] = []
 
     def client(self, service: str) -> Logs:
         return self
@@ -110,7 +110,10 @@ class Logs:
 
     def _may_refuse(self) -> None:
         if self.refusals:
-            raise ClientError({"Error": {"Code": self.refusals.pop(), "Message": "No."}}, "X")
+            refusal = self.refusals.pop()
+            if isinstance(refusal, Exception):
+                raise refusal
+            raise ClientError({"Error": {"Code": refusal, "Message": "No."}}, "X")
 
 
 @pytest.fixture
@@ -146,6 +149,15 @@ class TestAStream:
         carried(logs, "lost\n", 1.3, "kept\n")
         assert logs.messages == ["kept"]
         assert capsys.readouterr().err == "Output of stream is lost: ThrottlingException: No.\n"
+
+    def test_loses_no_more_to_an_error_of_its_own_and_tells_of_it(
+        self, logs: Logs, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        logs.refusals = [RuntimeError("a mistake")]
+        carried(logs, "lost\n", 1.3, "kept\n")
+        assert logs.messages == ["kept"]
+        told = capsys.readouterr().err
+        assert told.startswith("Output of stream is lost: Traceback") and "RuntimeError: a mistake" in told
 
     @pytest.mark.parametrize("group_too", [True, False])
     def test_is_made_with_its_group_if_that_is_wanted(self, logs: Logs, group_too: bool) -> None:
