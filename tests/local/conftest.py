@@ -138,9 +138,13 @@ class Tasks:
         names = {item["name"]: item["runtimeId"] for item in self.describe(arn)["containers"]}
         return self.docker.containers.get(names[container])
 
+    def parts(self, arn: str) -> list[Any]:
+        """The containers and volumes of a task that are on the engine."""
+        return labelled(self.docker, f"{TASK_LABEL}={arn.rpartition('/')[2]}")
+
     def left(self, arn: str) -> list[str | None]:
-        """The names of containers and volumes of a task that are on the engine."""
-        return [item.name for item in labelled(self.docker, f"{TASK_LABEL}={arn.rpartition('/')[2]}")]
+        """Their names."""
+        return [item.name for item in self.parts(arn)]
 
 
 def labelled(client: docker.DockerClient, label: str) -> list[Any]:

@@ -261,6 +261,11 @@ class TestLogs:
         arn = tasks.start(tasks.container(shell("echo first; sleep 60"), stopTimeout=2))
         assert eventually(lambda: tasks.lines(arn)) == ["first"]
 
+    def test_they_can_be_read_whatever_the_engine_s_own_driver_is(self, tasks: Tasks) -> None:
+        arn = tasks.start(tasks.container(["sleep", "60"], stopTimeout=2))
+        found = [container.attrs["HostConfig"]["LogConfig"]["Type"] for container in tasks.parts(arn)]
+        assert found == ["json-file"] * 2  # its own, and that of its network
+
 
 def test_a_volume_lasts_no_longer_than_its_task(tasks: Tasks) -> None:
     volume = [{"sourceVolume": "data", "containerPath": "/data"}]

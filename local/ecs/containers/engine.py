@@ -13,7 +13,7 @@ import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
-from local.ecs.containers.spec import TASK_ADDRESS
+from local.ecs.containers.spec import LOG_CONFIG, TASK_ADDRESS
 from local.ecs.errors import CannotStartError
 from local.ecs.state import Document
 
@@ -111,7 +111,13 @@ class Engine:
             "Hostname": hostname,
             "Labels": dict(labels),
             "StopSignal": "SIGKILL",
-            "HostConfig": {"NetworkMode": network, "CapDrop": ["ALL"], "CapAdd": ["NET_ADMIN"], "Init": False},
+            "HostConfig": {
+                "NetworkMode": network,
+                "LogConfig": LOG_CONFIG,
+                "CapDrop": ["ALL"],
+                "CapAdd": ["NET_ADMIN"],
+                "Init": False,
+            },
         }
         try:
             async with self._placements:

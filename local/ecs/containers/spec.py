@@ -15,6 +15,8 @@ from local.ecs.state import Document, as_mapping
 
 TASK_ADDRESS = "169.254.170.2"
 """Where every container finds the metadata and the credentials of its task, on EC2 and on Fargate."""
+LOG_CONFIG = {"Type": "json-file", "Config": {}}
+"""The runner reads what containers write: not every driver that an engine may have as its default can give it."""
 DEFAULT_STOP_SECONDS = 30
 MAX_STOP_SECONDS = 120
 """On Fargate: "Container timeouts" in the ECS Developer Guide."""
@@ -130,6 +132,7 @@ def _host_config(
     linux: Document = container.get("linuxParameters", {})
     config: Document = {
         "NetworkMode": f"container:{around.network_container}",
+        "LogConfig": LOG_CONFIG,
         "ReadonlyRootfs": container.get("readonlyRootFilesystem", False),
         "Init": linux.get("initProcessEnabled", False),
         "Mounts": [_mount(item, around) for item in container.get("mountPoints", ())],

@@ -159,6 +159,10 @@ class TestWhatATaskShares:
         assert spec({"dockerLabels": {"a": "b", "label": "x"}})["Labels"] == {"a": "b", "label": "ours"}
 
 
+def test_output_can_be_read_whatever_the_engine_s_own_driver_is() -> None:
+    assert host({})["LogConfig"]["Type"] == "json-file"
+
+
 def test_a_health_check_has_ecs_s_defaults_in_the_engine_s_unit() -> None:
     second = 1_000_000_000
     check = {"command": ["CMD", "x"], "startPeriod": 3}
