@@ -80,7 +80,7 @@ class Lifecycle:
 
     # What the runner reports
 
-    def provisioned(self, task: Task, address: str | None = None) -> None:
+    def provisioned(self, task: Task, address: str | None = None, mac_address: str | None = None) -> None:
         """See ``Reports``."""
         if self._advance(task, "PENDING"):
             task.pull_started_at = task.connectivity_at = now()
@@ -88,12 +88,10 @@ class Lifecycle:
                 task.attachment["status"] = "ATTACHED"
                 identifier = task.attachment["id"].replace("-", "")
                 address = address or f"10.0.{int(identifier[:2], 16)}.{int(identifier[2:4], 16)}"
+                mac_address = mac_address or ":".join(["0a", *(identifier[at : at + 2] for at in range(0, 10, 2))])
                 task.attachment["details"] += [
                     {"name": "networkInterfaceId", "value": f"eni-{identifier[:17]}"},
-                    {
-                        "name": "macAddress",
-                        "value": "0a:" + ":".join(identifier[place : place + 2] for place in range(5)),
-                    },
+                    {"name": "macAddress", "value": mac_address},
                     {"name": "privateDnsName", "value": private_dns_name(address)},
                     {"name": "privateIPv4Address", "value": address},
                 ]

@@ -30,10 +30,10 @@ from local.errors import LocalError
 class Reports(Protocol):
     """What a runner tells about a task. Implemented by ``local.ecs.lifecycle.Lifecycle``."""
 
-    def provisioned(self, task: Task, address: str | None = None) -> None:
+    def provisioned(self, task: Task, address: str | None = None, mac_address: str | None = None) -> None:
         """The task has its place and its network interface: PENDING. Its images are pulled now.
 
-        ``address``: of the interface, where there is a real one.
+        The addresses are those of the interface, where there is a real one.
         """
 
     def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:

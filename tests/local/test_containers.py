@@ -224,10 +224,12 @@ class TestEndpoints:
         )
         task = tasks.finish(tasks.container(python(script), cpu=64, memory=256))
         own, whole, stats = tasks.json_of(task)
-        address = next(item["value"] for item in task["attachments"][0]["details"] if item["name"].endswith("Address")
-                       and "IPv4" in item["name"])  # fmt: skip
+        interface = {item["name"]: item["value"] for item in task["attachments"][0]["details"]}
         assert own["Name"] == "main" and own["ContainerARN"] == task["containers"][0]["containerArn"]
-        assert own["Networks"][0]["IPv4Addresses"] == [address]
+        (network,) = own["Networks"]
+        assert network["IPv4Addresses"] == [interface["privateIPv4Address"]]
+        assert network["PrivateDNSName"] == interface["privateDnsName"]
+        assert network["MACAddress"] == interface["macAddress"]
         assert own["Limits"] == {"CPU": 64, "Memory": 256}
         assert (whole["TaskARN"], whole["LaunchType"]) == (task["taskArn"], "FARGATE")
         assert whole["Limits"] == {"CPU": 0.25, "Memory": 512}

@@ -211,7 +211,7 @@ class ContainerRunner(Runner):
             return
         interface = placed[0]
         found = TaskOnEngine(task, interface)
-        self.reports.provisioned(task, interface.address)
+        self.reports.provisioned(task, interface.address, interface.mac_address)
         self._endpoints.add(found)
         try:
             prepared = await life.or_stopped(self._prepare(task, latency))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -387,9 +388,12 @@ class TestLife:
         assert "stoppedAt" not in task and "executionStoppedAt" in task
 
     def test_a_running_container_has_a_runtime_id_and_an_address(self, launch: Launch, client: Any) -> None:
-        container = eventually(client, arns(launch())[0], "RUNNING")["containers"][0]
+        task = eventually(client, arns(launch())[0], "RUNNING")
+        (container,) = task["containers"]
         assert container["runtimeId"] and "exitCode" not in container
         assert container["networkInterfaces"][0]["privateIpv4Address"].startswith("10.0.")
+        interface = {item["name"]: item["value"] for item in task["attachments"][0]["details"]}
+        assert re.fullmatch(r"0a(:[0-9a-f]{2}){5}", interface["macAddress"])
 
     def test_a_stopped_task_is_forgotten_after_a_while(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(run_seconds=0, forget_after=0.5)
