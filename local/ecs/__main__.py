@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from local.errors import LocalError, ServiceError
 
@@ -38,7 +39,7 @@ async def _serve(options: argparse.Namespace) -> int:
     """Serve until a signal, or until the parent is gone; return the exit code."""
     try:
         from local.ecs.api import Server
-        from local.ecs.runner import Runner
+        from local.ecs.runner import BLOCKING_CALLS, Runner
         from local.ecs.world import World
     except ModuleNotFoundError as error:
         raise ServiceError(
@@ -51,6 +52,8 @@ async def _serve(options: argparse.Namespace) -> int:
             f"--runner {options.runner} made a {type(runner).__name__}, which is no local.ecs.runner.Runner"
         )
     loop = asyncio.get_running_loop()
+    # By default there are few on a machine of few processors, and tasks would wait for each other's calls.
+    loop.set_default_executor(ThreadPoolExecutor(BLOCKING_CALLS))
     end: asyncio.Future[int] = loop.create_future()
 
     def stop(code: int) -> None:

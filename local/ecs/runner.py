@@ -26,6 +26,9 @@ from typing import Any, Protocol
 from local.ecs.state import Task
 from local.errors import LocalError
 
+BLOCKING_CALLS = 32
+"""How many calls of runners run in ``asyncio.to_thread`` at once."""
+
 
 class Reports(Protocol):
     """What a runner tells about a task. Implemented by ``local.ecs.lifecycle.Lifecycle``."""

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-_CONNECTIONS = 20
+from local.ecs.runner import BLOCKING_CALLS
 
 
 def in_words(error: Exception) -> str:
@@ -35,7 +35,7 @@ class Aws:
         with self._lock:  # boto3's default session is not made for threads
             found = self._clients.get(service)
             if found is None:
-                config = Config(max_pool_connections=_CONNECTIONS, proxies={}, s3={"addressing_style": "path"})
+                config = Config(max_pool_connections=BLOCKING_CALLS, proxies={}, s3={"addressing_style": "path"})
                 found = self._clients[service] = boto3.client(
                     service, region_name=self.region, endpoint_url=self._endpoint, config=config
                 )

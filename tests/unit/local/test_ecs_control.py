@@ -26,6 +26,7 @@ from local.errors import LocalError, ServiceError
 ROOT = Path(__file__).resolve().parents[3]
 RUNNERS = '''
 import asyncio
+import threading
 from pathlib import Path
 
 from local.ecs.runner import Runner
@@ -72,6 +73,17 @@ class Real(Runner):
 
     async def stop(self, task, exit_code=None):
         self.stops[task.id].set()
+
+
+class Blocking(SimulatedRunner):
+    """Its containers end with 0 when ten of them block at the same time, else with 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.together = threading.Barrier(10)
+
+    async def ending(self, task):
+        await asyncio.to_thread(self.together.wait, 5)
 
 
 def wrong():
@@ -350,6 +362,13 @@ class TestRunners:
             assert ended(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
         notes = (tmp_path / "notes").read_text(encoding="utf-8").split("\n")
         assert notes == ["started first", "ending", "started broken", "ending", ""]
+
+    def test_what_blocks_for_one_task_does_not_hold_up_others(self, runners: dict[str, str], connect: Connect) -> None:
+        with EcsApi(runner="runners:Blocking", environment=runners) as api:
+            api.configure(run_seconds=0)
+            client = connect(api)
+            arns = [run_task(client, "x") for _ in range(10)]
+            assert [ended(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
 
     def test_a_runner_of_one_s_own_reports_and_the_api_decides(self, runners: dict[str, str], connect: Connect) -> None:
         with EcsApi(runner="runners:Real", environment=runners) as api:
