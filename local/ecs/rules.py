@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from local.ecs.containers.spec import is_of_ecr, units
 from local.ecs.errors import ApiError, client_error, invalid_parameter
+from local.ecs.notation import path_in_ecr, units
 from local.ecs.state import Cluster, TaskDefinition
 
 MAX_DESCRIBED = 100
@@ -262,7 +262,7 @@ def _check_without_execution_role(request: Mapping[str, Any]) -> None:
                                "'executionRoleArn'.")  # fmt: skip
         if "FARGATE" in request.get("requiresCompatibilities", ()):
             what = "Fargate requires task definition to have execution role ARN to support"
-            if is_of_ecr(container["image"]):
+            if path_in_ecr(container["image"]) is not None:
                 raise client_error(f"{what} ECR images.")
             if container.get("logConfiguration", {}).get("logDriver") == "awslogs":
                 raise client_error(f"{what} log driver awslogs.")

@@ -6,11 +6,11 @@ ECS Developer Guide.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.ecs.notation import CPU_UNITS, path_in_ecr, units
 from local.ecs.state import Document, as_mapping
 
 TASK_ADDRESS = "169.254.170.2"
@@ -20,13 +20,10 @@ LOG_CONFIG = {"Type": "json-file", "Config": {}}
 DEFAULT_STOP_SECONDS = 30
 MAX_STOP_SECONDS = 120
 """On Fargate: "Container timeouts" in the ECS Developer Guide."""
-_CPU_UNITS = 1024
 _NANO = 1_000_000_000
 _MIB = 1024 * 1024
 # Where a started container counts as what others wait for.
 _STARTED = "START"
-_ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
-_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>vcpu|gb)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,15 +43,10 @@ class Surroundings:
     """Of the engine: no container can be given more."""
 
 
-def is_of_ecr(image: str) -> bool:
-    """Whether an image is in Amazon ECR, of any account and region."""
-    return _ECR.match(image) is not None
-
-
 def image_for_engine(image: str, registry: str) -> str:
     """The name by which the engine pulls an image: those of any account's Amazon ECR are in the local registry."""
-    found = _ECR.match(image)
-    return f"{registry}/{image[found.end() :]}" if found else image
+    path = path_in_ecr(image)
+    return image if path is None else f"{registry}/{path}"
 
 
 def override_of(overrides: Document, name: str) -> Document:
@@ -68,12 +60,6 @@ def task_size(definition: Document, overrides: Document) -> tuple[int | None, in
     values = (overrides.get(name) or definition.get(name) for name in ("cpu", "memory"))
     cpu, memory = (units(str(value)) if value else None for value in values)
     return cpu, memory
-
-
-def units(value: str) -> int | None:
-    """``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB; None for what is no such size."""
-    found = _SIZE.fullmatch(value.strip())
-    return int(float(found["number"]) * (_CPU_UNITS if found["unit"] else 1)) if found else None
 
 
 def environment_of(container: Document, override: Document, injected: Mapping[str, str]) -> dict[str, str]:
@@ -148,7 +134,7 @@ def _host_config(
     if shares:
         config["CpuShares"] = max(2, shares)  # the least that Linux takes
     if task_cpu:
-        config["NanoCpus"] = min(task_cpu * _NANO // _CPU_UNITS, around.processors * _NANO)
+        config["NanoCpus"] = min(task_cpu * _NANO // CPU_UNITS, around.processors * _NANO)
     if memory:
         # The same with swap: a container that needs more is killed, as on Fargate, which has none.
         config["Memory"] = config["MemorySwap"] = memory * _MIB

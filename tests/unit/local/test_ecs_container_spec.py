@@ -13,12 +13,10 @@ from local.ecs.containers.spec import (
     environment_of,
     exit_reason,
     image_for_engine,
-    is_of_ecr,
     override_of,
     start_levels,
     stop_seconds,
     task_size,
-    units,
 )
 
 AROUND = Surroundings(
@@ -43,39 +41,21 @@ def host(container: dict[str, Any], override: dict[str, Any] | None = None, **ta
     return found
 
 
-class TestSizes:
-    @pytest.mark.parametrize(
-        ("text", "value"),
-        [("512", 512), (".5 vCPU", 512), ("1 vcpu", 1024), ("0.25vCPU", 256), ("2 GB", 2048), ("1GB", 1024),
-         (" 256 ", 256)],
-    )  # fmt: skip
-    def test_are_numbers_or_have_a_unit(self, text: str, value: int) -> None:
-        assert units(text) == value
-
-    @pytest.mark.parametrize("text", ["", "much", "1 MB", "-1", "1 2", "vCPU"])
-    def test_of_another_form_are_none(self, text: str) -> None:
-        assert units(text) is None
-
-    def test_of_the_overrides_count_first(self) -> None:
-        assert task_size(TASK, {}) == (1024, 2048)
-        assert task_size(TASK, {"cpu": "2 vCPU", "memory": "4 GB"}) == (2048, 4096)
-        assert task_size({}, {}) == (None, None)
+def test_a_task_has_the_size_of_its_overrides_first() -> None:
+    assert task_size(TASK, {}) == (1024, 2048)
+    assert task_size(TASK, {"cpu": "2 vCPU", "memory": "4 GB"}) == (2048, 4096)
+    assert task_size({}, {}) == (None, None)
 
 
-class TestImages:
-    def test_of_ecr_are_in_the_local_registry(self) -> None:
-        name = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1"
-        assert is_of_ecr(name)
-        assert image_for_engine(name, "127.0.0.1:5000") == "127.0.0.1:5000/team/worker:1"
-        digest = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/worker@sha256:abc"
-        assert image_for_engine(digest, "127.0.0.1:5000") == "127.0.0.1:5000/worker@sha256:abc"
-
-    @pytest.mark.parametrize(
-        "name", ["debian", "public.ecr.aws/debian:1", "mirror/123456789012.dkr.ecr.eu-west-1.amazonaws.com/x"]
-    )
-    def test_of_elsewhere_keep_their_name(self, name: str) -> None:
-        assert not is_of_ecr(name)
-        assert image_for_engine(name, "127.0.0.1:5000") == name
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1", "127.0.0.1:5000/team/worker:1"),
+        ("public.ecr.aws/debian:1", "public.ecr.aws/debian:1"),
+    ],
+)
+def test_images_of_ecr_are_in_the_local_registry_and_others_keep_their_name(image: str, name: str) -> None:
+    assert image_for_engine(image, "127.0.0.1:5000") == name
 
 
 class TestCommands:

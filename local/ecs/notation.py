@@ -1,0 +1,22 @@
+"""How task definitions write sizes, and images in Amazon ECR."""
+
+from __future__ import annotations
+
+import re
+
+CPU_UNITS = 1024
+"""Of one vCPU; and as many MiB are a GB."""
+_ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>vcpu|gb)?", re.IGNORECASE)
+
+
+def units(value: str) -> int | None:
+    """``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB; None for what is no such size."""
+    found = _SIZE.fullmatch(value.strip())
+    return int(float(found["number"]) * (CPU_UNITS if found["unit"] else 1)) if found else None
+
+
+def path_in_ecr(image: str) -> str | None:
+    """Repository and tag (or digest) of an image in Amazon ECR, of any account and region; None for one elsewhere."""
+    found = _ECR.match(image)
+    return image[found.end() :] if found else None
