@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ from local import services
 from local.aws import LocalAws
 from local.client import engine
 from local.ecs.containers.runner import TASK_LABEL
+from local.errors import ServiceError
+from local.image_build import docker_build
 from local.stack import Stack
 
 GROUP = "/tests"
@@ -174,10 +175,10 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 @pytest.fixture(scope="session")
 def small_image() -> Iterator[str]:
     """The small image, on the engine."""
-    argument = f"SERVICES={services.ensure_image()}"
+    flags = ["--build-arg", f"SERVICES={services.ensure_image()}"]
     name = f"airflow-ecs-local-tests/small:{secrets.token_hex(4)}"
-    command = ["docker", "build", "--quiet", "--tag", name, "--build-arg", argument, str(Path(__file__).parent)]
-    subprocess.run(command, check=True, capture_output=True)
+    failure = "The small image could not be built"
+    docker_build(Path(__file__).parent, name, *flags, secret="ca", error=ServiceError, failure=failure)
     yield name
     engine().images.remove(name, force=True)
 
@@ -194,6 +195,4 @@ def session(small_image: str) -> Iterator[Tasks]:
 def tasks(session: Tasks) -> Iterator[Tasks]:
     """A local AWS without latencies, whose tasks end with the test."""
     yield session
-    session.aws.ecs.configure(placement_seconds=0, pull_seconds=0, deprovision_seconds=0)
-    for arn in session.ecs.list_tasks(cluster="airflow")["taskArns"]:
-        session.aws.ecs.stop_tasks([arn], stop_code="UserInitiated", reason="the test is over")
+    session.aws.ecs.reset()  # returns when nothing is left of them

@@ -6,11 +6,17 @@ import time
 
 import pytest
 
-from tests.local.conftest import Tasks, ends, eventually, shell
+from tests.local.conftest import Tasks, ends, eventually, python, shell
 
 STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"]
 IGNORES_SIGTERM = shell("trap '' TERM; echo ready; while :; do sleep 0.2; done")
 EXITS_ON_SIGTERM = shell("trap 'exit 143' TERM; echo ready; while :; do sleep 0.1; done")
+OUT_OF_MEMORY = (137, "OutOfMemoryError: Container killed due to memory usage")
+
+
+def allocates(megabytes: int) -> list[str]:
+    """A command that takes so much memory."""
+    return python(f"x = b'a' * {megabytes}_000_000")
 
 
 def test_states_come_in_their_order_and_moments_too(tasks: Tasks) -> None:
@@ -45,12 +51,17 @@ def test_the_exit_code_is_that_of_the_program(tasks: Tasks, code: int) -> None:
     assert stop == ("EssentialContainerExited", "Essential container in task exited")
 
 
-def test_without_a_memory_limit_of_its_own_a_container_is_killed_at_the_task_s(tasks: Tasks) -> None:
-    hungry = ["python3.11", "-c", "x = b'a' * 200_000_000"]
-    task = tasks.finish(tasks.container(hungry, memory=64))
-    assert ends(task) == {"main": (137, "OutOfMemoryError: Container killed due to memory usage")}
+def test_a_container_is_killed_at_its_own_memory_limit(tasks: Tasks) -> None:
+    task = tasks.finish(tasks.container(allocates(200), memory=64))
+    assert ends(task) == {"main": OUT_OF_MEMORY}
     assert task["stopCode"] == "EssentialContainerExited"
-    assert ends(tasks.finish(tasks.container(hungry))) == {"main": (0, None)}
+
+
+@pytest.mark.parametrize(("megabytes", "end"), [(200, (0, None)), (600, OUT_OF_MEMORY)])
+def test_without_a_memory_limit_of_its_own_a_container_is_killed_at_the_task_s(
+    tasks: Tasks, megabytes: int, end: tuple[int, str | None]
+) -> None:
+    assert ends(tasks.finish(tasks.container(allocates(megabytes)), memory="512")) == {"main": end}
 
 
 class TestStops:
