@@ -7,7 +7,7 @@ ECS Developer Guide.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from local.ecs.notation import CPU_UNITS, path_in_ecr, units
@@ -32,14 +32,14 @@ class Surroundings:
 
     network_container: str
     """The container whose network all containers of the task share."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str]
     """What ECS itself sets, whatever the task definition says."""
-    defaults: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str]
     """What it sets unless the task definition or the overrides do."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    prefix: str = ""
+    labels: Mapping[str, str]
+    prefix: str
     """Of the engine's names of the task's containers and volumes."""
-    processors: int = 1
+    processors: int
     """Of the engine: no container can be given more."""
 
 
