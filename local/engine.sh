@@ -20,7 +20,7 @@ readonly STATE=${AIRFLOW_ECS_ENGINE_STATE:-/run/airflow-ecs-engine} # another on
 readonly PIDFILE=$STATE/dockerd.pid
 readonly SYSTEMD_MARK=$STATE/started-by-systemctl
 readonly LENT_MARK=$STATE/lent
-readonly LOG=/var/log/airflow-ecs-engine.log
+readonly LOG=${AIRFLOW_ECS_ENGINE_LOG:-/var/log/airflow-ecs-engine.log} # likewise
 readonly SOCKET=/var/run/docker.sock
 readonly PLUGIN_FOLDER=/usr/local/libexec/docker/cli-plugins
 readonly MINIMUM_ENGINE=23
@@ -251,14 +251,15 @@ show_log() { tail -n 20 "$LOG" >&2 2>/dev/null || true; }
 
 # Prints what tells this start of the engine from any other one: its pid and its start time.
 engine_start() {
-    local pid
+    local pid began
     if [[ -e $SYSTEMD_MARK ]]; then
         pid=$(systemctl show --property MainPID --value docker) || return 1
     else
         pid=$(own_pid) || return 1
     fi
     [[ $pid =~ ^[1-9][0-9]*$ ]] || return 1
-    printf '%s %s' "$pid" "$(cut -d ' ' -f 22 "/proc/$pid/stat")"
+    began=$(cut -d ' ' -f 22 "/proc/$pid/stat") || return 1
+    printf '%s %s' "$pid" "$began"
 }
 
 # Prints the pid of the engine that this script started; fails when there is none.
@@ -372,10 +373,11 @@ with_engine() {
         kill -0 "$child" 2>/dev/null || break
     done
     trap '' INT TERM HUP
-    if [[ $when == on-failure ]] && ((status == 0)); then
-        engine_start >"$LENT_MARK"
-    else
+    if [[ $when == always ]] || ((status != 0)); then
         stop
+    elif ! engine_start >"$LENT_MARK"; then
+        stop
+        die "The Docker engine that was started could not be kept for later: $LENT_MARK cannot say which one it is"
     fi
     exit "$status"
 }
@@ -385,12 +387,14 @@ run() { with_engine always "$@"; }
 lend() { with_engine on-failure "$@"; }
 
 give_back() {
-    local lent
+    local lent containers
     [[ -r $LENT_MARK ]] || return 0
     lent=$(<"$LENT_MARK")
     if [[ -z $lent || $lent != "$(engine_start || true)" ]]; then
         rm -f "$LENT_MARK" # that engine has ended meanwhile
-    elif [[ -n $(docker_cli ps --quiet) ]]; then
+    elif ! containers=$(docker_cli ps --quiet); then
+        die "The Docker engine runs on: it does not say whether containers run in it. To stop it: make engine-stop"
+    elif [[ -n $containers ]]; then
         say "The Docker engine runs on: other containers run in it. To stop it: make engine-stop"
     else
         stop
@@ -427,4 +431,7 @@ main() {
     esac
 }
 
-main "$@"
+# Tests read this file for its functions.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    main "$@"
+fi

@@ -1,13 +1,14 @@
-"""The shell scripts, on a PATH of fakes: they install nothing and start nothing here.
+"""The shell scripts, on a PATH of fakes: they install nothing here, and start nothing but a fake engine.
 
-Only ways through `engine.sh` are taken that end before it would change the machine; every program it would
-need for that is a fake that fails and leaves a trace.
+But for that engine, only ways through `engine.sh` are taken that end before it would change the machine; every program
+it would need for that is a fake that fails and leaves a trace.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,108 @@ class TestEngine:
         assert (missing.returncode, missing.stderr.splitlines()[:2]) == (
             *(41, ["Engine: does not answer", "Buildx: missing"]),
         )
+
+
+class TestLentEngine:
+    """An engine that `engine.sh` starts: a process that is called dockerd, and a docker that asks for it."""
+
+    DOCKERD = """
+pidfile=$2
+trap 'exit 0' TERM
+echo $$ > "$pidfile"
+while :; do sleep 0.05; done
+"""
+    DOCKER = """
+pid=$(cat "$STATE/dockerd.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null || exit 1
+case "$1" in
+    version) echo 27.5.1 ;;
+    buildx) echo github.com/docker/buildx v0.19.3 4c5fd3c ;;
+    ps) cat "$STATE/containers" ;;
+esac
+"""
+    # Whatever this machine is: nothing to install, no systemd.
+    MACHINE = """
+. "$SCRIPT"
+explain_missing_engine() { :; }
+is_debian_12() { return 1; }
+has_systemd() { return 1; }
+dockerd_program() { command -v dockerd; }
+"""
+
+    @pytest.fixture(autouse=True)
+    def state(self, script: Script, tmp_path: Path) -> Iterator[Path]:
+        """The folder of `engine.sh`; the engine it has started is ended with the test."""
+        script("dockerd", self.DOCKERD)
+        script("docker", self.DOCKER)
+        folder = tmp_path / "state"
+        folder.mkdir()
+        (folder / "containers").touch()
+        yield folder
+        if self.engine_runs(folder):
+            os.kill(int((folder / "dockerd.pid").read_text()), signal.SIGKILL)
+
+    def call(self, state: Path, *arguments: str, machine: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": f"{state.parent}/fakes:/usr/bin:/bin",
+            "SCRIPT": str(ROOT / "local" / "engine.sh"),
+            "STATE": str(state),
+            "AIRFLOW_ECS_ENGINE_STATE": str(state),
+            "AIRFLOW_ECS_ENGINE_LOG": str(state / "log"),
+        }
+        command = [BASH, "-c", f'{self.MACHINE}{machine}\nmain "$@"', "engine.sh", *arguments]
+        return subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        )
+
+    @staticmethod
+    def engine_runs(state: Path) -> bool:
+        try:
+            os.kill(int((state / "dockerd.pid").read_text()), 0)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def test_it_runs_on_until_it_is_given_back(self, state: Path) -> None:
+        lent = self.call(state, "lend", "sh", "-c", "docker version")
+        assert (lent.returncode, lent.stdout) == (0, "27.5.1\n"), lent.stderr
+        assert self.engine_runs(state)
+        given_back = self.call(state, "give-back")
+        assert given_back.returncode == 0
+        assert given_back.stderr.startswith("==> Stopping the Docker engine (pid ")
+        assert not self.engine_runs(state)
+        assert not (state / "lent").exists()
+
+    @pytest.mark.parametrize(("how", "code"), [("run", 0), ("run", 7), ("lend", 7)])
+    def test_it_ends_with_a_command_that_fails_and_with_one_that_only_runs(
+        self, state: Path, how: str, code: int
+    ) -> None:
+        assert self.call(state, how, "sh", "-c", f"exit {code}").returncode == code
+        assert not self.engine_runs(state)
+        assert not (state / "lent").exists()
+
+    def test_one_that_nobody_could_give_back_is_stopped_at_once(self, state: Path) -> None:
+        done = self.call(state, "lend", "true", machine="engine_start() { return 1; }")
+        assert done.returncode == 41
+        assert "ERROR: The Docker engine that was started could not be kept for later: " in done.stderr
+        assert not self.engine_runs(state)
+        assert not (state / "lent").exists()
+
+    def test_it_stays_while_containers_run_in_it(self, state: Path) -> None:
+        self.call(state, "lend", "true")
+        (state / "containers").write_text("0123456789ab\n")
+        done = self.call(state, "give-back")
+        assert (done.returncode, done.stderr) == (
+            *(0, "The Docker engine runs on: other containers run in it. To stop it: make engine-stop\n"),
+        )
+        assert self.engine_runs(state) and (state / "lent").exists()
+
+    def test_it_stays_when_it_does_not_say_what_runs_in_it(self, state: Path) -> None:
+        self.call(state, "lend", "true")
+        (state / "containers").unlink()
+        done = self.call(state, "give-back")
+        assert done.returncode == 41
+        assert "ERROR: The Docker engine runs on: it does not say whether containers run in it." in done.stderr
+        assert self.engine_runs(state) and (state / "lent").exists()
 
 
 class TestVenv:
