@@ -18,7 +18,7 @@ from local.console import guarded, say
 from local.demo import DAGS, EXAMPLES
 from local.deployment import copy_examples
 from local.ecs_deployment import LATENCY, LOG_GROUP, EcsDeployment
-from local.errors import LocalError, TaskFailedError
+from local.errors import EngineError, LocalError, TaskFailedError
 from local.image_demo import Timings, build, choose
 from local.rest_api import RestApi, TaskInstance
 from local.s3 import REGION
@@ -168,6 +168,11 @@ def down() -> None:
     say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo runs")
 
 
+def is_absent(error: EngineError) -> bool:
+    """Whether nothing runs at the engine's address; one that hangs, or refuses this user, may have a demo."""
+    return any(reason in str(error) for reason in ("No such file or directory", "Connection refused"))
+
+
 def port_number(text: str) -> int:
     """A port from its text, for argparse: 1 to 65535."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
@@ -196,7 +201,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Start or remove the demo."""
     options = options_of(arguments)
     if options.command == "down":
-        down()
+        try:
+            down()
+        except EngineError as error:
+            if not is_absent(error):
+                raise
+            say("No Docker engine runs, so no demo does: what a stopped one keeps goes with the next make demo")
         return 0
     return up(options.airflow, options.python, options.port)
 

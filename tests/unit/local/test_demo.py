@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.demo.__main__ import closing_words, follow_run, free_port, main, options_of, print_log, summary
+from local.demo.__main__ import closing_words, follow_run, free_port, is_absent, main, options_of, print_log, summary
 from local.errors import EngineError, LocalError, ServiceError, TaskFailedError
 from local.rest_api import TaskInstance
 
@@ -65,10 +65,26 @@ class TestArguments:
         with pytest.raises(LocalError, match=r"Airflow 9 is not in the matrix\. Known: 2\.10\.5"):
             main(["up", "--airflow", "9"])
 
-    @pytest.mark.parametrize("arguments", [["up", "--python", "3.12"], ["down"]])
-    def test_without_an_engine_it_says_how_to_get_one(self, arguments: list[str], no_engine: None) -> None:
+    def test_without_an_engine_it_says_how_to_get_one(self, no_engine: None) -> None:
         with pytest.raises(EngineError, match="No Docker engine answers"):
-            main(arguments)
+            main(["up", "--python", "3.12"])
+
+    def test_without_an_engine_there_is_nothing_to_remove(
+        self, no_engine: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["down"]) == 0
+        assert capsys.readouterr().err.startswith("No Docker engine runs, so no demo does")
+
+    @pytest.mark.parametrize(
+        ("reason", "absent"),
+        [
+            ("FileNotFoundError(2, 'No such file or directory')", True),
+            ("PermissionError(13, 'Permission denied')", False),
+            ("Read timed out. (read timeout=120)", False),
+        ],
+    )
+    def test_an_engine_that_hangs_or_refuses_this_user_may_have_a_demo(self, reason: str, absent: bool) -> None:
+        assert is_absent(EngineError(f"No Docker engine answers ({reason})")) == absent
 
 
 class TestPort:
