@@ -113,9 +113,12 @@ def take_pictures(deployment: EcsDeployment, runs: dict[str, str], python: Path,
     command = [str(python), str(Path(__file__).with_name("browser.py")), airflow.address, airflow.user, browser]
     said = {"password": airflow.password, "pictures": [asdict(picture) for picture in wanted]}
     with step(f"{len(wanted)} pictures of Airflow {airflow.airflow}"):
-        done = subprocess.run(
-            [*command, str(_FOLDER)], input=json.dumps(said), text=True, timeout=_BROWSER_TIMEOUT, check=False
-        )
+        try:
+            done = subprocess.run(
+                [*command, str(_FOLDER)], input=json.dumps(said), text=True, timeout=_BROWSER_TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise LocalError(f"The browser did not take its pictures within {_BROWSER_TIMEOUT:.0f} s") from None
     if done.returncode != 0:
         raise LocalError("A picture could not be taken: the browser's message is above")
 

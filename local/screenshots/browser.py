@@ -6,14 +6,13 @@ that the password is on no command line. A picture is:
 ``file``     its name in FOLDER
 ``path``     of the page, such as ``/dags/demo_fan_out``
 ``wait_for`` texts that must be visible before the picture is taken
-``click``    what to click then, one after the other: a text, or a CSS selector that begins with ``css=``
 ``show``     a text to scroll to, in the middle of the picture
-``hide``     CSS selectors of what is in the way
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +22,6 @@ from playwright.sync_api import Error, Locator, Page, sync_playwright
 
 _SIZE = {"width": 1400, "height": 850}
 _FLAGS = (
-    "--no-sandbox",  # as root there is none
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -33,6 +31,18 @@ _FLAGS = (
 )
 _PATIENCE = 30_000  # milliseconds for whatever must be there
 _SETTLE = 1_500  # milliseconds after the last change: animations, and what is drawn after it is there
+
+
+def options(chromium: str) -> dict[str, Any]:
+    """Of the browser, for Playwright: with Chromium's sandbox, but as root, where there can be none."""
+    return {
+        "executable_path": chromium,
+        "chromium_sandbox": os.geteuid() != 0,
+        "args": [*_FLAGS],
+        "headless": True,
+        "viewport": _SIZE,
+        "locale": "en-US",
+    }
 
 
 def log_in(page: Page, address: str, user: str, password: str) -> None:
@@ -45,10 +55,9 @@ def log_in(page: Page, address: str, user: str, password: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def visible(page: Page, target: str) -> Locator:
-    """The first visible element of a text or selector, once there is one."""
-    found = page.locator(target[4:]) if target.startswith("css=") else page.get_by_text(target)
-    shown = found.locator("visible=true").first
+def visible(page: Page, text: str) -> Locator:
+    """The first visible element of a text, once there is one."""
+    shown = page.get_by_text(text).locator("visible=true").first
     shown.wait_for(state="visible")
     return shown
 
@@ -57,43 +66,54 @@ def take(page: Page, address: str, picture: dict[str, Any], folder: Path) -> Non
     """Open a page, bring it to where it shows something, and take the picture."""
     page.goto(address + picture["path"])
     page.wait_for_load_state("networkidle")
-    for target in picture.get("click", ()):
-        visible(page, target).click()
-        page.wait_for_timeout(_SETTLE)
-    for target in picture.get("wait_for", ()):
-        visible(page, target)
+    for text in picture.get("wait_for", ()):
+        visible(page, text)
     if picture.get("show"):
         visible(page, picture["show"]).evaluate("element => element.scrollIntoView({block: 'center'})")
-    for target in picture.get("hide", ()):
-        page.add_style_tag(content=f"{target} {{ display: none !important; }}")
     page.mouse.move(0, 0)  # no tooltip
     page.wait_for_timeout(_SETTLE)
     page.screenshot(path=folder / picture["file"])
+
+
+def what_is_there(page: Page) -> str:
+    """Keep a picture of a page that does not show what it should, and say where; it is none of the docs' pictures."""
+    path = Path(tempfile.mkdtemp(prefix="airflow-ecs-browser-")) / "failed.png"
+    try:
+        page.screenshot(path=path)
+    except Error:
+        path.parent.rmdir()
+        return "the browser shows nothing any more"
+    return f"what is there instead: {path}"
+
+
+def take_all(page: Page, address: str, user: str, said: dict[str, Any], folder: Path) -> int:
+    """Log in and take the pictures of the JSON document; the exit code, and a message on standard error if it is 1."""
+    name = "the login"
+    page.set_default_timeout(_PATIENCE)
+    try:
+        log_in(page, address, user, said["password"])
+        for picture in said["pictures"]:
+            name = picture["file"]
+            take(page, address, picture, folder)
+            print(name, flush=True)
+    except Error as error:
+        print(f"{name}: {error.message} ({what_is_there(page)})", file=sys.stderr)
+        return 1
+    return 0
 
 
 def main() -> int:
     """Take the pictures. Exit code 1 and one message when one could not be taken."""
     address, user, chromium, folder = sys.argv[1:]
     said = json.load(sys.stdin)
-    picture: dict[str, Any] = {"file": "the login"}
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-browser-") as profile, sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            profile, executable_path=chromium, headless=True, args=list(_FLAGS), viewport=_SIZE, locale="en-US"
-        )
-        page = browser.pages[0]
-        page.set_default_timeout(_PATIENCE)
         try:
-            log_in(page, address, user, said["password"])
-            for picture in said["pictures"]:
-                take(page, address, picture, Path(folder))
-                print(picture["file"], flush=True)
+            browser = playwright.chromium.launch_persistent_context(profile, **options(chromium))
         except Error as error:
-            page.screenshot(path=Path(folder) / "failed.png")
-            print(f"{picture['file']}: {error.message} (what is there instead: {folder}/failed.png)", file=sys.stderr)
+            print(f"{chromium} did not start: {error.message}", file=sys.stderr)
             return 1
-        finally:
-            browser.close()
-    return 0
+        with browser:
+            return take_all(browser.pages[0], address, user, said, Path(folder))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,7 @@ class Picture:
     file: str
     path: str
     wait_for: tuple[str, ...] = ()
-    click: tuple[str, ...] = ()
     show: str = ""
-    hide: tuple[str, ...] = ()
 
 
 def pictures(airflow: str, runs: Mapping[str, str]) -> list[Picture]:
