@@ -6,6 +6,7 @@ configured. Airflow, Python and providers are those of the worker image, so the 
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -46,3 +47,10 @@ def build_image(stack: Stack, worker_image: str) -> str:
         failure = "The scheduler image could not be built"
         docker_build(context, image, *flags, secret="ca", error=ServiceError, failure=failure)
     return image
+
+
+def digest() -> str:
+    """What a scheduler image has besides its worker image, in short: another executor makes another one."""
+    with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
+        wheel = Path(folder) / build_wheel(Path(folder), _EXECUTOR)
+        return hashlib.sha256(_DOCKERFILE.read_bytes() + wheel.read_bytes()).hexdigest()[:12]

@@ -11,18 +11,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
+from local import scheduler_image
 from local.bases import Base
 from local.console import guarded, say
 from local.ecs_deployment import EcsDeployment
 from tests.bench.circumstances import load
 from tests.bench.end_to_end_figures import RunTimes, burst_figures, start_figures
-from tests.bench.end_to_end_runs import CONTENDERS, FARGATE, ONE, OURS, REFERENCE, deployed, run
+from tests.bench.end_to_end_runs import CONTENDERS, FARGATE, ONE, OURS, deployed, digest_of, run
 from tests.bench.end_to_end_store import Part, Store
 from tests.bench.image_contenders import AIRFLOWS, base_of, described, ours, reference
 from tests.bench.report import Figure
@@ -43,6 +44,7 @@ class Bench:
     tasks: int
     """Of a burst."""
     store: Store
+    _images: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:
@@ -54,12 +56,24 @@ class Bench:
         return base_of(airflow)
 
     def images(self, airflow: str, contender: str) -> dict[str, str]:
-        """What a contender needs; built where it is not in the build cache."""
-        base = self.base(airflow)
-        images = {OURS: ours(base).image}
-        if contender == REFERENCE:
-            images[REFERENCE] = reference(base).image
+        """What a contender needs; built, each once, where it is not in the build cache."""
+        images = self._images.setdefault(airflow, {})
+        for name, build in ((OURS, ours), (contender, reference)):
+            if name not in images:
+                images[name] = build(self.base(airflow)).image
         return images
+
+    def runs(self, name: str, airflow: str, contender: str) -> Sequence[RunTimes]:
+        """What the store holds of a benchmark, unless it was measured with an older image."""
+        part = key(name, airflow, contender)
+        if part not in self.store.parts:
+            return ()
+        return self.store.runs(part, self.digests(airflow, contender))
+
+    def digests(self, airflow: str, contender: str) -> tuple[str, ...]:
+        """Of what a contender is measured with: its tasks' image, and the two that the scheduler's side is made of."""
+        images = self.images(airflow, contender)
+        return digest_of(images[contender]), digest_of(images[OURS]), scheduler_image.digest()
 
 
 def measure(
@@ -67,14 +81,18 @@ def measure(
 ) -> None:
     """Add to the store what is not there yet of a benchmark, one contender after the other."""
     for contender in bench.contenders:
-        if key(name, airflow, contender) in bench.store.parts:
+        if bench.runs(name, airflow, contender):
             continue
-        say(f"{name}: Airflow {airflow}, {contender}")
+        again = (
+            ", anew: it was measured with other images" if key(name, airflow, contender) in bench.store.parts else ""
+        )
+        say(f"{name}: Airflow {airflow}, {contender}{again}")
         before, day = load(), f"{datetime.date.today():%Y-%m-%d}"
+        digests = bench.digests(airflow, contender)
         with deployed(bench.images(airflow, contender), contender) as deployment:
             found = what(deployment)
         for part, runs in found.items():
-            bench.store.add(key(part, airflow, contender), Part(runs, day, before))
+            bench.store.add(key(part, airflow, contender), Part(runs, day, before, digests))
             say(f"    {part}: {' '.join(f'{run.seconds:.2f}' for run in runs)}")
 
 
@@ -97,7 +115,7 @@ def start(bench: Bench) -> list[Figure]:
     for airflow in bench.airflows:
         measure(bench, airflow, "start", runs)
         for name, title in (("start", "one task"), ("fargate", "one task, latency as of Fargate")):
-            own, other = (bench.store.runs(key(name, airflow, contender)) for contender in CONTENDERS)
+            own, other = (bench.runs(name, airflow, contender) for contender in CONTENDERS)
             if own:
                 figures += start_figures(f"Airflow {airflow}: {title}", own, other, judged=name == "start")
     return figures
@@ -109,7 +127,7 @@ def burst(bench: Bench) -> list[Figure]:
     figures = []
     for airflow in bench.airflows:
         measure(bench, airflow, name, lambda deployment: {name: (run(deployment, dag_id),)})
-        own, other = (bench.store.runs(key(name, airflow, contender)) for contender in CONTENDERS)
+        own, other = (bench.runs(name, airflow, contender) for contender in CONTENDERS)
         if own:
             title = f"Airflow {airflow}: {bench.tasks} tasks at once"
             figures += burst_figures(title, own[0], other[0] if other else None)
@@ -139,7 +157,8 @@ def add_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
         "--results",
         type=Path,
         metavar="FILE",
-        help="keep what is measured in this file, and measure nothing that it holds already: a measurement in parts",
+        help="keep what is measured in this file, and measure nothing that it holds already of the same images: a"
+        " measurement in parts",
     )
     return [
         parser.add_argument("--airflow", action="append", choices=AIRFLOWS, help="an Airflow; may be given repeatedly"),

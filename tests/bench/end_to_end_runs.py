@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.client import engine
 from local.ecs_deployment import LATENCY, EcsDeployment
 from local.errors import ServiceError, TaskFailedError
 from local.stack import Stack
@@ -20,6 +23,7 @@ FARGATE = {"placement_seconds": 10.0, "pull_seconds": 30.0}
 """What Fargate takes, or nearly: with it the reference's tasks begin after the 50 to 60 s that its guide tells of."""
 _RUN_SECONDS = 1200.0
 _CONTAINERS_SECONDS = 120.0
+_OF_THE_RUN = "WHERE dag_id = :'dag_id' AND run_id = :'run_id'"
 _LOOK_SECONDS = 1.0  # Airflow answers, and ECS as well, with the processors that are measured.
 
 # Airflow queues as many tasks at once as there are, instead of 16 in each turn of its loop; for both.
@@ -40,6 +44,14 @@ _TASK_ENVIRONMENT = {
     # default (Airflow 3) it does not answer all of them, and they fail.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
+
+
+def digest_of(image: str) -> str:
+    """What containers of an image are made from, in short: not its id, for a label has the minute of the build."""
+    attributes = engine().images.get(image).attrs
+    settings = attributes["Config"]
+    made_from = [attributes["RootFS"]["Layers"], *map(settings.get, ("Cmd", "Entrypoint", "Env", "User", "WorkingDir"))]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:12]
 
 
 @contextmanager
@@ -67,7 +79,7 @@ def deployed(images: Mapping[str, str], contender: str) -> Iterator[EcsDeploymen
 def run(deployment: EcsDeployment, dag_id: str) -> RunTimes:
     """Run a DAG to its end, and that of its containers.
 
-    :raises TaskFailedError: the run did not end in time, or no ECS task was launched.
+    :raises TaskFailedError: the run did not end in time, a task was never queued, or no ECS task was launched.
     """
     api, ecs = deployment.airflow.api, deployment.aws.ecs
     before = len(ecs.tasks(["arn"]))
@@ -80,13 +92,12 @@ def run(deployment: EcsDeployment, dag_id: str) -> RunTimes:
     except ServiceError as error:
         log = deployment.airflow.scheduler().log()[-4000:]
         raise TaskFailedError(f"{error}. The scheduler's last lines:\n{log}") from error
-    rows = deployment.stack.query(
-        deployment.airflow.database, f"SELECT extract(epoch FROM end_date) AS ended FROM dag_run {_of(dag_id, run_id)}"
-    )
+    query = f"SELECT extract(epoch FROM end_date) AS ended FROM dag_run {_OF_THE_RUN}"
+    rows = deployment.stack.query(deployment.airflow.database, query, dag_id=dag_id, run_id=run_id)
     containers = _containers(deployment, before)
     if not containers:
         raise TaskFailedError(f"No ECS task was launched for {dag_id}")
-    return RunTimes(float(rows[0]["ended"]), tasks, containers)
+    return RunTimes(_moment(rows[0]["ended"], f"the run {run_id} of {dag_id} ended"), tasks, containers)
 
 
 def _wait_for_containers(deployment: EcsDeployment, before: int) -> None:
@@ -99,11 +110,11 @@ def _wait_for_containers(deployment: EcsDeployment, before: int) -> None:
 def _task_times(deployment: EcsDeployment, dag_id: str, run_id: str) -> tuple[TaskTimes, ...]:
     """By Airflow's own database: its REST API says the same, a hundred at a time."""
     columns = "extract(epoch FROM queued_dttm) AS queued, extract(epoch FROM end_date) AS ended"
-    rows = deployment.stack.query(
-        deployment.airflow.database,
-        f"SELECT task_id, map_index, state, try_number, {columns} FROM task_instance {_of(dag_id, run_id)}"
-        " ORDER BY task_id, map_index",
+    query = (
+        f"SELECT task_id, map_index, state, try_number, {columns} FROM task_instance {_OF_THE_RUN}"
+        " ORDER BY task_id, map_index"
     )
+    rows = deployment.stack.query(deployment.airflow.database, query, dag_id=dag_id, run_id=run_id)
     found = []
     for row in rows:
         done = row["state"] == "success"
@@ -112,7 +123,7 @@ def _task_times(deployment: EcsDeployment, dag_id: str, run_id: str) -> tuple[Ta
             value = deployment.airflow.api.xcom(dag_id, run_id, row["task_id"], map_index=int(row["map_index"]))
         found.append(
             TaskTimes(
-                queued=float(row["queued"]),
+                queued=_moment(row["queued"], f"{row['task_id']}, which is {row['state'] or 'waiting'}, was queued"),
                 first_line=None if value is None else float(value),
                 ended=float(row["ended"]) if row["ended"] else None,
                 state=row["state"],
@@ -122,8 +133,10 @@ def _task_times(deployment: EcsDeployment, dag_id: str, run_id: str) -> tuple[Ta
     return tuple(found)
 
 
-def _of(dag_id: str, run_id: str) -> str:
-    return f"WHERE dag_id = '{dag_id}' AND run_id = '{run_id}'"  # both are names of our own
+def _moment(text: str, what: str) -> float:
+    if not text:
+        raise TaskFailedError(f"Airflow's database does not say when {what}")
+    return float(text)
 
 
 def _containers(deployment: EcsDeployment, before: int) -> tuple[ContainerTimes, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from local.errors import LocalError
@@ -20,6 +20,8 @@ class Part:
     """YYYY-MM-DD."""
     load: float
     """Of the machine, before."""
+    images: tuple[str, ...]
+    """What the images were, by digests: of the contender's worker, and of what the scheduler's side is made of."""
 
 
 @dataclass
@@ -38,7 +40,9 @@ class Store:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             parts = {
-                name: Part(tuple(map(RunTimes.from_json, item["runs"])), item["day"], item["load"])
+                name: Part(
+                    tuple(map(RunTimes.from_json, item["runs"])), item["day"], item["load"], tuple(item["images"])
+                )
                 for name, item in document.items()
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -52,14 +56,14 @@ class Store:
         self.parts[name] = part
         if self.path is not None:
             document = {
-                key: {"runs": [run.to_json() for run in item.runs], "day": item.day, "load": item.load}
-                for key, item in self.parts.items()
+                key: {**asdict(item), "runs": [run.to_json() for run in item.runs]} for key, item in self.parts.items()
             }
             self.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
-    def runs(self, name: str) -> Sequence[RunTimes]:
-        """The runs of a part; empty when it was not measured."""
-        return self.parts[name].runs if name in self.parts else ()
+    def runs(self, name: str, images: tuple[str, ...]) -> Sequence[RunTimes]:
+        """The runs of a part; empty when it was not measured, or with other images."""
+        part = self.parts.get(name)
+        return part.runs if part is not None and part.images == images else ()
 
     def circumstances(self) -> str:
         """When the parts were measured, and what else the machine did."""

@@ -6,10 +6,12 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from local.errors import LocalError
+from local.errors import LocalError, TaskFailedError
 from tests.bench.end_to_end_figures import (
     ContainerTimes,
     RunTimes,
@@ -19,10 +21,12 @@ from tests.bench.end_to_end_figures import (
     most_at_once,
     start_figures,
 )
+from tests.bench.end_to_end_runs import digest_of, run
 from tests.bench.end_to_end_store import Part, Store
 from tests.bench.report import Figure
 
 QUEUED = 1000.0
+IMAGES = ("0123", "4567")
 
 
 def one(first_line: float | None, ended: float = 8.0) -> RunTimes:
@@ -121,23 +125,98 @@ class TestStore:
     def test_what_was_measured_is_there_again(self, tmp_path: Path) -> None:
         path = tmp_path / "results.json"
         store = Store.at(path)
-        store.add("start, ours", Part((one(5.0), one(None)), "2026-01-02", 0.25))
-        store.add("burst, ours", Part((many(9.0),), "2026-01-03", 1.5))
+        store.add("start, ours", Part((one(5.0), one(None)), "2026-01-02", 0.25, IMAGES))
+        store.add("burst, ours", Part((many(9.0),), "2026-01-03", 1.5, IMAGES))
         again = Store.at(path)
         assert again.parts == store.parts
-        assert again.runs("burst, ours") == (many(9.0),)
-        assert again.runs("burst, reference") == ()
+        assert again.runs("burst, ours", IMAGES) == (many(9.0),)
+        assert again.runs("burst, reference", IMAGES) == ()
         expected = "measured 2026-01-02 to 2026-01-03 in 2 parts; load 0.2 to 1.5 before each"
         assert again.circumstances() == expected
 
     def test_without_a_file_nothing_is_written(self) -> None:
         store = Store.at(None)
-        store.add("start, ours", Part((one(5.0),), "2026-01-02", 0.25))
-        assert store.runs("start, ours") == (one(5.0),)
+        store.add("start, ours", Part((one(5.0),), "2026-01-02", 0.25, IMAGES))
+        assert store.runs("start, ours", IMAGES) == (one(5.0),)
 
-    @pytest.mark.parametrize("text", ["", "[]", json.dumps({"x": {"runs": [{}]}}), json.dumps({"x": {}})])
+    def test_what_was_measured_with_another_image_does_not_count(self) -> None:
+        store = Store.at(None)
+        store.add("start, ours", Part((one(5.0),), "2026-01-02", 0.25, IMAGES))
+        assert store.runs("start, ours", ("0123", "89ab")) == ()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "[]", json.dumps({"x": {"runs": [{}]}}), json.dumps({"x": {}})),
+            json.dumps({"without its images": {"runs": [], "day": "2026-01-02", "load": 0.25}}),
+        ],
+    )
     def test_a_file_of_something_else_is_refused(self, text: str, tmp_path: Path) -> None:
         path = tmp_path / "other.json"
         path.write_text(text, encoding="utf-8")
         with pytest.raises(LocalError, match="no parts of this benchmark"):
             Store.at(path)
+
+
+class TestImages:
+    def digest(self, monkeypatch: pytest.MonkeyPatch, layers: list[str], **settings: object) -> str:
+        image = SimpleNamespace(attrs={"RootFS": {"Layers": layers}, "Config": {"Env": ["A=1"], **settings}})
+        client = SimpleNamespace(images=SimpleNamespace(get=lambda _: image))
+        monkeypatch.setattr("tests.bench.end_to_end_runs.engine", lambda: client)
+        return digest_of("worker")
+
+    def test_another_build_of_the_same_is_the_same_image(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        labels = ({"org.opencontainers.image.created": minute} for minute in ("12:00", "12:01"))
+        assert len({self.digest(monkeypatch, ["sha256:1"], Labels=label) for label in labels}) == 1
+
+    def test_other_files_or_settings_make_another_image(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        digests = {
+            self.digest(monkeypatch, ["sha256:1"]),
+            self.digest(monkeypatch, ["sha256:2"]),
+            self.digest(monkeypatch, ["sha256:1"], Env=["A=2"]),
+            self.digest(monkeypatch, ["sha256:1"], Entrypoint=["entrypoint"]),
+        }
+        assert len(digests) == 4
+
+
+class TestRun:
+    def deployment(self, **differing: str) -> Any:
+        """One whose database has a run of a single task, which failed."""
+        task = {"task_id": "one", "map_index": "-1", "state": "failed", "try_number": "1"}
+        row = {**task, "queued": "1000", "ended": "1008"}
+        tables = {"task_instance": row, "dag_run": {"ended": "1010"}}
+        for name, value in differing.items():
+            tables[name] = {**tables[name], "queued" if name == "task_instance" else "ended": value}
+        launched: list[dict[str, float]] = []
+
+        def trigger(_: str) -> str:
+            launched.append({"createdAt": 1001, "startedAt": 1003, "containerEndedAt": 1009})
+            return "run"
+
+        return SimpleNamespace(
+            airflow=SimpleNamespace(
+                database="airflow",
+                api=SimpleNamespace(unpause=lambda _: None, trigger=trigger, wait_for_run=lambda *_, **__: "failed"),
+            ),
+            aws=SimpleNamespace(ecs=SimpleNamespace(tasks=lambda _: [*launched])),
+            stack=SimpleNamespace(
+                query=lambda _, sql, **__: [tables["dag_run" if "FROM dag_run" in sql else "task_instance"]]
+            ),
+        )
+
+    def test_its_times_are_those_of_airflow_and_ecs(self) -> None:
+        found = run(self.deployment(), "dag")
+        assert found.seconds == 10.0
+        assert found.tasks == (TaskTimes(1000, None, 1008, "failed", 1),)
+        assert found.containers == (ContainerTimes(1001, 1003, 1009),)
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ("task_instance", "does not say when one, which is failed, was queued$"),
+            ("dag_run", "does not say when the run run of dag ended$"),
+        ],
+    )
+    def test_a_moment_that_airflow_does_not_know_is_one_message(self, table: str, message: str) -> None:
+        with pytest.raises(TaskFailedError, match=message):
+            run(self.deployment(**{table: ""}), "dag")
