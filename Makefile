@@ -1,6 +1,6 @@
 # Two commands do everything: `make image` runs the main job, `make test` passes the tests.
-# Both install what a fresh Debian machine lacks (as root), and stop what they started. `make demo` leaves a whole Airflow
-# running, `make demo-down` removes it.
+# Both install what a fresh Debian machine lacks (as root), and stop what they started.
+# To look around, `make demo` leaves a whole Airflow running, and `make demo-down` removes it.
 
 SHELL := /bin/bash
 VENV := .venv

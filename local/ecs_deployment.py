@@ -120,7 +120,7 @@ class EcsDeployment:
         return "\n".join(event["message"] for event in found["events"])
 
     def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
-        """That of docs/executor.md, with more cpu and memory, and less time to stop in."""
+        """That of docs/executor.md, with this machine's endpoints, other sizes and a shorter ``stopTimeout``."""
         environment = {
             "S3_URI": DAGS_URI,
             **self.airflow.task_settings(),

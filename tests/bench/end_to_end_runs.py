@@ -20,7 +20,7 @@ ONE = "bench_one"
 OURS, REFERENCE = "ours", "reference"
 CONTENDERS = (OURS, REFERENCE)
 FARGATE = {"placement_seconds": 10.0, "pull_seconds": 30.0}
-"""What Fargate takes, or nearly: with it the reference's tasks begin after the 50 to 60 s that its guide tells of."""
+"""As of Fargate: chosen so that the reference's tasks should begin after nearly the 50 to 60 s of its guide."""
 _RUN_SECONDS = 1200.0
 _CONTAINERS_SECONDS = 120.0
 _OF_THE_RUN = "WHERE dag_id = :'dag_id' AND run_id = :'run_id'"

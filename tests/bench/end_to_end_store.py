@@ -1,4 +1,4 @@
-"""What has been measured so far, in a file: a measurement that takes half an hour can be taken in parts."""
+"""What has been measured so far, in a file: a long measurement can be taken in parts."""
 
 from __future__ import annotations
 
