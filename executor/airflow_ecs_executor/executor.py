@@ -278,10 +278,10 @@ class AwsEcsExecutor(BaseExecutor):
             with ledger.lock:
                 ledger.submit(arrivals, time.monotonic())
         counts = {"launched": 0, "succeeded": 0, "failed": 0, "note": 0}
-        # Airflow must not hear of a task's former container once the task is queued again.
+        # A task's former container must not change its state once it is queued again.
         while ledger.events and not self._arrivals:
             event = ledger.events.popleft()
-            if not event.launch.quiet:
+            if event.wanted:
                 if event.kind in counts:
                     counts[event.kind] += 1
                 self._tell_airflow(event)

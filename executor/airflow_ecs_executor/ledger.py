@@ -26,6 +26,7 @@ _MISSING_LOOKS = 3
 """How often a task must be unknown to ECS, besides the grace period, before it counts as gone."""
 _LOCATE_DELAY = 15.0
 """Seconds until a container that was just launched is surely listed: ECS is eventually consistent."""
+_CHANGES_OF_STATE = frozenset({"launched", "succeeded", "failed"})
 
 
 class Step(Enum):
@@ -117,7 +118,7 @@ class Discard(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that the scheduler's thread has to hear of, unless the launch has become quiet meanwhile."""
+    """Something that the scheduler's thread has to hear of."""
 
     kind: str
     """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note``, ``remark`` or ``log``."""
@@ -126,6 +127,11 @@ class Event(NamedTuple):
     """The task's ARN, the reason, or what the container logged last."""
     seconds: float = 0.0
     """With ``launched``: since the task was queued."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is still to be told: of a launch that has become quiet, only what changes no task's state."""
+        return not self.launch.quiet or self.kind not in _CHANGES_OF_STATE
 
 
 @dataclass(frozen=True)
@@ -214,9 +220,9 @@ class Ledger:
         """Take over queued workloads: ``(key, workload, executor_config)`` each.
 
         A task instance that was deferred, or is a rescheduled sensor, comes with the same key again, perhaps before
-        its former container is seen to have ended: it is launched when that one is gone. Of the former container
-        Airflow must not hear any more, not even that it ended well: a task that is queued, and that no executor has,
-        would be failed for it.
+        its former container is seen to have ended: it is launched when that one is gone. The former container must
+        not change the task's state any more, not even by having ended well: a task that is queued, and that no
+        executor has, would be failed for it.
         """
         if self.closing:
             return
@@ -570,13 +576,13 @@ class Ledger:
             return
         self._unfollow(arn)
         ending, reason = verdict.ending, verdict.reason
+        if verdict.remarkable and not launch.revoked:
+            self.events.append(Event("remark", launch, with_hint(reason)))
         if launch.quiet:
             self._end(launch)
         elif ending is Ending.SUCCEEDED:
             self.counters.succeeded += 1
             launch.stored = None  # read, and removed, by the container
-            if verdict.remarkable:
-                self.events.append(Event("remark", launch, with_hint(reason)))
             self._report(launch, "succeeded", arn)
         elif ending is Ending.NEVER_STARTED:
             self.counters.never_started += 1

@@ -316,7 +316,7 @@ def test_a_deferred_task_that_comes_back_before_airflow_has_heard_of_its_contain
 ) -> None:
     """Airflow fails a task that is queued, and that its executor says to have ended and does not have any more."""
     scheduler = Scheduler()
-    ecs.configure(run_seconds=None)
+    ecs.configure(run_seconds=None, container_reason="OutOfMemoryError")
     scheduler.queue(key())
     scheduler.run(lambda: scheduler.states() == ["running"])
     ecs.finish(ecs.tasks(["arn"])[0]["arn"])
@@ -328,6 +328,7 @@ def test_a_deferred_task_that_comes_back_before_airflow_has_heard_of_its_contain
     scheduler.beat()
     assert scheduler.states() == ["running"]
     assert len(scheduler.executor.running) == 1, "Airflow asks for this"
+    assert [note.partition(":")[0] for _, note in scheduler.notes] == ["ecs container reason"], "as always"
     scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
     ecs.finish(ecs.tasks(["arn"])[1]["arn"])
     scheduler.run_to_the_end()

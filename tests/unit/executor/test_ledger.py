@@ -52,9 +52,9 @@ class Story:
             self.ledger.rejected(launch, ApiError(trouble, "because", **more), self.now)
         return launch
 
-    def end(self, arn: str, ending: Ending, relaunch: bool = True) -> None:
+    def end(self, arn: str, ending: Ending, relaunch: bool = True, remarkable: bool = False) -> None:
         with self.ledger.lock:
-            self.ledger.ended(arn, Verdict(ending, "because"), self.now, relaunch)
+            self.ledger.ended(arn, Verdict(ending, "because", remarkable=remarkable), self.now, relaunch)
 
     def discards(self) -> list[str]:
         """Take what is to be removed now."""
@@ -84,8 +84,8 @@ class Story:
 
     @property
     def told(self) -> list[tuple[str, str]]:
-        """What Airflow is told: events of launches that have become quiet are not."""
-        return [(event.kind, event.launch.key) for event in self.ledger.events if not event.launch.quiet]
+        """What Airflow is told."""
+        return [(event.kind, event.launch.key) for event in self.ledger.events if event.wanted]
 
     @property
     def empty(self) -> bool:
@@ -425,7 +425,7 @@ def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
     assert story.empty
 
 
-def test_of_a_former_container_airflow_does_not_hear_once_its_task_is_queued_again() -> None:
+def test_a_former_container_does_not_change_the_state_of_a_task_that_is_queued_again() -> None:
     story = Story()
     first = story.launch("a")
     story.end(first, Ending.SUCCEEDED)
@@ -435,6 +435,49 @@ def test_of_a_former_container_airflow_does_not_hear_once_its_task_is_queued_aga
     second = story.launch()
     story.end(second, Ending.SUCCEEDED)
     assert story.told == [("launched", "b"), ("succeeded", "b"), ("launched", "a"), ("succeeded", "a")]
+
+
+@pytest.mark.parametrize("seen_first", [True, False])
+def test_the_event_log_has_what_was_remarkable_of_a_former_container(seen_first: bool) -> None:
+    story = Story()
+    first = story.launch("a")
+    if seen_first:
+        story.end(first, Ending.SUCCEEDED, remarkable=True)
+        story.submit("a")
+    else:
+        story.submit("a")
+        story.end(first, Ending.SUCCEEDED, remarkable=True)
+    assert [kind for kind, _ in story.told] == ["remark"]
+
+
+def test_the_event_log_has_attempts_of_a_task_that_is_queued_again() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    story.now += LONG
+    story.end(story.launch(), Ending.SUCCEEDED)
+    story.submit("a")
+    assert [kind for kind, _ in story.told] == ["note"]
+
+
+def test_the_event_log_has_what_a_former_container_has_logged() -> None:
+    story = Story()
+    first = story.launch("a")
+    launch = story.ledger.launch_of(first)
+    assert launch is not None
+    story.end(first, Ending.FAILED)
+    story.submit("a")
+    with story.ledger.lock:
+        story.ledger.logged(launch, "the last lines")
+    assert [kind for kind, _ in story.told] == ["log"]
+
+
+def test_that_a_revoked_container_was_stopped_is_not_remarkable() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.revoke("a")
+    story.end(arn, Ending.SUCCEEDED, remarkable=True)
+    assert story.told == []
 
 
 def test_a_task_queued_again_before_it_was_sent_is_launched_once() -> None:
