@@ -66,6 +66,18 @@ def test_row_7_a_sidecar_that_fails_does_not_fail_the_task(ecs: EcsApi) -> None:
     assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
+def test_a_container_s_reason_is_told_even_of_one_that_left_in_order(ecs: EcsApi) -> None:
+    """Out of memory, the kernel may kill the task's process and not Airflow's, which exits with 0."""
+    scheduler = Scheduler()
+    ecs.configure(run_seconds=0.1, container_reason="OutOfMemoryError: Container killed due to memory usage")
+    scheduler.queue(key())
+    scheduler.run_to_the_end()
+    assert scheduler.states() == ["running", "success"], "what the task itself has reported stands"
+    ((told, note),) = scheduler.notes
+    assert told == key() and note.startswith("ecs container reason: ")
+    assert "OutOfMemoryError" in note and "raise `memory`" in note
+
+
 def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     ecs.configure(

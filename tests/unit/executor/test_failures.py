@@ -10,6 +10,7 @@ import pytest
 from airflow_ecs_executor.failures import Ending, Trouble, classify, has_started, hint, verdict, with_hint
 
 DENIED = "User: arn:aws:sts::1:assumed-role/s/i is not authorized to perform: {} on resource: x"
+OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
 def client_error(code: str, message: str = "", status: int = 400, **more: Any) -> b.ClientError:
@@ -77,11 +78,14 @@ def described(
     exit_code: int | None = None,
     stop_code: str | None = None,
     started: bool = True,
+    container_reason: str | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     container: dict[str, Any] = {"name": "airflow", "lastStatus": status}
     if exit_code is not None:
         container["exitCode"] = exit_code
+    if container_reason is not None:
+        container["reason"] = container_reason
     task: dict[str, Any] = {"taskArn": "arn:task", "lastStatus": status, "containers": [container]}
     if stop_code is not None:
         task["stopCode"] = stop_code
@@ -140,12 +144,22 @@ def test_a_stopped_task_is_judged(task: dict[str, Any], ending: Ending) -> None:
         (described(exit_code=0), False),
         (described(exit_code=0, stop_code="UserInitiated"), True),
         (described(exit_code=0, stop_code="SpotInterruption"), True),
+        (described(exit_code=0, stop_code="EssentialContainerExited", container_reason=OUT_OF_MEMORY), True),
+        (described("DEPROVISIONING", 0, container_reason=OUT_OF_MEMORY), True),
     ],
 )
-def test_a_container_that_was_stopped_and_left_in_order_is_told_of(task: dict[str, Any], remarkable: bool) -> None:
+def test_a_container_that_left_in_order_but_not_by_itself_is_told_of(task: dict[str, Any], remarkable: bool) -> None:
     end = verdict(task, "airflow")
     assert end is not None and end.ending is Ending.SUCCEEDED
     assert end.remarkable is remarkable
+
+
+def test_a_task_s_process_that_was_killed_for_want_of_memory_is_told_of_with_advice() -> None:
+    """Airflow's own process survives that of the task, reports its end, and exits with 0."""
+    end = verdict(described(exit_code=0, container_reason=OUT_OF_MEMORY), "airflow")
+    assert end is not None
+    told = with_hint(end.reason)
+    assert OUT_OF_MEMORY in told and "raise `memory`" in told
 
 
 def test_row_7_a_sidecar_s_exit_code_does_not_count() -> None:
@@ -167,8 +181,12 @@ def test_a_reserved_exit_code_of_a_foreign_image_is_just_an_exit_code(code: int)
 
 
 def test_the_reason_says_all_that_ecs_says() -> None:
-    task = described(exit_code=137, stop_code="EssentialContainerExited", stoppedReason="Essential container exited")
-    task["containers"][0]["reason"] = "OutOfMemoryError: Container killed due to memory usage"
+    task = described(
+        exit_code=137,
+        stop_code="EssentialContainerExited",
+        container_reason=OUT_OF_MEMORY,
+        stoppedReason="Essential container exited",
+    )
     end = verdict(task, "airflow")
     assert end is not None
     for part in ("arn:task", "Essential container exited", "OutOfMemoryError", "137", "EssentialContainerExited"):
@@ -183,7 +201,7 @@ def test_a_task_has_started(status: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("reason", "exit_code", "word"),
     [
-        ("OutOfMemoryError: Container killed due to memory usage", 137, "memory"),
+        (OUT_OF_MEMORY, 137, "memory"),
         ("CannotPullContainerError: pull image manifest has been retried 5 time(s): not found", None, "image"),
         ("ResourceInitializationError: unable to pull secrets or registry auth", None, "execution role"),
         ("ResourceInitializationError: failed to validate logger args: log group", None, "log"),
