@@ -71,7 +71,8 @@ class Run:
 
     def let_go(self) -> None:
         """Let those of its tasks end that wait for a sign, as ``e2e_sign`` has it."""
-        self.deployment.aws.client("s3").put_object(Bucket=BUCKET, Key=f"go/{self.run_id}", Body=b"")
+        s3 = self.deployment.aws.client("s3")
+        s3.put_object(Bucket=BUCKET, Key=f"go/{self.run_id}", Body=b"", ACL="public-read")  # tasks ask without a login
 
     def ecs_tasks(self) -> list[dict[str, Any]]:
         """The ECS tasks that were launched for it, in order."""
