@@ -24,6 +24,13 @@ def at_work(deployment: EcsDeployment) -> Callable[[Run, str], str]:
     return wait
 
 
+def test_the_ui_shows_what_a_task_has_written_while_it_runs(trouble: dict[str, Run]) -> None:
+    run = trouble["stopped in the UI"]
+    run.until("works_for_an_hour", "running", timeout=180)
+    run.until_log("works_for_an_hour", "still at work")
+    assert run.states() == {"works_for_an_hour": ["running"]}
+
+
 def test_a_task_stopped_in_the_ui_runs_its_on_kill(
     trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
 ) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from local.ecs.containers.runner import TASK_LABEL
 from local.errors import ServiceError
 from local.image_build import docker_build
 from local.stack import Stack
+from local.waiting import until
 
 GROUP = "/tests"
 EXECUTION_ROLE = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole"
@@ -111,12 +111,15 @@ class Tasks:
 
     def wait(self, arn: str, status: str = "STOPPED") -> Document:
         """Wait for a state, and return the task's description. One that stops before has failed the test."""
-        deadline = time.monotonic() + 40
-        while (task := self.describe(arn))["lastStatus"] != status:
+
+        def reached() -> Document | None:
+            task = self.describe(arn)
+            if task["lastStatus"] == status:
+                return task
             assert task["lastStatus"] != "STOPPED", task
-            assert time.monotonic() < deadline, task
-            time.sleep(0.03)
-        return task
+            return None
+
+        return until(reached, 40, f"the task is {status}", pause=0.03, explain=lambda: str(self.describe(arn)))
 
     def stop(self, arn: str) -> Document:
         """Stop a task and return its description at its end."""
@@ -149,10 +152,11 @@ class Tasks:
 
 
 def labelled(client: docker.DockerClient, label: str) -> list[Any]:
-    """The containers, networks and volumes with a label."""
+    """The containers, images, networks and volumes with a label."""
     filters: Document = {"label": label}
     return [
         *client.containers.list(all=True, filters=filters, ignore_removed=True),
+        *client.images.list(filters=filters),
         *client.networks.list(filters=filters),
         *client.volumes.list(filters=filters),
     ]
@@ -161,15 +165,6 @@ def labelled(client: docker.DockerClient, label: str) -> list[Any]:
 def ends(task: Document) -> dict[str, tuple[int | None, str | None]]:
     """Exit code and reason of each container."""
     return {item["name"]: (item.get("exitCode"), item.get("reason")) for item in task["containers"]}
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until something is true, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it has not come true"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="session")

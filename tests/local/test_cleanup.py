@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 from local.aws import LocalAws
-from local.resources import RUN_LABEL, remove_abandoned
+from local.errors import BuildError
+from local.image_build import docker_build
+from local.resources import RUN_LABEL, remove_abandoned, remove_run
 from local.stack import Stack
 from tests.local.conftest import Tasks, labelled, shell
 
@@ -39,6 +42,27 @@ def test_an_ecs_that_was_killed_is_cleaned_up_after_by_the_next(tasks: Tasks) ->
 
 
 class TestTheEndOfAStack:
+    def test_removes_an_image_that_was_built_for_it(self, tasks: Tasks, small_image: str, tmp_path: Path) -> None:
+        (tmp_path / "Dockerfile").write_text(f"FROM {small_image}\n", encoding="utf-8")
+        with Stack() as stack:
+            labels = [word for name, value in stack.labels.items() for word in ("--label", f"{name}={value}")]
+            name = f"airflow-ecs-local-tests/built:{stack.run_id}"
+            docker_build(tmp_path, name, *labels, secret="ca", error=BuildError, failure="It could not be built")
+            assert tasks.docker.images.list(name=name)
+        assert labelled(tasks.docker, f"{RUN_LABEL}={stack.run_id}") == []
+        assert tasks.docker.images.get(small_image)
+
+    def test_that_was_kept_leaves_nothing_either_once_it_is_removed(self, tasks: Tasks) -> None:
+        name = f"kept-{secrets.token_hex(4)}"
+        with Stack(name) as stack:
+            LocalAws(stack)
+            stack.keep()
+        remove_abandoned(tasks.docker)  # what is kept has no owner
+        label = f"{RUN_LABEL}={name}"
+        assert labelled(tasks.docker, label)
+        remove_run(tasks.docker, name)
+        assert labelled(tasks.docker, label) == []
+
     def test_removes_running_tasks_and_images_pulled_from_its_registry(self, tasks: Tasks, small_image: str) -> None:
         with Stack() as stack:
             aws = LocalAws(stack)

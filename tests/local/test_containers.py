@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import Document, Tasks, ends, eventually, python, shell
+from local.waiting import until
+from tests.local.conftest import Document, Tasks, ends, python, shell
 
 LIMITS = """
 import json, os
@@ -105,7 +106,7 @@ class TestDependencies:
         def states() -> dict[str, str]:
             return {item["name"]: item["lastStatus"] for item in tasks.describe(arn)["containers"]}
 
-        eventually(lambda: states() == {"main": "PENDING", "first": "RUNNING"})
+        until(lambda: states() == {"main": "PENDING", "first": "RUNNING"}, 20, "only the first runs", pause=0.05)
         assert tasks.describe(arn)["lastStatus"] == "ACTIVATING"
         assert ends(tasks.wait(arn)) == {"main": (0, None), "first": (0, None)}
 
@@ -126,7 +127,7 @@ class TestDependencies:
             mountPoints=volume,
         )
         arn = tasks.start(main, first, volumes=[{"name": "shared"}])
-        eventually(lambda: tasks.lines(arn) and tasks.lines(arn, "first"))
+        until(lambda: tasks.lines(arn) and tasks.lines(arn, "first"), 20, "both have written a line")
         assert ends(tasks.stop(arn)) == {"main": (20, None), "first": (21, None)}
 
     def test_one_that_must_be_healthy_is(self, tasks: Tasks) -> None:
@@ -261,7 +262,7 @@ class TestLogs:
 
     def test_they_come_while_the_container_runs(self, tasks: Tasks) -> None:
         arn = tasks.start(tasks.container(shell("echo first; sleep 60"), stopTimeout=2))
-        assert eventually(lambda: tasks.lines(arn)) == ["first"]
+        assert until(lambda: tasks.lines(arn), 20, "it has written a line") == ["first"]
 
     def test_they_can_be_read_whatever_the_engine_s_own_driver_is(self, tasks: Tasks) -> None:
         arn = tasks.start(tasks.container(["sleep", "60"], stopTimeout=2))

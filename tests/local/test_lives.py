@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.local.conftest import Tasks, ends, eventually, python, shell
+from local.waiting import until
+from tests.local.conftest import Tasks, ends, python, shell
 
 STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"]
 IGNORES_SIGTERM = shell("trap '' TERM; echo ready; while :; do sleep 0.2; done")
@@ -67,7 +68,7 @@ def test_without_a_memory_limit_of_its_own_a_container_is_killed_at_the_task_s(
 class TestStops:
     def test_a_program_that_ends_on_sigterm_is_given_the_time(self, tasks: Tasks) -> None:
         arn = tasks.start(tasks.container(EXITS_ON_SIGTERM, stopTimeout=20))
-        eventually(lambda: "ready" in tasks.lines(arn))
+        until(lambda: "ready" in tasks.lines(arn), 20, "it is ready", pause=0.05)
         began = time.monotonic()
         task = tasks.stop(arn)
         assert time.monotonic() - began < 5
@@ -76,7 +77,7 @@ class TestStops:
 
     def test_one_that_does_not_is_killed_after_its_stop_timeout(self, tasks: Tasks) -> None:
         arn = tasks.start(tasks.container(IGNORES_SIGTERM, stopTimeout=2))
-        eventually(lambda: "ready" in tasks.lines(arn))
+        until(lambda: "ready" in tasks.lines(arn), 20, "it is ready", pause=0.05)
         began = time.monotonic()
         task = tasks.stop(arn)
         assert 2 <= time.monotonic() - began < 6

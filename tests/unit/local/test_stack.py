@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,6 +37,39 @@ class TestStack:
         for use in (lambda: stack.postgres_address, lambda: stack.aws_endpoint, lambda: stack.query("x", "SELECT 1")):
             with pytest.raises(ServiceError, match="not started: use it as a context manager"):
                 use()
+
+
+class TestQueries:
+    """What PostgreSQL makes of them is seen wherever a database is made."""
+
+    @pytest.fixture
+    def asked(self) -> list[tuple[list[str], dict[str, str]]]:
+        return []
+
+    @pytest.fixture
+    def stack(self, fake_engine: Engine, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> Stack:
+        def exec_run(command: list[str], environment: dict[str, str]) -> SimpleNamespace:
+            asked.append((command, environment))
+            refused = "FAILS" in environment["SQL_SCRIPT"]
+            return SimpleNamespace(exit_code=3 if refused else 0, output=b"ERROR: no" if refused else b"a,b\n1,\n")
+
+        stack = Stack()
+        monkeypatch.setattr(stack, "_postgres", SimpleNamespace(exec_run=exec_run))
+        return stack
+
+    def test_rows_are_texts_by_column(self, stack: Stack) -> None:
+        assert stack.query("mine", "SELECT 1 AS a, NULL AS b") == [{"a": "1", "b": ""}]
+
+    def test_values_are_in_no_process_list(self, stack: Stack, asked: list[Any]) -> None:
+        stack.query("mine", "ALTER ROLE airflow PASSWORD :'password'", password="s3cret")
+        ((command, environment),) = asked
+        assert "s3cret" not in " ".join(command) and "ALTER" not in " ".join(command)
+        assert environment["password"] == "s3cret"
+        assert environment["SQL_SCRIPT"] == "\\getenv password password\nALTER ROLE airflow PASSWORD :'password'"
+
+    def test_nor_in_a_message(self, stack: Stack) -> None:
+        with pytest.raises(ServiceError, match="^PostgreSQL refused \"FAILS :'password'\": ERROR: no$"):
+            stack.query("mine", "FAILS :'password'", password="s3cret")
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "registry.yaml", "requirements.txt"])
