@@ -68,7 +68,7 @@ class TestQueries:
         assert environment["SQL_SCRIPT"] == "\\getenv password password\nALTER ROLE airflow PASSWORD :'password'"
 
     def test_nor_in_a_message(self, stack: Stack) -> None:
-        with pytest.raises(ServiceError, match="^PostgreSQL refused \"FAILS :'password'\": ERROR: no$"):
+        with pytest.raises(ServiceError, match=r"^PostgreSQL refused \"FAILS :'password'\": ERROR: no$"):
             stack.query("mine", "FAILS :'password'", password="s3cret")
 
 
