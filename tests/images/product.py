@@ -123,6 +123,7 @@ EVERY_AIRFLOW = {
     product.base[0]: product
     for product in (PRODUCTS[WORKER], *(family[0] for family in OTHER_AIRFLOWS.values()), PRODUCTS[NEW_WORKER])
 }
+WITH_WORKLOADS = {airflow: product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")}
 
 
 def build_py(*flags: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -15,13 +15,11 @@ from local.fake_s3 import DELETION
 from local.fake_s3_service import FakeS3Service
 from local.task_run import RunningTask, TaskResult, start_task
 from tests.images.conftest import S3_URI, Builder
-from tests.images.product import EVERY_AIRFLOW, NEW_WORKER, PRODUCTS, WORKER, Product
+from tests.images.product import NEW_WORKER, PRODUCTS, WITH_WORKLOADS, WORKER, Product
 
 DeploymentOf = Callable[[Product], Deployment]
 KEY = "test/task.json"
 LOCATION = f"s3://workloads/{KEY}"
-
-WITH_WORKLOADS = {airflow: product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")}
 
 either_start = pytest.mark.parametrize("start", ["fast", "plain"])
 
