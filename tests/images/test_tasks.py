@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from local.containers import wait
 from local.control_plane import Dags
 from local.deployment import Deployment
-from local.task_run import RunningTask, run_one, run_task, start_task
+from local.task_run import TASK_TIMEOUT, RunningTask, run_one, run_task, start_task
 from tests.images.conftest import S3_URI, Builder, LoadRegions, dags_for
 from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, WITH_WORKLOADS, WORKER, Product
 
@@ -75,16 +76,12 @@ def test_airflows_own_example_dag_runs(
 
 def seconds_after_the_last_line(running: RunningTask) -> float:
     """How long after its task's own last line the container of an Airflow 3 has ended."""
-    try:
-        result = running.wait(keep=True)
-        assert result.succeeded, result.describe()
-        running.container.reload()
-        ended = datetime.fromisoformat(running.container.attrs["State"]["FinishedAt"])
-    finally:
-        running.container.remove(force=True, v=True)
+    wait(running.container, "The task", TASK_TIMEOUT)
+    ended = time.time()
+    result = running.wait().require_success()
     lines = [json.loads(line) for line in result.log.splitlines()]
     last = [line["timestamp"] for line in lines if line["event"] == "done"][-1]
-    return (ended - datetime.fromisoformat(last)).total_seconds()
+    return ended - datetime.fromisoformat(last.replace("Z", "+00:00")).timestamp()
 
 
 @pytest.mark.parametrize("product", WITH_WORKLOADS.values(), ids=WITH_WORKLOADS.keys())
