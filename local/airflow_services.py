@@ -63,12 +63,6 @@ class Service:
         self.container = container
         self._may_have_ended = False
 
-    @property
-    def running(self) -> bool:
-        """Whether it runs."""
-        self.container.reload()
-        return bool(self.container.status == "running")
-
     def log(self) -> str:
         """All of its output, that of former starts too."""
         return output_of(self.container)

@@ -19,7 +19,7 @@ from docker.models.containers import Container
 from local import services
 from local.client import engine_socket
 from local.containers import folder_files
-from local.ecs.containers.engine import SOCKET
+from local.ecs.containers import SOCKET
 from local.ecs.containers.runner import SETTINGS_VARIABLE
 from local.ecs.containers.spec import TASK_ADDRESS
 from local.ecs.control import EcsControl

@@ -10,9 +10,9 @@ from functools import lru_cache
 import docker
 from docker.errors import DockerException
 
+from local.ecs.containers import SOCKET
 from local.errors import EngineError
 
-SOCKET = "/var/run/docker.sock"
 _TIMEOUT = 120
 _MACHINES = ("/.docker/desktop/", "/.colima/", "/.lima/")  # where their sockets are on Linux
 

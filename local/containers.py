@@ -41,6 +41,12 @@ def put_files(container: Container, target: str, files: Mapping[str, bytes]) -> 
     container.put_archive(target, buffer.getvalue())
 
 
+def put_folders(container: Container, folders: Mapping[str, Mapping[str, bytes]]) -> None:
+    """Write files into existing folders of a container, as ``put_files`` does: contents by name, by folder."""
+    for target, files in folders.items():
+        put_files(container, target, files)
+
+
 def _member(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:
     """An archive member with the image's user."""
     member = tarfile.TarInfo(name)

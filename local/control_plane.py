@@ -15,7 +15,7 @@ from docker.errors import APIError, ImageNotFound
 from docker.models.containers import Container
 
 from local.console import step
-from local.containers import folder_files, output_of, put_files, wait
+from local.containers import folder_files, output_of, put_folders, wait
 from local.errors import PrepareError, ServiceError
 from local.stack import Stack, published_port, tail, wait_for_http
 
@@ -190,8 +190,7 @@ class ControlPlane:
         options = {"ports": dict(ports)} if ports else {}
         container = self.stack.create(image, command, name=name, part=part, environment=settings, **options)
         try:
-            for target, content in (files or {}).items():
-                put_files(container, target, content)
+            put_folders(container, files or {})
         except BaseException:
             container.remove(force=True, v=True)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.console import run
@@ -27,12 +28,19 @@ def trust(flag: str, value: str = "{}") -> list[str]:
 
 
 def docker_build(
-    context: Path, image: str, *arguments: str, secret: str, error: type[LocalError], failure: str
+    context: Path,
+    image: str,
+    *arguments: str,
+    secret: str,
+    error: type[LocalError],
+    failure: str,
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """Build an image with Buildx alone; ``secret`` is by what id its Dockerfile knows the bundle.
 
-    Raises ``error`` with the end of the build's output.
+    ``labels``: those of a run, with which the image goes. Raises ``error`` with the end of the build's output.
     """
     command = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain", "--tag", image]
+    command += [f"--label={name}={value}" for name, value in (labels or {}).items()]
     command += [*trust("--secret", f"id={secret},src={{}}"), *arguments, str(context)]
     run(command, error=error, failure=failure)

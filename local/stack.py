@@ -29,8 +29,8 @@ from docker.models.containers import Container
 from local import fake_s3_service, resources, services
 from local.client import engine
 from local.console import guarded, say
-from local.containers import put_files
-from local.errors import NoAnswerError, ServiceError
+from local.containers import put_folders
+from local.errors import ServiceError
 from local.fake_s3_service import FakeS3Service
 from local.s3 import REGION, aws_client, put_folder, split_s3_uri
 from local.waiting import until
@@ -164,8 +164,7 @@ class Stack:
         """Start a service container with one port published on the loopback interface, ``files`` put in first."""
         ports = {f"{port}/tcp": ("127.0.0.1", None)}
         container = self.create(image, command, name=name, environment=environment, ports=ports, **options)
-        for target, content in (files or {}).items():
-            put_files(container, target, content)
+        put_folders(container, files or {})
         container.start()
         return container
 
@@ -296,8 +295,10 @@ def fail_if_ended(container: Container, what: str) -> None:
 def wait_for_http(url: str, container: Container, what: str, timeout: float = _READY_TIMEOUT) -> None:
     """Wait until a container's address answers with success."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    refusal = ""
 
     def answers() -> bool:
+        nonlocal refusal
         try:
             with direct.open(url, timeout=5):
                 return True
@@ -305,9 +306,16 @@ def wait_for_http(url: str, container: Container, what: str, timeout: float = _R
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
             fail_if_ended(container, what)
-            raise NoAnswerError(f"{error}; its last lines:\n{tail(container)}") from error
+            refusal = str(error)
+            return False
 
-    until(answers, timeout, f"{what} answers", pause=0.1)
+    until(
+        answers,
+        timeout,
+        f"{what} answers",
+        pause=0.1,
+        explain=lambda: f"{refusal}; its last lines:\n{tail(container)}",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from local import resources
-from local.containers import follow, output_of, put_files, read_files, wait
+from local.containers import follow, output_of, put_folders, read_files, wait
 from local.control_plane import Dags
 from local.deployment import Deployment, PreparedTask
 from local.errors import ServiceError, TaskFailedError
@@ -140,8 +140,7 @@ def start_task(
     try:
         container = deployment.stack.create(image or deployment.image, task.command, environment=settings, **options)
         created = time.time()
-        for target, content in source.files.items():
-            put_files(container, target, content)
+        put_folders(container, source.files)
         launched_at += time.time() - created
         container.start()
     except APIError as error:

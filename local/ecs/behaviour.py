@@ -11,7 +11,6 @@ from local.errors import LocalError
 ESSENTIAL_EXITED = "EssentialContainerExited"
 ESSENTIAL_EXITED_REASON = "Essential container in task exited"
 SIGTERM_EXIT_CODE = 143
-SIGKILL_EXIT_CODE = 137
 STOP_CODES = (
     ESSENTIAL_EXITED, "InfrastructureHealth", "ServiceSchedulerInitiated", "SpotInterruption", "TaskFailedToStart",
     "TerminationNotice", "UserInitiated",

@@ -35,8 +35,6 @@ def build_image(stack: Stack, worker_image: str) -> str:
         raise ServiceError(f"There is no local image {worker_image}. Build it first: python build.py --help") from error
     image = f"{REPOSITORY}:{stack.run_id}"
     flags = ["--build-arg", f"WORKER_IMAGE={worker_image}"]
-    for name, value in stack.labels.items():
-        flags += ["--label", f"{name}={value}"]
     with (
         step(f"Scheduler image: {worker_image} and the executor"),
         tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder,
@@ -45,7 +43,7 @@ def build_image(stack: Stack, worker_image: str) -> str:
         build_wheel(context, _EXECUTOR)
         (context / _DOCKERFILE.name).write_bytes(_DOCKERFILE.read_bytes())
         failure = "The scheduler image could not be built"
-        docker_build(context, image, *flags, secret="ca", error=ServiceError, failure=failure)
+        docker_build(context, image, *flags, secret="ca", error=ServiceError, failure=failure, labels=stack.labels)
     return image
 
 

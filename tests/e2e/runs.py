@@ -36,6 +36,10 @@ class Run:
             found.setdefault(instance.task_id, []).append(instance.state)
         return found
 
+    def states_of(self, task_id: str) -> list[str]:
+        """The states of one task's instances; none before it is there."""
+        return self.states().get(task_id, [])
+
     def until(self, task_id: str, *states: str, timeout: float = 120.0) -> TaskInstance:
         """Wait until a task is in one of the states."""
         return self.deployment.airflow.api.wait_for_state(self.dag_id, self.run_id, task_id, states, timeout=timeout)

@@ -31,7 +31,7 @@ def calls(deployment: EcsDeployment, operation: str, outcome: str) -> int:
 
 def test_tasks_wait_for_an_ecs_api_that_is_down_for_a_minute(deployment: EcsDeployment, runs: Runs) -> None:
     before = runs.start("e2e_many", count=4, wait=True)
-    until(lambda: before.states().get("work", []).count("running") == 4, 120, "four tasks run")
+    until(lambda: before.states_of("work").count("running") == 4, 120, "four tasks run")
     failed = {name: calls(deployment, name, "errors") for name in ("RunTask", "DescribeTasks")}
     deployment.aws.ecs.fault("*", "lost_request")
     during = runs.start("e2e_many", count=2)

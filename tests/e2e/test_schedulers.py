@@ -41,13 +41,8 @@ def test_a_scheduler_whose_image_has_another_python_does_not_start(deployment: E
 def at_work(runs: Runs) -> Run:
     """A run whose tasks wait for their sign, each in a container that runs."""
     run = runs.start("e2e_many", count=TASKS, wait=True)
-    until(lambda: states(run).count("running") == TASKS, 240, "the tasks run", explain=run.launches)
+    until(lambda: run.states_of("work").count("running") == TASKS, 240, "the tasks run", explain=run.launches)
     return run
-
-
-def states(run: Run) -> list[str]:
-    """Those of its many tasks."""
-    return run.states().get("work", [])
 
 
 def adopted_by(scheduler: Service) -> int:
@@ -77,7 +72,7 @@ def test_tasks_go_on_while_their_scheduler_is_killed_and_end_once(deployment: Ec
     scheduler.kill()
     scheduler.start()
     wait_for_adoption(scheduler, before + TASKS)
-    assert states(run) == ["running"] * TASKS
+    assert run.states_of("work") == ["running"] * TASKS
     run.let_go()
     check_each_ended_once(run)
 

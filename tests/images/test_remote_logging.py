@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from local.deployment import Deployment
 from local.stack import Stack
 from local.task_run import run_task, start_task
+from local.waiting import until
 from tests.images.conftest import Builder, LoadRegions, dags_for
 from tests.images.product import EVERY_AIRFLOW, NEW_WORKER, OLD_WORKER, PRODUCTS, Product
 
@@ -70,10 +70,7 @@ def test_a_task_that_is_stopped_leaves_its_log_behind(
     deployment, dags = deployment_of(product), dags_for(product)
     (task,) = deployment.prepare([("project_provoke", "bash_sleep")], image=built(product), dags=dags)
     running = start_task(deployment, task, image=reference, dags=dags, environment=settings(FOLDERS["S3"]))
-    deadline = time.monotonic() + 60
-    while "sleeping" not in running.log():
-        assert time.monotonic() < deadline, "the task did not start"
-        time.sleep(0.5)
+    until(lambda: "sleeping" in running.log(), 60, "the task has started", pause=0.5)
     running.container.stop(timeout=60)
     result = running.wait()
     assert result.state == "failed", result.describe()

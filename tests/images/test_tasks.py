@@ -14,6 +14,7 @@ from local.containers import wait
 from local.control_plane import Dags
 from local.deployment import Deployment
 from local.task_run import TASK_TIMEOUT, RunningTask, run_one, run_task, start_task
+from local.waiting import until
 from tests.images.conftest import S3_URI, Builder, LoadRegions, dags_for
 from tests.images.product import NEW_WORKER, OLD_WORKER, PRODUCTS, WITH_WORKLOADS, WORKER, Product
 
@@ -108,10 +109,7 @@ def test_stopping_the_container_ends_the_task(worker: str, deployment_of: Deploy
     deployment, dags = deployment_of(product), dags_for(product)
     (task,) = deployment.prepare([("project_provoke", "sleep")], image=worker, dags=dags)
     running = start_task(deployment, task, image=worker, dags=dags)
-    deadline = time.monotonic() + 60
-    while deployment.task_state(task) != "running":
-        assert time.monotonic() < deadline, "the task did not start"
-        time.sleep(0.5)
+    until(lambda: deployment.task_state(task) == "running", 60, "the task runs", pause=0.5)
     time.sleep(2)
     running.container.stop(timeout=60)
     result = running.wait()

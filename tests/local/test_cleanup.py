@@ -45,9 +45,9 @@ class TestTheEndOfAStack:
     def test_removes_an_image_that_was_built_for_it(self, tasks: Tasks, small_image: str, tmp_path: Path) -> None:
         (tmp_path / "Dockerfile").write_text(f"FROM {small_image}\n", encoding="utf-8")
         with Stack() as stack:
-            labels = [word for name, value in stack.labels.items() for word in ("--label", f"{name}={value}")]
             name = f"airflow-ecs-local-tests/built:{stack.run_id}"
-            docker_build(tmp_path, name, *labels, secret="ca", error=BuildError, failure="It could not be built")
+            failure = "It could not be built"
+            docker_build(tmp_path, name, secret="ca", error=BuildError, failure=failure, labels=stack.labels)
             assert tasks.docker.images.list(name=name)
         assert labelled(tasks.docker, f"{RUN_LABEL}={stack.run_id}") == []
         assert tasks.docker.images.get(small_image)

@@ -4,3 +4,6 @@ The modules: ``spec`` (pure: a task to what the engine is told) → ``runner`` (
 engine), ``injected`` (secrets and environment files), ``awslogs`` (output to CloudWatch Logs) and ``metadata`` (what
 containers ask at 169.254.170.2).
 """
+
+SOCKET = "/var/run/docker.sock"
+"""Of the engine: where it usually is, and where the runner finds it."""

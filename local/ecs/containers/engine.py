@@ -13,11 +13,11 @@ import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
+from local.ecs.containers import SOCKET
 from local.ecs.containers.spec import LOG_CONFIG, TASK_ADDRESS
 from local.ecs.errors import CannotStartError
 from local.ecs.state import Document
 
-SOCKET = "/var/run/docker.sock"
 _GONE, _GOING = 404, 409
 _READY = "ready"
 # Root with the one capability it takes to add a route, for the moment it takes.

@@ -2,7 +2,6 @@
 
 import os
 import time
-import urllib.error
 import urllib.request
 
 
@@ -13,5 +12,5 @@ def wait_for_sign(run_id: str) -> None:
         try:
             with urllib.request.urlopen(address, timeout=10):
                 return
-        except (urllib.error.URLError, OSError):
+        except OSError:  # which every error of urllib is
             time.sleep(1)
