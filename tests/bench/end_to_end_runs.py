@@ -21,14 +21,12 @@ OURS, REFERENCE = "ours", "reference"
 CONTENDERS = (OURS, REFERENCE)
 FARGATE = {"placement_seconds": 10.0, "pull_seconds": 30.0}
 """As of Fargate: chosen so that the reference's tasks should begin after nearly the 50 to 60 s of its guide."""
-_RUN_SECONDS = 1200.0
+_RUN_SECONDS = 2400.0
 _CONTAINERS_SECONDS = 120.0
 _OF_THE_RUN = "WHERE dag_id = :'dag_id' AND run_id = :'run_id'"
 _LOOK_SECONDS = 1.0  # Airflow answers, and ECS as well, with the processors that are measured.
 
-# Airflow queues as many tasks at once as there are, instead of 16 in each turn of its loop; for both.
-_NO_LIMITS = {"AIRFLOW__CORE__PARALLELISM": "200", "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "128"}
-# All else is by default: options of the executor, heartbeats, and the check of the connection on startup.
+# All else is by default: slots, options of the executor, heartbeats, and the check of the connection on startup.
 _EXECUTORS: Mapping[str, Mapping[str, str]] = {
     OURS: {},
     REFERENCE: {
@@ -65,7 +63,7 @@ def deployed(images: Mapping[str, str], contender: str) -> Iterator[EcsDeploymen
             stack,
             images[contender],
             dags=[DAGS],
-            settings={**_NO_LIMITS, **_EXECUTORS[contender]},
+            settings=_EXECUTORS[contender],
             control_base=images[OURS],
             task_environment=_TASK_ENVIRONMENT,
         )
