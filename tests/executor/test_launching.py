@@ -326,7 +326,7 @@ def test_a_deferred_task_that_comes_back_before_airflow_has_heard_of_its_contain
         time.sleep(0.01)
     scheduler.queue(key())
     scheduler.beat()
-    assert scheduler.states() == ["running"]
+    assert set(scheduler.states()) == {"running"}, "the second container may run already; an end is not told"
     assert len(scheduler.executor.running) == 1, "Airflow asks for this"
     assert [note.partition(":")[0] for _, note in scheduler.notes] == ["ecs container reason"], "as always"
     scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
