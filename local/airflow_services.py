@@ -39,6 +39,14 @@ DEFAULT_SCHEDULER = "scheduler"
 _AIRFLOW_HOME = "/opt/airflow"
 _PASSWORDS_FILE = "simple_auth_manager_passwords.json"
 _KILL_TIMEOUT = 60.0
+# Airflow 2's webserver may have gunicorn 25.1.0, whose control socket now and then keeps a worker from ever starting
+# (https://github.com/benoitc/gunicorn/issues/3529). Older ones do not know the flag.
+_WITHOUT_CONTROL_SOCKET = """\
+if gunicorn --help | grep -q -e --no-control-socket; then
+    export GUNICORN_CMD_ARGS="${GUNICORN_CMD_ARGS:-} --no-control-socket"
+fi
+exec "$@"
+"""
 
 # What saves time and processors on a small machine, and changes nothing of what tasks see.
 _FRUGAL = {
@@ -195,6 +203,7 @@ class AirflowServices(ControlPlane):
         return "/api/v2/monitor/health" if self.has_api_server else "/health"
 
     def _start_web(self) -> None:
+        command = ["airflow", self._web_name]
         files: dict[str, dict[str, bytes]] = {}
         environment: dict[str, str] = {}
         if self.has_api_server:
@@ -203,7 +212,8 @@ class AirflowServices(ControlPlane):
             files = {_AIRFLOW_HOME: {_PASSWORDS_FILE: json.dumps({USER: self.password}).encode()}}
         else:
             self._create_user()
-        container = self.start_web(["airflow", self._web_name], port=self._port, environment=environment, files=files)
+            command = ["sh", "-c", _WITHOUT_CONTROL_SOCKET, "webserver", *command]
+        container = self.start_web(command, port=self._port, environment=environment, files=files)
         self._services[self._web_name] = Service(self._web_name, container)
 
     def _create_user(self) -> None:
