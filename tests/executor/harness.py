@@ -30,7 +30,13 @@ OPTIONS: Mapping[str, str] = {
 _OURS = named("airflow_ecs_executor")
 UNSET = "<unset>"
 """The value of an option that is to be left out."""
-FAST: Mapping[str, float] = {"backoff_base": 0.1, "unanswered_base": 0.05, "credentials_base": 0.1, "locate_delay": 0.3}
+FAST: Mapping[str, float] = {
+    "backoff_base": 0.1,
+    "unanswered_base": 0.05,
+    "unanswered_cap": 0.5,
+    "credentials_base": 0.1,
+    "locate_delay": 0.3,
+}
 """Seconds: what makes the executor patient in production is short here."""
 
 
