@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from images.cli import _COMMANDS
+from images.cli import parser_of
+from images.matrix import load_matrix
 
 if TYPE_CHECKING:
     from tests.unit.images.conftest import Run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 KEY_ID = "AKIA" + "Q3EGRWT7LMNB2XZY"
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+COMMANDS = parser_of(load_matrix())[1]
 NO_ENGINE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 
 
@@ -112,7 +114,7 @@ def test_build_is_the_default_command(run: Run) -> None:
     assert plain.errors.startswith("build.py: 2.10.5-python3.8-s3: Airflow 2.10.5, Python 3.8, DAGs s3, from ")
 
 
-@pytest.mark.parametrize("command", ["", *_COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_names_every_flag_and_ends_well(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from images.cli import run as run_here
 
@@ -122,7 +124,7 @@ def test_help_names_every_flag_and_ends_well(command: str, capsys: pytest.Captur
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: build.py {command}".rstrip())
     assert shown.isascii()
-    assert all(name in shown for name in _COMMANDS) == (command == "")
+    assert all(name in shown for name in COMMANDS) == (command == "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,5 @@
+"""The command line of ``build.py``: one module a group of commands; ``program`` runs them."""
+
+from images.cli.program import EPILOG, parser_of, run
+
+__all__ = ["EPILOG", "parser_of", "run"]

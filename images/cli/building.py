@@ -1,0 +1,202 @@
+"""The commands that make images of the matrix, or list them: build, explain, render, matrix, tags."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from images import bake, inputs
+from images.cli.flags import add_content, add_naming, add_selection, references_of, resolved
+from images.cli.parser import Add
+from images.context import build_wheel, dockerfile_name, write_context
+from images.engine import PROGRESS_MODES, Engine
+from images.errors import InputError, RequestError
+from images.matrix import Matrix
+from images.pipeline import Publication, build, credential_arguments, say
+from images.render import render
+from images.resolve import Resolution
+from images.spec import ImageSpec
+
+
+def add_commands(add: Add, matrix: Matrix) -> None:
+    """Add the commands to the command line."""
+    child = add("build", _build, "build, verify, tag and, on request, push images")
+    add_selection(child, matrix)
+    add_content(child, matrix)
+    _add_building(child, matrix)
+    child = add("explain", _explain, "say which images the flags stand for, without building")
+    add_selection(child, matrix)
+    add_content(child, matrix)
+    add_naming(child, matrix)
+    child.add_argument("--json", action="store_true", help="as JSON")
+    child = add("render", _render, "print the Dockerfile, or write a folder that `docker build` alone can build")
+    add_selection(child, matrix)
+    add_content(child, matrix)
+    child.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the build context to this new folder")
+    child = add("matrix", _matrix, "list the images of the matrix")
+    add_selection(child, matrix)
+    add_content(child, matrix)
+    child.add_argument("--json", action="store_true", help="as a GitHub Actions matrix")
+    child = add("tags", _tags, "print the tags of the images")
+    add_selection(child, matrix)
+    add_content(child, matrix)
+    add_naming(child, matrix)
+
+
+def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
+    add_naming(parser, matrix)
+    group = parser.add_argument_group("how they are built")
+    group.add_argument(
+        "--platform", action="append", default=[], metavar="OS/ARCH",
+        help=f"{', '.join(matrix.platforms)}; repeatable; default: the engine's",
+    )  # fmt: skip
+    group.add_argument("--push", action="store_true", help="push the images after they were verified")
+    group.add_argument("--ca-bundle", type=Path, metavar="FILE", help="company CA for package downloads (build secret)")
+    group.add_argument("--pip-config", type=Path, metavar="FILE", help="pip.conf with private indexes (build secret)")
+    group.add_argument("--cache-from", action="append", default=[], metavar="CACHE", help="as of `docker buildx build`")
+    group.add_argument("--cache-to", action="append", default=[], metavar="CACHE", help="as of `docker buildx build`")
+    group.add_argument(
+        "--sbom", nargs="?", const="true", default="", metavar="PARAMETERS", help="attest an SBOM; needs --push"
+    )
+    group.add_argument(
+        "--provenance",
+        nargs="?",
+        const="true",
+        default="",
+        metavar="PARAMETERS",
+        help="attest provenance; needs --push",
+    )
+    group.add_argument("--pull", action="store_true", help="look for a newer base image")
+    group.add_argument("--no-cache", action="store_true", help="build every step again")
+    group.add_argument("--dry-run", action="store_true", help="show Dockerfiles and bake file; needs no Docker")
+    group.add_argument("--progress", choices=PROGRESS_MODES, default="auto", help="default: a line a step")
+
+
+def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    resolution = resolved(matrix, parsed)
+    specs = resolution.specs
+    named = {spec.identifier: references_of(matrix, spec, parsed) for spec in specs}
+    if (parsed.sbom or parsed.provenance) and not parsed.push:
+        raise RequestError("--sbom and --provenance are attached when an image is pushed.", "Add --push.")
+    platforms = tuple(dict.fromkeys(name for text in parsed.platform for name in text.split(",")))
+    unknown = [name for name in platforms if name not in matrix.platforms]
+    if unknown:
+        raise RequestError(f"Unknown platform {unknown[0]!r}.", f"--platform takes: {', '.join(matrix.platforms)}")
+    if len(platforms) > 1 and not parsed.push:
+        raise RequestError(
+            "This engine holds one platform of an image, so that several can only be pushed.",
+            "Add --push, or build one platform at a time.",
+        )
+    for path, flag in ((parsed.ca_bundle, "--ca-bundle"), (parsed.pip_config, "--pip-config")):
+        if path:
+            inputs.check_file(path, flag)
+    options = bake.BakeOptions(
+        platforms=platforms,
+        ca_bundle=parsed.ca_bundle and parsed.ca_bundle.resolve(),
+        pip_config=parsed.pip_config and parsed.pip_config.resolve(),
+        cache_from=tuple(parsed.cache_from),
+        cache_to=tuple(parsed.cache_to),
+        sbom=parsed.sbom,
+        provenance=parsed.provenance,
+        no_cache=parsed.no_cache,
+        pull=parsed.pull,
+    )
+    for spec in specs:
+        versions = f"Airflow {spec.airflow}, Python {spec.python}, DAGs {spec.dags}"
+        say(f"{spec.identifier}: {versions}, from {spec.base_reference}")
+    if parsed.insecure_bake_aws_credentials:
+        credential_arguments()
+        say("WARNING: AWS credentials are written into the image; anybody who can pull it can read and use them")
+    if parsed.dry_run:
+        print("\n".join(_dockerfiles(specs)))
+        print("# docker-bake.json")
+        print(json.dumps(bake.bake_file(specs, named, options, Path("CONTEXT"), parsed.push), indent=2))
+        return
+    engine = Engine()
+    engine.require_buildx()
+    if not platforms and engine.architecture() == "arm64":
+        say(
+            "note: this builds for linux/arm64, and ECS runs X86_64 unless the task definition's runtimePlatform says "
+            "ARM64; --platform linux/amd64 builds for X86_64"
+        )
+    build(engine, specs, options, Publication(named, parsed.push), parsed.progress)
+
+
+def _dockerfiles(specs: Sequence[ImageSpec]) -> list[str]:
+    """The Dockerfiles of images, to be shown."""
+    with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
+        wheel = build_wheel(Path(folder))
+    return [render(spec, wheel) for spec in specs]
+
+
+def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    resolution = resolved(matrix, parsed)
+    found = [
+        {
+            "identifier": spec.identifier,
+            "airflow": spec.airflow,
+            "python": spec.python,
+            "dags": spec.dags,
+            "base": spec.base_reference,
+            "tags": list(references_of(matrix, spec, parsed)),
+        }
+        for spec in resolution.specs
+    ]
+    if parsed.json:
+        print(json.dumps(found, indent=2))
+        return
+    for image in found:
+        print(f"{image['identifier']}: Airflow {image['airflow']} on Python {image['python']}, DAGs {image['dags']}")
+        print(f"  from {image['base']}")
+        print("  tags " + " ".join(image["tags"]))
+
+
+def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    specs = resolved(matrix, parsed).specs
+    if len(specs) > 1 and parsed.output:
+        raise RequestError(f"render -o writes one image's context, but {len(specs)} are selected.")
+    if parsed.output:
+        if parsed.output.exists() and (not parsed.output.is_dir() or any(parsed.output.iterdir())):
+            raise InputError(f"{parsed.output} exists and is not an empty folder.", "Name a new folder.")
+        for source in (specs[0].options.dag_path, specs[0].options.plugins_path, specs[0].options.config_path):
+            if source and parsed.output.resolve().is_relative_to(source.resolve()):
+                raise InputError(f"{parsed.output} is inside {source}, which is copied to it.", "Name another folder.")
+        parsed.output.mkdir(parents=True, exist_ok=True)
+        try:
+            write_context(parsed.output, specs, specs[0].options)
+            (parsed.output / dockerfile_name(specs[0])).rename(parsed.output / "Dockerfile")
+        except BaseException:
+            shutil.rmtree(parsed.output, ignore_errors=True)
+            raise
+        say(f"wrote {parsed.output}: docker build {parsed.output}")
+        return
+    sys.stdout.write("".join(_dockerfiles(specs)))
+
+
+def _every(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:
+    """For listing: all images that the flags allow."""
+    parsed.every = True
+    return resolved(matrix, parsed)
+
+
+def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    specs = _every(matrix, parsed).specs
+    if parsed.json:
+        include = [
+            {"identifier": s.identifier, "airflow": s.airflow, "python": s.python, "dags": s.dags} for s in specs
+        ]
+        print(json.dumps({"include": include}))
+        return
+    for spec in specs:
+        print(spec.identifier)
+
+
+def _tags(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    for spec in resolved(matrix, parsed).specs:
+        for reference in references_of(matrix, spec, parsed):
+            print(reference)

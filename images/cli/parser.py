@@ -1,0 +1,33 @@
+"""The parser of the command line: a command is added by the module that carries it out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NoReturn
+
+from images.errors import RequestError
+from images.matrix import Matrix
+
+Command = Callable[[Matrix, argparse.Namespace], None]
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
+"""Adds a command: its name, what carries it out, and what it does in a line. Returns the parser for its flags."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one form with all others of the build tool."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise RequestError."""
+        raise RequestError(message[0].upper() + message[1:] + ".", f"See: python {self.prog} --help")
+
+
+def adder(commands: argparse._SubParsersAction[Parser]) -> Add:
+    """What adds commands to a parser's sub-parsers."""
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        child = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        child.set_defaults(command=command)
+        return child
+
+    return add
