@@ -1,0 +1,126 @@
+"""Reading a stack's outputs, from CloudFormation's answers over HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, Iterator
+from xml.sax.saxutils import escape
+
+import pytest
+from airflow_ecs_executor.stack import StackError, StackOutputs, output_key, outputs_of, read_stack
+
+from local.http_service import HttpService
+
+TEMPLATE = Path(__file__).resolve().parents[3] / "deploy" / "template.yaml"
+FIELDS = [field.name for field in dataclasses.fields(StackOutputs)]
+VALUES = {field: f"the {field}" for field in FIELDS}
+
+
+def described(status: str = "CREATE_COMPLETE", **changes: Any) -> dict[str, Any]:
+    """A stack as botocore gives it; a change to None takes an output away."""
+    values = {key: value for key, value in {**VALUES, **changes}.items() if value is not None}
+    outputs = [{"OutputKey": output_key(field), "OutputValue": value} for field, value in values.items()]
+    return {"StackName": "airflow-ecs", "StackStatus": status, "Outputs": outputs}
+
+
+class CloudFormation(HttpService):
+    """Answers DescribeStacks."""
+
+    status, body = 200, ""
+
+    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Answer with what the test has set."""
+        self.send(request, self.status, {"Content-Type": "text/xml"}, self.body.encode())
+
+    def has(self, stack: dict[str, Any]) -> None:
+        """Answer with this stack."""
+        outputs = "".join(
+            f"<member><OutputKey>{item['OutputKey']}</OutputKey>"
+            f"<OutputValue>{escape(item['OutputValue'])}</OutputValue></member>"
+            for item in stack["Outputs"]
+        )
+        self.body = (
+            '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
+            f"<Stacks><member><StackName>{stack['StackName']}</StackName><StackStatus>{stack['StackStatus']}"
+            f"</StackStatus><CreationTime>2026-01-31T08:00:00Z</CreationTime><Outputs>{outputs}</Outputs></member>"
+            "</Stacks></DescribeStacksResult></DescribeStacksResponse>"
+        )
+
+    def refuses(self, code: str, message: str) -> None:
+        """Answer with an error."""
+        self.status = 400
+        self.body = (
+            '<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>'
+            f"<Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+        )
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
+    with CloudFormation() as service:
+        for name, value in {
+            "AWS_ENDPOINT_URL": service.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield service
+
+
+def test_the_outputs_are_those_of_the_template() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+    outputs = re.findall(r"^  (\w+):$", text[text.index("\nOutputs:\n") :], re.MULTILINE)
+    assert sorted(outputs) == sorted(map(output_key, FIELDS))
+
+
+def test_outputs_are_read_by_their_names() -> None:
+    assert dataclasses.asdict(outputs_of("airflow-ecs", described())) == VALUES
+
+
+@pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"])
+def test_a_stack_whose_update_goes_on_or_has_failed_has_its_former_outputs(status: str) -> None:
+    assert outputs_of("airflow-ecs", described(status)).cluster_name == "the cluster_name"
+
+
+@pytest.mark.parametrize(
+    "status, remedy",
+    [
+        ("CREATE_IN_PROGRESS", "Wait for it: aws cloudformation wait stack-create-complete --stack-name airflow-ecs"),
+        ("ROLLBACK_COMPLETE", "aws cloudformation describe-stack-events --stack-name airflow-ecs says why"),
+        ("DELETE_IN_PROGRESS", "aws cloudformation describe-stack-events --stack-name airflow-ecs says why"),
+    ],
+)
+def test_a_stack_that_is_not_there_yet_or_any_more_is_refused(status: str, remedy: str) -> None:
+    with pytest.raises(StackError) as raised:
+        outputs_of("airflow-ecs", described(status))
+    assert str(raised.value).startswith(f"The stack airflow-ecs is {status}. {remedy}")
+
+
+def test_a_stack_of_another_template_is_refused_with_what_it_lacks() -> None:
+    with pytest.raises(StackError, match=r"airflow-ecs has no output DagsUri, LogsUri\. .*--template-file"):
+        outputs_of("airflow-ecs", described(dags_uri=None, logs_uri=None))
+
+
+def test_a_stack_is_asked_for_by_its_name(aws: CloudFormation) -> None:
+    aws.has(described(dags_uri="s3://bucket/dags?a&b"))
+    assert read_stack("airflow-ecs").dags_uri == "s3://bucket/dags?a&b"
+
+
+def test_a_stack_that_does_not_exist_is_told_with_how_to_make_it(aws: CloudFormation) -> None:
+    aws.refuses("ValidationError", "Stack with id airflow-ecs does not exist")
+    with pytest.raises(StackError) as raised:
+        read_stack("airflow-ecs")
+    assert raised.value.message == "There is no stack airflow-ecs in this region and account."
+    assert "aws cloudformation deploy --stack-name airflow-ecs" in raised.value.remedy
+    assert not raised.value.aws
+
+
+def test_a_refusal_of_aws_says_which_permission_is_needed(aws: CloudFormation) -> None:
+    aws.refuses("AccessDenied", "User: arn:aws:iam::1:user/a is not authorized")
+    with pytest.raises(StackError, match=r"AccessDenied: .*cloudformation:DescribeStacks") as raised:
+        read_stack("airflow-ecs")
+    assert raised.value.aws
