@@ -38,6 +38,8 @@ from local.waiting import until
 _AWS_PORT = 5000
 _POSTGRES_PORT = 5432
 _REGISTRY_PORT = 5000
+_HERE = Path(__file__).parent
+_MOTO_FILES = ("__init__.py", "moto_server.py")
 _READY_TIMEOUT = 60.0
 _PUBLISHED_TIMEOUT = 5.0
 _POSTGRES = (
@@ -82,8 +84,14 @@ class Stack:
             resources.remove_abandoned(self.client)
             self.client.networks.create(self.network, labels=self.labels)
             self._postgres = self.start(image, _POSTGRES, name="postgres", port=_POSTGRES_PORT)
-            self._aws = self.start(image, ("moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)), name="aws",
-                                   port=_AWS_PORT)  # fmt: skip
+            self._aws = self.start(
+                image,
+                ("/opt/services/bin/python", "-m", "local.moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)),
+                name="aws",
+                port=_AWS_PORT,
+                files={"/opt": {f"local/{name}": (_HERE / name).read_bytes() for name in _MOTO_FILES}},
+                working_dir="/opt",
+            )
             self._wait_for_postgres()
             self.query("postgres", "ALTER ROLE airflow PASSWORD :'password'", password=self.postgres_password)
             wait_for_http(f"{self.aws_endpoint}/moto-api/", self._aws, "the AWS stand-in")

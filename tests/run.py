@@ -81,13 +81,21 @@ def static_checks() -> list[Check]:
         ),
         Check("types of the executor (mypy)", [tool("mypy"), "--config-file", "executor/pyproject.toml", "executor"]),
         Check("shell scripts (shellcheck)", [tool("shellcheck"), "--external-sources", ".ci/run", *shell_sources]),
-        Check("unit tests", [sys.executable, "-m", "pytest", "-q", "tests/unit/images", "tests/unit/local"]),
+        Check("CloudFormation template (cfn-lint)", [tool("cfn-lint"), "deploy/template.yaml"]),
+        Check(
+            "unit tests",
+            [sys.executable, "-m", "pytest", "-q", *(f"tests/unit/{part}" for part in ("deploy", "images", "local"))],
+        ),
     ]
 
 
 LOCAL = Check(
     "tests of the local ECS, with containers",
     [sys.executable, "-m", "pytest", "-q", "--durations=5", "tests/local"],
+)
+DEPLOY = Check(
+    "the CloudFormation stack, on moto",
+    [sys.executable, "-m", "pytest", "-q", "--durations=5", "tests/deploy"],
 )
 BENCHMARKS = Check("benchmarks, a few tasks each", [sys.executable, "-m", "pytest", "-q", "tests/bench"])
 IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
@@ -138,7 +146,7 @@ def main() -> int:
     with ThreadPoolExecutor(3) as pool:
         results += pool.map(run_quietly, [unit_check(*item) for item in interpreters().items()])
     if not options.quick:
-        results.append(run(LOCAL))
+        results += [run(LOCAL), run(DEPLOY)]
         # Mostly waiting as well, for schedulers' loops and heartbeats.
         with ThreadPoolExecutor(2) as pool:
             results += pool.map(run_quietly, executor_checks(every_airflow=options.all))

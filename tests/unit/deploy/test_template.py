@@ -1,0 +1,186 @@
+"""deploy/template.yaml as data: what no stand-in of AWS carries out, and what must hold of every policy in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = (ROOT / "deploy" / "template.yaml").read_text(encoding="utf-8")
+
+WITHOUT_A_NARROWER_RESOURCE = {"Login", "Find", "Definition"}
+"""Statements for which AWS knows no resource but ``*``."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as its long ones."""
+
+
+def _short_form(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.SequenceNode):
+        value: Any = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    else:
+        value = loader.construct_scalar(node)  # type: ignore[arg-type]
+    return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+TEMPLATE = yaml.load(TEXT, _Loader)
+RESOURCES = TEMPLATE["Resources"]
+
+
+def properties(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = RESOURCES[name]["Properties"]
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resource: str) -> Iterator[dict[str, Any]]:
+    """All statements of a role's or a policy's resource that permit something."""
+    given = properties(resource)
+    documents = [given["PolicyDocument"]] if "PolicyDocument" in given else []
+    for policy in given.get("Policies", ()):
+        branch = policy["Fn::If"][1] if "Fn::If" in policy else policy
+        documents.append(branch["PolicyDocument"])
+    for document in documents:
+        yield from document["Statement"]
+
+
+PERMISSIONS = [
+    pytest.param(statement, id=f"{resource} {statement['Sid']}")
+    for resource in ("ExecutionRole", "TaskRole", "SchedulerPolicy")
+    for statement in statements(resource)
+]
+
+
+class TestPermissions:
+    """Least privilege, each with its reason."""
+
+    @pytest.mark.parametrize("statement", PERMISSIONS)
+    def test_a_statement_names_actions_and_what_they_are_for(self, statement: dict[str, Any]) -> None:
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in listed(statement["Action"]) if "*" in action]
+        everywhere = "*" in listed(statement["Resource"])
+        assert everywhere == (statement["Sid"] in WITHOUT_A_NARROWER_RESOURCE)
+
+    def test_every_statement_has_its_reason_beside_it(self) -> None:
+        lines = TEXT.splitlines()
+        for number, line in enumerate(lines):
+            if re.match(r"\s+- (\{Sid:|Sid:|Effect:)", line):
+                assert lines[number - 1].lstrip().startswith("#"), f"line {number + 1}: {line.strip()}"
+
+    def test_the_scheduler_may_do_what_the_executor_s_documentation_asks_for(self) -> None:
+        text = (ROOT / "docs" / "executor.md").read_text(encoding="utf-8")
+        documented = json.loads(next(block for block in re.findall(r"```json\n(.*?)```", text, re.S) if "Sid" in block))
+        asked = {action for statement in documented["Statement"] for action in listed(statement["Action"])}
+        allowed = {action for statement in statements("SchedulerPolicy") for action in listed(statement["Action"])}
+        assert asked <= allowed
+
+    def test_only_ecs_of_this_account_takes_the_roles_of_tasks(self) -> None:
+        for role in ("ExecutionRole", "TaskRole"):
+            (trust,) = properties(role)["AssumeRolePolicyDocument"]["Statement"]
+            assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+            assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+    def test_the_scheduler_hands_roles_to_nobody_but_ecs(self) -> None:
+        (statement,) = (item for item in statements("SchedulerPolicy") if item["Action"] == "iam:PassRole")
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+
+    def test_tasks_get_the_policies_that_their_dags_need(self) -> None:
+        attached = properties("TaskRole")["ManagedPolicyArns"]["Fn::If"]
+        assert attached[:2] == ["MoreTaskPolicies", {"Fn::Split": [",", {"Ref": "TaskPolicyArns"}]}]
+
+    def test_only_tasks_of_airflow_2_get_secrets(self) -> None:
+        policy = next(item for item in properties("ExecutionRole")["Policies"] if "Fn::If" in item)
+        assert policy["Fn::If"][0] == "Airflow2" and policy["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+        container = properties("TaskDefinition")["ContainerDefinitions"][0]
+        assert container["Secrets"]["Fn::If"][0] == "Airflow2"
+        assert RESOURCES["TasksReachTheDatabase"]["Condition"] == "Airflow2"
+
+
+class TestBucket:
+    def test_it_keeps_old_versions_for_pins_and_no_arguments_of_tasks(self) -> None:
+        rules = {rule["Id"]: rule for rule in properties("Bucket")["LifecycleConfiguration"]["Rules"]}
+        assert rules["old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "OldVersionDays"}}
+        assert "Prefix" not in rules["old-versions"]
+        workloads = rules["workloads"]
+        assert (workloads["Prefix"], workloads["ExpirationInDays"]) == ("workloads/", 2)
+        assert workloads["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+
+    def test_nothing_travels_unencrypted(self) -> None:
+        (statement,) = properties("BucketPolicy")["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+    def test_it_outlives_the_stack_with_its_policy(self) -> None:
+        for name in ("Bucket", "BucketPolicy"):
+            assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+class TestDatabase:
+    def test_connections_are_encrypted(self) -> None:
+        assert properties("DatabaseParameters")["Parameters"] == {"rds.force_ssl": "1"}
+        assert properties("DatabaseUrl")["SecretString"]["Fn::Join"][1][-1] == "/airflow_db?sslmode=require"
+
+    def test_it_is_not_deleted_without_a_snapshot(self) -> None:
+        database = RESOURCES["Database"]
+        assert database["DeletionPolicy"] == database["UpdateReplacePolicy"] == "Snapshot"
+        assert database["Properties"]["DeletionProtection"] == {"Ref": "DatabaseDeletionProtection"}
+        assert TEMPLATE["Parameters"]["DatabaseDeletionProtection"]["Default"] == "true"
+
+    def test_its_security_group_alone_is_in_front_of_it(self) -> None:
+        assert properties("Database")["VPCSecurityGroups"] == [{"Fn::GetAtt": "DatabaseSecurityGroup.GroupId"}]
+
+
+def test_private_subnets_have_the_private_routes() -> None:
+    for letter in "AB":
+        assert properties(f"PrivateRoutes{letter}") == {
+            "SubnetId": {"Ref": f"PrivateSubnet{letter}"},
+            "RouteTableId": {"Ref": "PrivateRouteTable"},
+        }
+
+
+def test_the_repository_scans_what_is_pushed() -> None:
+    assert properties("Repository")["ImageScanningConfiguration"] == {"ScanOnPush": True}
+
+
+def test_the_repository_forgets_untagged_images_and_the_oldest() -> None:
+    policy = properties("Repository")["LifecyclePolicy"]["LifecyclePolicyText"]["Fn::Sub"]
+    rules = json.loads(policy.replace("${ImagesKept}", "100"))["rules"]
+    assert [(rule["selection"]["tagStatus"], rule["selection"]["countType"]) for rule in rules] == [
+        ("untagged", "sinceImagePushed"),
+        ("any", "imageCountMoreThan"),
+    ]
+
+
+def test_the_cluster_offers_spot_as_well() -> None:
+    assert properties("Cluster")["CapacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
+
+
+def test_every_parameter_says_what_it_is_and_stands_in_a_group() -> None:
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in interface for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(TEMPLATE["Parameters"])
+    assert not [name for name, parameter in TEMPLATE["Parameters"].items() if not parameter.get("Description")]
+
+
+def test_no_parameter_takes_a_secret() -> None:
+    assert not [name for name in TEMPLATE["Parameters"] if re.search("password|secret|key", name, re.IGNORECASE)]
+
+
+def test_descriptions_of_security_groups_are_of_the_characters_that_ec2_takes() -> None:
+    allowed = re.compile(r"[A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")  # EC2 API Reference, CreateSecurityGroup
+    found = [item["Properties"] for item in RESOURCES.values() if item["Type"].startswith("AWS::EC2::SecurityGroup")]
+    texts = [item.get("GroupDescription", item.get("Description")) for item in found]
+    assert texts and all(allowed.fullmatch(text) for text in texts)
