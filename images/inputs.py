@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from images.errors import InputError, RequestError, SecretError
@@ -214,9 +214,15 @@ def check_constraints(path: Path) -> None:
         )
 
 
-def check_folder(path: Path, flag: str) -> None:
-    """A folder that is copied into the image.
+def check_folder(
+    path: Path,
+    flag: str,
+    left_out: Callable[[str], bool] = lambda path: False,
+    done_with_it: str = "copied into the image",
+) -> None:
+    """A folder that is copied into the image, or whatever is ``done_with_it``.
 
+    :param left_out: whether a file, by its path below the folder, is not.
     :raises InputError: missing, no folder, without a file that would be copied, or with one that cannot be.
     :raises SecretError: a file holds an AWS key or a private key; it is named.
     """
@@ -225,6 +231,8 @@ def check_folder(path: Path, flag: str) -> None:
     empty = True
     for file in files_of(path):
         empty = False
+        if left_out(file.relative_to(path).as_posix()):
+            continue
         if file.is_symlink() and not file.exists():
             raise InputError(f"{file} is a link to nothing.", "Remove it or restore what it points to.")
         if not file.is_file():
@@ -236,9 +244,7 @@ def check_folder(path: Path, flag: str) -> None:
             raise InputError(f"Cannot read {file}: {error.strerror or error}.") from None
         kinds = secrets_in(content) + (("private key",) if private_key_in(content) else ())
         if kinds:
-            raise SecretError(
-                f"{file} holds a secret ({', '.join(kinds)}) and would be copied into the image.", _BETTER_WAY
-            )
+            raise SecretError(f"{file} holds a secret ({', '.join(kinds)}) and would be {done_with_it}.", _BETTER_WAY)
     if empty:
         raise InputError(f"{flag} {path} holds no files.", "Check the path.")
 

@@ -9,12 +9,13 @@ list of objects such as ``{"key": "dags/a.py", "kind": "error", "times": 2, "cod
 ``GET /-/requests`` tells what was read or deleted.
 
 It knows what loading DAGs needs: ListObjectsV2, ListObjectVersions, GetObject and HeadObject (a version, conditions,
-a range), PutObject, DeleteObject, CreateBucket. Signatures are not checked.
+a range), PutObject, DeleteObject, CreateBucket, GetBucketVersioning. Signatures are not checked.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import itertools
 import json
@@ -110,6 +111,10 @@ class FakeS3:
         self.default_encryption = "AES256"
         self.encryption: dict[str, tuple[str, str]] = {}
         """How objects that were put over HTTP are encrypted, and by which key, by their key."""
+        self.checksummed: set[str] = set()
+        """Keys of objects that were put over HTTP with their SHA-256, of which S3 then tells."""
+        self.keeps_versions = True
+        """Whether what is put or deleted over HTTP leaves versions."""
         self.page_size = 1000
         self.requests: Counter[str] = Counter()
         self.authorizations: list[str] = []
@@ -274,12 +279,18 @@ class FakeS3:
             if bucket not in self.buckets:
                 return _error(404, "NoSuchBucket")
             if request.method == "DELETE" and key:
+                if not self.keeps_versions:
+                    self.buckets[bucket].pop(key, None)
+                    return Answer(204, {})
                 version_id = self.delete(bucket, key)
                 return Answer(204, {"x-amz-delete-marker": "true", "x-amz-version-id": version_id})
             if request.method not in ("GET", "HEAD"):
                 return _error(405, "MethodNotAllowed")
             if key:
                 return self._read(request, bucket, key)
+            if "versioning" in request.query:
+                status = "<Status>Enabled</Status>" if self.keeps_versions else ""
+                return _xml(f"<VersioningConfiguration>{status}</VersioningConfiguration>")
             return (self._list_versions if "versions" in request.query else self._list)(bucket, request.query)
 
     def _write(self, request: Request, bucket: str, key: str) -> Answer:
@@ -291,11 +302,17 @@ class FakeS3:
             return _error(404, "NoSuchBucket")
         if "aws-chunked" in request.headers.get("content-encoding", "") or "uploadId" in request.query:
             return _error(501, "NotImplemented", "only whole bodies can be put here")
-        version_id = self.put(bucket, key, request.body)
+        version = {}
+        if self.keeps_versions:
+            version["x-amz-version-id"] = self.put(bucket, key, request.body)
+        else:
+            self.buckets[bucket][key] = request.body
+        if "x-amz-checksum-sha256" in request.headers:
+            self.checksummed.add(key)
         kind = request.headers.get("x-amz-server-side-encryption") or self.default_encryption
         self.encryption[key] = (kind, request.headers.get("x-amz-server-side-encryption-aws-kms-key-id") or "")
         headers = {"x-amz-server-side-encryption": kind} if kind else {}
-        return Answer(200, {"ETag": etag(request.body), "x-amz-version-id": version_id, **headers})
+        return Answer(200, {"ETag": etag(request.body), **version, **headers})
 
     def _read(self, request: Request, bucket: str, key: str) -> Answer:
         """GetObject, of a version or of the newest."""
@@ -311,6 +328,12 @@ class FakeS3:
         headers = {"Last-Modified": format_datetime(found.modified, usegmt=True)}
         if self.versions[bucket].get(key):
             headers["x-amz-version-id"] = found.version_id
+        if (
+            request.headers.get("x-amz-checksum-mode") == "ENABLED"
+            and key in self.checksummed
+            and found.body is not None
+        ):
+            headers["x-amz-checksum-sha256"] = base64.b64encode(hashlib.sha256(found.body).digest()).decode()
         if found.body is None:
             return _error(405, "MethodNotAllowed", headers={**headers, "x-amz-delete-marker": "true"})
         return _conditional(request, headers, found.body)
@@ -471,7 +494,8 @@ class _Connection(socketserver.StreamRequestHandler):
     def send(self, answer: Answer, *, head_only: bool = False) -> None:
         """Write an answer, or its head, in one piece."""
         length = {} if answer.status in (204, 304) else {"Content-Length": str(len(answer.body))}
-        lines = [f"{name}: {value}\r\n" for name, value in {**answer.headers, **length}.items()]
+        date = {"Date": format_datetime(datetime.now(timezone.utc), usegmt=True)}
+        lines = [f"{name}: {value}\r\n" for name, value in {**date, **answer.headers, **length}.items()]
         head = f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Answer')}\r\n{''.join(lines)}\r\n"
         self.write(head.encode("latin-1") + (b"" if head_only else answer.body))
 

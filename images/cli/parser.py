@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from images.errors import RequestError
 from images.matrix import Matrix
@@ -22,11 +22,11 @@ class Parser(argparse.ArgumentParser):
         raise RequestError(message[0].upper() + message[1:] + ".", f"See: python {self.prog} --help")
 
 
-def adder(commands: argparse._SubParsersAction[Parser]) -> Add:
+def adder(commands: argparse._SubParsersAction[Any]) -> Add:
     """What adds commands to a parser's sub-parsers."""
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
-        child = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        child: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         child.set_defaults(command=command)
         return child
 

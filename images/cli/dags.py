@@ -1,0 +1,75 @@
+"""The command that brings DAGs to S3: dags push."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from images import inputs
+from images.cli.flags import add_stack, stack_of
+from images.cli.parser import Add, adder
+from images.errors import RequestError
+from images.matrix import Matrix
+from images.pipeline import say
+
+_PUSH = """\
+Make s3://BUCKET/PREFIX hold what DIR holds, or s3://BUCKET/dags.tar.gz (.tgz, .zip) be an archive of it. Only what has
+changed is uploaded; files that DIR no longer has are deleted. The last line is the version that a task can pin.
+"""
+
+
+def add_commands(add: Add, matrix: Matrix) -> None:
+    """Add the commands to the command line."""
+    child = add("dags", _dags, "bring DAGs to S3: dags push DIR s3://BUCKET/PREFIX")
+    commands = child.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    child = adder(commands)("push", _push, "make a prefix or an archive in S3 hold what a folder holds")
+    child.description = _PUSH
+    child.add_argument("folder", type=Path, metavar="DIR", help="the folder of DAGs")
+    child.add_argument("uri", nargs="?", metavar="URI", help="s3://BUCKET/PREFIX, or that of an archive")
+    add_stack(child, "its DagsUri in place of URI")
+    child.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN",
+        help="leave files out: a pattern for their path below DIR, where * matches / too; repeatable",
+    )  # fmt: skip
+    child.add_argument("--keep-removed", action="store_true", help="delete nothing in S3")
+    child.add_argument("--replace", action="store_true", help="also where S3 has other files, and none of DIR's")
+    child.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    child.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _dags(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    raise RequestError("dags needs a command.", "For example: python build.py dags push ./dags s3://my-bucket/dags")
+
+
+def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    # Here: building needs neither the AWS SDK nor the executor's modules.
+    from images.dags.bucket import Bucket
+    from images.dags.plan import destination_of
+    from images.dags.push import Choices, push
+
+    if (parsed.uri is None) == (parsed.stack is None):
+        example = "For example: python build.py dags push ./dags s3://my-bucket/dags"
+        raise RequestError("dags push needs an s3:// address or --stack, and not both.", example)
+    uri = parsed.uri if parsed.uri is not None else stack_of(parsed).dags_uri
+    inputs.check_s3_uri(uri or "-", "URI")
+    destination = destination_of(uri)
+    choices = Choices(parsed.exclude, parsed.keep_removed, parsed.replace, parsed.dry_run)
+    done = push(parsed.folder, Bucket(destination, parsed.region), choices, say)
+    if parsed.json:
+        print(json.dumps({"uri": str(destination), **asdict(done)}, indent=2))
+        return
+    would = "would be " if parsed.dry_run else ""
+    say(
+        f"{destination}: {len(done.uploaded)} {would}uploaded, {len(done.deleted)} {would}deleted, "
+        f"{done.unchanged} unchanged"
+    )
+    print(f"S3_URI={destination}")
+    if done.version:
+        print(f"S3_VERSION={done.version}")
+    elif not parsed.dry_run:
+        say(
+            "note: no version to pin: the bucket keeps none, or s3:GetBucketVersioning is not allowed. To keep them: "
+            f"aws s3api put-bucket-versioning --bucket {destination.bucket} --versioning-configuration Status=Enabled"
+        )

@@ -1,0 +1,108 @@
+"""S3 as a push of DAGs uses it. Every error says what was done, and which permission it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import boto3
+from airflow_ecs_executor.failures import classify
+from botocore.config import Config
+
+from images.dags.plan import Content, Destination, Stored
+from images.errors import AwsError
+
+CONCURRENCY = 16
+"""Requests at the same time."""
+
+
+class Bucket:
+    """The bucket of a destination. Safe to use from many threads."""
+
+    def __init__(self, destination: Destination, region: str | None = None) -> None:
+        """:raises AwsError: no region, or a profile that does not exist."""
+        self.destination = destination
+        self.clock = datetime.fromtimestamp(0, timezone.utc)
+        """The time at which S3 has last answered, by its own clock, in whole seconds."""
+        with self._asking("be reached", ""):
+            config = Config(max_pool_connections=CONCURRENCY, retries={"mode": "standard", "total_max_attempts": 5})
+            self._client = boto3.client("s3", region_name=region, config=config)
+
+    def objects(self) -> dict[str, Stored]:
+        """What is below the prefix, by its path there; a request for each 1,000 objects."""
+        found: dict[str, Stored] = {}
+        prefix = self.destination.path
+        with self._asking("be listed", "s3:ListBucket"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.destination.bucket, Prefix=prefix
+            )
+            for page in pages:
+                self._read_clock(page)
+                for item in page.get("Contents", ()):
+                    path = item["Key"][len(prefix) :]
+                    found[path] = Stored(item["Size"], item.get("ETag", ""), item["LastModified"])
+        return found
+
+    def look(self, path: str = "") -> tuple[Stored, str, str] | None:
+        """One object, its SHA-256 (base64; empty if S3 has none) and its version ID; None if it is not there."""
+        with self._asking("be looked at", "s3:GetObject"):
+            try:
+                found = self._client.head_object(**self._place(path), ChecksumMode="ENABLED")
+            except self._client.exceptions.ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                    return None
+                raise
+        self._read_clock(found)
+        stored = Stored(found["ContentLength"], found.get("ETag", ""), found["LastModified"])
+        return stored, found.get("ChecksumSHA256", ""), found.get("VersionId", "")
+
+    def put(self, path: str, body: bytes, content: Content) -> str:
+        """Write an object, and return its version ID, if the bucket keeps versions. S3 compares the checksum."""
+        with self._asking(f"take {path or 'the archive'}", "s3:PutObject"):
+            answer = self._client.put_object(**self._place(path), Body=body, ChecksumSHA256=content.sha256)
+        self._read_clock(answer)
+        return str(answer.get("VersionId", ""))
+
+    def delete(self, path: str) -> None:
+        """Delete an object."""
+        with self._asking(f"delete {path}", "s3:DeleteObject"):
+            self._read_clock(self._client.delete_object(**self._place(path)))
+
+    def keeps_versions(self) -> bool | None:
+        """Whether a replaced object stays; None if that may not be asked."""
+        try:
+            answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
+        except Exception as error:
+            if classify(error).denied:
+                return None
+            with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
+                raise
+        self._read_clock(answer)
+        return bool(answer.get("Status") == "Enabled")
+
+    def _place(self, path: str) -> dict[str, str]:
+        return {"Bucket": self.destination.bucket, "Key": f"{self.destination.path}{path}"}
+
+    def _read_clock(self, answer: Mapping[str, Any]) -> None:
+        told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        now = parsedate_to_datetime(told) if told else datetime.now(timezone.utc).replace(microsecond=0)
+        self.clock = max(self.clock, now)
+
+    @contextmanager
+    def _asking(self, doing: str, permission: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            reason = classify(error)
+            name = self.destination.bucket
+            if reason.code == "NoSuchBucket":
+                raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from None
+            hint = f"It takes the permission {permission} on arn:aws:s3:::{name}" if permission else ""
+            if permission and permission != "s3:ListBucket":
+                hint += f"/{self.destination.path}*"
+            if not reason.denied:
+                hint = "Check credentials, --region, and the way to S3; then run this again."
+            raise AwsError(f"The bucket {name} cannot {doing}: {reason.reason}.", hint) from None

@@ -1,0 +1,365 @@
+"""`build.py dags push` against an S3 that speaks HTTP, and what the image's entrypoint makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow_ecs_entrypoint.load import Load
+from airflow_ecs_entrypoint.progress import Progress
+from airflow_ecs_entrypoint.settings import read
+from airflow_ecs_entrypoint.signals import Interruption
+from hypothesis import given
+from hypothesis import strategies as some
+
+from images.dags.archive import Member, pack
+from images.dags.plan import Stored, content_of, destination_of, leaving_out, plan
+from local import fake_s3
+from local.fake_s3 import LISTING, WRITING, FakeS3, Fault
+
+if TYPE_CHECKING:
+    from tests.unit.images.conftest import Run
+
+NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
+PATHS = some.sampled_from(["a.py", "b.py", "pkg/__init__.py", "pkg/c.py", "notes.md"])
+TREES = some.dictionaries(PATHS, some.sampled_from([b"", b"1", b"2", b"33"]))
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    fake = FakeS3()
+    fake.keeps_versions = False  # a pin is a second that has passed, for which each push would wait
+    for name, value in {
+        "AWS_ENDPOINT_URL": fake.url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def versioned(s3: FakeS3) -> FakeS3:
+    """The same S3, which keeps versions."""
+    s3.keeps_versions = True
+    return s3
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """DAGs with what lies around in a working tree."""
+    found = tmp_path / "project" / "dags"
+    for name, text in {
+        "daily.py": "# daily\n",
+        "pkg/__init__.py": "",
+        "pkg/é.sql": "select 1",
+        ".airflowignore": "pkg/\n",
+        "pkg/__pycache__/x.pyc": "bytecode",
+        ".git/config": "[core]",
+    }.items():
+        path = found / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return found
+
+
+DAGS = {"daily.py": b"# daily\n", "pkg/__init__.py": b"", "pkg/é.sql": b"select 1", ".airflowignore": b"pkg/\n"}
+
+
+def pinned(output: str) -> dict[str, str]:
+    """The settings that a push has printed."""
+    return dict(line.split("=", 1) for line in output.splitlines())
+
+
+def loaded(tmp_path: Path, **settings: str) -> dict[str, bytes]:
+    """What the entrypoint of an image loads by these settings."""
+    home = tmp_path / "airflow"
+    home.mkdir(exist_ok=True)
+    environ = {**os.environ, "AIRFLOW_HOME": str(home), **settings}
+    Load(read(environ), environ, Interruption(lambda number: None), Progress()).run()
+    dags = home / "dags"
+    return {
+        path.relative_to(dags).as_posix(): path.read_bytes()
+        for path in dags.rglob("*")
+        if path.is_file() and ".airflow-ecs" not in path.parts
+    }
+
+
+class TestFiles:
+    def test_a_prefix_holds_what_the_folder_holds(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 0
+        assert s3.buckets["bucket"] == {f"dags/{name}": body for name, body in DAGS.items()}
+        assert "build.py: upload daily.py\n" in answer.errors
+        assert "s3://bucket/dags: 4 uploaded, 0 deleted, 0 unchanged" in answer.errors
+
+    def test_only_what_has_changed_is_uploaded_and_what_is_gone_is_deleted(
+        self, s3: FakeS3, folder: Path, run: Run
+    ) -> None:
+        run("dags", "push", folder, "s3://bucket/dags")
+        (folder / "daily.py").write_text("# weekly\n")
+        (folder / "pkg" / "é.sql").unlink()
+        answer = run("dags", "push", folder, "s3://bucket/dags", "--json")
+        assert json.loads(answer.output) | {"version": ""} == {
+            "uri": "s3://bucket/dags",
+            "uploaded": ["daily.py"],
+            "deleted": ["pkg/é.sql"],
+            "unchanged": 2,
+            "version": "",
+        }
+        assert s3.buckets["bucket"]["dags/daily.py"] == b"# weekly\n"
+        assert "dags/pkg/é.sql" not in s3.buckets["bucket"]
+
+    def test_a_thousand_unchanged_files_are_one_request_and_two_for_the_version(
+        self, versioned: FakeS3, tmp_path: Path, run: Run
+    ) -> None:
+        many = tmp_path / "many"
+        many.mkdir()
+        for number in range(1000):
+            (many / f"{number}.py").write_text(str(number))
+            versioned.buckets["bucket"][f"dags/{number}.py"] = str(number).encode()
+        answer = run("dags", "push", many, "s3://bucket/dags")
+        assert "0 uploaded, 0 deleted, 1000 unchanged" in answer.errors
+        assert versioned.requests.keys() == {LISTING}, "no object was asked for"
+        assert versioned.requests[LISTING] <= 3, "the listing, whether versions are kept, and perhaps the time"
+
+    def test_files_of_aws_s3_sync_are_known_by_their_etags(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {f"dags/{name}": body for name, body in DAGS.items()}
+        assert "0 uploaded, 0 deleted, 4 unchanged" in run("dags", "push", folder, "s3://bucket/dags").errors
+
+    def test_where_etags_say_nothing_checksums_do(
+        self, s3: FakeS3, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fake_s3, "etag", lambda body: '"0123456789abcdef0123456789abcdef"')
+        run("dags", "push", folder, "s3://bucket/dags")
+        (folder / "daily.py").write_text("# DAILY\n")
+        assert "1 uploaded, 0 deleted, 3 unchanged" in run("dags", "push", folder, "s3://bucket/dags").errors
+        assert s3.buckets["bucket"]["dags/daily.py"] == b"# DAILY\n"
+
+    def test_neither_other_prefixes_nor_folder_markers_are_touched(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        others = {"dags-old/x.py": b"x", "dags/": b"", "dags/pkg/": b"", "logs/y": b"y"}
+        s3.buckets["bucket"] = {**others, "dags/daily.py": b"old"}
+        run("dags", "push", folder, "s3://bucket/dags")
+        assert {key: s3.buckets["bucket"][key] for key in others} == others
+
+    def test_excluded_files_are_neither_uploaded_nor_deleted(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"dags/daily.py": b"", "dags/notes/a.md": b"kept"}
+        (folder / "keys.env").write_text("AWS_SECRET_ACCESS_KEY=" + "q" * 40)
+        run(
+            "dags",
+            "push",
+            folder,
+            "s3://bucket/dags",
+            "--exclude",
+            "*.md",
+            "--exclude",
+            "keys.env",
+            "--exclude",
+            "pkg/",
+        )
+        assert sorted(s3.buckets["bucket"]) == ["dags/.airflowignore", "dags/daily.py", "dags/notes/a.md"]
+
+    def test_removed_files_can_stay(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"dags/gone.py": b"old"}
+        run("dags", "push", folder, "s3://bucket/dags", "--keep-removed")
+        assert s3.buckets["bucket"]["dags/gone.py"] == b"old"
+
+    def test_a_dry_run_says_what_would_be_done_and_does_nothing(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"dags/gone.py": b"old", "dags/daily.py": DAGS["daily.py"]}
+        before = dict(s3.buckets["bucket"])
+        answer = run("dags", "push", folder, "s3://bucket/dags", "--dry-run")
+        assert s3.buckets["bucket"] == before
+        assert "upload pkg/é.sql" in answer.errors and "delete gone.py" in answer.errors
+        assert "3 would be uploaded, 1 would be deleted, 1 unchanged" in answer.errors
+
+    def test_a_task_can_pin_what_was_pushed(self, versioned: FakeS3, folder: Path, run: Run, tmp_path: Path) -> None:
+        settings = pinned(run("dags", "push", folder, "s3://bucket/dags").output)
+        (folder / "daily.py").write_text("# later\n")
+        (folder / "pkg" / "__init__.py").unlink()
+        run("dags", "push", folder, "s3://bucket/dags")
+        assert loaded(tmp_path, **settings) == DAGS
+        del settings["S3_VERSION"]
+        assert loaded(tmp_path, **settings)["daily.py"] == b"# later\n"
+
+    def test_what_did_not_change_can_be_pinned_as_well(
+        self, versioned: FakeS3, folder: Path, run: Run, tmp_path: Path
+    ) -> None:
+        run("dags", "push", folder, "s3://bucket/dags")
+        assert loaded(tmp_path, **pinned(run("dags", "push", folder, "s3://bucket/dags").output)) == DAGS
+
+    def test_without_versions_there_is_no_pin_and_it_says_how_to_have_one(
+        self, s3: FakeS3, folder: Path, run: Run
+    ) -> None:
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.output == "S3_URI=s3://bucket/dags\n"
+        assert "put-bucket-versioning --bucket bucket --versioning-configuration Status=Enabled" in answer.errors
+
+
+class TestArchives:
+    @pytest.mark.parametrize("name", ["dags.tar.gz", "dags.tgz", "releases/dags.zip"])
+    def test_the_entrypoint_unpacks_what_was_pushed(
+        self, versioned: FakeS3, folder: Path, run: Run, tmp_path: Path, name: str
+    ) -> None:
+        settings = pinned(run("dags", "push", folder, f"s3://bucket/{name}").output)
+        (folder / "daily.py").write_text("# later\n")
+        run("dags", "push", folder, f"s3://bucket/{name}")
+        assert settings["S3_URI"] == f"s3://bucket/{name}"
+        assert loaded(tmp_path, **settings) == DAGS
+
+    def test_an_unchanged_one_keeps_its_version(self, versioned: FakeS3, folder: Path, run: Run) -> None:
+        first = run("dags", "push", folder, "s3://bucket/dags.tar.gz")
+        (folder / "daily.py").touch()
+        again = run("dags", "push", folder, "s3://bucket/dags.tar.gz")
+        assert again.output == first.output and "S3_VERSION=" in first.output
+        assert "0 uploaded, 0 deleted, 4 unchanged" in again.errors
+        assert len(versioned.versions["bucket"]["dags.tar.gz"]) == 1
+
+    @pytest.mark.parametrize("ending", [".tar.gz", ".zip"])
+    def test_its_bytes_depend_on_names_contents_and_executable_bits_alone(self, ending: str) -> None:
+        members = {"b.py": Member(b"b", False), "a.sh": Member(b"a", True)}
+        assert pack(members, ending) == pack(dict(reversed(members.items())), ending)
+        assert pack(members, ending) != pack({**members, "b.py": Member(b"b", True)}, ending)
+
+    def test_a_dry_run_writes_none(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        answer = run("dags", "push", folder, "s3://bucket/dags.tar.gz", "--dry-run")
+        assert (answer.code, s3.buckets["bucket"]) == (0, {})
+        assert "upload dags.tar.gz, 4 files" in answer.errors
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "arguments, code, message",
+        [
+            ([], 2, "dags push needs an s3:// address or --stack, and not both."),
+            (["s3://bucket/dags", "--stack", "airflow-ecs"], 2, "and not both."),
+            (["bucket/dags"], 2, "URI is not an S3 address."),
+            (["s3://bucket/dags.tar.zst"], 2, "A .tar.zst is not written here."),
+            (["s3://bucket/dags", "--exclude", "*"], 4, "holds no files but those that --exclude leaves out."),
+            (["s3://nowhere/dags"], 20, "There is no bucket nowhere.\n  To make it: aws s3 mb s3://nowhere"),
+        ],
+    )
+    def test_what_cannot_be_is_told_in_one_message(
+        self, s3: FakeS3, folder: Path, run: Run, arguments: list[str], code: int, message: str
+    ) -> None:
+        answer = run("dags", "push", folder, *arguments)
+        assert (answer.code, answer.output) == (code, "")
+        assert message in answer.errors
+
+    def test_a_missing_or_an_empty_folder_deletes_nothing(self, s3: FakeS3, tmp_path: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"dags/a.py": b"a"}
+        (tmp_path / "empty").mkdir()
+        assert run("dags", "push", tmp_path / "missing", "s3://bucket/dags").code == 4
+        assert run("dags", "push", tmp_path / "empty", "s3://bucket/dags").code == 4
+        assert s3.buckets["bucket"] == {"dags/a.py": b"a"}
+
+    def test_a_prefix_of_other_files_is_replaced_only_on_request(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"photos/1.jpg": b"1"}
+        answer = run("dags", "push", folder, "s3://bucket/photos")
+        assert answer.code == 2 and "is it the right place?" in answer.errors
+        assert s3.buckets["bucket"] == {"photos/1.jpg": b"1"}
+        assert run("dags", "push", folder, "s3://bucket/photos", "--replace").code == 0
+        assert "photos/1.jpg" not in s3.buckets["bucket"]
+
+    def test_a_whole_bucket_is_never_cleared(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"daily.py": b"", "logs/1": b"log"}
+        assert "is a whole bucket" in run("dags", "push", folder, "s3://bucket").errors
+        assert run("dags", "push", folder, "s3://bucket", "--keep-removed").code == 0
+        assert s3.buckets["bucket"]["logs/1"] == b"log"
+
+    def test_a_secret_in_a_file_is_not_uploaded(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        (folder / "keys.env").write_text("AWS_SECRET_ACCESS_KEY=" + "q" * 40)
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 5 and "and would be uploaded." in answer.errors
+        assert s3.buckets["bucket"] == {}
+
+    @pytest.mark.parametrize(
+        "name", ["back\\slash.py", ".airflow-ecs/x", "line\nbreak.py", "x" * 200 + "/" + "y" * 250]
+    )
+    def test_names_that_the_entrypoint_would_refuse_are_not_uploaded(
+        self, s3: FakeS3, folder: Path, run: Run, name: str
+    ) -> None:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+        prefix = "s3://bucket/" + "p" * 600
+        assert run("dags", "push", folder, prefix).code == 4
+        assert s3.buckets["bucket"] == {}
+
+    def test_a_refusal_of_s3_names_the_permission(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.faults = [Fault(LISTING, "error", status=403, code="AccessDenied")]
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 20
+        assert "The bucket bucket cannot be listed: AccessDenied: refused." in answer.errors
+        assert "It takes the permission s3:ListBucket on arn:aws:s3:::bucket\n" in answer.errors
+
+    def test_after_a_failure_the_same_push_completes_it(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"dags/gone.py": b"old", "dags/daily.py": b"old"}
+        s3.faults = [Fault(WRITING, "error", times=1, status=403, code="AccessDenied")]
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 20
+        assert "s3:PutObject on arn:aws:s3:::bucket/dags/*" in answer.errors
+        assert "the same push completes it" in answer.errors
+        assert "dags/gone.py" in s3.buckets["bucket"], "nothing is deleted before all is there"
+        assert run("dags", "push", folder, "s3://bucket/dags").code == 0
+        assert s3.buckets["bucket"] == {f"dags/{name}": body for name, body in DAGS.items()}
+
+    def test_throttled_requests_are_sent_again(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.faults = [Fault(WRITING, "error", times=2, status=503, code="SlowDown")]
+        assert run("dags", "push", folder, "s3://bucket/dags").code == 0
+
+    def test_without_credentials_it_says_so(
+        self, s3: FakeS3, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 20
+        assert "Unable to locate credentials" in answer.errors and "Check credentials" in answer.errors
+
+
+class TestPlan:
+    @given(TREES, TREES)
+    def test_what_is_done_makes_the_prefix_like_the_folder(
+        self, here: dict[str, bytes], there: dict[str, bytes]
+    ) -> None:
+        contents = {path: content_of(body) for path, body in here.items()}
+        objects = {path: Stored(len(body), f'"{content_of(body).md5}"', NOW) for path, body in there.items()}
+        found = plan(contents, objects, leaving_out([]), keep_removed=False)
+        after = {path: body for path, body in there.items() if path not in found.delete}
+        after |= {path: here[path] for path in (*found.upload, *found.unclear)}
+        assert after == here
+        assert found.unchanged == sum(there.get(path) == body for path, body in here.items())
+        assert not [path for path in found.upload if there.get(path) == here[path]]
+
+    @pytest.mark.parametrize(
+        "uri, path",
+        [
+            ("s3://bucket", ""), ("s3://bucket/", ""), ("s3://bucket/dags", "dags/"), ("s3://bucket/dags/", "dags/"),
+            ("s3://bucket/dags.zip", "dags.zip"), ("s3://bucket/dags.zip/", "dags.zip/"),
+            ("s3://bucket/x/Dags.TGZ", "x/Dags.TGZ"),
+        ],
+    )  # fmt: skip
+    def test_a_destination_is_a_prefix_or_an_archive_as_the_entrypoint_has_it(self, uri: str, path: str) -> None:
+        from airflow_ecs_entrypoint.settings import parse_s3_uri
+
+        found, entrypoint = destination_of(uri), parse_s3_uri("S3_URI", uri)
+        assert found.path == path == entrypoint.path
+        assert bool(found.archive) == bool(entrypoint.archive)
+
+    @given(PATHS, some.sampled_from(["*.py", "pkg/", "*/c.py", "a.?y", "pkg"]))
+    def test_patterns_mean_what_they_mean_to_the_entrypoint(self, path: str, pattern: str) -> None:
+        from airflow_ecs_entrypoint.plan import excluded
+
+        assert leaving_out([pattern])(path) == excluded([pattern])(path)
