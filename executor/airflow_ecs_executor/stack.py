@@ -6,10 +6,11 @@ It needs neither Airflow nor anything else of this package but the explanation o
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.failures import Trouble, classify
 
 DEFAULT_STACK = "airflow-ecs"
 DEPLOY = (
@@ -80,12 +81,17 @@ def output_key(field: str) -> str:
 def read_stack(name: str, region: str | None = None) -> StackOutputs:
     """Ask CloudFormation for a stack's outputs.
 
-    ``region``: None for the AWS SDK's own configuration. Raises `StackError`.
+    ``region``: None for that of AWS_REGION, which the AWS CLI reads and boto3 does not, else boto3's own configuration.
+    Raises `StackError`.
     """
-    import boto3  # here, so that `--help` does not wait for it
-
     try:
-        described = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=name)
+        import boto3  # here, so that `--help` does not wait for it
+    except ModuleNotFoundError:
+        message = f"The stack {name} cannot be read: boto3 is not installed."
+        raise StackError(message, "Install it: pip install boto3", aws=True) from None
+    try:
+        session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+        described = session.client("cloudformation").describe_stacks(StackName=name)
     except Exception as error:
         raise _unreadable(name, error) from None
     return outputs_of(name, described["Stacks"][0])
@@ -118,14 +124,21 @@ def outputs_of(name: str, stack: Mapping[str, Any]) -> StackOutputs:
 
 
 def _unreadable(name: str, error: Exception) -> StackError:
-    reason = classify(error).reason
-    if "does not exist" in reason:
+    found = classify(error)
+    if "does not exist" in found.reason and found.code == "ValidationError":
         return StackError(
             f"There is no stack {name} in this region and account.",
             f"Is another region meant (--region, AWS_REGION)? To make it: {DEPLOY.format(name=name)}",
         )
-    return StackError(
-        f"The stack {name} cannot be read: {reason}.",
-        "Check credentials, --region, and the permission cloudformation:DescribeStacks.",
-        aws=True,
-    )
+    message = f"The stack {name} cannot be read: {found.reason.rstrip('.')}."
+    if type(error).__name__ == "NoRegionError":
+        remedy = "Give --region, or set AWS_REGION."
+    elif found.trouble is Trouble.CREDENTIALS:
+        remedy = "Credentials are missing, wrong or expired: `aws sso login`, AWS_PROFILE, or a role for this machine."
+    elif found.denied:
+        remedy = "Allow cloudformation:DescribeStacks to whoever runs this (`aws sts get-caller-identity`)."
+    elif found.trouble in (Trouble.UNANSWERED, Trouble.SERVER, Trouble.THROTTLED):
+        remedy = "Check the network's way to AWS and the region's name, or try again."
+    else:
+        remedy = "Check credentials, --region, and the permission cloudformation:DescribeStacks."
+    return StackError(message, remedy, aws=True)

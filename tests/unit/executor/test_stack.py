@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -30,9 +31,12 @@ class CloudFormation(HttpService):
     """Answers DescribeStacks."""
 
     status, body = 200, ""
+    region = ""
+    """The region that the last request was signed for."""
 
     def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         """Answer with what the test has set."""
+        self.region = request.headers["Authorization"].split("/")[2]
         self.send(request, self.status, {"Content-Type": "text/xml"}, self.body.encode())
 
     def has(self, stack: dict[str, Any]) -> None:
@@ -66,8 +70,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
         }.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
         yield service
 
 
@@ -122,5 +131,38 @@ def test_a_stack_that_does_not_exist_is_told_with_how_to_make_it(aws: CloudForma
 def test_a_refusal_of_aws_says_which_permission_is_needed(aws: CloudFormation) -> None:
     aws.refuses("AccessDenied", "User: arn:aws:iam::1:user/a is not authorized")
     with pytest.raises(StackError, match=r"AccessDenied: .*cloudformation:DescribeStacks") as raised:
+        read_stack("airflow-ecs")
+    assert raised.value.aws
+
+
+def test_the_region_is_that_of_the_caller_then_that_of_the_aws_cli_then_boto3_s(
+    aws: CloudFormation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.has(described())
+    read_stack("airflow-ecs")
+    assert aws.region == "eu-west-1"
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    read_stack("airflow-ecs")
+    assert aws.region == "eu-central-1"
+    read_stack("airflow-ecs", "us-west-2")
+    assert aws.region == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    "environment, remedy",
+    [
+        ({"AWS_DEFAULT_REGION": None}, r"You must specify a region\. Give --region, or set AWS_REGION\."),
+        ({"AWS_PROFILE": "nobody"}, r"config profile \(nobody\) could not be found\. Check credentials"),
+        ({"AWS_ACCESS_KEY_ID": None}, "Credentials are missing, wrong or expired"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Check the network's way to AWS"),
+    ],
+)
+def test_what_this_machine_lacks_is_told_with_what_to_do(
+    environment: dict[str, str | None], remedy: str, aws: CloudFormation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    with pytest.raises(StackError, match=rf"^The stack airflow-ecs cannot be read: .*{remedy}") as raised:
         read_stack("airflow-ecs")
     assert raised.value.aws
