@@ -5,13 +5,12 @@ Airflow's own configuration and versions are used. On a machine without Airflow:
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import logging
 import os
 import sys
-from typing import Any, Sequence
+from typing import Any
 
 from airflow.configuration import conf
 
@@ -26,37 +25,16 @@ from airflow_ecs_executor.services import services_of
 log = logging.getLogger("airflow_ecs_executor")
 
 _CONFIGURATION, _HEALTH = 2, 3
-_EPILOG = f"""\
-exit codes: 0 everything fits, {_CONFIGURATION} the configuration is wrong, {_HEALTH} ECS cannot be used,
-{EXIT_CODES[Outcome.DIFFERS]} the image does not fit, {EXIT_CODES[Outcome.UNKNOWN]} whether it fits is not known
-"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m airflow_ecs_executor")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    check = commands.add_parser(
-        "check",
-        help="check everything that the scheduler checks when it starts",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    check.add_argument("--task-definition", metavar="NAME", help="instead of the configured one; also FAMILY:matching")
-    check.add_argument("--airflow", metavar="VERSION", help="what the image has to have; default: this Airflow")
-    check.add_argument("--python", metavar="X.Y", help="what the image has to have; default: this Python")
-    check.add_argument("--json", action="store_true", help="as JSON")
-    parsed = parser.parse_args(arguments)
+def wanted_versions(airflow: str | None, python: str | None) -> Versions:
+    """Return what the image has to have: what is given, else what runs here. Raises ValueError."""
     own = airflow_versions.versions()
-    try:
-        wanted = Versions.of(parsed.airflow or own.airflow, parsed.python or own.python)
-    except ValueError as error:
-        check.error(str(error))
-    return _check(parsed, wanted)
+    return Versions.of(airflow or own.airflow, python or own.python)
 
 
-def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
+def check(wanted: Versions, task_definition: str | None, as_json_text: bool) -> int:
+    """Check, print what was found, and return the exit code. ``task_definition``: None for the configured one."""
     # Standard output is for the answer alone: Airflow's log goes there, too.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     log.setLevel(logging.INFO)
@@ -64,8 +42,8 @@ def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
         settings = read_settings(conf, os.environ)
         for warning in settings.warnings:
             log.warning("%s", warning)
-        if parsed.task_definition:
-            run_task = {**settings.run_task, "taskDefinition": parsed.task_definition}
+        if task_definition:
+            run_task = {**settings.run_task, "taskDefinition": task_definition}
             settings = dataclasses.replace(settings, run_task=run_task)
         answer = _examine(settings, wanted)
     except ConfigurationError as error:
@@ -77,7 +55,7 @@ def _check(parsed: argparse.Namespace, wanted: Versions) -> int:
     except MisfitError as misfit:
         answer = {"exit_code": EXIT_CODES[Outcome.DIFFERS], "problems": [str(misfit)]}
     text = answer.pop("text", None) or "\n".join(answer["problems"])
-    print(json.dumps(answer, indent=2) if parsed.json else text)
+    print(json.dumps(answer, indent=2) if as_json_text else text)
     code: int = answer["exit_code"]
     return code
 

@@ -3,81 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Iterator
-from xml.sax.saxutils import escape
 
 import pytest
-from airflow_ecs_executor.stack import StackError, StackOutputs, output_key, outputs_of, read_stack
+from airflow_ecs_executor.stack import StackError, output_key, outputs_of, read_stack
 
-from local.http_service import HttpService
+from tests.unit.executor.cloudformation import FIELDS, VALUES, CloudFormation, described
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "deploy" / "template.yaml"
-FIELDS = [field.name for field in dataclasses.fields(StackOutputs)]
-VALUES = {field: f"the {field}" for field in FIELDS}
-
-
-def described(status: str = "CREATE_COMPLETE", **changes: Any) -> dict[str, Any]:
-    """A stack as botocore gives it; a change to None takes an output away."""
-    values = {key: value for key, value in {**VALUES, **changes}.items() if value is not None}
-    outputs = [{"OutputKey": output_key(field), "OutputValue": value} for field, value in values.items()]
-    return {"StackName": "airflow-ecs", "StackStatus": status, "Outputs": outputs}
-
-
-class CloudFormation(HttpService):
-    """Answers DescribeStacks."""
-
-    status, body = 200, ""
-    region = ""
-    """The region that the last request was signed for."""
-
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
-        """Answer with what the test has set."""
-        self.region = request.headers["Authorization"].split("/")[2]
-        self.send(request, self.status, {"Content-Type": "text/xml"}, self.body.encode())
-
-    def has(self, stack: dict[str, Any]) -> None:
-        """Answer with this stack."""
-        outputs = "".join(
-            f"<member><OutputKey>{item['OutputKey']}</OutputKey>"
-            f"<OutputValue>{escape(item['OutputValue'])}</OutputValue></member>"
-            for item in stack["Outputs"]
-        )
-        self.body = (
-            '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
-            f"<Stacks><member><StackName>{stack['StackName']}</StackName><StackStatus>{stack['StackStatus']}"
-            f"</StackStatus><CreationTime>2026-01-31T08:00:00Z</CreationTime><Outputs>{outputs}</Outputs></member>"
-            "</Stacks></DescribeStacksResult></DescribeStacksResponse>"
-        )
-
-    def refuses(self, code: str, message: str) -> None:
-        """Answer with an error."""
-        self.status = 400
-        self.body = (
-            '<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>'
-            f"<Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
-        )
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
-    with CloudFormation() as service:
-        for name, value in {
-            "AWS_ENDPOINT_URL": service.url,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.delenv("AWS_REGION", raising=False)
-        monkeypatch.delenv("AWS_PROFILE", raising=False)
-        yield service
 
 
 def test_the_outputs_are_those_of_the_template() -> None:
