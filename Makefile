@@ -63,6 +63,14 @@ screenshots: $(VENV)/ready  ## take the screenshots of the docs anew: docs/image
 bench-e2e: $(VENV)/ready  ## compare executor and image together with the reference's: queued to the first line, many at once
 	@$(WITH_ENGINE) $(VENV_PYTHON) tests/bench/end_to_end.py
 
+.PHONY: docs
+docs: $(VENV)/ready  ## build the documentation site: site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/ready  ## show the documentation while you write it: http://127.0.0.1:8000
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
+
 .PHONY: engine
 engine:  ## install (Debian, as root) and start a Docker engine with Buildx
 	@bash local/engine.sh ensure

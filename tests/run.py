@@ -67,6 +67,13 @@ def executor_checks(*, every_airflow: bool) -> list[Check]:
     return checks
 
 
+# Strict: a link or an anchor that leads nowhere, and a page that no menu has, fail.
+SITE = (
+    "export NO_MKDOCS_2_WARNING=1; folder=$(mktemp -d) && trap 'rm -rf \"$folder\"' EXIT && "
+    f'"{tool("mkdocs")}" build --strict --quiet --site-dir "$folder"'
+)
+
+
 def static_checks() -> list[Check]:
     """What reads the sources, and the unit tests of what runs on this Python."""
     shell_sources = sorted(
@@ -75,13 +82,15 @@ def static_checks() -> list[Check]:
     return [
         Check("format (ruff)", [tool("ruff"), "format", "--check", "."]),
         Check("lint (ruff)", [tool("ruff"), "check", "."]),
-        Check("types (mypy)", [tool("mypy"), "build.py", "images", "local", "tests"]),
+        Check("types (mypy)", [tool("mypy"), "build.py", "images", "local", "tests", "docs/site_hooks.py"]),
         Check(
             "types of the entrypoint (mypy)", [tool("mypy"), "--config-file", "entrypoint/pyproject.toml", "entrypoint"]
         ),
         Check("types of the executor (mypy)", [tool("mypy"), "--config-file", "executor/pyproject.toml", "executor"]),
         Check("shell scripts (shellcheck)", [tool("shellcheck"), "--external-sources", ".ci/run", *shell_sources]),
         Check("CloudFormation template (cfn-lint)", [tool("cfn-lint"), "deploy/template.yaml"]),
+        Check("docs (mkdocs)", ["bash", "-c", SITE]),
+        Check("docs are true", [sys.executable, "-m", "pytest", "-q", "tests/docs"]),
         Check(
             "unit tests",
             [sys.executable, "-m", "pytest", "-q", *(f"tests/unit/{part}" for part in ("deploy", "images", "local"))],
