@@ -1,0 +1,30 @@
+"""The defaults of Airflow's settings in docs/tuning.md are those of this Airflow."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from airflow.configuration import conf
+from airflow.version import version
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tuning.md"
+ROW = re.compile(r"^\| `\[(\w+)\] (\w+)` \|(.*)$", re.MULTILINE)
+HEADER = re.compile(r"^\| Setting \|(.*)$", re.MULTILINE)
+
+
+def documented():
+    """Setting to default, in the column of this Airflow; none for an Airflow that has no column."""
+    text = PAGE.read_text(encoding="utf-8")
+    columns = [cell.strip() for cell in HEADER.search(text)[1].split("|")]
+    own = "Airflow " + ".".join(version.split(".")[:2])
+    if own not in columns:
+        return {}
+    return {(row[1], row[2]): row[3].split("|")[columns.index(own)].strip() for row in ROW.finditer(text)}
+
+
+@pytest.mark.parametrize(("setting", "default"), sorted(documented().items()), ids=str)
+def test_the_default_is_airflow_s(setting, default):
+    actual = conf.get_default_value(*setting)
+    assert default == ("–" if actual is None else str(actual))
