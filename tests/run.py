@@ -70,7 +70,7 @@ def executor_checks(*, every_airflow: bool) -> list[Check]:
 # Strict: a link or an anchor that leads nowhere, and a page that no menu has, fail.
 SITE = (
     "export NO_MKDOCS_2_WARNING=1; folder=$(mktemp -d) && trap 'rm -rf \"$folder\"' EXIT && "
-    f'"{tool("mkdocs")}" build --strict --quiet --site-dir "$folder"'
+    f'"{tool("mkdocs")}" build --strict --site-dir "$folder"'
 )
 
 
