@@ -32,7 +32,7 @@ def quoted() -> list[str]:
 
 @functools.cache
 def texts() -> list[str]:
-    """Every string of the sources, each with its joined parts; what is put in at run time is `…`."""
+    """Every string of the sources but docstrings, each with its joined parts; what is put in at run time is `…`."""
     found = []
     for name in _PACKAGES:
         path = ROOT / name
@@ -43,8 +43,10 @@ def texts() -> list[str]:
 
 def _strings(source: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             found.append(node.value)
         elif isinstance(node, ast.JoinedStr):
             found.append("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values))
