@@ -57,7 +57,7 @@ def blocks(page: Path) -> list[Block]:
     for number, line in lines:
         if fence := _FENCE.match(line):
             code = textwrap.dedent("".join(_fenced(lines, fence[2])))
-            found.append(Block(str(page.relative_to(ROOT)), number, heading, fence[3], code, marks))
+            found.append(Block(os.path.relpath(page, ROOT), number, heading, fence[3], code, marks))
         elif title := _HEADING.match(line):
             heading = title[1]
         comment = _MARKS.match(line)
