@@ -23,6 +23,17 @@ _BASE = re.compile(
 _BASE_NAME = re.compile(r"(?:failed to resolve source metadata|load metadata) for (\S+?):?(?:\s|$)")
 _BASE_REASON = re.compile(r"failed to resolve source metadata for \S+: (.*)")
 _PUSH = re.compile(r"failed to push (\S+?):? |push access denied", re.IGNORECASE)
+_IMMUTABLE = re.compile(r"immutable|cannot be overwritten", re.IGNORECASE)
+_NO_REPOSITORY = re.compile(r"name unknown|repository (?:with name )?\S+ (?:does not exist|not found)", re.IGNORECASE)
+_DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)")
+_NO_LOGIN = re.compile(
+    r"no basic auth credentials|unauthorized|authentication required|denied|forbidden|token has expired", re.IGNORECASE
+)
+# docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
+_PUSH_ACTIONS = (
+    "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
+    "ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage and ecr:BatchGetImage."
+)
 _ATTESTATION = re.compile(
     r"attestation.* not supported|docker exporter does not.*support.*(?:attest|manifest list)", re.IGNORECASE
 )
@@ -94,6 +105,42 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
         )
     return BuildError(
         f"The build failed: {_last_error(lines)}", "Its output is above; --progress plain shows all of it."
+    )
+
+
+def tag_is_taken(name: str) -> PushError:
+    """The repository's tags are immutable, and this one has another content."""
+    return PushError(
+        f"The tag {name} exists with another content, and tags of this repository are immutable.",
+        "Give --content-tag: the tag then names its content, and every build has one of its own. Or --tag TAG.",
+    )
+
+
+def diagnose_push(said: str, name: str) -> PushError:
+    """The error that a registry's answer to a push stands for, as the engine passes it on.
+
+    :param name: what was pushed.
+    """
+    repository = name.rpartition(":")[0]
+    if _IMMUTABLE.search(said):
+        return tag_is_taken(name)
+    if _NO_REPOSITORY.search(said):
+        return PushError(
+            f"There is no repository {repository}: {said}",
+            "Create it; in Amazon ECR `python build.py push --create-repository` does.",
+        )
+    if action := _DENIED_ACTION.search(said):
+        return PushError(f"Cannot push {name}: {said}", f"Allow {action[1]}. {_PUSH_ACTIONS}")
+    registry = repository.split("/")[0] if set(".:") & set(repository.split("/")[0]) else ""
+    login = f"`docker login {registry}".rstrip() + "`"
+    if _NO_LOGIN.search(said):
+        return PushError(
+            f"Cannot push {name}: {said}",
+            f"Log in as somebody who may push there: {login}; `python build.py push` logs in to Amazon ECR by itself.",
+        )
+    return PushError(
+        f"Cannot push {name}: {said}",
+        f"Check the registry's name and the engine's way to it, and that you are logged in: {login}.",
     )
 
 

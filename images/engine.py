@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ import docker.errors
 import requests
 from docker.models.images import Image
 
-from images.diagnose import diagnose, failing_step, no_buildx, no_client, no_engine
-from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError, PushError
-from images.progress import Progress
+from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
+from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError
+from images.progress import Progress, PushProgress
 
 PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
 
@@ -148,6 +150,20 @@ class Engine:
             "`docker image ls` lists the images; python build.py build makes one.",
         )
 
+    def local_image(self, reference: str) -> Image:
+        """An image of the engine, by name or id.
+
+        :raises ImageNotFoundError: there is none; it is not pulled.
+        """
+        try:
+            return self.api.images.get(reference)
+        except docker.errors.APIError as error:
+            said = "" if isinstance(error, docker.errors.ImageNotFound) else f": {error.explanation}"
+            raise ImageNotFoundError(
+                f"There is no image {reference} on this engine{said}.",
+                "`docker image ls` lists the images; python build.py build makes one.",
+            ) from None
+
     def run(self, image: str, arguments: list[str], **options: Any) -> tuple[int, str, str]:
         """Run a container to its end and remove it: exit code, standard output, standard error."""
         container = self.api.containers.create(image, arguments, detach=True, **options)
@@ -172,22 +188,53 @@ class Engine:
         except docker.errors.DockerException:
             pass  # not there, or in use: nothing a person has to act on
 
-    def push(self, reference: str) -> None:
-        """Push one reference, showing the client's progress.
+    @contextmanager
+    def named(self, image: Image, reference: str) -> Iterator[None]:
+        """Have an image known by a further name in the block; what had that name before has it again afterwards."""
+        try:
+            former: Image | None = self.api.images.get(reference)
+        except docker.errors.ImageNotFound:
+            former = None
+        if former is not None and former.id == image.id:
+            yield
+            return
+        self.tag(str(image.id), [reference])
+        try:
+            yield
+        finally:
+            if former is None:
+                self.untag(reference)
+            else:
+                self.tag(str(former.id), [reference])
 
+    def push(self, reference: str, auth_config: Mapping[str, str]) -> str:
+        """Push one reference, showing how it goes on; returns the image's digest in the registry.
+
+        :param auth_config: who pushes, as the engine's API takes it; empty: nobody.
         :raises PushError: with what the registry said.
         """
-        done = subprocess.run([self.client, "push", reference], stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            registry = reference.split("/")[0] if "." in reference.split("/")[0] else "the registry"
-            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise PushError(
-                f"Cannot push {reference}: {said}",
-                f"Check that the repository exists and that you are logged in to {registry}: `docker login`.",
-            )
+        repository, _, tag = reference.rpartition(":")
+        progress = PushProgress()
+        try:
+            # The engine retries what is dropped on the way, and says so.
+            for event in self.api.api.push(repository, tag, stream=True, decode=True, auth_config=dict(auth_config)):
+                _show(progress.feed(event, time.monotonic()))
+        except docker.errors.APIError as error:
+            progress.error = str(error.explanation)
+        except requests.RequestException as error:
+            progress.error = f"the engine has broken off ({type(error).__name__})"
+        if progress.error:
+            raise diagnose_push(progress.error, reference)
+        _show(progress.end())
+        return progress.digest
 
     def _call(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.client, *arguments], capture_output=True, text=True)
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
@@ -198,8 +245,7 @@ def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
         if progress == "plain":
             print(line, file=sys.stderr, flush=True)
         elif progress == "auto":
-            for text in condensed.feed(line):
-                print(text, file=sys.stderr, flush=True)
+            _show(condensed.feed(line))
         yield line
 
 

@@ -132,13 +132,19 @@ def check_s3_uri(uri: str, flag: str) -> None:
         raise RequestError(f"{flag} is not an S3 address.", f"For example: {flag} s3://my-bucket/dags")
 
 
-def check_repository(name: str) -> None:
+def check_repository(name: str, flag: str = "--repository") -> None:
     """:raises RequestError: not a name that tags can be added to."""
     if not re.fullmatch(_REPOSITORY, name):
         raise RequestError(
-            f"--repository {name!r} is not a repository's name.",
-            "Lower case, without a tag. For example: --repository registry.example.com/airflow-worker",
+            f"{flag} {name!r} is not a repository's name.",
+            f"Lower case, without a tag. For example: {flag} registry.example.com/airflow-worker",
         )
+
+
+def check_tag_name(tag: str) -> None:
+    """:raises RequestError: not a tag alone."""
+    if not re.fullmatch(_TAG, tag):
+        raise RequestError(f"--tag {tag!r} is not a tag.", "Without the repository. For example: --tag 1.0")
 
 
 def check_tag(reference: str) -> None:

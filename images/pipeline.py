@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from images import bake
 from images.context import write_context
@@ -21,6 +22,9 @@ from images.labels import build_labels
 from images.scan import Finding
 from images.spec import AWS_CREDENTIALS, ImageSpec
 from images.verify import require_verified, verify
+
+if TYPE_CHECKING:
+    from images.logins import Login
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def build(
     :param engine: one with Buildx, as `Engine.require_buildx` makes sure.
     :raises BuildToolError: what went wrong, each kind with its exit code.
     """
+    logins = _logins(publication) if publication.push else {}  # first: who may not push need not build
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
     options = replace(options, labels=build_labels(*_provenance(), own=dict(specs[0].options.labels)))
     platforms = options.platforms or ("",)
@@ -73,12 +78,19 @@ def build(
             for spec in specs:
                 engine.tag(candidates[spec.identifier, platforms[0]], publication.references[spec.identifier])
             if publication.push:
-                _push(engine, specs, options, publication, context, progress, secrets)
+                _push(engine, specs, options, publication, context, progress, secrets, logins)
         finally:
             for reference in candidates.values():
                 engine.untag(reference)
     for spec in specs:
         say(f"{'pushed' if publication.push else 'tagged'} {' '.join(publication.references[spec.identifier])}")
+
+
+def _logins(publication: Publication) -> Mapping[str, Login]:
+    # Here: whoever pushes nothing needs neither the AWS SDK nor the executor's modules.
+    from images.push import logins_for
+
+    return logins_for(name for names in publication.references.values() for name in names)
 
 
 def _push(
@@ -89,16 +101,22 @@ def _push(
     context: Path,
     progress: str,
     secrets: Mapping[str, str],
+    logins: Mapping[str, Login],
 ) -> None:
     """Push what was verified: by the engine, or, for what its store cannot hold, from the build cache by Buildx."""
+    from images.docker_config import with_logins
+    from images.push import push_as
+
     if len(options.platforms) > 1 or options.sbom or options.provenance:
         cached = replace(options, no_cache=False, pull=False)  # else it would build anew, and push what nobody verified
         definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
-        engine.bake(definition, context, progress, secrets)
+        with with_logins({login.registry: login for login in logins.values()}.values()) as environment:
+            engine.bake(definition, context, progress, {**secrets, **environment})
         return
     for spec in specs:
         for reference in publication.references[spec.identifier]:
-            engine.push(reference)
+            say(f"pushing {reference}")
+            push_as(engine, engine.local_image(reference), reference, logins[reference])
 
 
 def credential_arguments() -> dict[str, str]:

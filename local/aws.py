@@ -31,7 +31,7 @@ ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 """Images of this registry are in the local one."""
 _ECS_PORT, _ECR_PORT = 51678, 5001
-_UPSTREAM = "registry:5000"
+_UPSTREAM, _AWS = "registry:5000", "aws:5000"
 _HOME = "/opt"
 _SOURCES = Path(__file__).parent
 _PYTHON = "/opt/services/bin/python"
@@ -59,7 +59,7 @@ class LocalAws:
         self.ecs = EcsControl(self._endpoint)
 
     def _start_ecr(self) -> Container:
-        """What of ECR's API reads images, in front of the registry."""
+        """What of ECR's API is about images, and its login, in front of the registry; repositories are moto's."""
         return self.stack.start(
             services.ensure_image(),
             [
@@ -70,6 +70,8 @@ class LocalAws:
                 str(_ECR_PORT),
                 "--upstream",
                 _UPSTREAM,
+                "--aws",
+                _AWS,
             ],
             name="ecr",
             port=_ECR_PORT,
@@ -107,6 +109,15 @@ class LocalAws:
             **self.stack.aws_environment(),
             "AWS_ENDPOINT_URL_ECS": f"http://ecs:{_ECS_PORT}",
             "AWS_ENDPOINT_URL_ECR": f"http://ecr:{_ECR_PORT}",
+        }
+
+    def local_environment(self) -> dict[str, str]:
+        """The same for programs on this machine."""
+        return {
+            **self.stack.aws_environment(),
+            "AWS_ENDPOINT_URL": self.stack.aws_endpoint,
+            "AWS_ENDPOINT_URL_ECS": self._endpoint,
+            "AWS_ENDPOINT_URL_ECR": f"http://127.0.0.1:{published_port(self._ecr, _ECR_PORT)}",
         }
 
     def task_environment(self) -> dict[str, str]:

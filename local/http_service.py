@@ -23,9 +23,9 @@ class HttpService:
             protocol_version = "HTTP/1.1"
 
             def _serve(self) -> None:
-                service.serve(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+                service.serve(self, service.body_of(self))
 
-            do_GET = do_POST = do_PATCH = _serve
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _serve
 
             def log_message(self, *args: Any) -> None:
                 """Keep the tests' output free of requests."""
@@ -50,15 +50,20 @@ class HttpService:
         self._server.server_close()
         self._thread.join()
 
+    def body_of(self, request: BaseHTTPRequestHandler) -> bytes:
+        """The body of a request, which `serve` gets. Who reads it while it answers, as it comes in, returns nothing."""
+        return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+
     def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         """Answer a request, in a thread of its connection."""
         raise NotImplementedError
 
     @staticmethod
     def send(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole answer."""
+        """Send a whole answer; to HEAD, all but its body."""
         HttpService.send_head(request, status, headers, len(body))
-        request.wfile.write(body)
+        if request.command != "HEAD":
+            request.wfile.write(body)
 
     @staticmethod
     def send_head(request: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], length: int) -> None:

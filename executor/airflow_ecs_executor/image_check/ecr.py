@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_ecs_executor.failures import classify
-from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
@@ -65,4 +65,6 @@ class EcrRegistry:
 
     def _missing(self, reason: str) -> RegistryError:
         name = f"{self._reference.repository}:{self._reference.version}"
-        return RegistryError(f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})")
+        return NoSuchImageError(
+            f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})"
+        )

@@ -14,6 +14,10 @@ class RegistryError(Exception):
         self.action = action
 
 
+class NoSuchImageError(RegistryError):
+    """The registry answers, and has no such image."""
+
+
 class NoSuchPlatformError(RegistryError):
     """The image exists for other platforms alone, ``platforms`` by name."""
 

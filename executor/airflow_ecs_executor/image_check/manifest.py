@@ -62,8 +62,21 @@ def is_index(document: Mapping[str, Any]) -> bool:
 def choose(index: Mapping[str, Any], platform: Platform | None) -> str:
     """The digest of the manifest for a platform; without one, of that for ``linux/amd64`` rather than another's.
 
-    Attestations and the siblings that lazy loading puts beside an image, SOCI's and Nydus's, are none.
     Raises NoSuchPlatformError.
+    """
+    found = platforms_of(index)
+    wanted = str(platform or Platform())
+    if wanted in found:
+        return found[wanted]
+    if platform is None and found:
+        return next(iter(found.values()))
+    raise NoSuchPlatformError(tuple(found), wanted)
+
+
+def platforms_of(index: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of an index's manifests, by the platforms that they are for, such as ``linux/amd64``.
+
+    Attestations and the siblings that lazy loading puts beside an image, SOCI's and Nydus's, are none.
     """
     found: dict[str, str] = {}
     for item in index.get("manifests") or ():
@@ -71,12 +84,7 @@ def choose(index: Mapping[str, Any], platform: Platform | None) -> str:
             described = item.get("platform") or {}
             name = f"{described.get('os')}/{described.get('architecture')}"
             found.setdefault(name, str(item.get("digest")))
-    wanted = str(platform or Platform())
-    if wanted in found:
-        return found[wanted]
-    if platform is None and found:
-        return next(iter(found.values()))
-    raise NoSuchPlatformError(tuple(found), wanted)
+    return found
 
 
 def _is_sibling(item: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping
 from urllib.parse import urlsplit
 
 from airflow_ecs_executor.image_check.credentials import Credentials
-from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import LOOPBACK, Answer, Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS, document_in
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
@@ -124,7 +124,7 @@ class Registry:
         if status == 404:
             version = self._reference.version
             name = f"{self._reference.repository}{'@' if self._reference.digest else ':'}{version}"
-            return RegistryError(f"{registry} has no image {name}: push it, or correct the name")
+            return NoSuchImageError(f"{registry} has no image {name}: push it, or correct the name")
         if status == 429:
             return RegistryError(f"{registry} has had too many requests from here (429): log in, or try again later")
         kind = "is in trouble" if status >= 500 else "answers as no registry does"

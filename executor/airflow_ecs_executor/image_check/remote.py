@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Protocol
+from typing import Any, Callable, Mapping, Protocol, TypeVar
 
 from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
@@ -15,9 +15,11 @@ from airflow_ecs_executor.image_check.manifest import (
     digest_of,
     document_in,
     is_index,
+    platforms_of,
 )
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
+T = TypeVar("T")
 TIMEOUT = 10.0
 """Seconds for one look-up, with everything that it takes."""
 
@@ -33,6 +35,19 @@ class RemoteImage:
     reference: ImageReference
     config: Mapping[str, Any]
     digests: frozenset[str]
+
+
+@dataclass(frozen=True)
+class RemoteName:
+    """What a registry has under a name.
+
+    ``digest`` is that of the manifest, or of the index; ``contents`` are that and those of the configuration, by either
+    of which an engine knows an image with the same content; ``platforms`` are those of an index, else empty.
+    """
+
+    digest: str
+    contents: frozenset[str]
+    platforms: tuple[str, ...] = ()
 
 
 class _Source(Protocol):
@@ -66,11 +81,19 @@ class Images:
         Raises ValueError for what is no image's name, and RegistryError.
         """
         reference = parse(name)
+        return self._in_time(reference, lambda source: _resolve(source, reference, platform))
+
+    def identify(self, name: str) -> RemoteName:
+        """Find what a name stands for now. Raises as `look_up` does, NoSuchImageError where there is no such image."""
+        reference = parse(name)
+        return self._in_time(reference, lambda source: _identify(source, reference))
+
+    def _in_time(self, reference: ImageReference, ask: Callable[[_Source], T]) -> T:
         outcome: list[Any] = []
 
         def work() -> None:
             try:
-                outcome.append(self._look_up(reference, platform))
+                outcome.append(self._ask(reference, ask))
             except BaseException as error:
                 outcome.append(error)
 
@@ -85,10 +108,10 @@ class Images:
             )
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
-        found: RemoteImage = outcome[0]
+        found: T = outcome[0]
         return found
 
-    def _look_up(self, reference: ImageReference, platform: Platform | None) -> RemoteImage:
+    def _ask(self, reference: ImageReference, ask: Callable[[_Source], T]) -> T:
         # Here: whoever looks no image up need not pay for it.
         from airflow_ecs_executor.image_check.ecr import EcrRegistry
         from airflow_ecs_executor.image_check.http import Http
@@ -98,8 +121,8 @@ class Images:
         try:
             private = reference.ecr
             if private is not None:
-                return _resolve(EcrRegistry(http, reference, self._client(private[1])), reference, platform)
-            return _resolve(Registry(http, reference, self._credentials), reference, platform)
+                return ask(EcrRegistry(http, reference, self._client(private[1])))
+            return ask(Registry(http, reference, self._credentials))
         finally:
             http.close()
 
@@ -122,3 +145,14 @@ def _resolve(source: _Source, reference: ImageReference, platform: Platform | No
         digests.add(chosen)
     wanted = config_digest(document, f"{reference.repository}:{version}")
     return RemoteImage(reference, document_in(source.blob(wanted), wanted, wanted), frozenset(digests))
+
+
+def _identify(source: _Source, reference: ImageReference) -> RemoteName:
+    version = reference.version
+    content = source.manifest(version)
+    document = document_in(content, reference.digest, version)
+    digest = digest_of(content)
+    if is_index(document):
+        return RemoteName(digest, frozenset({digest}), tuple(platforms_of(document)))
+    config = config_digest(document, f"{reference.repository}:{version}")
+    return RemoteName(digest, frozenset({digest, config}))

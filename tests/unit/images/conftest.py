@@ -14,6 +14,16 @@ if str(ROOT) not in sys.path:
 from images import cli  # noqa: E402
 from images.matrix import Matrix, load_matrix  # noqa: E402
 
+AWS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_MAX_ATTEMPTS": "1",
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+"""The environment of somebody with credentials, for an AWS on this machine."""
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -5,22 +5,27 @@ The engine is a recording one here, for what needs a builder with attestations a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.models.images import Image
 
 from images import pipeline
 from images.bake import BakeOptions
 from images.engine import Engine
-from images.errors import RequestError, VerificationError
+from images.errors import AwsError, RequestError, VerificationError
 from images.matrix import Matrix
 from images.pipeline import Publication, build
 from images.resolve import Request, resolve
 from images.spec import ImageSpec, Options
 from images.verify import Check
+from local.fake_registry import FakeRegistry
+from tests.unit.images.conftest import AWS
 
 
 class RecordingEngine(Engine):
@@ -29,11 +34,13 @@ class RecordingEngine(Engine):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[str, Any]] = []
+        self.environments: list[dict[str, str]] = []
 
     def bake(
         self, definition: Mapping[str, Any], directory: Path, progress: str, environment: Mapping[str, str]
     ) -> None:
         self.calls.append(("bake", definition["target"]))
+        self.environments.append(dict(environment))
 
     def tag(self, image: str, references: Iterable[str]) -> None:
         self.calls.append(("tag", list(references)))
@@ -41,8 +48,16 @@ class RecordingEngine(Engine):
     def untag(self, reference: str) -> None:
         self.calls.append(("untag", reference))
 
-    def push(self, reference: str) -> None:
+    def local_image(self, reference: str) -> Image:
+        return Image({"Id": reference})
+
+    @contextmanager
+    def named(self, image: Image, reference: str) -> Iterator[None]:
+        yield
+
+    def push(self, reference: str, auth_config: Mapping[str, str]) -> str:
         self.calls.append(("push", reference))
+        return ""
 
 
 @pytest.fixture
@@ -111,3 +126,39 @@ def test_credentials_are_looked_for_only_with_the_insecure_flag(
     insecure = tuple(replace(spec, options=Options(insecure_aws_credentials=True)) for spec in specs)
     with pytest.raises(RequestError, match="found no credentials"):
         build(engine, insecure, BakeOptions(), publication(specs))
+
+
+class TestLogins:
+    NAME = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1"
+
+    @pytest.fixture(autouse=True)
+    def nobody(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Docker has no login; AWS is not there."""
+        for name, value in {**AWS, "AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:9"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+    def test_who_may_not_push_need_not_build(self, engine: RecordingEngine, specs: tuple[ImageSpec, ...]) -> None:
+        with pytest.raises(AwsError):
+            build(engine, specs[:1], BakeOptions(), Publication({specs[0].identifier: [self.NAME]}, push=True))
+        assert engine.calls == []
+
+    def test_buildx_gets_the_login_in_its_environment(
+        self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = BakeOptions(provenance="true")
+        with FakeRegistry(login="ecr") as ecr:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", ecr.url)
+            build(engine, specs[:1], options, Publication({specs[0].identifier: [self.NAME]}, push=True))
+        built, pushed = engine.environments
+        assert built == {}
+        assert '"Username": "AWS"' in pushed["AIRFLOW_ECS_LOGIN_0"] and not Path(pushed["DOCKER_CONFIG"]).exists()
+
+    def test_a_login_that_docker_has_is_left_to_docker(
+        self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], tmp_path: Path
+    ) -> None:
+        logins = {"auths": {self.NAME.split("/")[0]: {"auth": "QVdTOng="}}}
+        (tmp_path / "config.json").write_text(json.dumps(logins), encoding="utf-8")
+        options = BakeOptions(provenance="true")
+        build(engine, specs[:1], options, Publication({specs[0].identifier: [self.NAME]}, push=True))
+        assert engine.environments == [{}, {}]

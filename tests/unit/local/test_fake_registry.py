@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import threading
@@ -288,6 +289,34 @@ class TestEcr:
         with pytest.raises(ClientError) as error:
             ecr.batch_get_image(**self.wanted({"imageTag": "1"}))
         assert self.refusal(error) == "RepositoryNotFoundException"
+
+    def test_its_login_opens_it_and_no_other_does(self, registry: FakeRegistry, ecr: Any, image: str) -> None:
+        registry.login = "ecr"
+        (data,) = ecr.get_authorization_token()["authorizationData"]
+        user, password = base64.b64decode(data["authorizationToken"]).decode().split(":")
+        assert (data["proxyEndpoint"], user) == (registry.url, "AWS")
+        assert get(registry, "/v2/team/worker/manifests/1", auth=(user, password)).ok
+        assert get(registry, "/v2/team/worker/manifests/1", auth=registry.user).status_code == 401
+
+    def test_repositories_are_made_once(self, registry: FakeRegistry, ecr: Any) -> None:
+        with pytest.raises(ecr.exceptions.RepositoryNotFoundException):
+            ecr.describe_repositories(repositoryNames=["team/worker"])
+        ecr.create_repository(repositoryName="team/worker", imageTagMutability="IMMUTABLE")
+        (found,) = ecr.describe_repositories(repositoryNames=["team/worker"])["repositories"]
+        assert found["imageTagMutability"] == registry.repositories["team/worker"]["imageTagMutability"] == "IMMUTABLE"
+        with pytest.raises(ecr.exceptions.RepositoryAlreadyExistsException):
+            ecr.create_repository(repositoryName="team/worker")
+
+    def test_repositories_may_be_elsewhere(self, registry: FakeRegistry, ecr: Any) -> None:
+        """moto's, say, which its CloudFormation has made."""
+        ecr.create_repository(repositoryName="team/worker", imageTagMutability="IMMUTABLE")
+        with FakeRegistry(aws=registry.host) as front:
+            client = ecr_client(front)
+            (found,) = client.describe_repositories(repositoryNames=["team/worker"])["repositories"]
+            assert found["imageTagMutability"] == "IMMUTABLE" and not front.repositories
+            with pytest.raises(client.exceptions.RepositoryNotFoundException):
+                client.describe_repositories(repositoryNames=["other"])
+            client.close()
 
 
 class TestUpstream:

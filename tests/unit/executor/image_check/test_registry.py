@@ -5,7 +5,7 @@ import json
 import pytest
 from airflow_ecs_executor.image_check import http as http_module
 from airflow_ecs_executor.image_check.credentials import Credentials
-from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
 
 from local.fake_registry import (
     DOCKER_INDEX,
@@ -16,7 +16,7 @@ from local.fake_registry import (
     put_image,
     put_index,
 )
-from tests.unit.executor.image_check.conftest import AMD64, ARM64, LookUps, config_for
+from tests.unit.executor.image_check.conftest import ACCOUNT_HOST, AMD64, ARM64, LookUps, config_for
 
 
 @pytest.fixture
@@ -229,3 +229,32 @@ def test_what_is_no_image_is_told(registry, images):
     assert "is no image that can be read" in refusal(images, f"{registry.host}/team/worker:chart")
     registry.store_manifest("team/worker", "old", "application/json", b'{"schemaVersion": 1}')
     assert "old schema 1" in refusal(images, f"{registry.host}/team/worker:old")
+
+
+# What a name stands for
+
+
+@pytest.mark.parametrize("host", [None, ACCOUNT_HOST])
+def test_an_image_is_identified_by_its_manifest_alone(registry, images, one, host):
+    found = images.identify(f"{host or registry.host}/team/worker:1")
+    (config,) = registry.blobs
+    assert (found.digest, found.contents, found.platforms) == (one, {one, config}, ())
+    assert len(registry.requests) == 1
+
+
+def test_an_index_is_known_by_its_own_digest_and_lists_its_platforms(registry, images, multi_platform):
+    found = images.identify(f"{registry.host}/team/worker:2")
+    assert found.digest == multi_platform["index"] and found.contents == {multi_platform["index"]}
+    assert found.platforms == ("linux/amd64", "linux/arm64")
+    assert len(registry.requests) == 1
+
+
+@pytest.mark.parametrize("host", [None, ACCOUNT_HOST])
+def test_a_name_that_stands_for_nothing_is_told_from_a_registry_in_trouble(registry, images, one, host):
+    name = f"{host or registry.host}/team/worker:other"
+    with pytest.raises(NoSuchImageError):
+        images.identify(name)
+    registry.faults.update(manifests=503, BatchGetImage="ServerException")
+    with pytest.raises(RegistryError) as caught:
+        images.identify(name)
+    assert not isinstance(caught.value, NoSuchImageError)

@@ -1,0 +1,64 @@
+"""The command that brings an image of the engine to a registry: push."""
+
+from __future__ import annotations
+
+import argparse
+
+from images import inputs
+from images.cli.parser import Add
+from images.engine import Engine
+from images.errors import RequestError
+from images.matrix import Matrix
+
+
+def add_commands(add: Add, matrix: Matrix) -> None:
+    """Add the command to the command line."""
+    child = add("push", _push, "push an image of the engine to Amazon ECR, logging in by itself, or to any registry")
+    child.add_argument("image", metavar="IMAGE", help="an image of the engine, such as airflow-ecs-worker:2-s3")
+    where = child.add_mutually_exclusive_group()
+    where.add_argument("--to", metavar="REPOSITORY", help="default: the image's own, if its name has one")
+    where.add_argument("--stack", metavar="NAME", help="the repository of this CloudFormation stack")
+    child.add_argument("--tag", help="default: the image's own")
+    child.add_argument(
+        "--content-tag", action="store_true",
+        help="TAG-<12 digits of the image's digest>: a tag for each content, as immutable tags need",
+    )  # fmt: skip
+    child.add_argument("--create-repository", action="store_true", help="Amazon ECR: create it if it does not exist")
+    child.add_argument("--region", default="", help="of the stack; default: as configured for the AWS SDK")
+    child.add_argument("--dry-run", action="store_true", help="say what would be done; nothing is changed")
+
+
+def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
+    # Here: other commands need neither the AWS SDK nor the executor's modules.
+    from airflow_ecs_executor.image_check.reference import parse
+
+    from images import stacks
+    from images.push import publish, target_of
+
+    for name, value in (("IMAGE", parsed.image), ("--to", parsed.to), ("--stack", parsed.stack), ("--tag", parsed.tag)):
+        if value is not None and not value.strip():
+            raise RequestError(f"{name} is empty.", "Is a variable of your script not set?")
+    inputs.check_region(parsed.region)
+    if parsed.to:
+        inputs.check_repository(parsed.to, "--to")
+    if parsed.tag:
+        inputs.check_tag_name(parsed.tag)
+    engine = Engine()
+    engine.require()
+    image = engine.local_image(parsed.image)
+    to = parsed.to or (stacks.outputs_of(parsed.stack, parsed.region).repository_uri if parsed.stack else "")
+    target = target_of(
+        parsed.image, tuple(image.tags), str(image.id), to=to, tag=parsed.tag or "", content_tag=parsed.content_tag
+    )
+    place = parse(target.name).ecr
+    if parsed.create_repository and place is None:
+        raise RequestError(
+            f"--create-repository creates private repositories of Amazon ECR, and {target.repository} is none.",
+            "Leave it out: other registries create repositories by themselves, or in ways of their own.",
+        )
+    if parsed.region and place is not None and place[1] != parsed.region:
+        raise RequestError(f"{target.repository} is in {place[1]}, not in {parsed.region}.", "Leave --region out.")
+    digest = publish(engine, image, target, create=parsed.create_repository, dry_run=parsed.dry_run)
+    print(target.name)
+    if digest:
+        print(f"{target.repository}@{digest}")

@@ -1,0 +1,74 @@
+"""A docker client with further logins, for a while: `docker buildx bake` knows none but those of its configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from images.logins import Login
+
+_HELPER = """\
+#!/bin/sh
+# A credential helper (github.com/docker/docker-credential-helpers): the login is in the environment of who asks.
+[ "$1" = get ] && printf '%s' "${{{variable}}}"
+"""
+
+
+@contextmanager
+def with_logins(logins: Iterable[Login], environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
+    """What docker's client has to have in its environment, as long as the block lasts, to use these logins.
+
+    It keeps the user's configuration: contexts, builders, plugins and other logins. Passwords are in the environment
+    alone; the temporary folder, which is the user's only, names programs that print them from there.
+    """
+    asked = [login for login in logins if not login.stored]
+    if not asked:
+        yield {}
+        return
+    home = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    with tempfile.TemporaryDirectory(prefix="airflow-ecs-docker-") as temporary:
+        folder, programs = Path(temporary) / "config", Path(temporary) / "bin"
+        folder.mkdir()
+        programs.mkdir()
+        for entry in home.iterdir() if home.is_dir() else ():
+            if entry.name != "config.json":
+                (folder / entry.name).symlink_to(entry.absolute())
+        environment = {
+            "DOCKER_CONFIG": str(folder),
+            "BUILDX_CONFIG": environ.get("BUILDX_CONFIG") or str(home.absolute() / "buildx"),
+            "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
+        }
+        helpers = {}
+        for number, login in enumerate(asked):
+            helper, variable = f"airflow-ecs-{number}", f"AIRFLOW_ECS_LOGIN_{number}"
+            helpers[login.registry] = helper
+            program = programs / f"docker-credential-{helper}"
+            program.write_text(_HELPER.format(variable=variable), encoding="utf-8")
+            program.chmod(0o700)
+            found = login.credentials
+            environment[variable] = json.dumps(
+                {"ServerURL": login.registry, "Username": found.user, "Secret": found.password}
+            )
+        config = folder / "config.json"
+        config.touch(mode=0o600)
+        config.write_text(json.dumps(with_helpers(_config(home), helpers)), encoding="utf-8")
+        yield environment
+
+
+def with_helpers(config: Mapping[str, Any], helpers: Mapping[str, str]) -> dict[str, Any]:
+    """A docker configuration that asks these credential helpers, by registry, before all others. Pure."""
+    return {**config, "credHelpers": {**(config.get("credHelpers") or {}), **helpers}}
+
+
+def _config(home: Path) -> dict[str, Any]:
+    """The user's configuration; nothing where there is none that docker could read."""
+    try:
+        found = json.loads((home / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,121 @@
+"""Amazon ECR: a login for the engine, a repository's settings, a new repository.
+
+docs.aws.amazon.com/AmazonECR/latest/APIReference
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.image_check.credentials import Credentials
+from airflow_ecs_executor.image_check.reference import ImageReference, parse
+
+from images import aws
+from images.errors import AwsError
+from images.logins import Login
+
+PUBLIC = "public.ecr.aws"
+_PUBLIC_REGION = "us-east-1"
+"""The only one that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
+IMMUTABLE = "IMMUTABLE"
+TAGS = [{"Key": "managed-by", "Value": "airflow-ecs"}]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """``mutability`` is ECR's ``imageTagMutability``; empty where it may not be read."""
+
+    mutability: str = ""
+
+
+def is_ecr(reference: ImageReference) -> bool:
+    """Whether an image is in Amazon ECR, private or public."""
+    return reference.ecr is not None or reference.registry == PUBLIC
+
+
+def log_in(reference: ImageReference) -> Login:
+    """A login for an image's registry, by AWS's credentials; it is good for twelve hours.
+
+    :raises AwsError: there is none.
+    """
+    if reference.registry == PUBLIC:
+        client, action = aws.client("ecr-public", _PUBLIC_REGION), "ecr-public:GetAuthorizationToken"
+    else:
+        client, action = aws.client("ecr", _place(reference)[1]), "ecr:GetAuthorizationToken"
+    try:
+        answer: Any = client.get_authorization_token()["authorizationData"]
+    except Exception as error:
+        raise aws.failed(f"No login to {reference.registry}", error, action) from None
+    given = answer if isinstance(answer, dict) else answer[0]
+    user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
+    return Login(_registry(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
+
+
+def _registry(reference: ImageReference, endpoint: str) -> str:
+    """Who answers for an image: its own host, unless the API is a stand-in for AWS's.
+
+    A stand-in (AWS_ENDPOINT_URL) says in ``proxyEndpoint`` where its registry is. AWS names the registry of the
+    caller's account there, by the name without FIPS or dual stack, though the token is good for every registry.
+    """
+    host = urlsplit(endpoint).netloc
+    return host if host and parse(f"{host}/any").ecr is None else reference.registry
+
+
+def find_repository(reference: ImageReference) -> Repository | None:
+    """A private repository; None if it does not exist.
+
+    One that may not be described is assumed to be there: who may push need not be allowed to.
+
+    :raises AwsError: the question is not answered.
+    """
+    account, region = _place(reference)
+    try:
+        found = aws.client("ecr", region).describe_repositories(
+            registryId=account, repositoryNames=[reference.repository]
+        )
+    except AwsError:
+        raise
+    except Exception as error:
+        failure = classify(error)
+        if failure.code == "RepositoryNotFoundException":
+            return None
+        if failure.denied:
+            return Repository()
+        raise aws.failed(f"The repository {reference.repository} cannot be looked up", error) from None
+    return Repository(str(found["repositories"][0].get("imageTagMutability", "")))
+
+
+def create_repository(reference: ImageReference) -> Repository:
+    """Create a private repository with tags that are never moved, scanned images, and encryption; or find it.
+
+    :raises AwsError: it cannot be created.
+    """
+    account, region = _place(reference)
+    try:
+        aws.client("ecr", region).create_repository(
+            registryId=account,
+            repositoryName=reference.repository,
+            imageTagMutability=IMMUTABLE,
+            imageScanningConfiguration={"scanOnPush": True},
+            encryptionConfiguration={"encryptionType": "AES256"},
+            tags=TAGS,
+        )
+    except AwsError:
+        raise
+    except Exception as error:
+        if classify(error).code == "RepositoryAlreadyExistsException":  # somebody else was faster
+            return find_repository(reference) or Repository()
+        raise aws.failed(
+            f"The repository {reference.repository} cannot be created", error, "ecr:CreateRepository"
+        ) from None
+    return Repository(IMMUTABLE)
+
+
+def _place(reference: ImageReference) -> tuple[str, str]:
+    place = reference.ecr
+    assert place is not None
+    return place

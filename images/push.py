@@ -1,0 +1,173 @@
+"""Push an image of the engine: to Amazon ECR by AWS's login, or to any other registry as docker is logged in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airflow_ecs_executor.image_check.comparison import repository_of
+from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.reference import ImageReference, has_registry, parse
+from airflow_ecs_executor.image_check.remote import Images, RemoteName
+from docker.models.images import Image
+
+from images import aws, ecr, labels
+from images.diagnose import tag_is_taken
+from images.engine import Engine
+from images.errors import PushError, RequestError
+from images.logins import Login, stored_login
+from images.pipeline import say
+
+_LONGEST_TAG = 128
+_CONTENT_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an image goes."""
+
+    repository: str
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """``repository:tag``."""
+        return f"{self.repository}:{self.tag}"
+
+
+def target_of(
+    image: str, names: tuple[str, ...], content: str, *, to: str = "", tag: str = "", content_tag: bool = False
+) -> Target:
+    """Where an image goes that was called ``image``. Pure.
+
+    :param names: its names on the engine.
+    :param content: its digest there.
+    :param to: the repository; empty: that of the image's name.
+    :param tag: instead of that of its name; ``content_tag`` adds its content to this or that.
+    :raises RequestError: the name has no registry, or no tag, and nothing else says which.
+    """
+    named = next((name for name in names if _same(name, image)), "")
+    if not to and not (named and has_registry(named)):
+        raise RequestError(
+            f"The name {image} says no registry to push to.",
+            "Give --to REPOSITORY, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow-worker, "
+            "or --stack NAME for the repository of a stack of deploy/template.yaml.",
+        )
+    chosen = tag or (parse(named).tag if named else "")
+    if not chosen:
+        raise RequestError(f"The name {image} has no tag.", "Give --tag TAG.")
+    return Target(to or repository_of(named), with_content(chosen, content) if content_tag else chosen)
+
+
+def _same(name: str, given: str) -> bool:
+    try:
+        return parse(name) == parse(given)
+    except ValueError:  # <none>:<none>, or an id
+        return False
+
+
+def with_content(tag: str, content: str) -> str:
+    """``TAG-`` and the first digits of a content's digest: another tag for every content, as long as a tag may be."""
+    digits = content.rpartition(":")[2][:_CONTENT_DIGITS]
+    return f"{tag[: _LONGEST_TAG - _CONTENT_DIGITS - 1]}-{digits}"
+
+
+def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_run: bool) -> str:
+    """Push an image, unless it is there already; returns its digest, empty if nothing is pushed for a dry run.
+
+    :param create: create the repository of Amazon ECR if there is none.
+    :raises PushError: there is no repository, the tag is taken and cannot be moved, or the registry refuses.
+    :raises AwsError: Amazon ECR cannot be used.
+    """
+    reference = parse(target.name)
+    _remark(image)
+    repository = ecr.Repository()
+    if reference.ecr is not None:
+        found = _repository(reference, target, create=create, dry_run=dry_run)
+        if found is None:  # which would be created
+            say(f"would push {target.name}")
+            return ""
+        repository = found
+    there = _there(target)
+    if there is not None and image.id in there.contents:
+        say(f"{target.name} is there already, with the same content")
+        return there.digest
+    if there is not None:
+        if repository.mutability == ecr.IMMUTABLE:
+            raise tag_is_taken(target.name)
+        say(f"note: {target.name} exists with another content, {there.digest}; the tag moves")
+    if dry_run:
+        say(f"would push {target.name}")
+        return ""
+    return _push(engine, image, target, reference)
+
+
+def _remark(image: Image) -> None:
+    found = image.labels or {}
+    if labels.CONTRACT not in found:
+        say("note: this image was not built by build.py: what is in it was not verified")
+    if labels.INSECURE in found:
+        say(f"WARNING: this image holds {found[labels.INSECURE]}: whoever can pull it can read and use them")
+
+
+def _repository(reference: ImageReference, target: Target, *, create: bool, dry_run: bool) -> ecr.Repository | None:
+    """The repository, created on request; None if it would be."""
+    found = ecr.find_repository(reference)
+    if found is not None and (found.mutability or not create):
+        return found
+    if not create:
+        raise PushError(
+            f"There is no repository {target.repository}.",
+            "Create it, with --create-repository for instance, or correct the name.",
+        )
+    if dry_run:
+        say(f"would create the repository {target.repository}")
+        return None
+    made = ecr.create_repository(reference)
+    say(f"created the repository {target.repository}: tags are immutable, images are scanned when they are pushed")
+    return made
+
+
+def _there(target: Target) -> RemoteName | None:
+    """What the registry has under the name; None also if that cannot be told, for then pushing tells."""
+    images = Images(lambda region: aws.client("ecr", region))
+    try:
+        return images.identify(target.name)
+    except RegistryError:
+        return None
+
+
+def _push(engine: Engine, image: Image, target: Target, reference: ImageReference) -> str:
+    login = ecr.log_in(reference) if ecr.is_ecr(reference) else stored_login(target.name)
+    say(f"pushing {target.name}{f', by {login.registry}' if login.registry != reference.registry else ''}")
+    digest = push_as(engine, image, target.name, login)
+    say(f"pushed {target.name}")
+    return digest
+
+
+def push_as(engine: Engine, image: Image, name: str, login: Login) -> str:
+    """Push an image under a name, to the registry of a login; returns its digest.
+
+    :raises PushError: with what the registry said.
+    """
+    reference = parse(name)
+    if login.registry != reference.registry:
+        name = f"{login.registry}/{reference.repository}:{reference.tag}"
+    with engine.named(image, name):
+        return engine.push(name, login.auth_config)
+
+
+def logins_for(names: Iterable[str]) -> dict[str, Login]:
+    """Who pushes each of these names: whom docker knows at its registry, or, for Amazon ECR without one, AWS's login.
+
+    :raises AwsError: AWS gives none.
+    """
+    by_registry: dict[str, Login] = {}
+    found = {}
+    for name in names:
+        reference = parse(name)
+        login = by_registry.get(reference.registry) or stored_login(name)
+        if not login.credentials and login.stored and ecr.is_ecr(reference):
+            login = ecr.log_in(reference)
+        found[name] = by_registry[reference.registry] = login
+    return found

@@ -1,0 +1,246 @@
+"""`build.py push`, as far as no engine is needed: where an image goes, who pushes it, what a refusal means."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_ecs_executor.image_check.credentials import Credentials
+from airflow_ecs_executor.image_check.reference import parse
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+
+from images import aws, ecr
+from images.diagnose import diagnose_push
+from images.docker_config import with_helpers, with_logins
+from images.errors import AwsError, RequestError
+from images.logins import Login, stored_login
+from images.progress import PushProgress
+from images.push import Target, logins_for, target_of
+from local.fake_registry import FakeRegistry
+from tests.unit.images.conftest import AWS, Run
+
+CONTENT = "sha256:0123456789abcdef" + "0" * 48
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+LOCAL, IN_ECR = "airflow-ecs-worker:2.10.5-python3.8-s3", f"{ECR}/team/worker:1"
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No docker login, no engine, no AWS; the folder of docker's configuration."""
+    home = tmp_path / "docker"
+    home.mkdir()
+    for name, value in {
+        **AWS,
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "DOCKER_HOST": "tcp://127.0.0.1:9",
+        "DOCKER_CONFIG": str(home),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+class TestTarget:
+    def test_an_image_with_a_registry_in_its_name_goes_there(self) -> None:
+        assert target_of(IN_ECR, (LOCAL, IN_ECR), CONTENT) == Target(f"{ECR}/team/worker", "1")
+
+    def test_a_repository_takes_the_image_under_its_own_tag(self) -> None:
+        assert target_of(LOCAL, (LOCAL,), CONTENT, to="r.example/w").name == "r.example/w:2.10.5-python3.8-s3"
+        assert target_of("worker", ("worker:latest",), CONTENT, to="r.example/w").name == "r.example/w:latest"
+
+    def test_a_tag_of_its_content(self) -> None:
+        def tagged(tag: str) -> str:
+            return target_of(LOCAL, (LOCAL,), CONTENT, to="r.example/w", tag=tag, content_tag=True).tag
+
+        assert tagged("") == "2.10.5-python3.8-s3-0123456789ab"
+        assert tagged("1.0") == "1.0-0123456789ab"
+        assert tagged("a" * 128) == "a" * 115 + "-0123456789ab", "a tag has 128 characters at most"
+
+    def test_a_local_name_alone_says_not_where_to(self) -> None:
+        for image, names in ((LOCAL, (LOCAL,)), ("worker", ("worker:latest",)), ("0123456789ab", (LOCAL, IN_ECR))):
+            with pytest.raises(RequestError, match="Give --to REPOSITORY"):
+                target_of(image, names, CONTENT)
+
+    def test_an_id_has_no_tag(self) -> None:
+        with pytest.raises(RequestError, match="Give --tag TAG"):
+            target_of("0123456789ab", (LOCAL,), CONTENT, to="r.example/w")
+        assert target_of("0123456789ab", (), CONTENT, to="r.example/w", tag="1").name == "r.example/w:1"
+
+
+class TestFlags:
+    @pytest.mark.parametrize(
+        ("flags", "words"),
+        [
+            ("x --to a:1", "--to 'a:1' is not a repository's name"),
+            ("x --to r.example/w --stack airflow-ecs", "not allowed with"),
+            ("x --tag a/b:1", "--tag 'a/b:1' is not a tag"),
+            ("x --region Frankfurt", "is not an AWS region"),
+            ("x --to ", "--to is empty"),
+            ("", "IMAGE is empty"),
+        ],
+    )
+    def test_flags_that_mean_nothing(self, run: Run, flags: str, words: str) -> None:
+        answer = run("push", *flags.split(" "))
+        assert (answer.code, words in answer.errors, answer.output) == (2, True, "")
+
+    def test_without_an_engine(self, run: Run) -> None:
+        assert run("push", LOCAL, "--to", "r.example/w").code == 10
+
+
+class TestLogins:
+    def test_amazon_ecr_s_comes_from_aws_where_docker_has_none(
+        self, monkeypatch: pytest.MonkeyPatch, nobody: Path
+    ) -> None:
+        (nobody / "config.json").write_text('{"auths": {"r.example": {"auth": "YTpi"}}}')
+        with FakeRegistry(login="ecr") as fake:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", fake.url)
+            found = logins_for([IN_ECR, f"{ECR}/other:1", "r.example/w:1", "127.0.0.1:9/w:1"])
+            assert fake.requests == ["GetAuthorizationToken"], "one for a registry"
+        assert found[IN_ECR].credentials.user == "AWS" and not found[IN_ECR].stored
+        assert found[f"{ECR}/other:1"] is found[IN_ECR]
+        assert found["r.example/w:1"].auth_config == {"username": "a", "password": "b"}
+        assert found["127.0.0.1:9/w:1"].auth_config == {}
+        assert found[IN_ECR].credentials.password not in repr(found)
+
+    def test_an_identity_token(self) -> None:
+        assert Login("r", Credentials(identity_token="t")).auth_config == {"identitytoken": "t"}
+
+    def test_the_registry_is_the_image_s_own_or_that_of_a_stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """AWS names the registry of the caller's account, by its plain name, whatever is to be pushed."""
+        fips = "999999999999.dkr.ecr-fips.us-gov-west-1.amazonaws.com"
+        assert ecr._registry(parse(f"{fips}/w:1"), f"https://{ECR}") == fips
+        assert ecr._registry(parse(IN_ECR), "http://127.0.0.1:5001") == "127.0.0.1:5001"
+        assert ecr._registry(parse(IN_ECR), "") == ECR
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            (IN_ECR, True),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/w:1", True),
+            ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com/w:1", True),
+            ("123456789012.dkr-ecr.eu-west-1.on.aws/w:1", True),
+            ("public.ecr.aws/alias/w:1", True),
+            ("ghcr.io/team/w:1", False),
+            ("dkr.ecr.eu-west-1.amazonaws.com/w:1", False),
+        ],
+    )
+    def test_what_is_amazon_ecr(self, name: str, expected: bool) -> None:
+        assert ecr.is_ecr(parse(name)) is expected
+
+
+class TestDockerConfig:
+    def test_the_user_s_configuration_goes_on_and_passwords_are_in_no_file(self, nobody: Path) -> None:
+        (nobody / "contexts").mkdir()
+        (nobody / "cli-plugins").mkdir()
+        (nobody / "config.json").write_text('{"currentContext": "x", "credHelpers": {"a": "b"}, "credsStore": "c"}')
+        login = Login("r.example", Credentials("AWS", 'pass"$word'))
+        environ = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(nobody)}
+        with with_logins([login, stored_login("other.example/w:1")], environ) as found:
+            folder = Path(found["DOCKER_CONFIG"])
+            assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+            assert json.loads((folder / "config.json").read_text()) == {
+                "currentContext": "x",
+                "credHelpers": {"a": "b", "r.example": "airflow-ecs-0"},
+                "credsStore": "c",
+            }
+            assert (folder / "contexts").resolve() == nobody / "contexts" and (folder / "cli-plugins").is_dir()
+            assert found["BUILDX_CONFIG"] == str(nobody / "buildx")
+            command = ["docker-credential-airflow-ecs-0", "get"]
+            answer = subprocess.run(command, env=found, input="r.example", capture_output=True, text=True, check=True)
+            assert json.loads(answer.stdout) == {
+                "ServerURL": "r.example",
+                "Username": "AWS",
+                "Secret": 'pass"$word',
+            }
+            texts = [path.read_text() for path in folder.parent.rglob("*") if path.is_file()]
+            assert len(texts) == 2 and not any("word" in text for text in texts)
+        assert not folder.parent.exists()
+
+    def test_without_a_login_of_ours_nothing_changes(self) -> None:
+        with with_logins([stored_login("r.example/w:1")]) as found:
+            assert found == {}
+
+    def test_a_configuration_that_docker_cannot_read_is_none(self, nobody: Path) -> None:
+        for text in ("{", "[]"):
+            (nobody / "config.json").write_text(text)
+            with with_logins([Login("r.example", Credentials("u", "p"))]) as found:
+                config = json.loads((Path(found["DOCKER_CONFIG"]) / "config.json").read_text())
+            assert config == {"credHelpers": {"r.example": "airflow-ecs-0"}}
+
+    def test_helpers_replace_others_of_the_same_registry(self) -> None:
+        assert with_helpers({"credHelpers": {"r": "ecr-login"}}, {"r": "x"}) == {"credHelpers": {"r": "x"}}
+
+
+class TestProgress:
+    def test_a_line_now_and_then_and_one_at_the_end(self) -> None:
+        progress = PushProgress()
+        events: list[tuple[float, dict[str, Any]]] = [
+            (0, {"status": "The push refers to repository [r.example/w]"}),
+            (0, {"status": "Preparing", "progressDetail": {}, "id": "a"}),
+            (1, {"status": "Layer already exists", "progressDetail": {}, "id": "b"}),
+            (1, {"status": "Mounted from other", "progressDetail": {}, "id": "d"}),
+            (2, {"status": "Pushing", "progressDetail": {"current": 512, "total": 40_000_000}, "id": "a"}),
+            (9, {"status": "Pushing", "progressDetail": {"current": 9_000_000, "total": 40_000_000}, "id": "a"}),
+            (11, {"status": "Pushing", "progressDetail": {"current": 10_000_000, "total": 40_000_000}, "id": "a"}),
+            (12, {"status": "Pushing", "progressDetail": {"current": 20_000_000, "total": 40_000_000}, "id": "a"}),
+            (13, {"status": "Retrying in 5 seconds", "progressDetail": {}, "id": "a"}),
+            (19, {"status": "Pushed", "progressDetail": {}, "id": "a"}),
+            (19, {"progressDetail": {}, "aux": {"Tag": "1", "Digest": CONTENT, "Size": 1}}),
+        ]
+        assert [line for now, event in events for line in progress.feed(event, now)] == [
+            "  10 of 40 MB sent, 2 layers were there",
+            "  a: retrying in 5 seconds",
+        ]
+        assert progress.end() == ["  40 MB sent, 2 layers were there"]
+        assert (progress.digest, progress.error) == (CONTENT, "")
+
+    def test_an_error(self) -> None:
+        progress = PushProgress()
+        assert progress.feed({"errorDetail": {"message": "denied: no"}, "error": "denied"}, 0) == []
+        assert progress.error == "denied: no"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("tag invalid: The image tag '1' already exists and cannot be overwritten because ...", "--content-tag"),
+        ("name unknown: The repository with name 'w' does not exist in the registry", "--create-repository"),
+        (
+            "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:PutImage on resource: arn:x",
+            "Allow ecr:PutImage. A push needs ecr:GetAuthorizationToken",
+        ),
+        ("no basic auth credentials", "`docker login r.example:5000`"),
+        ("unauthorized: authentication required", "`docker login r.example:5000`"),
+        ("dial tcp: lookup r.example: no such host", "the registry's name"),
+    ],
+)
+def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
+    error = diagnose_push(said, "r.example:5000/w:1")
+    assert words in str(error) and "r.example:5000/w" in error.message and error.exit_code == 15
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (NoCredentialsError(), "AWS credentials are missing"),
+        (NoRegionError(), "Give --region"),
+        (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "x"), "Allow ecr:Y"),
+        (ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "x"), "expired"),
+        (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"), "try again"),
+    ],
+)
+def test_what_aws_said_becomes_what_to_do(error: Exception, words: str) -> None:
+    failure = aws.failed("It cannot be done", error, "ecr:Y")
+    assert isinstance(failure, AwsError) and failure.message.startswith("It cannot be done: ")
+    assert words in failure.hint
+
+
+def test_the_region_is_the_flag_s_or_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    assert aws.region_of(None) is None and aws.region_of("") is None
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert (aws.region_of(None), aws.region_of("eu-west-2")) == ("eu-west-1", "eu-west-2")
