@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 from airflow_ecs_executor.failures import Trouble, classify
+from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
 from images.errors import AwsError
@@ -17,13 +18,13 @@ def region_of(flag: str | None) -> str | None:
     return flag or os.environ.get("AWS_REGION") or None
 
 
-def client(service: str, region: str | None) -> Any:
+def client(service: str, region: str | None, config: Config | None = None) -> Any:
     """A boto3 client; credentials, endpoints and retries as the environment has them.
 
     :raises AwsError: no client can be made: no region, or a profile that does not exist.
     """
     try:
-        return boto3.client(service, region_name=region_of(region))
+        return boto3.client(service, region_name=region_of(region), config=config)
     except Exception as error:
         raise failed(f"AWS ({service}) cannot be used", error) from None
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from images import inputs
-from images.errors import AwsError, InputError, RequestError
+from images.errors import InputError, RequestError
 from images.matrix import Matrix
 from images.naming import references
 from images.pipeline import say
 from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, Resolution, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
-
-if TYPE_CHECKING:
-    from airflow_ecs_executor.stack import StackOutputs
 
 
 def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
@@ -86,26 +82,6 @@ def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     group.add_argument(
         "--tag", action="append", default=[], metavar="REPO:TAG", help="instead of the computed tags; repeatable"
     )
-
-
-def add_stack(parser: argparse.ArgumentParser, use: str) -> None:
-    """Add the flags that name a stack of deploy/template.yaml; ``use`` is what it is asked for."""
-    parser.add_argument("--stack", metavar="NAME", help=f"a stack of deploy/template.yaml: {use}")
-    parser.add_argument("--region", help="AWS region; default: as configured for the AWS SDK")
-
-
-def stack_of(parsed: argparse.Namespace) -> StackOutputs:
-    """The outputs of the stack that ``--stack`` names.
-
-    :raises AwsError: it cannot be asked.
-    :raises RequestError: there is none, or it is not what it should be.
-    """
-    from airflow_ecs_executor.stack import StackError, read_stack  # here: building needs no AWS SDK
-
-    try:
-        return read_stack(parsed.stack, parsed.region)
-    except StackError as error:
-        raise (AwsError if error.aws else RequestError)(error.message, error.remedy) from None
 
 
 def _request(parsed: argparse.Namespace) -> Request:

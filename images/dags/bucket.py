@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import boto3
 from airflow_ecs_executor.failures import classify
 from botocore.config import Config
 
+from images import aws
 from images.dags.plan import Content, Destination, Stored
 from images.errors import AwsError
 
@@ -27,9 +27,8 @@ class Bucket:
         self.destination = destination
         self.clock = datetime.fromtimestamp(0, timezone.utc)
         """The time at which S3 has last answered, by its own clock, in whole seconds."""
-        with self._asking("be reached", ""):
-            config = Config(max_pool_connections=CONCURRENCY, retries={"mode": "standard", "total_max_attempts": 5})
-            self._client = boto3.client("s3", region_name=region, config=config)
+        config = Config(max_pool_connections=CONCURRENCY, retries={"mode": "standard", "total_max_attempts": 5})
+        self._client = aws.client("s3", region, config)
 
     def objects(self) -> dict[str, Stored]:
         """What is below the prefix, by its path there; a request for each 1,000 objects."""
@@ -96,13 +95,7 @@ class Bucket:
         try:
             yield
         except Exception as error:
-            reason = classify(error)
             name = self.destination.bucket
-            if reason.code == "NoSuchBucket":
+            if classify(error).code == "NoSuchBucket":
                 raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from None
-            hint = f"It takes the permission {permission} on arn:aws:s3:::{name}" if permission else ""
-            if permission and permission != "s3:ListBucket":
-                hint += f"/{self.destination.path}*"
-            if not reason.denied:
-                hint = "Check credentials, --region, and the way to S3; then run this again."
-            raise AwsError(f"The bucket {name} cannot {doing}: {reason.reason}.", hint) from None
+            raise aws.failed(f"The bucket {name} cannot {doing}", error, permission) from None
