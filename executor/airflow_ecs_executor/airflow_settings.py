@@ -69,16 +69,28 @@ GENERAL: Mapping[str, Option] = {
 
 
 class Setting(NamedTuple):
-    """A line of the answer. ``name`` ends with ``_cmd`` if the value is a command that Airflow runs for the value."""
+    """An option of Airflow with its value, or with the ``aws`` command that prints it."""
 
     section: str
     name: str
     value: str
+    is_command: bool = False
 
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
         return f"AIRFLOW__{self.section.upper()}__{self.name.upper()}"
+
+    def as_airflow_reads_it(self) -> Setting:
+        """Return a command as the option ``…_cmd``, by which Airflow gets the value; anything else as it is.
+
+        Airflow splits a command as a shell does, but runs it without one, and takes all that it prints as the value, a
+        newline at the end too (airflow.configuration.run_command): it would be part of the database's name. The shell
+        takes it off, fails if the AWS CLI fails, and shows the value in no process list: printf is its own.
+        """
+        if not self.is_command:
+            return self
+        return Setting(self.section, f"{self.name}_cmd", f"sh -c 'v=$({self.value}) && printf %s \"$v\"'")
 
 
 @dataclass(frozen=True)
@@ -176,7 +188,7 @@ def _general_settings(values: Mapping[str, str]) -> Iterator[Setting]:
         if not text:
             continue
         if option.sensitive:
-            yield Setting(option.section, f"{option.name}_cmd", command_for_secret(text, region))
+            yield Setting(option.section, option.name, command_for_secret(text, region), is_command=True)
         elif option is GENERAL["remote_logs"]:
             yield Setting(option.section, "remote_logging", "True")
             yield Setting(option.section, option.name, text)
@@ -185,42 +197,46 @@ def _general_settings(values: Mapping[str, str]) -> Iterator[Setting]:
 
 
 def command_for_secret(secret: str, region: str = "") -> str:
-    """Return the command by which Airflow gets a secret's text, for options ``…_cmd``.
+    """Return the command of the AWS CLI that prints a secret's text.
 
     ``secret``: an ARN, whose region counts, or a name in ``region``, without which the AWS CLI's own configuration
-    decides. Airflow splits a command as a shell does, but runs it without one, and takes all that it prints as the
-    value, a newline at the end too (airflow.configuration.run_command): that would be part of the database's name. The
-    shell takes it off, fails if the AWS CLI fails, and shows the value in no process list: printf is its own.
+    decides.
     """
     found = re.fullmatch(_SECRET, secret)
     region = (found and found["region"]) or region
-    asked = f"aws secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text"
-    if region:
-        asked += f" --region {region}"
-    return f"sh -c '{'v=$('}{asked}) && printf %s \"$v\"'"
+    command = f"aws secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text"
+    return f"{command} --region {region}" if region else command
 
 
 def _replaced(settings: Sequence[Setting]) -> Iterator[str]:
     for setting in settings:
         found = re.search(r"\$(\w+|\{[^}]*\})", setting.value)
-        if found and not setting.name.endswith("_cmd"):
+        if found:
             yield (
                 f"[{setting.section}] {setting.name} has {found[0]}: Airflow replaces it where a variable of its own "
                 "process has that name"
             )
 
 
-def as_text(settings: Sequence[Setting], form: str) -> str:
+def as_text(settings: Sequence[Setting], form: str, *, once: bool = False) -> str:
     """Write settings down: commands for a shell, lines for airflow.cfg, or lines for ``docker run --env-file``.
 
-    ``form`` is one of `FORMATS`.
+    ``form`` is one of `FORMATS`. ``once``, with `EXPORTS`: the shell asks for secrets, instead of Airflow each time.
     """
+    if not once:
+        settings = [setting.as_airflow_reads_it() for setting in settings]
     if form == AIRFLOW_CFG:
         return "\n".join(_sections(settings))
     if form == EXPORTS:
-        return "".join(f"export {setting.variable}={shlex.quote(setting.value)}\n" for setting in settings)
+        return "".join(_export(setting) for setting in settings)
     # A value is all behind the first =, as it is.
     return "".join(f"{setting.variable}={setting.value}\n" for setting in settings)
+
+
+def _export(setting: Setting) -> str:
+    if setting.is_command:  # `export` would hide that the command has failed
+        return f'{setting.variable}="$({setting.value})" || return\nexport {setting.variable}\n'
+    return f"export {setting.variable}={shlex.quote(setting.value)}\n"
 
 
 def _sections(settings: Sequence[Setting]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 The settings come from the outputs of the stack of deploy/template.yaml (--stack), from flags, or from both; flags win,
 and an empty one (--workload-s3-uri '') takes away what the stack says. What is at its default is left out. The answer
-holds no secret: Airflow asks AWS Secrets Manager by a command, for which the AWS CLI has to be where Airflow is. No
+holds no secret, but the command by which Airflow asks AWS Secrets Manager: the AWS CLI has to be where Airflow is. No
 Airflow is needed here.
 """
 
@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, default=EXPORTS, help="commands for a shell (default), lines, or docker --env-file"
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="write to a file, the whole of it or nothing")
+    parser.add_argument(
+        "--secrets-by",
+        choices=("airflow", "shell"),
+        default="airflow",
+        help="who asks for secrets: airflow (default) does so a dozen times in each of its processes; shell, with "
+        "exports, once, and the values are in the environment",
+    )
     general = parser.add_argument_group("settings of Airflow")
     for flag, option in GENERAL.items():
         _add(general, flag, option, "SECRET" if option.sensitive else "VALUE")
@@ -67,6 +74,9 @@ def _add(group: argparse._ArgumentGroup, name: str, option: Option, metavar: str
 
 def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Print or write the settings; returns the exit code. ``arguments`` are those of the command, for its header."""
+    once = parsed.secrets_by == "shell"
+    if once and parsed.format != EXPORTS:
+        return _failed(f"--secrets-by shell goes with --format {EXPORTS}: no shell reads the others.", _CONFIGURATION)
     try:
         stack = read_stack(parsed.stack, parsed.region) if parsed.stack else None
         given = {name: value for name, value in vars(parsed).items() if name in _FLAGS and value is not None}
@@ -81,7 +91,7 @@ def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> int:
         return _failed(f"{error}{hint}", _CONFIGURATION)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    text = header(found, parsed, stack, arguments) + as_text(found.settings, parsed.format)
+    text = header(found, parsed, stack, arguments) + as_text(found.settings, parsed.format, once=once)
     if not parsed.output:
         print(text, end="")
         return 0
@@ -104,12 +114,12 @@ def header(
         f"Made from {source} by",
         f"  {_PROGRAM} {command}".rstrip(),
     ]
-    commands = [setting for setting in found.settings if setting.name.endswith("_cmd")]
-    if commands:
-        lines.append("Airflow runs the commands for their values: the AWS CLI has to be where Airflow is.")
-    if commands and parsed.format == AIRFLOW_CFG:
-        names = " and ".join(setting.name[: -len("_cmd")] for setting in commands)
-        lines.append(f"Take {names} out of the rest of airflow.cfg: they would win over the commands.")
+    secrets = [setting.name for setting in found.settings if setting.is_command]
+    if secrets:
+        who = "The shell that reads this" if parsed.secrets_by == "shell" else "Airflow"
+        lines.append(f"{who} asks AWS Secrets Manager: the AWS CLI and the permission have to be there.")
+    if secrets and parsed.format == AIRFLOW_CFG:
+        lines.append(f"Take {', '.join(secrets)} out of the rest of airflow.cfg: they would win over the commands.")
     return "".join(f"# {line}\n" for line in lines)
 
 

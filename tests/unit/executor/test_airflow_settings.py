@@ -6,6 +6,7 @@ import configparser
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,14 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:airflow/url-Ab
 def settings(stack: StackOutputs | None = None, **given: str) -> dict[str, str]:
     """What is set, by [section] name."""
     found = airflow_settings(given if stack else {**REQUIRED, **given}, stack).settings
-    return {f"[{setting.section}] {setting.name}": setting.value for setting in found}
+    return {
+        f"[{read.section}] {read.name}": read.value for read in (setting.as_airflow_reads_it() for setting in found)
+    }
+
+
+def airflow_s_command(secret: str) -> str:
+    """What Airflow is told to run for a secret."""
+    return Setting("core", "fernet_key", command_for_secret(secret), is_command=True).as_airflow_reads_it().value
 
 
 def problems(stack: StackOutputs | None = None, **given: str) -> str:
@@ -48,8 +56,8 @@ def test_a_stack_has_all_that_is_needed() -> None:
     secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
     assert settings(STACK) == {
         "[core] executor": "airflow_ecs_executor.AwsEcsExecutor",
-        "[database] sql_alchemy_conn_cmd": command_for_secret(f"{secret}url-AbCdEf"),
-        "[core] fernet_key_cmd": command_for_secret(f"{secret}fernet-AbCdEf"),
+        "[database] sql_alchemy_conn_cmd": airflow_s_command(f"{secret}url-AbCdEf"),
+        "[core] fernet_key_cmd": airflow_s_command(f"{secret}fernet-AbCdEf"),
         "[logging] remote_logging": "True",
         "[logging] remote_base_log_folder": "s3://bucket/logs",
         "[aws_ecs_executor] cluster": "airflow",
@@ -196,8 +204,8 @@ def test_json_of_many_lines_becomes_one() -> None:
 
 
 def test_the_region_is_that_of_the_arn_then_that_of_the_cluster_then_the_aws_cli_s() -> None:
-    assert command_for_secret(SECRET, "eu-west-1").endswith('--region eu-central-1) && printf %s "$v"\'')
-    assert "--region eu-west-1)" in command_for_secret("airflow-database", "eu-west-1")
+    assert command_for_secret(SECRET, "eu-west-1").endswith(" --region eu-central-1")
+    assert "--region eu-west-1" in command_for_secret("airflow-database", "eu-west-1")
     assert "--region" not in command_for_secret("airflow-database")
 
 
@@ -215,7 +223,7 @@ def aws_cli(path: Path, script: str) -> None:
 
 def test_the_command_prints_the_secret_and_nothing_else(tmp_path: Path) -> None:
     aws_cli(tmp_path, 'echo "$*" > "${0%/*}/asked"; echo \'postgresql://u:p%20$w\\d@h:5432/db\'')
-    done = as_airflow_runs(command_for_secret(SECRET), tmp_path)
+    done = as_airflow_runs(airflow_s_command(SECRET), tmp_path)
     assert (done.returncode, done.stdout) == (0, "postgresql://u:p%20$w\\d@h:5432/db")
     assert (tmp_path / "asked").read_text(encoding="utf-8").split() == [
         "secretsmanager",
@@ -229,8 +237,26 @@ def test_the_command_prints_the_secret_and_nothing_else(tmp_path: Path) -> None:
 
 def test_the_command_fails_as_the_aws_cli_does(tmp_path: Path) -> None:
     aws_cli(tmp_path, "echo 'Unable to locate credentials' >&2; exit 253")
-    done = as_airflow_runs(command_for_secret(SECRET), tmp_path)
+    done = as_airflow_runs(airflow_s_command(SECRET), tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (253, "", "Unable to locate credentials\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_a_shell_may_ask_instead_and_fails_as_the_aws_cli_does(shell: str, tmp_path: Path) -> None:
+    file = tmp_path / "airflow-env.sh"
+    secret = Setting("core", "fernet_key", command_for_secret(SECRET), is_command=True)
+    file.write_text(as_text([secret, Setting("core", "executor", "x")], EXPORTS, once=True), encoding="utf-8")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def read() -> tuple[int, str, str]:
+        script = f'. {file} && exec "{sys.executable}" -c "import os; print(os.environ[\'AIRFLOW__CORE__FERNET_KEY\'])"'
+        done = subprocess.run([shell, "-c", script], env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    aws_cli(tmp_path, "echo 'it has a blank, $x and `y`'")
+    assert read() == (0, "it has a blank, $x and `y`\n", "")
+    aws_cli(tmp_path, "echo 'Unable to locate credentials' >&2; exit 253")
+    assert read() == (253, "", "Unable to locate credentials\n")
 
 
 # Forms
@@ -285,4 +311,4 @@ def test_any_value_is_read_back(value: str) -> None:
 def test_flags_are_unambiguous() -> None:
     names = [*GENERAL, *(option.name for option in OPTIONS)]
     assert len(names) == len(set(names))
-    assert not {"stack", "region", "format", "output"} & set(names)
+    assert not {"stack", "region", "format", "output", "secrets_by"} & set(names)

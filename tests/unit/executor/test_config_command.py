@@ -162,9 +162,18 @@ def test_the_answer_says_how_to_make_it_anew_and_is_the_same_then(
 
 def test_lines_for_airflow_cfg_say_what_would_win_over_them(config: Any) -> None:
     secrets = ("--database-secret", "database", "--fernet-secret", "fernet")
-    assert "# Take sql_alchemy_conn and fernet_key out" in config(*FLAGS, *secrets, "--format", "airflow.cfg").out
+    assert "# Take sql_alchemy_conn, fernet_key out" in config(*FLAGS, *secrets, "--format", "airflow.cfg").out
     assert "# Take " not in config(*FLAGS, *secrets).out
     assert "# Take " not in config(*FLAGS, "--format", "airflow.cfg").out
+
+
+def test_the_shell_asks_for_secrets_where_that_is_wanted(config: Any) -> None:
+    secret = (*FLAGS, "--fernet-secret", "fernet", "--secrets-by", "shell")
+    answer = config(*secret)
+    assert 'AIRFLOW__CORE__FERNET_KEY="$(aws secretsmanager' in answer.out and "_CMD" not in answer.out
+    assert "# The shell that reads this asks" in answer.out
+    answer = config(*secret, "--format", "env-file")
+    assert (answer.code, answer.out) == (2, "") and "--secrets-by shell goes with --format exports" in answer.err
 
 
 # Failures
