@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor import container_logs, failures, log_tails, options
+from airflow_ecs_executor import config_command, container_logs, failures, log_tails, options
 from airflow_ecs_executor.config import unread_variables
 from airflow_ecs_executor.ledger import Counters, Policy
 
@@ -149,3 +150,15 @@ def test_links_lead_somewhere(name):
 
 def _anchor(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_flag_of_config_and_its_exit_codes_are_documented():
+    text = section(page("executor-configuration.md"), "## The command `config`")
+    flags = {flag for row in table(text, "| Flag |") for flag in re.findall(r"--[a-z-]+", row[0])}
+    parser = argparse.ArgumentParser()
+    config_command.add_arguments(parser)
+    known = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    of_options = {f"--{option.name.replace('_', '-')}" for option in options.OPTIONS}
+    assert flags - of_options == known - of_options - {"--help"}
+    codes = [int(row[0]) for row in table(text, "| Exit code |")]
+    assert codes == sorted(map(int, re.findall(r"\b(\d)\b", config_command.EPILOG)))
