@@ -74,10 +74,15 @@ SITE = (
 )
 
 
+_UNIT = ("deploy", "github", "images", "local")
+
+
 def static_checks() -> list[Check]:
     """What reads the sources, and the unit tests of what runs on this Python."""
     shell_sources = sorted(
-        str(path.relative_to(ROOT)) for folder in ("local", "tests") for path in ROOT.glob(f"{folder}/**/*.sh")
+        str(path.relative_to(ROOT))
+        for folder in (".github", "local", "tests")
+        for path in ROOT.glob(f"{folder}/**/*.sh")
     )
     return [
         Check("format (ruff)", [tool("ruff"), "format", "--check", "."]),
@@ -89,11 +94,12 @@ def static_checks() -> list[Check]:
         Check("types of the executor (mypy)", [tool("mypy"), "--config-file", "executor/pyproject.toml", "executor"]),
         Check("shell scripts (shellcheck)", [tool("shellcheck"), "--external-sources", ".ci/run", *shell_sources]),
         Check("CloudFormation template (cfn-lint)", [tool("cfn-lint"), "deploy/template.yaml"]),
+        Check("workflows (zizmor)", [tool("zizmor"), "--offline", "--persona", "pedantic", ".github"]),
         Check("docs (mkdocs)", ["bash", "-c", SITE]),
         Check("docs are true", [sys.executable, "-m", "pytest", "-q", "tests/docs"]),
         Check(
             "unit tests",
-            [sys.executable, "-m", "pytest", "-q", *(f"tests/unit/{part}" for part in ("deploy", "images", "local"))],
+            [sys.executable, "-m", "pytest", "-q", *(f"tests/unit/{part}" for part in _UNIT)],
         ),
     ]
 
@@ -108,6 +114,12 @@ DEPLOY = Check(
 )
 BENCHMARKS = Check("benchmarks, a few tasks each", [sys.executable, "-m", "pytest", "-q", "tests/bench"])
 IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
+
+
+WALKTHROUGH = Check(
+    "to production, followed on a local AWS",
+    [sys.executable, "-m", "pytest", "-v", "--durations=5", "tests/walkthrough"],
+)
 
 
 def end_to_end_checks(*, full: bool) -> list[Check]:
@@ -159,7 +171,7 @@ def main() -> int:
         # Mostly waiting as well, for schedulers' loops and heartbeats.
         with ThreadPoolExecutor(2) as pool:
             results += pool.map(run_quietly, executor_checks(every_airflow=options.all))
-        results += [run(BENCHMARKS), run(IMAGES)]
+        results += [run(BENCHMARKS), run(IMAGES), run(WALKTHROUGH)]
         results += [run(check) for check in end_to_end_checks(full=options.all)]
     print("\n=== summary")
     for result in results:
