@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from images.task_definition import Definition, Logs, render
 from local import scheduler_image
 from local.airflow_services import DEFAULT_SCHEDULER, AirflowServices
 from local.aws import ACCOUNT, LocalAws
@@ -74,7 +75,7 @@ class EcsDeployment:
         """The worker image in the local Amazon ECR, once it is pushed."""
         self._dags = dags
         self._task_environment = dict(task_environment or {})
-        self._secrets: list[dict[str, str]] = []
+        self._secrets: dict[str, str] = {}
         self._architecture = ""
         self.airflow = AirflowServices(
             stack,
@@ -96,7 +97,7 @@ class EcsDeployment:
         manager = self.aws.client("secretsmanager")
         for name, value in self.airflow.task_secrets().items():
             arn = manager.create_secret(Name=name, SecretString=value)["ARN"]
-            self._secrets.append({"name": name, "valueFrom": arn})
+            self._secrets[name] = arn
         self.register(self.image)
         self.airflow.start(schedulers)
 
@@ -120,41 +121,29 @@ class EcsDeployment:
         return "\n".join(event["message"] for event in found["events"])
 
     def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
-        """That of docs/executor.md, with this machine's endpoints, other sizes and a shorter ``stopTimeout``."""
+        """That of `build.py task-definition`, with this machine's endpoints, other sizes and a shorter stop timeout."""
         environment = {
             "S3_URI": DAGS_URI,
             **self.airflow.task_settings(),
             **self.aws.task_environment(),
             **self._task_environment,
+            **container.pop("environment", {}),
         }
-        added = container.pop("environment", {})
-        logs = {
-            "awslogs-group": LOG_GROUP,
-            "awslogs-region": REGION,
-            "awslogs-stream-prefix": "task",
-            "awslogs-create-group": "true",
-        }
-        return {
-            "family": family,
-            "networkMode": "awsvpc",
-            "requiresCompatibilities": ["FARGATE"],
-            "cpu": "1024",
-            "memory": "2048",
-            "runtimePlatform": {"cpuArchitecture": self._architecture, "operatingSystemFamily": "LINUX"},
-            "executionRoleArn": f"arn:aws:iam::{ACCOUNT}:role/airflow-execution",
-            "taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/airflow-task",
-            "containerDefinitions": [
-                {
-                    "name": CONTAINER,
-                    "image": image,
-                    "essential": True,
-                    "stopTimeout": _STOP_SECONDS,
-                    "environment": [
-                        {"name": name, "value": value} for name, value in sorted({**environment, **added}.items())
-                    ],
-                    "secrets": self._secrets,
-                    "logConfiguration": {"logDriver": "awslogs", "options": logs},
-                    **container,
-                }
-            ],
-        }
+        document = render(
+            Definition(
+                family=family,
+                container=CONTAINER,
+                image=image,
+                execution_role=f"arn:aws:iam::{ACCOUNT}:role/airflow-execution",
+                task_role=f"arn:aws:iam::{ACCOUNT}:role/airflow-task",
+                logs=Logs(LOG_GROUP, REGION, create=True),
+                cpu=1024,
+                memory=2048,
+                architecture=self._architecture,
+                environment=environment,
+                secrets=self._secrets,
+                stop_timeout=_STOP_SECONDS,
+            )
+        )
+        document["containerDefinitions"][0].update(container)
+        return document

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from docker.errors import DockerException
 
-from images.cli import building, dags, existing, publishing
+from images.cli import building, dags, existing, publishing, task_definition
 from images.cli.parser import Command, Parser, adder
 from images.engine import disk_full, refused
 from images.errors import BuildToolError, InputError, RequestError
@@ -24,7 +24,7 @@ exit codes: 2 impossible request, 3 matrix.yaml, 4 input file or folder, 5 a sec
 known, 20 AWS, 130 interrupted
 """
 
-COMMAND_GROUPS = (building, existing, publishing, dags)
+COMMAND_GROUPS = (building, existing, publishing, task_definition, dags)
 
 
 def run(arguments: Sequence[str]) -> int:

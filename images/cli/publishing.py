@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from images import inputs
+from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add
 from images.engine import Engine
 from images.errors import RequestError
@@ -15,16 +16,14 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     """Add the command to the command line."""
     child = add("push", _push, "push an image of the engine to Amazon ECR, logging in by itself, or to any registry")
     child.add_argument("image", metavar="IMAGE", help="an image of the engine, such as airflow-ecs-worker:2-s3")
-    where = child.add_mutually_exclusive_group()
-    where.add_argument("--to", metavar="REPOSITORY", help="default: the image's own, if its name has one")
-    where.add_argument("--stack", metavar="NAME", help="the repository of this CloudFormation stack")
+    child.add_argument("--to", metavar="REPOSITORY", help="default: the image's own, if its name has one")
+    add_stack(child, "its RepositoryUri")
     child.add_argument("--tag", help="default: the image's own")
     child.add_argument(
         "--content-tag", action="store_true",
         help="TAG-<12 digits of the image's digest>: a tag for each content, as immutable tags need",
     )  # fmt: skip
     child.add_argument("--create-repository", action="store_true", help="Amazon ECR: create it if it does not exist")
-    child.add_argument("--region", default="", help="of the stack; default: as configured for the AWS SDK")
     child.add_argument("--dry-run", action="store_true", help="say what would be done; nothing is changed")
 
 
@@ -32,13 +31,14 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     # Here: other commands need neither the AWS SDK nor the executor's modules.
     from airflow_ecs_executor.image_check.reference import parse
 
-    from images import stacks
     from images.push import publish, target_of
 
     for name, value in (("IMAGE", parsed.image), ("--to", parsed.to), ("--stack", parsed.stack), ("--tag", parsed.tag)):
         if value is not None and not value.strip():
             raise RequestError(f"{name} is empty.", "Is a variable of your script not set?")
-    inputs.check_region(parsed.region)
+    if parsed.to and parsed.stack:
+        raise RequestError("--to and --stack both say where to push to.", "Leave one of them out.")
+    inputs.check_region(parsed.region or "")
     if parsed.to:
         inputs.check_repository(parsed.to, "--to")
     if parsed.tag:
@@ -46,7 +46,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     engine = Engine()
     engine.require()
     image = engine.local_image(parsed.image)
-    to = parsed.to or (stacks.outputs_of(parsed.stack, parsed.region).repository_uri if parsed.stack else "")
+    to = parsed.to or (stack_of(parsed).repository_uri if parsed.stack else "")
     target = target_of(
         parsed.image, tuple(image.tags), str(image.id), to=to, tag=parsed.tag or "", content_tag=parsed.content_tag
     )

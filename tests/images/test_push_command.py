@@ -200,12 +200,11 @@ class TestAmazonEcr:
         assert moved.returncode == 0 and "exists with another content" in moved.stderr
         assert client.images.get("push-test:7.0").id == other
 
-    def test_the_repository_of_a_stack(self, small: Small, push: Pushes, ecr: FakeRegistry, stack: Stack) -> None:
-        """The stack's outputs are CloudFormation's; its repository is the one that they name."""
+    def test_a_stack_that_is_not_there(self, small: Small, push: Pushes, ecr: FakeRegistry, stack: Stack) -> None:
         small.build("push-test:8.0")
         push.environment["AWS_ENDPOINT_URL"] = stack.aws_endpoint
         done = push("push-test:8.0", "--stack", "nowhere", "--region", "us-east-1")
-        assert done.returncode == 20 and "There is no stack nowhere" in done.stderr
+        assert done.returncode == 2 and "There is no stack nowhere" in done.stderr
 
 
 class TestOtherRegistries:

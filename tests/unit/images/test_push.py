@@ -76,7 +76,7 @@ class TestFlags:
         ("flags", "words"),
         [
             ("x --to a:1", "--to 'a:1' is not a repository's name"),
-            ("x --to r.example/w --stack airflow-ecs", "not allowed with"),
+            ("x --to r.example/w --stack airflow-ecs", "both say where to push to"),
             ("x --tag a/b:1", "--tag 'a/b:1' is not a tag"),
             ("x --region Frankfurt", "is not an AWS region"),
             ("x --to ", "--to is empty"),

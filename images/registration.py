@@ -1,0 +1,88 @@
+"""Task definitions of Amazon ECS: the newest revision of a family, and a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_ecs_executor.failures import classify
+from botocore.exceptions import ParamValidationError
+
+from images import aws
+from images.errors import AwsError, InputError
+from images.task_definition import Document, normalised
+
+_PASS_ROLE = "iam:PassRole"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A revision, with what of it may be compared."""
+
+    arn: str
+    document: Document
+
+    @property
+    def name(self) -> str:
+        """``family:revision``."""
+        return self.arn.rpartition("/")[2]
+
+
+def newest(client: Any, family: str) -> Registered | None:
+    """The newest ACTIVE revision of a family; None if there is none.
+
+    :param client: boto3's, of ECS.
+    :raises AwsError: that cannot be told.
+    """
+    try:
+        answer = client.describe_task_definition(taskDefinition=family, include=["TAGS"])
+    except Exception as error:
+        if classify(error).code == "ClientException":  # "Unable to describe task definition."
+            return None
+        raise aws.failed(
+            f"The task definition {family} cannot be described", error, "ecs:DescribeTaskDefinition"
+        ) from None
+    found = answer["taskDefinition"]
+    return Registered(str(found["taskDefinitionArn"]), normalised(found, answer.get("tags") or ()))
+
+
+def validate(client: Any, document: Document) -> None:
+    """Hold a task definition against the SDK's model of the API.
+
+    :raises InputError: a member that does not exist, or has another type: one of a sidecar's.
+    """
+    from botocore.validate import validate_parameters
+
+    shape = client.meta.service_model.operation_model("RegisterTaskDefinition").input_shape
+    try:
+        validate_parameters(document, shape)
+    except ParamValidationError as error:
+        raise InputError(f"ECS would not take this task definition. {error}") from None
+
+
+def register(client: Any, document: Document) -> str:
+    """Register a revision, and return its ARN.
+
+    :raises AwsError: with what to do.
+    """
+    try:
+        arn: str = client.register_task_definition(**document)["taskDefinition"]["taskDefinitionArn"]
+    except Exception as error:
+        raise _explained(document, error) from None
+    return arn
+
+
+def _explained(document: Document, error: Exception) -> AwsError:
+    found = classify(error)
+    failure = aws.failed(f"{document['family']} cannot be registered", error, "ecs:RegisterTaskDefinition")
+    roles = ", ".join(document[key] for key in ("executionRoleArn", "taskRoleArn") if key in document)
+    if found.denied and (found.action == _PASS_ROLE or "PassRole" in found.reason):
+        failure.hint = (
+            f"Whoever registers a task definition hands its roles to ECS: allow {_PASS_ROLE} on {roles} "
+            "(condition iam:PassedToService: ecs-tasks.amazonaws.com)."
+        )
+    elif found.denied and found.action == "ecs:TagResource":
+        failure.hint = "Allow ecs:TagResource on the task definition: it is registered with tags."
+    elif found.code == "ClientException" and "role" in found.reason.lower():
+        failure.hint = f"Check that the roles exist in this account and trust ecs-tasks.amazonaws.com: {roles}."
+    return failure

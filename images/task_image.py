@@ -1,0 +1,75 @@
+"""The image of a task definition, as its registry has it now: by digest, with its architecture and its Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_ecs_executor.image_check.comparison import repository_of
+from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.facts import ImageFacts, facts_of
+from airflow_ecs_executor.image_check.manifest import Platform
+from airflow_ecs_executor.image_check.reference import has_registry, parse
+from airflow_ecs_executor.image_check.remote import Images
+
+from images import aws
+from images.errors import ImageMismatchError, ImageUnknownError, RequestError
+
+_ARCHITECTURES = {"amd64": "X86_64", "arm64": "ARM64"}
+
+
+@dataclass(frozen=True)
+class TaskImage:
+    """``pinned``: its name with its digest, which names the same content forever. ``architecture``: as ECS calls it."""
+
+    pinned: str
+    architecture: str
+    facts: ImageFacts
+
+
+def find(name: str, platform: Platform | None) -> TaskImage:
+    """Look an image up in its registry.
+
+    ECS documents ``repository:tag`` and ``repository@digest`` (ContainerDefinition, image), not both at once, so the
+    tag is left out.
+
+    :param platform: of an image for several; None: linux/amd64 if it has that.
+    :raises RequestError: the name has no registry, or is none.
+    :raises ImageMismatchError: it is not for that platform, nor for any of ECS's.
+    :raises ImageUnknownError: it cannot be looked at, or does not say which Airflow it has.
+    """
+    if not has_registry(name):
+        raise RequestError(
+            f"The name {name} says no registry, from which ECS could pull it.",
+            f"Push it first: python build.py push {name} --to REPOSITORY (or --stack NAME). Its last lines are names "
+            "to give here.",
+        )
+    images = Images(lambda region: aws.client("ecr", region))
+    try:
+        tag = parse(name).tag
+        pinned = f"{repository_of(name)}@{images.identify(name).digest}"
+        remote = images.look_up(pinned, platform)
+    except NoSuchPlatformError as error:
+        raise ImageMismatchError(f"{name}: {error}.", f"Give --platform, or build it for {platform}.") from None
+    except NoSuchImageError as error:
+        raise ImageUnknownError(f"There is no image {name}: {error}.", "python build.py push prints names.") from None
+    except RegistryError as error:
+        allow = f"Allow {error.action}." if error.action else ""
+        raise ImageUnknownError(f"The image {name} cannot be looked at: {error}.", allow) from None
+    except ValueError as error:
+        raise RequestError(f"{error}.", "For example: registry.example.com/airflow-worker:1.0") from None
+    facts = facts_of(remote.config, tag)
+    if platform is not None and facts.architecture != platform.architecture:
+        raise ImageMismatchError(
+            f"{name} is for {facts.architecture}, not for {platform.architecture}.",
+            f"Leave --platform out, or build the image with --platform {platform}.",
+        )
+    if facts.architecture not in _ARCHITECTURES:
+        raise ImageMismatchError(
+            f"{name} is for {facts.architecture or 'nothing that it says'}: Fargate has no such CPU."
+        )
+    if not facts.airflow:
+        raise ImageUnknownError(
+            f"Nothing in {name} says which Airflow it has.",
+            "Build it by python build.py, or label it org.apache.airflow.version=VERSION.",
+        )
+    return TaskImage(pinned, _ARCHITECTURES[facts.architecture], facts)
