@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from images import inputs
+from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add, adder
 from images.errors import RequestError
 from images.matrix import Matrix
@@ -27,8 +28,7 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child.description = _PUSH
     child.add_argument("folder", type=Path, metavar="DIR", help="the folder of DAGs")
     child.add_argument("uri", nargs="?", metavar="URI", help="s3://BUCKET/PREFIX, or that of an archive")
-    child.add_argument("--stack", metavar="NAME", help="the DAGs' place of this CloudFormation stack, instead of URI")
-    child.add_argument("--region", help="AWS region; default: as configured for the AWS SDK")
+    add_stack(child, "its DagsUri in place of URI")
     child.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
         help="leave files out: a pattern for their path below DIR, where * matches / too; repeatable",
@@ -45,7 +45,6 @@ def _dags(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     # Here: building needs neither the AWS SDK nor the executor's modules.
-    from images import stacks
     from images.dags.bucket import Bucket
     from images.dags.plan import destination_of
     from images.dags.push import Choices, push
@@ -53,7 +52,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     if (parsed.uri is None) == (parsed.stack is None):
         example = "For example: python build.py dags push ./dags s3://my-bucket/dags"
         raise RequestError("dags push needs an s3:// address or --stack, and not both.", example)
-    uri = parsed.uri if parsed.uri is not None else stacks.outputs_of(parsed.stack, parsed.region).dags_uri
+    uri = parsed.uri if parsed.uri is not None else stack_of(parsed).dags_uri
     inputs.check_s3_uri(uri or "-", "URI")
     destination = destination_of(uri)
     choices = Choices(parsed.exclude, parsed.keep_removed, parsed.replace, parsed.dry_run)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from images import inputs
-from images.errors import InputError, RequestError
+from images.errors import AwsError, InputError, RequestError
 from images.matrix import Matrix
 from images.naming import references
 from images.pipeline import say
 from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, Resolution, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
+
+if TYPE_CHECKING:
+    from airflow_ecs_executor.stack import StackOutputs
 
 
 def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
@@ -82,6 +86,25 @@ def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     group.add_argument(
         "--tag", action="append", default=[], metavar="REPO:TAG", help="instead of the computed tags; repeatable"
     )
+
+
+def add_stack(parser: argparse._ActionsContainer, use: str) -> None:
+    """Add the flags that name a stack of deploy/template.yaml; ``use`` is what it is asked for."""
+    parser.add_argument("--stack", metavar="NAME", help=f"a stack of deploy/template.yaml: {use}")
+    parser.add_argument("--region", default="", help="AWS region; default: as configured for the AWS SDK")
+
+
+def stack_of(parsed: argparse.Namespace) -> StackOutputs:
+    """The outputs of the stack that ``--stack`` names.
+
+    :raises AwsError: there is no such stack, or its outputs cannot be read.
+    """
+    from airflow_ecs_executor.stack import StackError, read_stack  # here: building needs no AWS SDK
+
+    try:
+        return read_stack(parsed.stack, parsed.region or None)
+    except StackError as error:
+        raise AwsError(error.message, error.remedy) from None
 
 
 def _request(parsed: argparse.Namespace) -> Request:
