@@ -199,6 +199,13 @@ class Stack:
         """Host and port of PostgreSQL for programs on this machine."""
         return "127.0.0.1", published_port(self._running(self._postgres), _POSTGRES_PORT)
 
+    def name_postgres(self, host: str) -> None:
+        """Give PostgreSQL a further name on the network; open connections break."""
+        postgres = self._running(self._postgres)
+        network = self.client.networks.get(self.network)
+        network.disconnect(postgres)
+        network.connect(postgres, aliases=["postgres", host])
+
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create an empty database, or a copy of ``template``, and return its name."""
         copied = f' TEMPLATE "{template}"' if template else ""

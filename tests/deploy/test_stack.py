@@ -157,7 +157,7 @@ class TestDatabase:
         outputs = airflow_2.outputs
         credentials = json.loads(airflow_2.secret(outputs.database_credentials_arn))
         assert credentials["username"] == "airflow" and len(credentials["password"]) == 40
-        place = f"{airflow_2.database()['Endpoint']['Address']}:5432/airflow_db?sslmode=require"
+        place = f"{airflow_2.database()['Endpoint']['Address']}:5432/airflow_db"
         url = airflow_2.secret(outputs.database_url_secret_arn)
         assert url == f"postgresql+psycopg2://airflow:{credentials['password']}@{place}"
 

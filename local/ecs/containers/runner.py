@@ -295,7 +295,12 @@ class ContainerRunner(Runner):
         around = Surroundings(
             network_container=found.interface.container_id,
             environment=self._endpoints.environment(found, _container(task, name)),
-            defaults={"AWS_REGION": region, "AWS_DEFAULT_REGION": region},
+            # On AWS, programs find its services by their names.
+            defaults={
+                "AWS_REGION": region,
+                "AWS_DEFAULT_REGION": region,
+                **({"AWS_ENDPOINT_URL": self._settings.aws_endpoint} if self._settings.aws_endpoint else {}),
+            },
             labels=self._labels(task),
             prefix=self._prefix(task),
             processors=self._engine.processors,

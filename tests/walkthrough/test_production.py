@@ -1,0 +1,191 @@
+"""docs/production.md, followed on a local AWS: its commands as they are printed, up to a first DAG that ran on ECS.
+
+What differs from AWS is said where it is done. Blocks without the mark ``aws`` are not run: they need an EC2 instance
+or somebody's VPC, or show what was done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow_ecs_executor.stack import DEFAULT_STACK, outputs_of
+from docker.models.containers import Container
+
+from local import scheduler_image
+from local.aws import LocalAws
+from local.bases import ensure_base
+from local.containers import output_of, put_folders
+from local.database import answer_as
+from local.s3 import REGION
+from local.stack import Stack, fail_if_ended
+from local.waiting import until
+from tests.docs.pages import DOCS, ROOT, blocks, run_shell
+from tests.images.product import EVERY_AIRFLOW, build_flags
+
+PAGE = DOCS / "production.md"
+HOST = "airflow.internal"
+"""Where the page has the API server."""
+NEEDED = ("build.py", "matrix.yaml", "images", "entrypoint", "executor", "deploy")
+SESSION = "/tmp/session"
+READY = "the Airflow host is ready"
+
+
+def page(*marks: str, without: tuple[str, ...] = ()) -> str:
+    """The blocks that have all of the marks, one after the other, as somebody pastes them into one shell."""
+    found = [block for block in blocks(PAGE) if block.language == "sh" and {"aws", *marks} <= block.marks]
+    return "\n".join(block.code for block in found if not block.marks & set(without))
+
+
+def with_variables(code: str, **values: str) -> str:
+    """The page's own variables, replaced by a reader's."""
+    for name, value in values.items():
+        code, count = re.subn(rf"\b{name}=\S+", f"{name}={shlex.quote(value)}", code, count=1)
+        assert count == 1, f"{name} is no variable of the page"
+    return code
+
+
+class Reader:
+    """Somebody who follows the page for one Airflow: on a builder, then on the Airflow host."""
+
+    def __init__(self, airflow: str, stack: Stack, folder: Path) -> None:
+        product = EVERY_AIRFLOW[airflow]
+        ensure_base(*product.base)
+        self.airflow, self.python, _ = product.base
+        self.major = self.airflow.partition(".")[0]
+        self.other = {"2": "airflow-3", "3": "airflow-2"}[self.major]
+        self.image = f"airflow-ecs-worker:{self.airflow}-python{self.python}-s3"
+        self.stack = stack
+        self.aws = LocalAws(stack)
+        self.folder = folder
+        for name in NEEDED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
+        self.aws.client("iam").create_role(RoleName="airflow-scheduler", AssumeRolePolicyDocument="{}")
+
+    def variables(self) -> str:
+        """The first block, with this reader's Airflow, and the region of the local AWS."""
+        return with_variables(
+            page("variables"),
+            AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION, AIRFLOW=self.airflow, PYTHON=self.python,
+        )  # fmt: skip
+
+    def build(self) -> str:
+        """Do what is done on the builder; returns what the terminal showed.
+
+        The stack's cluster is made in moto's ECS, so it is made anew in the one that runs containers, and its database
+        runs nowhere, so the local PostgreSQL answers by its name. The tools of the builder are there already.
+        """
+        tools = Path(sys.executable).parent
+        environment = {**self.aws.local_environment(), "PATH": f"{tools}:{os.environ['PATH']}"}
+        code = page(without=("variables", "builder-environment", "airflow-host", self.other))
+        deploy, _, rest = code.partition("python build.py --airflow")
+        assert rest, "the image is built after the stack is there"
+        shown = run_shell(f"{self.variables()}\n{deploy}", self.folder, environment)
+        assert shown.code == 0, shown.output
+        self.aws.client("ecs").create_cluster(clusterName="airflow")
+        self.outputs = outputs_of(
+            DEFAULT_STACK, self.aws.client("cloudformation").describe_stacks(StackName=DEFAULT_STACK)["Stacks"][0]
+        )
+        credentials = json.loads(self.secret(self.outputs.database_credentials_arn))
+        answer_as(self.stack, self.outputs.database_endpoint, self.outputs.database_name, credentials["password"])
+        # A company's CA, where there is one: docs/images.md.
+        build = f"python build.py --airflow{rest}".replace("\n", f" {shlex.join(build_flags())}\n", 1)
+        more = run_shell(f"{self.variables()}\n{build}", self.folder, environment)
+        assert more.code == 0, more.output
+        return shown.output + more.output
+
+    def secret(self, arn: str) -> str:
+        value: str = self.aws.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        return value
+
+    def operate(self) -> Container:
+        """Do what is done on the Airflow host, and start Airflow there; returns the host.
+
+        It is a container with Airflow and the executor installed: its `pip` has nothing to do, and no index. Airflow 3
+        keeps its own auth manager.
+        """
+        skipped = ("trigger", self.other, *(("fab",) if self.major == "3" else ()))
+        script = [
+            "set -euo pipefail",
+            "pip() { :; }",
+            "cd /opt/airflow",
+            self.variables(),
+            *(
+                block.code
+                for block in blocks(PAGE)
+                if {"aws", "airflow-host"} <= block.marks and not block.marks & {*skipped}
+            ),
+            *(f"{command} >/tmp/{command.split()[1]}.log 2>&1 &" for command in self.services()),
+            f"echo {READY}",
+            "wait -n",
+        ]
+        image = scheduler_image.build_image(self.stack, self.image)
+        host = self.stack.create(image, ["bash", SESSION], name=HOST, environment=self.aws.environment())
+        put_folders(host, {"/tmp": {"session": "\n".join(script).encode()}})
+        host.start()
+
+        def ready() -> bool:
+            fail_if_ended(host, "the Airflow host")
+            return READY in output_of(host)
+
+        until(ready, 240, "the Airflow host is set up", explain=lambda: output_of(host))
+        return host
+
+    def services(self) -> list[str]:
+        """The commands of Airflow's services, by the page's table."""
+        row = next(line for line in PAGE.read_text(encoding="utf-8").splitlines() if "`airflow api-server`," in line)
+        return re.findall("`([^`]+)`", row.strip("|").split("|")[0 if self.major == "3" else 1])
+
+
+def on(host: Container, code: str) -> str:
+    """What a further shell on the Airflow host prints; it fails when that does."""
+    script = f"cd /opt/airflow && . ./airflow-env.sh && {{ {code}\n}}"
+    done = host.exec_run(["bash", "-euo", "pipefail", "-c", script])
+    assert isinstance(done.output, bytes)
+    assert done.exit_code == 0, done.output.decode()
+    return done.output.decode()
+
+
+@pytest.fixture(params=["3.3.2", "2.11.2"])
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
+    with Stack() as stack:
+        yield Reader(request.param, stack, tmp_path)
+
+
+def test_the_page_leads_from_an_empty_account_to_a_dag_that_runs_on_ecs(reader: Reader) -> None:
+    shown = reader.build()
+    outputs = reader.outputs
+    assert re.search(rf"^{re.escape(outputs.repository_uri)}@sha256:[0-9a-f]{{64}}$", shown, re.MULTILINE)
+    assert re.search(r"^S3_VERSION=\d{4}-", shown, re.MULTILINE)
+    host = reader.operate()
+    on(host, page("trigger"))
+
+    def state() -> str | None:
+        dag = "hello_ecs" if reader.major == "3" else "--dag-id hello_ecs"
+        shown = on(host, f"airflow dags list-runs {dag} --output json 2>/dev/null")
+        (run,) = json.loads(shown.splitlines()[-1])  # after what Airflow logs there
+        return run["state"] if run["state"] in ("success", "failed") else None
+
+    ended = until(state, 240, "the DAG's run has ended", pause=3, explain=lambda: on(host, "tail -n 40 /tmp/*.log"))
+    ecs = reader.aws.client("ecs")
+    arns = ecs.list_tasks(cluster=outputs.cluster_name, desiredStatus="STOPPED")["taskArns"]
+    tasks = ecs.describe_tasks(cluster=outputs.cluster_name, tasks=arns)["tasks"]
+    assert ended == "success", [task.get("stoppedReason") for task in tasks]
+    assert [task["containers"][0]["exitCode"] for task in tasks] == [0, 0]
+    logs = reader.aws.client("logs")
+    streams = logs.describe_log_streams(logGroupName=outputs.log_group_name)["logStreams"]
+    assert len(streams) == 2
+
+    # Nothing that should be a secret is written down on the way.
+    password = json.loads(reader.secret(outputs.database_credentials_arn))["password"]
+    definition = ecs.describe_task_definition(taskDefinition=outputs.task_definition_family)["taskDefinition"]
+    for text in (shown, output_of(host), json.dumps(definition, default=str), on(host, "cat airflow-env.sh")):
+        assert password not in text
