@@ -73,6 +73,11 @@ def test_images_are_for_both_architectures_on_runners_of_their_own() -> None:
     assert "ubuntu-24.04-arm" in job["runs-on"]
 
 
+@pytest.mark.parametrize("distribution", ["entrypoint", "executor"])
+def test_a_distribution_carries_the_licence(distribution: str) -> None:
+    assert (ROOT / distribution / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
 class TestReleaseNotes:
     @pytest.fixture
     def notes(self) -> Any:
