@@ -24,7 +24,7 @@ from images.spec import AWS_CREDENTIALS, ImageSpec
 from images.verify import require_verified, verify
 
 if TYPE_CHECKING:
-    from images.logins import Login
+    from images.registry.logins import Login
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def build(
 
 def _logins(publication: Publication) -> Mapping[str, Login]:
     # Here: whoever pushes nothing needs neither the AWS SDK nor the executor's modules.
-    from images.push import logins_for
+    from images.registry.push import logins_for
 
     return logins_for(name for names in publication.references.values() for name in names)
 
@@ -104,8 +104,8 @@ def _push(
     logins: Mapping[str, Login],
 ) -> None:
     """Push what was verified: by the engine, or, for what its store cannot hold, from the build cache by Buildx."""
-    from images.docker_config import with_logins
-    from images.push import push_as
+    from images.registry.docker_config import with_logins
+    from images.registry.push import push_as
 
     if len(options.platforms) > 1 or options.sbom or options.provenance:
         cached = replace(options, no_cache=False, pull=False)  # else it would build anew, and push what nobody verified

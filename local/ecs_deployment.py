@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from images.task_definition import Definition, Logs, render
+from images.task_definitions.definition import Definition, Logs, render
 from local import scheduler_image
 from local.airflow_services import DEFAULT_SCHEDULER, AirflowServices
 from local.aws import ACCOUNT, LocalAws

@@ -31,7 +31,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     # Here: other commands need neither the AWS SDK nor the executor's modules.
     from airflow_ecs_executor.image_check.reference import parse
 
-    from images.push import publish, target_of
+    from images.registry.push import publish, target_of
 
     for name, value in (("IMAGE", parsed.image), ("--to", parsed.to), ("--stack", parsed.stack), ("--tag", parsed.tag)):
         if value is not None and not value.strip():

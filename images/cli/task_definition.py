@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from images import fargate, inputs, sidecars
+from images import inputs
 from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add
 from images.errors import RequestError
 from images.matrix import Matrix
 from images.pipeline import say
-from images.task_definition import Definition, Logs, difference, normalised, render
+from images.task_definitions import fargate, sidecars
+from images.task_definitions.definition import Definition, Logs, difference, normalised, render
 
 if TYPE_CHECKING:
     from airflow_ecs_executor.stack import StackOutputs
@@ -71,7 +72,8 @@ def add_commands(add: Add, matrix: Matrix) -> None:
 
 def _task_definition(matrix: Matrix, parsed: argparse.Namespace) -> None:
     # Here: other commands need neither the AWS SDK nor the executor's modules.
-    from images import aws, registration
+    from images import aws
+    from images.task_definitions import registration
 
     _check(matrix, parsed)
     outputs = stack_of(parsed) if parsed.stack else None
@@ -129,8 +131,9 @@ def _check(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 def _definition(parsed: argparse.Namespace, outputs: StackOutputs | None, region: str) -> Definition:
     """What the flags, the stack and the image stand for."""
-    from images import check, task_image
-    from images.task_settings import Wishes, check_execution_api_url, check_secret, check_variable, settings
+    from images import check
+    from images.task_definitions import image as task_image
+    from images.task_definitions.settings import Wishes, check_execution_api_url, check_secret, check_variable, settings
 
     variables, secrets = _pairs(parsed.env, "--env"), _pairs(parsed.secret, "--secret")
     for name, value in variables.items():

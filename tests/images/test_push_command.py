@@ -15,9 +15,9 @@ import pytest
 import requests
 from airflow_ecs_executor.image_check.credentials import Credentials
 
-from images.docker_config import with_logins
-from images.ecr import TAGS
-from images.logins import Login
+from images.registry.docker_config import with_logins
+from images.registry.ecr import TAGS
+from images.registry.logins import Login
 from local.fake_registry import FakeRegistry
 from local.stack import Stack
 from tests.images.product import build_py

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from images.errors import RequestError
-from images.fargate import SIZES, check_size, check_stop_timeout, check_storage
+from images.task_definitions.fargate import SIZES, check_size, check_stop_timeout, check_storage
 
 
 def test_the_pairs_are_aws_s() -> None:

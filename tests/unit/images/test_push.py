@@ -14,13 +14,14 @@ from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import parse
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 
-from images import aws, ecr
+from images import aws
 from images.diagnose import diagnose_push
-from images.docker_config import with_helpers, with_logins
 from images.errors import AwsError, RequestError
-from images.logins import Login, stored_login
 from images.progress import PushProgress
-from images.push import Target, logins_for, target_of
+from images.registry import ecr
+from images.registry.docker_config import with_helpers, with_logins
+from images.registry.logins import Login, stored_login
+from images.registry.push import Target, logins_for, target_of
 from local.fake_registry import FakeRegistry
 from tests.unit.images.conftest import AWS, Run
 

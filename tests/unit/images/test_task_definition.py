@@ -19,10 +19,10 @@ from botocore.exceptions import ClientError
 
 from images.errors import RequestError
 from images.labels import labels
-from images.registration import _explained
 from images.spec import ImageSpec
-from images.task_definition import Definition, Logs, difference, normalised, render
-from images.task_settings import DATABASE, EXECUTION_API, FERNET_KEY, Wishes, settings
+from images.task_definitions.definition import Definition, Logs, difference, normalised, render
+from images.task_definitions.registration import _explained
+from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, Wishes, settings
 from local.ecs.control import EcsApi
 from local.fake_registry import FakeRegistry, digest_of, entry, put_image, put_index
 from tests.unit.executor.cloudformation import VALUES, CloudFormation, described

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from images.logins import Login
+from images.registry.logins import Login
 
 _HELPER = """\
 #!/bin/sh

@@ -11,12 +11,13 @@ from airflow_ecs_executor.image_check.reference import ImageReference, has_regis
 from airflow_ecs_executor.image_check.remote import Images, RemoteName
 from docker.models.images import Image
 
-from images import aws, ecr, labels
+from images import aws, labels
 from images.diagnose import tag_is_taken
 from images.engine import Engine
 from images.errors import PushError, RequestError
-from images.logins import Login, stored_login
 from images.pipeline import say
+from images.registry import ecr
+from images.registry.logins import Login, stored_login
 
 _LONGEST_TAG = 128
 _CONTENT_DIGITS = 12

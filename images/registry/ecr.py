@@ -16,7 +16,7 @@ from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
 from images import aws
 from images.errors import AwsError
-from images.logins import Login
+from images.registry.logins import Login
 
 PUBLIC = "public.ecr.aws"
 _PUBLIC_REGION = "us-east-1"

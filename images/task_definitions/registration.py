@@ -10,7 +10,7 @@ from botocore.exceptions import ParamValidationError
 
 from images import aws
 from images.errors import AwsError, InputError
-from images.task_definition import Document, normalised
+from images.task_definitions.definition import Document, normalised
 
 _PASS_ROLE = "iam:PassRole"
 

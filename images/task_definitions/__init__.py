@@ -1,0 +1,1 @@
+"""A task definition for an image: its ``definition`` and ``settings``, ``fargate``, ``sidecars``, ``registration``."""
