@@ -204,7 +204,7 @@ class TestAmazonEcr:
         small.build("push-test:8.0")
         push.environment["AWS_ENDPOINT_URL"] = stack.aws_endpoint
         done = push("push-test:8.0", "--stack", "nowhere", "--region", "us-east-1")
-        assert done.returncode == 2 and "There is no stack nowhere" in done.stderr
+        assert done.returncode == 20 and "There is no stack nowhere" in done.stderr
 
 
 class TestOtherRegistries:
