@@ -161,5 +161,6 @@ def _count(specs: Sequence[ImageSpec]) -> str:
 
 
 def say(text: str) -> None:
-    """One line for the person who waits."""
-    print(f"build.py: {text}", file=sys.stderr, flush=True)
+    """One line for the person who waits; one write, so that lines of several threads do not mix."""
+    sys.stderr.write(f"build.py: {text}\n")
+    sys.stderr.flush()
