@@ -113,8 +113,12 @@ class FakeS3:
         """How objects that were put over HTTP are encrypted, and by which key, by their key."""
         self.checksummed: set[str] = set()
         """Keys of objects that were put over HTTP with their SHA-256, of which S3 then tells."""
+        self.metadata: dict[str, dict[str, str]] = {}
+        """Headers ``x-amz-meta-…`` of objects that were put over HTTP, by their key."""
         self.keeps_versions = True
         """Whether what is put or deleted over HTTP leaves versions."""
+        self.suspended = False
+        """Whether a bucket without versions once kept them: then its objects have the version ``null``."""
         self.page_size = 1000
         self.requests: Counter[str] = Counter()
         self.authorizations: list[str] = []
@@ -289,7 +293,8 @@ class FakeS3:
             if key:
                 return self._read(request, bucket, key)
             if "versioning" in request.query:
-                status = "<Status>Enabled</Status>" if self.keeps_versions else ""
+                suspended = "<Status>Suspended</Status>" if self.suspended else ""
+                status = "<Status>Enabled</Status>" if self.keeps_versions else suspended
                 return _xml(f"<VersioningConfiguration>{status}</VersioningConfiguration>")
             return (self._list_versions if "versions" in request.query else self._list)(bucket, request.query)
 
@@ -307,6 +312,9 @@ class FakeS3:
             version["x-amz-version-id"] = self.put(bucket, key, request.body)
         else:
             self.buckets[bucket][key] = request.body
+            if self.suspended:
+                version["x-amz-version-id"] = "null"
+        self.metadata[key] = {name: text for name, text in request.headers.items() if name.startswith("x-amz-meta-")}
         if "x-amz-checksum-sha256" in request.headers:
             self.checksummed.add(key)
         kind = request.headers.get("x-amz-server-side-encryption") or self.default_encryption
@@ -325,8 +333,8 @@ class FakeS3:
             found = self._current(bucket, key)
         else:
             return _error(404, "NoSuchKey")
-        headers = {"Last-Modified": format_datetime(found.modified, usegmt=True)}
-        if self.versions[bucket].get(key):
+        headers = {"Last-Modified": format_datetime(found.modified, usegmt=True), **self.metadata.get(key, {})}
+        if self.versions[bucket].get(key) or self.suspended:
             headers["x-amz-version-id"] = found.version_id
         if (
             request.headers.get("x-amz-checksum-mode") == "ENABLED"
