@@ -68,8 +68,3 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     print(f"S3_URI={destination}")
     if done.version:
         print(f"S3_VERSION={done.version}")
-    elif not parsed.dry_run:
-        say(
-            "note: no version to pin: the bucket keeps none, or s3:GetBucketVersioning is not allowed. To keep them: "
-            f"aws s3api put-bucket-versioning --bucket {destination.bucket} --versioning-configuration Status=Enabled"
-        )

@@ -1,8 +1,9 @@
-"""One archive of many files, whose bytes depend on nothing but the files' names, contents and executable bits. Pure."""
+"""One archive of many files, which depends on nothing but the files' names, contents and executable bits. Pure."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 import zipfile
@@ -28,6 +29,18 @@ class Member:
         return 0o755 if self.executable else 0o644
 
 
+def fingerprint(members: Mapping[str, Member], ending: str) -> str:
+    """Equal for archives of the same files (SHA-256, in hex).
+
+    Their bytes may differ: zlib, and what stands in for it, compress each in its own way.
+    """
+    digest = hashlib.sha256(ending.encode())
+    for path in sorted(members):
+        body = hashlib.sha256(members[path].body).hexdigest()
+        digest.update(f"{path}\0{members[path].mode:o}\0{body}\n".encode())
+    return digest.hexdigest()
+
+
 def pack(members: Mapping[str, Member], ending: str) -> bytes:
     """An archive of files, by their paths; ``ending`` is one of `images.dags.plan.ARCHIVES`."""
     return _zip(members) if ending == ".zip" else _tar(members)
@@ -48,10 +61,10 @@ def _tar(members: Mapping[str, Member]) -> bytes:
 
 def _zip(members: Mapping[str, Member]) -> bytes:
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for path in sorted(members):
             info = zipfile.ZipInfo(path, _ZIP_TIME)
             info.compress_type, info.create_system = zipfile.ZIP_DEFLATED, 3  # Unix, whose permissions follow
             info.external_attr = (0o100000 | members[path].mode) << 16
-            archive.writestr(info, members[path].body)
+            archive.writestr(info, members[path].body, compresslevel=_LEVEL)
     return target.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,6 +18,19 @@ from images.errors import AwsError
 
 CONCURRENCY = 16
 """Requests at the same time."""
+_FINGERPRINT = "airflow-ecs-content"
+"""The metadata of an archive that says what is in it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object that is there. Empty: ``sha256`` (base64) and ``fingerprint`` if it was written without, ``version`` if
+    the bucket kept none."""
+
+    stored: Stored
+    sha256: str
+    fingerprint: str
+    version: str
 
 
 class Bucket:
@@ -45,25 +59,32 @@ class Bucket:
                     found[path] = Stored(item["Size"], item.get("ETag", ""), item["LastModified"])
         return found
 
-    def look(self, path: str = "") -> tuple[Stored, str, str] | None:
-        """One object, its SHA-256 (base64; empty if S3 has none) and its version ID; None if it is not there."""
-        with self._asking("be looked at", "s3:GetObject"):
+    def look(self, path: str = "") -> Found | None:
+        """One object; None if it is not there."""
+        with self._asking(f"show {path or 'the archive'}", "s3:GetObject"):
             try:
                 found = self._client.head_object(**self._place(path), ChecksumMode="ENABLED")
-            except self._client.exceptions.ClientError as error:
-                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            except self._client.exceptions.ClientError:
+                # HEAD's answer has no body, and so no reason: the same asked by GET says why.
+                try:
+                    self._client.get_object(**self._place(path))["Body"].close()
+                except self._client.exceptions.NoSuchKey:
                     return None
                 raise
         self._read_clock(found)
         stored = Stored(found["ContentLength"], found.get("ETag", ""), found["LastModified"])
-        return stored, found.get("ChecksumSHA256", ""), found.get("VersionId", "")
+        fingerprint = found.get("Metadata", {}).get(_FINGERPRINT, "")
+        return Found(stored, found.get("ChecksumSHA256", ""), fingerprint, _version(found))
 
-    def put(self, path: str, body: bytes, content: Content) -> str:
+    def put(self, path: str, body: bytes, content: Content, fingerprint: str = "") -> str:
         """Write an object, and return its version ID, if the bucket keeps versions. S3 compares the checksum."""
+        metadata = {_FINGERPRINT: fingerprint} if fingerprint else {}
         with self._asking(f"take {path or 'the archive'}", "s3:PutObject"):
-            answer = self._client.put_object(**self._place(path), Body=body, ChecksumSHA256=content.sha256)
+            answer = self._client.put_object(
+                **self._place(path), Body=body, ChecksumSHA256=content.sha256, Metadata=metadata
+            )
         self._read_clock(answer)
-        return str(answer.get("VersionId", ""))
+        return _version(answer)
 
     def delete(self, path: str) -> None:
         """Delete an object."""
@@ -99,3 +120,12 @@ class Bucket:
             if classify(error).code == "NoSuchBucket":
                 raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from None
             raise aws.failed(f"The bucket {name} cannot {doing}", error, permission) from None
+
+
+def _version(answer: Mapping[str, Any]) -> str:
+    """The version ID in an answer. "null" pins nothing: the next upload may overwrite what it names.
+
+    Source: Amazon S3 User Guide, "Adding objects to versioning-suspended buckets".
+    """
+    version = str(answer.get("VersionId", ""))
+    return "" if version == "null" else version

@@ -13,7 +13,8 @@ from fnmatch import translate
 from images.errors import InputError, RequestError
 
 ARCHIVES = (".tar.gz", ".tgz", ".zip")
-"""Endings of what is pushed as one archive. The entrypoint knows .tar.zst too, which not every Python can write."""
+"""Endings of what is pushed as one archive."""
+_READ_ONLY = ".tar.zst"  # the entrypoint knows it, but not every Python can write it
 _RESERVED = ".airflow-ecs"
 _MAX_KEY = 1024  # bytes; Amazon S3 User Guide, "Naming Amazon S3 objects"
 
@@ -26,7 +27,10 @@ class Destination:
     path: str
 
     def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.path}".rstrip("/")
+        """The address as S3_URI has it: a prefix named like an archive keeps the ``/`` that tells them apart."""
+        text = f"s3://{self.bucket}/{self.path}"
+        plain = text.rstrip("/")
+        return text if plain.lower().endswith((*ARCHIVES, _READ_ONLY)) else plain
 
     @property
     def archive(self) -> str:
@@ -65,12 +69,17 @@ class Plan:
 def destination_of(uri: str) -> Destination:
     """Where ``s3://bucket/prefix`` or ``s3://bucket/dags.zip`` leads; a prefix is a folder, not ``dags-old``.
 
-    :raises RequestError: a kind of archive that cannot be written.
+    :raises RequestError: a kind of archive that cannot be written, or a place that the entrypoint would refuse.
     """
     bucket, _, path = uri.removeprefix("s3://").partition("/")
     path = path.lstrip("/")
-    if path.lower().endswith(".tar.zst"):
-        raise RequestError("A .tar.zst is not written here.", f"Choose one of: {', '.join(ARCHIVES)}")
+    if path.lower().endswith(_READ_ONLY):
+        raise RequestError(f"A {_READ_ONLY} is not written here.", f"Choose one of: {', '.join(ARCHIVES)}")
+    if "\\" in path or any(part in ("", ".", "..") for part in path.removesuffix("/").split("/") if path):
+        raise RequestError(
+            "The address has a backslash, or an empty, '.' or '..' part, which the entrypoint refuses.",
+            "For example: s3://my-bucket/team/dags",
+        )
     found = Destination(bucket, path)
     if found.archive or not path or path.endswith("/"):
         return found
@@ -131,6 +140,28 @@ def check_replacement(destination: Destination, files: Iterable[str], objects: I
             f"{destination} has {len(found.delete)} objects, none of which is in this folder: is it the right place?",
             "--dry-run lists them. To keep them, add --keep-removed; to replace them, --replace.",
         )
+
+
+def check_folders(destination: Destination, files: Iterable[str], kept: Iterable[str]) -> None:
+    """Refuse to bring a file to where a kept object needs a folder, or the other way round.
+
+    :raises RequestError: the entrypoint would refuse the whole prefix.
+    """
+    files, kept = set(files), set(kept)
+    clash = next((path for path in sorted(files) if _parents(path) & kept), None) or next(
+        (path for path in sorted(kept) if _parents(path) & files), None
+    )
+    if clash:
+        both = sorted(_parents(clash) & (files | kept))[0]
+        raise RequestError(
+            f"{both} would be a file and a folder at once in {destination}, which the entrypoint refuses.",
+            "Delete or rename one of them, or leave --keep-removed or --exclude out.",
+        )
+
+
+def _parents(path: str) -> set[str]:
+    parts = path.split("/")
+    return {"/".join(parts[:count]) for count in range(1, len(parts))}
 
 
 def leaving_out(patterns: Sequence[str]) -> Callable[[str], bool]:

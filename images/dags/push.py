@@ -5,20 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from images import inputs
-from images.dags.archive import Member, pack
-from images.dags.bucket import CONCURRENCY, Bucket
-from images.dags.plan import check_path, check_replacement, content_of, leaving_out, plan, same
+from images.dags.archive import Member, fingerprint, pack
+from images.dags.bucket import CONCURRENCY, Bucket, Found
+from images.dags.plan import (
+    Content,
+    check_folders,
+    check_path,
+    check_replacement,
+    content_of,
+    leaving_out,
+    plan,
+    same,
+)
 from images.errors import BuildToolError, InputError
 
 T = TypeVar("T")
 _PAUSE = 0.2
-"""Seconds between two looks at S3's clock."""
+"""Seconds between two looks at S3's clock, when the second should have ended and has not."""
 
 
 @dataclass(frozen=True)
@@ -79,27 +88,43 @@ def _read(path: Path) -> bytes:
 
 def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     members = {name: Member(_read(path), bool(path.stat().st_mode & 0o100)) for name, path in files.items()}
+    mark = fingerprint(members, bucket.destination.archive)
     body = pack(members, bucket.destination.archive)
     content = content_of(body)
     there = bucket.look()
-    if there is not None and (same(content, there[0]) or there[1] == content.sha256):
-        return Pushed((), (), len(files), there[2])
+    if there is not None and _is_same_archive(there, mark, content):
+        kept = True if there.version else bucket.keeps_versions()
+        if there.version or not kept:
+            _say_why_unpinned(bucket, kept, say)
+            return Pushed((), (), len(files), there.version)
+        say("the bucket keeps versions since the archive was uploaded: once more, for a version to pin")
     name = bucket.destination.path.rpartition("/")[2]
     say(f"upload {name}, {len(files)} files, {len(body):,} bytes")
-    version = "" if choices.dry_run else bucket.put("", body, content)
+    if choices.dry_run:
+        return Pushed((name,), (), 0)
+    version = bucket.put("", body, content, mark)
+    _say_why_unpinned(bucket, bool(version), say)
     return Pushed((name,), (), 0, version)
+
+
+def _is_same_archive(there: Found, mark: str, content: Content) -> bool:
+    """Whether an archive holds what it shall: by what this command noted with it, else by its bytes."""
+    if there.fingerprint:
+        return there.fingerprint == mark
+    return bool(same(content, there.stored)) or there.sha256 == content.sha256
 
 
 def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     objects = bucket.objects()
     contents = {name: content_of(_read(path)) for name, path in files.items()}
     found = plan(contents, objects, leaving_out(choices.exclude), choices.keep_removed)
+    check_folders(bucket.destination, files, objects.keys() - set(found.delete))
     if not (choices.replace or choices.dry_run):
         check_replacement(bucket.destination, files, objects, found)
 
     def differs(name: str) -> bool:
         there = bucket.look(name)
-        return there is None or there[1] != contents[name].sha256
+        return there is None or there.sha256 != contents[name].sha256
 
     def upload(name: str) -> None:
         body = _read(files[name])
@@ -121,44 +146,68 @@ def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say
         for name in found.delete:
             say(f"delete {name}")
         return result
-    _all_or_told(upload, changed)
-    _all_or_told(delete, found.delete)
-    if not bucket.keeps_versions():
+    _all_or_told(upload, changed, "uploaded")
+    _all_or_told(delete, found.delete, "deleted")
+    moment, since = bucket.clock, time.monotonic()
+    kept = bucket.keeps_versions()
+    _say_why_unpinned(bucket, kept, say)
+    if not kept:
         return result
-    newest = max((stored.modified for stored in objects.values()), default=bucket.clock)
-    return Pushed(
-        result.uploaded, result.deleted, result.unchanged, _moment(bucket, newest, bool(changed or found.delete))
-    )
+    _wait_for_the_end_of(moment, since, bucket)
+    return replace(result, version=moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _all_or_told(do: Callable[[str], None], names: Sequence[str]) -> None:
-    """Do it for each, and say what is left to do when one fails."""
+def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], None]) -> None:
+    name = bucket.destination.bucket
+    if kept is None:
+        say(
+            f"note: no version to pin: whether {name} keeps versions may not be asked; allow s3:GetBucketVersioning on "
+            f"arn:aws:s3:::{name}"
+        )
+    elif not kept:
+        say(
+            f"note: no version to pin: {name} keeps none. To keep them: aws s3api put-bucket-versioning "
+            f"--bucket {name} --versioning-configuration Status=Enabled"
+        )
+
+
+def _all_or_told(do: Callable[[str], None], names: Sequence[str], done: str) -> None:
+    """Do it for each, and say what was done when one fails."""
+    finished: list[str] = []
+
+    def counted(name: str) -> None:
+        do(name)
+        finished.append(name)
+
     try:
-        _at_once(do, names)
+        _at_once(counted, names)
     except BuildToolError as error:
-        hint = f"{error.hint} Not everything was pushed; what is in S3 already stays, and the same push completes it."
+        hint = f"{error.hint} {len(finished)} of {len(names)} files were {done}; the same push completes it."
         raise type(error)(error.message, hint.lstrip()) from None
 
 
 def _at_once(do: Callable[[str], T], names: Sequence[str]) -> list[T]:
-    """The results of ``do`` for each name, several at a time; after an error, only what is under way is ended."""
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
+    """The results of ``do`` for each name, several at a time.
+
+    After an error, or Ctrl-C, only what is under way is ended.
+    """
+    pool = ThreadPoolExecutor(CONCURRENCY)
+    try:
         futures = [pool.submit(do, name) for name in names]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        failed = [error for future in done if (error := future.exception())]
-        if failed:
-            pool.shutdown(cancel_futures=True)
-            raise failed[0]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for future in done:
+        future.result()  # raises what has failed
     return [future.result() for future in futures]
 
 
-def _moment(bucket: Bucket, newest: datetime, changed: bool) -> str:
-    """A time at which S3 held just this: a second, by S3's clock, that has passed, so nothing is added to it any more.
+def _wait_for_the_end_of(moment: datetime, since: float, bucket: Bucket) -> None:
+    """Wait until a second has passed by S3's clock, which showed it at ``since``: then nothing is added to it any more.
 
-    S3 keeps times in whole seconds.
+    S3 keeps times in whole seconds. No earlier second will do, also when nothing had to be changed: a listing does not
+    tell when objects that are gone were deleted.
     """
-    moment = bucket.clock if changed else max(newest, bucket.clock - timedelta(seconds=1))
     while bucket.clock <= moment:
-        time.sleep(_PAUSE)
+        time.sleep(max(since + 1 - time.monotonic(), _PAUSE))
         bucket.keeps_versions()  # any request tells the time
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

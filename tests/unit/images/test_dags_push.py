@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from datetime import datetime, timezone
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow_ecs_entrypoint.load import Load
@@ -17,14 +22,19 @@ from airflow_ecs_entrypoint.signals import Interruption
 from hypothesis import given
 from hypothesis import strategies as some
 
-from images.dags.archive import Member, pack
-from images.dags.plan import Stored, content_of, destination_of, leaving_out, plan
+from images.dags import archive
+from images.dags import push as pushing
+from images.dags.archive import Member, fingerprint, pack
+from images.dags.bucket import CONCURRENCY
+from images.dags.plan import Stored, check_folders, content_of, destination_of, leaving_out, plan
+from images.errors import BuildToolError
 from local import fake_s3
-from local.fake_s3 import LISTING, WRITING, FakeS3, Fault
+from local.fake_s3 import DELETION, LISTING, WRITING, FakeS3, Fault
 
 if TYPE_CHECKING:
     from tests.unit.images.conftest import Run
 
+ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 PATHS = some.sampled_from(["a.py", "b.py", "pkg/__init__.py", "pkg/c.py", "notes.md"])
 TREES = some.dictionaries(PATHS, some.sampled_from([b"", b"1", b"2", b"33"]))
@@ -197,6 +207,33 @@ class TestFiles:
         run("dags", "push", folder, "s3://bucket/dags")
         assert loaded(tmp_path, **pinned(run("dags", "push", folder, "s3://bucket/dags").output)) == DAGS
 
+    def test_a_pin_leaves_out_what_was_deleted_a_moment_ago(
+        self, versioned: FakeS3, folder: Path, run: Run, tmp_path: Path
+    ) -> None:
+        before = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(seconds=30)
+        for name, body in {**DAGS, "gone.py": b"gone"}.items():
+            versioned.put("bucket", f"dags/{name}", body, before)
+        time.sleep(1 - time.time() % 1)  # all that follows is in one second
+        versioned.delete("bucket", "dags/gone.py")
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert "0 uploaded, 0 deleted, 4 unchanged" in answer.errors
+        assert loaded(tmp_path, **pinned(answer.output)) == DAGS
+
+    @pytest.mark.parametrize("uri", ["s3://bucket/dags.zip/", "s3://bucket/dags.tar.zst/", "s3://bucket"])
+    def test_the_printed_address_means_the_same_to_the_entrypoint(
+        self, s3: FakeS3, folder: Path, run: Run, tmp_path: Path, uri: str
+    ) -> None:
+        assert loaded(tmp_path, **pinned(run("dags", "push", folder, uri).output)) == DAGS
+
+    def test_who_may_not_ask_for_versioning_is_told_what_to_allow(
+        self, versioned: FakeS3, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("images.dags.bucket.Bucket.keeps_versions", lambda bucket: None)
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert (answer.code, answer.output) == (0, "S3_URI=s3://bucket/dags\n")
+        assert "allow s3:GetBucketVersioning on arn:aws:s3:::bucket" in answer.errors
+        assert "put-bucket-versioning" not in answer.errors
+
     def test_without_versions_there_is_no_pin_and_it_says_how_to_have_one(
         self, s3: FakeS3, folder: Path, run: Run
     ) -> None:
@@ -224,11 +261,48 @@ class TestArchives:
         assert "0 uploaded, 0 deleted, 4 unchanged" in again.errors
         assert len(versioned.versions["bucket"]["dags.tar.gz"]) == 1
 
+    @pytest.mark.parametrize("name", ["dags.tar.gz", "dags.zip"])
+    def test_another_zlib_does_not_make_it_another(
+        self, versioned: FakeS3, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        (folder / "long.py").write_text("\n".join(str(number) for number in range(1000)))
+        first = run("dags", "push", folder, f"s3://bucket/{name}")
+        monkeypatch.setattr(archive, "_LEVEL", zlib.Z_BEST_SPEED)
+        assert run("dags", "push", folder, f"s3://bucket/{name}").output == first.output
+        (folder / "daily.py").write_text("# later\n")
+        assert run("dags", "push", folder, f"s3://bucket/{name}").output != first.output
+
+    def test_one_that_something_else_has_written_is_known_by_its_bytes(
+        self, versioned: FakeS3, folder: Path, run: Run
+    ) -> None:
+        run("dags", "push", folder, "s3://bucket/dags.zip")
+        version = versioned.put("bucket", "dags.zip", versioned.buckets["bucket"]["dags.zip"])
+        versioned.metadata.clear()
+        assert f"S3_VERSION={version}\n" in run("dags", "push", folder, "s3://bucket/dags.zip").output
+
+    def test_the_version_null_is_no_pin(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.suspended = True
+        for _ in range(2):  # uploaded, and found unchanged
+            answer = run("dags", "push", folder, "s3://bucket/dags.zip")
+            assert (answer.code, answer.output) == (0, "S3_URI=s3://bucket/dags.zip\n")
+            assert "put-bucket-versioning" in answer.errors
+
+    def test_once_the_bucket_keeps_versions_it_gets_one(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        run("dags", "push", folder, "s3://bucket/dags.zip")
+        s3.keeps_versions = True
+        answer = run("dags", "push", folder, "s3://bucket/dags.zip")
+        assert "S3_VERSION=version-1\n" in answer.output and "keeps versions since" in answer.errors
+        assert run("dags", "push", folder, "s3://bucket/dags.zip").output == answer.output
+
+    @pytest.mark.parametrize("made", [pack, fingerprint])
     @pytest.mark.parametrize("ending", [".tar.gz", ".zip"])
-    def test_its_bytes_depend_on_names_contents_and_executable_bits_alone(self, ending: str) -> None:
+    def test_it_depends_on_names_contents_and_executable_bits_alone(
+        self, ending: str, made: Callable[[Mapping[str, Member], str], object]
+    ) -> None:
         members = {"b.py": Member(b"b", False), "a.sh": Member(b"a", True)}
-        assert pack(members, ending) == pack(dict(reversed(members.items())), ending)
-        assert pack(members, ending) != pack({**members, "b.py": Member(b"b", True)}, ending)
+        assert made(members, ending) == made(dict(reversed(members.items())), ending)
+        assert made(members, ending) != made({**members, "b.py": Member(b"b", True)}, ending)
+        assert made(members, ending) != made({**members, "b.py": Member(b"c", False)}, ending)
 
     def test_a_dry_run_writes_none(self, s3: FakeS3, folder: Path, run: Run) -> None:
         answer = run("dags", "push", folder, "s3://bucket/dags.tar.gz", "--dry-run")
@@ -246,6 +320,9 @@ class TestRefusals:
             (["s3://bucket/dags.tar.zst"], 2, "A .tar.zst is not written here."),
             (["s3://bucket/dags", "--exclude", "*"], 4, "holds no files but those that --exclude leaves out."),
             (["s3://nowhere/dags"], 20, "There is no bucket nowhere.\n  To make it: aws s3 mb s3://nowhere"),
+            (["s3://nowhere/dags.zip", "--dry-run"], 20, "There is no bucket nowhere."),
+            (["s3://bucket/a//dags"], 2, "empty, '.' or '..' part, which the entrypoint refuses."),
+            (["s3://bucket/../dags.zip"], 2, "empty, '.' or '..' part, which the entrypoint refuses."),
         ],
     )
     def test_what_cannot_be_is_told_in_one_message(
@@ -313,6 +390,82 @@ class TestRefusals:
         assert run("dags", "push", folder, "s3://bucket/dags").code == 0
         assert s3.buckets["bucket"] == {f"dags/{name}": body for name, body in DAGS.items()}
 
+    def test_the_first_error_ends_it_and_it_says_what_was_done(self, s3: FakeS3, tmp_path: Path, run: Run) -> None:
+        many = tmp_path / "many"
+        many.mkdir()
+        for number in range(20 * CONCURRENCY):
+            (many / f"{number}.py").write_text(str(number))
+        s3.latency = 0.01
+        s3.faults = [Fault(WRITING, "error", times=1, status=403, code="AccessDenied")]
+        answer = run("dags", "push", many, "s3://bucket/dags")
+        there = len(s3.buckets["bucket"])
+        assert answer.code == 20
+        assert there < 10 * CONCURRENCY, "nothing new was begun"
+        assert f"{there} of {20 * CONCURRENCY} files were uploaded; the same push completes it." in answer.errors
+
+    def test_ctrl_c_ends_it(self, s3: FakeS3, tmp_path: Path) -> None:
+        many = tmp_path / "many"
+        many.mkdir()
+        for number in range(100 * CONCURRENCY):
+            (many / f"{number}.py").write_text(str(number))
+        s3.latency = 0.05
+        command = [sys.executable, "build.py", "dags", "push", str(many), "s3://bucket/dags"]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+        try:
+            until = time.monotonic() + 30
+            while len(s3.buckets["bucket"]) < 10 * CONCURRENCY and time.monotonic() < until:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate(timeout=30)[1]
+        finally:
+            process.kill()
+        assert process.returncode == 130 and b"interrupted" in errors
+        assert 0 < len(s3.buckets["bucket"]) < 50 * CONCURRENCY
+
+    def test_a_failed_deletion_names_the_permission(self, s3: FakeS3, folder: Path, run: Run) -> None:
+        s3.buckets["bucket"] = {"dags/gone.py": b"old", "dags/daily.py": b"old"}
+        s3.faults = [Fault(DELETION + "dags/gone.py", "error", status=403, code="AccessDenied")]
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 20 and "Allow s3:DeleteObject in the IAM policy" in answer.errors
+        assert "0 of 1 files were deleted" in answer.errors
+        assert s3.buckets["bucket"]["dags/daily.py"] == DAGS["daily.py"]
+
+    def test_a_file_that_changes_while_it_is_pushed_is_not_uploaded(
+        self, s3: FakeS3, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3.buckets["bucket"] = {"dags/daily.py": b"old", "dags/gone.py": b"gone"}
+
+        def change(*arguments: Any) -> Any:
+            (folder / "daily.py").write_text("half of it")
+            return plan(*arguments)
+
+        monkeypatch.setattr(pushing, "plan", change)
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 4 and "was changed while it was pushed" in answer.errors
+        assert s3.buckets["bucket"].items() >= {"dags/daily.py": b"old", "dags/gone.py": b"gone"}.items()
+
+    @pytest.mark.parametrize(
+        "status, code, message",
+        [
+            (403, "AccessDenied", "Allow s3:GetObject in the IAM policy"),
+            (400, "ExpiredToken", "credentials are missing"),
+        ],
+    )
+    def test_why_an_archive_cannot_be_looked_at_is_said_though_head_does_not_tell(
+        self, s3: FakeS3, folder: Path, run: Run, status: int, code: str, message: str
+    ) -> None:
+        s3.faults = [Fault("dags.zip", "error", status=status, code=code)]
+        answer = run("dags", "push", folder, "s3://bucket/dags.zip")
+        assert answer.code == 20 and code in answer.errors and message in answer.errors
+
+    @pytest.mark.parametrize("there", ["pkg", "daily.py/old.py"])
+    def test_what_stays_must_not_make_a_file_a_folder(self, s3: FakeS3, folder: Path, run: Run, there: str) -> None:
+        s3.buckets["bucket"] = {f"dags/{there}": b"x", "dags/.airflowignore": b""}
+        answer = run("dags", "push", folder, "s3://bucket/dags", "--keep-removed")
+        assert answer.code == 2 and "would be a file and a folder at once" in answer.errors
+        assert len(s3.buckets["bucket"]) == 2
+        assert run("dags", "push", folder, "s3://bucket/dags").code == 0
+
     def test_throttled_requests_are_sent_again(self, s3: FakeS3, folder: Path, run: Run) -> None:
         s3.faults = [Fault(WRITING, "error", times=2, status=503, code="SlowDown")]
         assert run("dags", "push", folder, "s3://bucket/dags").code == 0
@@ -357,6 +510,39 @@ class TestPlan:
         found, entrypoint = destination_of(uri), parse_s3_uri("S3_URI", uri)
         assert found.path == path == entrypoint.path
         assert bool(found.archive) == bool(entrypoint.archive)
+
+    @given(some.text("ab./\\", max_size=12), some.sampled_from(["", ".zip", ".tgz/", ".tar.zst/"]))
+    def test_every_address_that_is_taken_means_the_same_to_the_entrypoint(self, path: str, ending: str) -> None:
+        from airflow_ecs_entrypoint.settings import parse_s3_uri
+
+        try:
+            found = destination_of(f"s3://bucket/{path}{ending}")
+        except BuildToolError:
+            return
+        assert parse_s3_uri("S3_URI", str(found)).path == found.path
+
+    @given(TREES.map(set), some.sets(some.sampled_from(["a.py", "a.py/b", "pkg", "pkg/d.py", "x", "x/y"])))
+    def test_a_clash_is_refused_only_where_the_entrypoint_would_refuse_it(
+        self, files: set[str], kept: set[str]
+    ) -> None:
+        from airflow_ecs_entrypoint.errors import DagsError
+        from airflow_ecs_entrypoint.plan import Paths
+
+        def works(paths: set[str]) -> bool:
+            try:
+                known = Paths("it", 1)
+                for path in sorted(paths):
+                    known.add(path, 0, path)
+            except DagsError:
+                return False
+            return True
+
+        try:
+            check_folders(destination_of("s3://bucket/dags"), files, kept)
+        except BuildToolError:
+            assert not works(files | kept)
+        else:
+            assert works(files | kept) or not works(kept), "what was broken before is not this push's"
 
     @given(PATHS, some.sampled_from(["*.py", "pkg/", "*/c.py", "a.?y", "pkg"]))
     def test_patterns_mean_what_they_mean_to_the_entrypoint(self, path: str, pattern: str) -> None:
