@@ -22,7 +22,7 @@ changed is uploaded; files that DIR no longer has are deleted. The last line is 
 
 def add_commands(add: Add, matrix: Matrix) -> None:
     """Add the commands to the command line."""
-    child = add("dags", _dags, "bring DAGs to S3: dags push DIR s3://BUCKET/PREFIX")
+    child = add("dags", _push, "bring DAGs to S3: dags push DIR s3://BUCKET/PREFIX")
     commands = child.add_subparsers(title="commands", metavar="COMMAND", required=True)
     child = adder(commands)("push", _push, "make a prefix or an archive in S3 hold what a folder holds")
     child.description = _PUSH
@@ -37,10 +37,6 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child.add_argument("--replace", action="store_true", help="also where S3 has other files, and none of DIR's")
     child.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     child.add_argument("--json", action="store_true", help="as JSON")
-
-
-def _dags(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    raise RequestError("dags needs a command.", "For example: python build.py dags push ./dags s3://my-bucket/dags")
 
 
 def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
