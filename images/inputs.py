@@ -65,14 +65,29 @@ _LARGEST_TEXT = 1024 * 1024
 """Bytes; larger files are data, not settings, and are not searched for keys."""
 
 
-def assignment(text: str, flag: str) -> tuple[str, str]:
+def check_given(value: str | None, flag: str) -> None:
+    """:raises RequestError: a value that is given and empty."""
+    if value is not None and not value.strip():
+        raise RequestError(f"{flag} is empty.", "Is a variable of your script not set?")
+
+
+def pair(text: str, flag: str) -> tuple[str, str]:
     """``NAME=VALUE`` of a repeatable flag.
 
-    :raises RequestError: without ``=`` or with a line break in the value.
+    :raises RequestError: without a name or ``=``.
     """
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise RequestError(f"{flag} takes NAME=VALUE, got {name!r}.")
+    return name, value
+
+
+def assignment(text: str, flag: str) -> tuple[str, str]:
+    """``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
+
+    :raises RequestError: without a name or ``=``, or with a line break in the value.
+    """
+    name, value = pair(text, flag)
     if "\n" in value or "\r" in value:
         raise RequestError(f"{flag} {name}: the value holds a line break, which a Dockerfile cannot.")
     return name, value

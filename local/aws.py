@@ -120,11 +120,6 @@ class LocalAws:
             "AWS_ENDPOINT_URL_ECR": f"http://127.0.0.1:{published_port(self._ecr, _ECR_PORT)}",
         }
 
-    def task_environment(self) -> dict[str, str]:
-        """What a task definition needs for the local AWS; region and credentials come from ECS, as on AWS."""
-        endpoint = "AWS_ENDPOINT_URL"
-        return {endpoint: self.stack.aws_environment()[endpoint]}
-
     def restart_ecs(self) -> None:
         """Kill the ECS API and start another: it knows no task, and removes what the one before has left."""
         self._ecs.remove(force=True, v=True)

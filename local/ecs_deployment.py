@@ -121,11 +121,10 @@ class EcsDeployment:
         return "\n".join(event["message"] for event in found["events"])
 
     def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
-        """That of `build.py task-definition`, with this machine's endpoints, other sizes and a shorter stop timeout."""
+        """That of `build.py task-definition`, with other sizes and a shorter stop timeout."""
         environment = {
             "S3_URI": DAGS_URI,
             **self.airflow.task_settings(),
-            **self.aws.task_environment(),
             **self._task_environment,
             **container.pop("environment", {}),
         }

@@ -19,6 +19,11 @@ class ConnectionNotUsableError(Exception):
     """An Airflow connection was named, and nothing here can resolve it."""
 
 
+def region_of(flag: str | None) -> str | None:
+    """The region that a flag names, else AWS_REGION, which the AWS CLI reads and boto3 does not; None: boto3's own."""
+    return flag or os.environ.get("AWS_REGION") or None
+
+
 @dataclass(frozen=True)
 class Connection:
     """How to reach AWS.

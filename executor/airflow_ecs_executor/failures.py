@@ -175,6 +175,25 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
     return ApiError(Trouble.HOPELESS, reason, code)
 
 
+def remedy(error: ApiError, action: str) -> str:
+    """What somebody at a command line can do about it; empty if only the reason can tell.
+
+    ``action``: the IAM action that the call needs; AWS's own answer names it more exactly, where it does.
+    """
+    if error.code == "NoRegionError":
+        return "Give --region, or set AWS_REGION."
+    if error.trouble is Trouble.CREDENTIALS:
+        return (
+            "AWS credentials are missing, wrong or expired: `aws sso login`, AWS_PROFILE, or a role for this machine."
+        )
+    if error.denied:
+        allowed = error.action or action
+        return f"Allow {allowed} in the IAM policy of whoever runs this (`aws sts get-caller-identity`)."
+    if error.trouble in (Trouble.UNANSWERED, Trouble.SERVER, Trouble.THROTTLED):
+        return "Check the network's way to AWS and the region's name, or try again."
+    return ""
+
+
 def lacks_definition(error: ApiError) -> bool:
     """Whether RunTask was refused because the task definition is not active, or does not exist."""
     return error.trouble is Trouble.HOPELESS and bool(re.search(_NO_DEFINITION, error.reason))

@@ -1,18 +1,17 @@
 """The outputs of a deployed stack of ``deploy/template.yaml``: what all commands that ask for ``--stack`` know of AWS.
 
-It needs neither Airflow nor anything else of this package but the explanation of AWS's errors.
+It needs neither Airflow nor anything of this package that does.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from airflow_ecs_executor.failures import Trouble, classify
+from airflow_ecs_executor.connection import region_of
+from airflow_ecs_executor.failures import classify, remedy
 
-DEFAULT_STACK = "airflow-ecs"
 DEPLOY = (
     "aws cloudformation deploy --stack-name {name} --template-file deploy/template.yaml --capabilities CAPABILITY_IAM"
 )
@@ -90,7 +89,7 @@ def read_stack(name: str, region: str | None = None) -> StackOutputs:
         message = f"The stack {name} cannot be read: boto3 is not installed."
         raise StackError(message, "Install it: pip install boto3", aws=True) from None
     try:
-        session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+        session = boto3.session.Session(region_name=region_of(region))
         described = session.client("cloudformation").describe_stacks(StackName=name)
     except Exception as error:
         raise _unreadable(name, error) from None
@@ -130,15 +129,9 @@ def _unreadable(name: str, error: Exception) -> StackError:
             f"There is no stack {name} in this region and account.",
             f"Is another region meant (--region, AWS_REGION)? To make it: {DEPLOY.format(name=name)}",
         )
-    message = f"The stack {name} cannot be read: {found.reason.rstrip('.')}."
-    if type(error).__name__ == "NoRegionError":
-        remedy = "Give --region, or set AWS_REGION."
-    elif found.trouble is Trouble.CREDENTIALS:
-        remedy = "Credentials are missing, wrong or expired: `aws sso login`, AWS_PROFILE, or a role for this machine."
-    elif found.denied:
-        remedy = "Allow cloudformation:DescribeStacks to whoever runs this (`aws sts get-caller-identity`)."
-    elif found.trouble in (Trouble.UNANSWERED, Trouble.SERVER, Trouble.THROTTLED):
-        remedy = "Check the network's way to AWS and the region's name, or try again."
-    else:
-        remedy = "Check credentials, --region, and the permission cloudformation:DescribeStacks."
-    return StackError(message, remedy, aws=True)
+    advice = remedy(found, "cloudformation:DescribeStacks")
+    return StackError(
+        f"The stack {name} cannot be read: {found.reason.rstrip('.')}.",
+        advice or "Check credentials, --region, and the permission cloudformation:DescribeStacks.",
+        aws=True,
+    )

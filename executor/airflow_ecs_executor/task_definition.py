@@ -14,7 +14,8 @@ from airflow_ecs_executor.image_check.manifest import Platform
 MATCHING = ":matching"
 """In place of a revision: the newest active one whose image fits the scheduler."""
 
-_ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
+ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
+"""CPUs as ECS calls them (RuntimePlatform, cpuArchitecture), and as images do."""
 _REVISION = re.compile(r":[0-9]+$")
 _NAME = re.compile(r"(?:arn:[^:]+:ecs:[^:]*:[^:]*:task-definition/)?(?P<family>[^:/]+)(?::[0-9]+|:matching)?")
 
@@ -79,7 +80,7 @@ def _platform(document: Mapping[str, Any]) -> Platform | None:
     if not architecture and "FARGATE" not in (document.get("requiresCompatibilities") or ()):
         return None
     return Platform(
-        architecture=_ARCHITECTURES.get(str(architecture or "X86_64"), str(architecture).lower()),
+        architecture=ARCHITECTURES.get(str(architecture or "X86_64"), str(architecture).lower()),
         os="windows" if system.startswith("WINDOWS") else "linux",
     )
 

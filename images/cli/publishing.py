@@ -34,8 +34,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     from images.registry.push import publish, target_of
 
     for name, value in (("IMAGE", parsed.image), ("--to", parsed.to), ("--stack", parsed.stack), ("--tag", parsed.tag)):
-        if value is not None and not value.strip():
-            raise RequestError(f"{name} is empty.", "Is a variable of your script not set?")
+        inputs.check_given(value, name)
     if parsed.to and parsed.stack:
         raise RequestError("--to and --stack both say where to push to.", "Leave one of them out.")
     inputs.check_region(parsed.region or "")

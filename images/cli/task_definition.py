@@ -107,10 +107,8 @@ def _task_definition(matrix: Matrix, parsed: argparse.Namespace) -> None:
 def _check(matrix: Matrix, parsed: argparse.Namespace) -> None:
     """What can be checked without AWS."""
     for name in ("image", "stack", "family", "container", "task_role", "execution_role", "log_group"):
-        value = getattr(parsed, name)
-        if value is not None and not value.strip():
-            flag = "IMAGE" if name == "image" else f"--{name.replace('_', '-')}"
-            raise RequestError(f"{flag} is empty.", "Is a variable of your script not set?")
+        flag = "IMAGE" if name == "image" else f"--{name.replace('_', '-')}"
+        inputs.check_given(getattr(parsed, name), flag)
     inputs.check_region(parsed.region or "")
     fargate.check_size(parsed.cpu, parsed.memory)
     fargate.check_stop_timeout(parsed.stop_timeout)
@@ -197,9 +195,7 @@ def _pairs(texts: Sequence[str], flag: str) -> dict[str, Any]:
     """``NAME=VALUE`` of a repeatable flag; no name twice."""
     found: dict[str, Any] = {}
     for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise RequestError(f"{flag} takes NAME=VALUE, got {name!r}.")
+        name, value = inputs.pair(text, flag)
         if name in found:
             raise RequestError(f"{flag} {name} is given twice.")
         found[name] = value

@@ -93,12 +93,12 @@ class Bucket:
 
     def keeps_versions(self) -> bool | None:
         """Whether a replaced object stays; None if that may not be asked."""
-        try:
-            answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
-        except Exception as error:
-            if classify(error).denied:
-                return None
-            with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
+        with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
+            try:
+                answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
+            except Exception as error:
+                if classify(error).denied:
+                    return None
                 raise
         self._read_clock(answer)
         return bool(answer.get("Status") == "Enabled")

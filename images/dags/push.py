@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,6 @@ from images import inputs
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY, Bucket, Found
 from images.dags.plan import (
-    Content,
     check_folders,
     check_path,
     check_replacement,
@@ -89,28 +89,28 @@ def _read(path: Path) -> bytes:
 def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     members = {name: Member(_read(path), bool(path.stat().st_mode & 0o100)) for name, path in files.items()}
     mark = fingerprint(members, bucket.destination.archive)
-    body = pack(members, bucket.destination.archive)
-    content = content_of(body)
+    body = cache(lambda: pack(members, bucket.destination.archive))
     there = bucket.look()
-    if there is not None and _is_same_archive(there, mark, content):
+    if there is not None and _is_same_archive(there, mark, body):
         kept = True if there.version else bucket.keeps_versions()
         if there.version or not kept:
             _say_why_unpinned(bucket, kept, say)
             return Pushed((), (), len(files), there.version)
         say("the bucket keeps versions since the archive was uploaded: once more, for a version to pin")
     name = bucket.destination.path.rpartition("/")[2]
-    say(f"upload {name}, {len(files)} files, {len(body):,} bytes")
+    say(f"upload {name}, {len(files)} files, {len(body()):,} bytes")
     if choices.dry_run:
         return Pushed((name,), (), 0)
-    version = bucket.put("", body, content, mark)
+    version = bucket.put("", body(), content_of(body()), mark)
     _say_why_unpinned(bucket, bool(version), say)
     return Pushed((name,), (), 0, version)
 
 
-def _is_same_archive(there: Found, mark: str, content: Content) -> bool:
+def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool:
     """Whether an archive holds what it shall: by what this command noted with it, else by its bytes."""
     if there.fingerprint:
         return there.fingerprint == mark
+    content = content_of(body())
     return bool(same(content, there.stored)) or there.sha256 == content.sha256
 
 

@@ -15,7 +15,6 @@ from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
 from images import aws
-from images.errors import AwsError
 from images.registry.logins import Login
 
 PUBLIC = "public.ecr.aws"
@@ -73,12 +72,9 @@ def find_repository(reference: ImageReference) -> Repository | None:
     :raises AwsError: the question is not answered.
     """
     account, region = _place(reference)
+    client = aws.client("ecr", region)
     try:
-        found = aws.client("ecr", region).describe_repositories(
-            registryId=account, repositoryNames=[reference.repository]
-        )
-    except AwsError:
-        raise
+        found = client.describe_repositories(registryId=account, repositoryNames=[reference.repository])
     except Exception as error:
         failure = classify(error)
         if failure.code == "RepositoryNotFoundException":
@@ -95,8 +91,9 @@ def create_repository(reference: ImageReference) -> Repository:
     :raises AwsError: it cannot be created.
     """
     account, region = _place(reference)
+    client = aws.client("ecr", region)
     try:
-        aws.client("ecr", region).create_repository(
+        client.create_repository(
             registryId=account,
             repositoryName=reference.repository,
             imageTagMutability=IMMUTABLE,
@@ -104,8 +101,6 @@ def create_repository(reference: ImageReference) -> Repository:
             encryptionConfiguration={"encryptionType": "AES256"},
             tags=TAGS,
         )
-    except AwsError:
-        raise
     except Exception as error:
         if classify(error).code == "RepositoryAlreadyExistsException":  # somebody else was faster
             return find_repository(reference) or Repository()

@@ -10,11 +10,13 @@ from airflow_ecs_executor.image_check.facts import ImageFacts, facts_of
 from airflow_ecs_executor.image_check.manifest import Platform
 from airflow_ecs_executor.image_check.reference import has_registry, parse
 from airflow_ecs_executor.image_check.remote import Images
+from airflow_ecs_executor.task_definition import ARCHITECTURES
 
 from images import aws
 from images.errors import ImageMismatchError, ImageUnknownError, RequestError
 
-_ARCHITECTURES = {"amd64": "X86_64", "arm64": "ARM64"}
+_NAMES = {image: ecs for ecs, image in ARCHITECTURES.items()}
+"""ECS's names of CPUs, by an image's."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def find(name: str, platform: Platform | None) -> TaskImage:
             f"{name} is for {facts.architecture}, not for {platform.architecture}.",
             f"Leave --platform out, or build the image with --platform {platform}.",
         )
-    if facts.architecture not in _ARCHITECTURES:
+    if facts.architecture not in _NAMES:
         raise ImageMismatchError(
             f"{name} is for {facts.architecture or 'nothing that it says'}: Fargate has no such CPU."
         )
@@ -72,4 +74,4 @@ def find(name: str, platform: Platform | None) -> TaskImage:
             f"Nothing in {name} says which Airflow it has.",
             "Build it by python build.py, or label it org.apache.airflow.version=VERSION.",
         )
-    return TaskImage(pinned, _ARCHITECTURES[facts.architecture], facts)
+    return TaskImage(pinned, _NAMES[facts.architecture], facts)

@@ -31,11 +31,9 @@ class Deployed:
         if parameters:
             command += ["--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())]
         environment = {
-            "PATH": f"{TOOLS}:{os.environ['PATH']}",
+            **local.aws_environment(),
             "AWS_ENDPOINT_URL": local.aws_endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
+            "PATH": f"{TOOLS}:{os.environ['PATH']}",
         }
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, done.stdout.decode()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor.stack import DEFAULT_STACK, outputs_of
+from airflow_ecs_executor.stack import outputs_of
 from docker.models.containers import Container
 
 from local import scheduler_image
@@ -31,6 +31,8 @@ from tests.docs.pages import DOCS, ROOT, blocks, run_shell
 from tests.images.product import EVERY_AIRFLOW, build_flags
 
 PAGE = DOCS / "production.md"
+STACK = "airflow-ecs"
+"""The page's stack."""
 HOST = "airflow.internal"
 """Where the page has the API server."""
 NEEDED = ("build.py", "matrix.yaml", "images", "entrypoint", "executor", "deploy")
@@ -90,10 +92,9 @@ class Reader:
         assert rest, "the image is built after the stack is there"
         shown = run_shell(f"{self.variables()}\n{deploy}", self.folder, environment)
         assert shown.code == 0, shown.output
-        self.aws.client("ecs").create_cluster(clusterName="airflow")
-        self.outputs = outputs_of(
-            DEFAULT_STACK, self.aws.client("cloudformation").describe_stacks(StackName=DEFAULT_STACK)["Stacks"][0]
-        )
+        (stack,) = self.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        self.outputs = outputs_of(STACK, stack)
+        self.aws.client("ecs").create_cluster(clusterName=self.outputs.cluster_name)
         credentials = json.loads(self.secret(self.outputs.database_credentials_arn))
         answer_as(self.stack, self.outputs.database_endpoint, self.outputs.database_name, credentials["password"])
         # A company's CA, where there is one: docs/images.md.
@@ -118,11 +119,7 @@ class Reader:
             "pip() { :; }",
             "cd /opt/airflow",
             self.variables(),
-            *(
-                block.code
-                for block in blocks(PAGE)
-                if {"aws", "airflow-host"} <= block.marks and not block.marks & {*skipped}
-            ),
+            page("airflow-host", without=skipped),
             *(f"{command} >/tmp/{command.split()[1]}.log 2>&1 &" for command in self.services()),
             f"echo {READY}",
             "wait -n",

@@ -238,10 +238,3 @@ def test_what_aws_said_becomes_what_to_do(error: Exception, words: str) -> None:
     failure = aws.failed("It cannot be done", error, "ecr:Y")
     assert isinstance(failure, AwsError) and failure.message.startswith("It cannot be done: ")
     assert words in failure.hint
-
-
-def test_the_region_is_the_flag_s_or_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_REGION", raising=False)
-    assert aws.region_of(None) is None and aws.region_of("") is None
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    assert (aws.region_of(None), aws.region_of("eu-west-2")) == ("eu-west-1", "eu-west-2")
