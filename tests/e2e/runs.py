@@ -11,6 +11,7 @@ from local.rest_api import TaskInstance
 from local.waiting import until
 
 _SHOWN_SECONDS = 30.0
+_LAST_LINES = 20
 
 
 @dataclass
@@ -84,13 +85,15 @@ class Run:
         return [task for task in tasks if task["tags"].get("airflow:run_id") == self.run_id]
 
     def launches(self) -> str:
-        """What became of each, for people."""
+        """What became of each, for people: with the last lines of those that failed."""
         members = ("createdAt", "startedAt", "containerEndedAt", "exitCode", "stopCode", "stoppedReason")
         lines = []
         for task in self.ecs_tasks():
             tags = task["tags"]
             name = f"{tags['airflow:task_id']}[{tags.get('airflow:map_index')}] try {tags['airflow:try_number']}"
             lines.append(f"{name}: " + ", ".join(f"{member} {task[member]}" for member in members))
+            if task["exitCode"] != 0:
+                lines += self.deployment.container_log(task["arn"]).splitlines()[-_LAST_LINES:]
         return "\n".join(lines)
 
     def running(self) -> list[dict[str, Any]]:

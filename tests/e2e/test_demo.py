@@ -14,7 +14,8 @@ from tests.e2e.runs import Run
 
 @pytest.mark.parametrize("dag_id", DEMO_RUNS)
 def test_a_run_is_a_success(demo: dict[str, Run], dag_id: str) -> None:
-    assert demo[dag_id].wait() == "success"
+    run = demo[dag_id]
+    assert run.wait() == "success", run.launches()
 
 
 def test_values_go_from_container_to_container_by_xcom(demo: dict[str, Run]) -> None:
