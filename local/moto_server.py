@@ -1,8 +1,8 @@
 """moto's server, whose CloudFormation also knows what deploy/template.yaml has and moto's own leaves out.
 
 Runs in the services image: ``python -m local.moto_server -H HOST -p PORT``. What is added does its work by calls to
-this server's own APIs: secrets, dynamic references to them, a bucket's settings. What AWS does and this does not,
-`tests/unit/deploy` looks for in the template itself.
+this server's own APIs: secrets, dynamic references to them, a bucket's settings, what outlives a stack. What AWS does
+and this does not, `tests/unit/deploy` looks for in the template itself.
 """
 
 from __future__ import annotations
@@ -168,8 +168,22 @@ def _finish_change_sets() -> None:
     ChangeSet.apply = apply
 
 
+def _keep_what_outlives_a_stack() -> None:
+    """RetainExceptOnCreate is Retain once a stack is there."""
+    delete_all = parsing.ResourceMap.delete
+
+    def delete(resources: Any) -> None:
+        for resource in resources._resource_json_map.values():
+            if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
+                resource["DeletionPolicy"] = "Retain"
+        delete_all(resources)
+
+    parsing.ResourceMap.delete = delete
+
+
 if __name__ == "__main__":
     _resolve_references()
+    _keep_what_outlives_a_stack()
     _apply_bucket_settings()
     _finish_change_sets()
     main(sys.argv[1:])

@@ -41,9 +41,10 @@ class StackOutputs:
     """The outputs of the template, by the template's names in snake case.
 
     ``subnets`` and ``security_groups`` are the tasks', comma-separated; ``assign_public_ip`` is ``True`` or ``False``.
-    The secrets are named by their ARNs; no value of theirs is here.
+    ``airflow_major_version`` is ``2`` or ``3``. The secrets are named by their ARNs; no value of theirs is here.
     """
 
+    airflow_major_version: str
     region: str
     repository_uri: str
     repository_name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,10 +162,15 @@ def _definition(parsed: argparse.Namespace, outputs: StackOutputs | None, region
         stack_fernet_key=outputs.fernet_key_secret_arn if outputs else "",
     )
     found = settings(image.facts, wishes)
+    if outputs:
+        _check_major_version(parsed, image.facts.airflow, outputs)
     task_role = parsed.task_role or (outputs.task_role_arn if outputs else "")
     say(f"{image.pinned}: Airflow {image.facts.airflow}, {image.architecture}")
     for note in found.notes:
         say(note)
+    if outputs and execution_role == outputs.execution_role_arn:
+        for note in _lacking(secrets, log_group, outputs):
+            say(note)
     if not task_role:
         say("note: without --task-role DAGs have no AWS credentials: neither S3 nor remote logging works")
     for item in beside:
@@ -189,6 +194,29 @@ def _definition(parsed: argparse.Namespace, outputs: StackOutputs | None, region
         depends_on=waits,
         tags=_pairs(parsed.tag, "--tag"),
     )
+
+
+def _check_major_version(parsed: argparse.Namespace, airflow: str, outputs: StackOutputs) -> None:
+    major = airflow.partition(".")[0]
+    if major != outputs.airflow_major_version:
+        raise RequestError(
+            f"The image has Airflow {airflow}, and the stack is made for Airflow {outputs.airflow_major_version}.",
+            "Its roles and security groups differ. Deploy it with the same parameters and --parameter-overrides "
+            f"AirflowMajorVersion={major}, or name another stack than {parsed.stack}.",
+        )
+
+
+def _lacking(secrets: Mapping[str, str], log_group: str, outputs: StackOutputs) -> Iterator[str]:
+    """What the stack's execution role does not permit by itself, for people: it may have further policies."""
+    role = outputs.execution_role_arn.rpartition("/")[2]
+    by = f"the role {role} needs it by a policy of ExecutionPolicyArns (deploy/template.yaml)"
+    for name, arn in secrets.items():
+        if arn not in (outputs.database_url_secret_arn, outputs.fernet_key_secret_arn):
+            action = "ssm:GetParameters" if ":ssm:" in arn else "secretsmanager:GetSecretValue"
+            yield f"note: {name} takes {action} on {arn}: {by}"
+    if log_group != outputs.log_group_name:
+        actions = "logs:CreateLogGroup, logs:CreateLogStream and logs:PutLogEvents"
+        yield f"note: the log group {log_group} takes {actions}: {by}"
 
 
 def _pairs(texts: Sequence[str], flag: str) -> dict[str, Any]:

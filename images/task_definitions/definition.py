@@ -146,6 +146,8 @@ def _container(container: Mapping[str, Any]) -> Document:
     for name, key in _IN_NO_ORDER.items():
         if found.get(name):
             found[name] = sorted(found[name], key=lambda item: str(item.get(key)))
+    if found.get("firelensConfiguration"):
+        found.setdefault("user", "0")
     if found.get("healthCheck"):
         found["healthCheck"] = {**_HEALTH_CHECK_DEFAULTS, **found["healthCheck"]}
     found["portMappings"] = [

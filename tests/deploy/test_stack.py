@@ -219,9 +219,13 @@ def test_without_an_image_there_is_no_task_definition(local: Stack, network: dic
     assert not families
 
 
-def test_a_deleted_stack_leaves_the_bucket_and_no_secret(local: Stack, network: dict[str, str]) -> None:
+def test_a_deleted_stack_leaves_the_bucket_and_the_fernet_key_and_no_other_secret(
+    local: Stack, network: dict[str, str]
+) -> None:
     stack = Deployed(local, "deleted", **network, Name="deleted")
     stack.client("cloudformation").delete_stack(StackName="deleted")
-    left = [item["ARN"] for item in stack.client("secretsmanager").list_secrets()["SecretList"]]
-    assert not {stack.outputs.database_url_secret_arn, stack.outputs.fernet_key_secret_arn} & set(left)
+    left = {item["ARN"] for item in stack.client("secretsmanager").list_secrets()["SecretList"]}
+    outputs = stack.outputs
+    assert not {outputs.database_url_secret_arn, outputs.database_credentials_arn} & left
+    assert outputs.fernet_key_secret_arn in left
     stack.client("s3").head_bucket(Bucket=stack.outputs.bucket_name)

@@ -57,6 +57,12 @@ def statements(resource: str) -> Iterator[dict[str, Any]]:
         yield from document["Statement"]
 
 
+def outlives_the_stack(name: str) -> bool:
+    """Whether a resource stays, unless the stack's first deployment fails."""
+    resource = RESOURCES[name]
+    return (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
 PERMISSIONS = [
     pytest.param(statement, id=f"{resource} {statement['Sid']}")
     for resource in ("ExecutionRole", "TaskRole", "SchedulerPolicy")
@@ -87,19 +93,28 @@ class TestPermissions:
         allowed = {action for statement in statements("SchedulerPolicy") for action in listed(statement["Action"])}
         assert asked <= allowed
 
-    def test_only_ecs_of_this_account_takes_the_roles_of_tasks(self) -> None:
+    def test_only_ecs_takes_the_roles_of_tasks_and_that_of_dags_for_this_account_alone(self) -> None:
         for role in ("ExecutionRole", "TaskRole"):
             (trust,) = properties(role)["AssumeRolePolicyDocument"]["Statement"]
             assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
-            assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        (trust,) = properties("TaskRole")["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+    def test_the_airflow_host_reads_the_dags_that_tasks_read(self) -> None:
+        read = [
+            next(item["Resource"] for item in statements(resource) if item["Sid"] == "Dags")
+            for resource in ("SchedulerPolicy", "TaskRole")
+        ]
+        assert read[0] == read[1]
 
     def test_the_scheduler_hands_roles_to_nobody_but_ecs(self) -> None:
         (statement,) = (item for item in statements("SchedulerPolicy") if item["Action"] == "iam:PassRole")
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
-    def test_tasks_get_the_policies_that_their_dags_need(self) -> None:
-        attached = properties("TaskRole")["ManagedPolicyArns"]["Fn::If"]
-        assert attached[:2] == ["MoreTaskPolicies", {"Fn::Split": [",", {"Ref": "TaskPolicyArns"}]}]
+    @pytest.mark.parametrize("kind", ["Task", "Execution"])
+    def test_both_roles_of_tasks_take_further_policies(self, kind: str) -> None:
+        attached = properties(f"{kind}Role")["ManagedPolicyArns"]["Fn::If"]
+        assert attached[:2] == [f"More{kind}Policies", {"Fn::Split": [",", {"Ref": f"{kind}PolicyArns"}]}]
 
     def test_only_tasks_of_airflow_2_get_secrets(self) -> None:
         policy = next(item for item in properties("ExecutionRole")["Policies"] if "Fn::If" in item)
@@ -125,7 +140,7 @@ class TestBucket:
 
     def test_it_outlives_the_stack_with_its_policy(self) -> None:
         for name in ("Bucket", "BucketPolicy"):
-            assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+            assert outlives_the_stack(name)
 
 
 class TestDatabase:
@@ -140,6 +155,16 @@ class TestDatabase:
         assert database["DeletionPolicy"] == database["UpdateReplacePolicy"] == "Snapshot"
         assert database["Properties"]["DeletionProtection"] == {"Ref": "DatabaseDeletionProtection"}
         assert TEMPLATE["Parameters"]["DatabaseDeletionProtection"]["Default"] == "true"
+
+    def test_it_is_made_when_nothing_else_can_fail_that_is_easily_in_the_way(self) -> None:
+        # RDS refuses to delete a protected database, so a deployment that has failed would stay half-made.
+        assert {"Cluster", "LogGroup", "Repository", "TaskRole"} <= set(RESOURCES["Database"]["DependsOn"])
+
+    def test_its_major_version_can_be_raised(self) -> None:
+        assert properties("Database")["AllowMajorVersionUpgrade"] is True
+
+    def test_what_its_snapshot_is_encrypted_with_outlives_the_stack(self) -> None:
+        assert outlives_the_stack("FernetKey")
 
     def test_its_security_group_alone_is_in_front_of_it(self) -> None:
         assert properties("Database")["VPCSecurityGroups"] == [{"Fn::GetAtt": "DatabaseSecurityGroup.GroupId"}]

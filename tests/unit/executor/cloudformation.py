@@ -16,6 +16,7 @@ VALUES = {field: f"the {field}" for field in FIELDS}
 _SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 OUTPUTS = {
     **VALUES,
+    "airflow_major_version": "3",
     "region": "eu-west-1",
     "logs_uri": "s3://bucket/logs",
     "workloads_uri": "s3://bucket/workloads",

@@ -33,6 +33,7 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-a1b2c3"
 URL = "http://airflow.internal:8080/execution/"
 STACK = {
     **VALUES,
+    "airflow_major_version": "3",
     "region": "eu-west-1",
     "logs_uri": "s3://bucket/logs",
     "dags_uri": "s3://bucket/dags",
@@ -147,7 +148,9 @@ class TestRegistering:
     def test_airflow_2_gets_database_and_fernet_key_as_secrets(
         self, run: Run, registry: FakeRegistry, stack: CloudFormation, ecs: Any
     ) -> None:
-        said(run("task-definition", put(registry, "2.11.2"), "--stack", "airflow-ecs", "--region", "eu-west-1"))
+        stack.has(described(**{**STACK, "airflow_major_version": "2"}))
+        answer = run("task-definition", put(registry, "2.11.2"), "--stack", "airflow-ecs", "--region", "eu-west-1")
+        assert said(answer) and "ExecutionPolicyArns" not in answer.errors
         (container,) = registered(ecs, "data-worker")["containerDefinitions"]
         assert container["secrets"] == [
             {"name": FERNET_KEY, "valueFrom": f"{SECRET}d"},
@@ -191,6 +194,19 @@ class TestRegistering:
         assert agent["logConfiguration"] == ours["logConfiguration"]
         assert "the sidecar proxy is essential" in answer.errors and "sidecar agent" not in answer.errors
         assert found["tags"] == [{"key": "managed-by", "value": "me"}, {"key": "team", "value": "data"}]
+
+    def test_what_the_stack_s_execution_role_may_not_do_by_itself_is_said(
+        self, run: Run, registry: FakeRegistry, stack: CloudFormation, ecs: Any
+    ) -> None:
+        parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/key"
+        flags = ("--region", "eu-west-1", "--execution-api-url", URL, "--log-group", "/other",
+                 "--secret", f"ONE={SECRET}x", "--secret", f"OTHER={parameter}")  # fmt: skip
+        answer = run("task-definition", put(registry, "3.3.2"), "--stack", "airflow-ecs", *flags)
+        by = "the role airflow-execution needs it by a policy of ExecutionPolicyArns"
+        assert said(answer)
+        assert f"ONE takes secretsmanager:GetSecretValue on {SECRET}x: {by}" in answer.errors
+        assert f"OTHER takes ssm:GetParameters on {parameter}: {by}" in answer.errors
+        assert "the log group /other takes logs:CreateLogGroup, " in answer.errors
 
     def test_the_same_is_not_registered_again_and_a_difference_is(
         self, run: Run, registry: FakeRegistry, ecs: Any, tmp_path: Path
@@ -330,6 +346,15 @@ class TestFlags:
         assert (answer.code, answer.output) == (code, ""), answer.errors
         assert words in answer.errors and "hunter2" not in answer.errors
 
+    def test_an_image_of_another_airflow_than_the_stack_s(
+        self, run: Run, registry: FakeRegistry, stack: CloudFormation, ecs: Any
+    ) -> None:
+        answer = run("task-definition", put(registry, "2.11.2"), "--stack", "airflow-ecs", "--region", "eu-west-1")
+        assert (answer.code, answer.output) == (2, "")
+        assert "The image has Airflow 2.11.2, and the stack is made for Airflow 3." in answer.errors
+        assert "AirflowMajorVersion=2" in answer.errors
+        assert not ecs.list_task_definitions(familyPrefix="data-worker")["taskDefinitionArns"]
+
     def test_what_neither_a_flag_nor_a_stack_says(self, run: Run, ecs: Any) -> None:
         for flags, words in (((), "--execution-role"), (("--execution-role", ROLE), "--log-group")):
             answer = run("task-definition", "r.example/w:1", "--region", "eu-west-1", *flags)
@@ -415,6 +440,7 @@ def test_the_executor_s_own_check_finds_nothing_wrong(
 ) -> None:
     flags = () if airflow.startswith("2") else ("--execution-api-url", URL)
     image = put(registry, airflow)
+    stack.has(described(**{**STACK, "airflow_major_version": airflow[0]}))
     said(run("task-definition", image, "--stack", "airflow-ecs", "--region", "eu-west-1", *flags))
     definition = read_definition(registered(ecs, "data-worker"), "airflow")
     report = check_image(Images(lambda region: None), definition.image, Versions(airflow, "3.12"), definition.platform)
@@ -443,6 +469,7 @@ class TestComparing:
             "image": "agent:1",
             "portMappings": [{"containerPort": 80}],
             "healthCheck": {"command": ["CMD", "true"]},
+            "firelensConfiguration": {"type": "fluentbit"},
         }
         rendered = render(Definition(**{**vars(self.BASE), "environment": {"B": "2", "A": ""}, "sidecars": (sidecar,)}))
         answer = json.loads(json.dumps(rendered))
@@ -467,6 +494,7 @@ class TestComparing:
             container["cpu"] = 0
             container["logConfiguration"]["secretOptions"] = []
         agent["portMappings"] = [{"containerPort": 80, "hostPort": 80, "protocol": "tcp"}]
+        agent["user"] = "0"
         agent["healthCheck"] |= {"interval": 30, "timeout": 5, "retries": 3}
         assert difference(normalised(answer, tags), normalised(rendered), "worker:1") == []
 
