@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
@@ -29,6 +28,7 @@ from airflow_ecs_executor.image_check.reference import has_registry, parse
 from airflow_ecs_executor.image_check.remote import Images
 from airflow_ecs_executor.task_definition import read_definition
 
+from images import aws
 from images.engine import Engine
 from images.errors import AwsError, ImageMismatchError, ImageUnknownError, RequestError
 
@@ -69,8 +69,8 @@ def target_of(name: str, container: str | None, region: str | None, platform: Pl
     """
     if not is_task_definition(name):
         return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
+    client = aws.client("ecs", region or _region_in(name))
     try:
-        client = boto3.client("ecs", region_name=region or _region_in(name))
         document = client.describe_task_definition(taskDefinition=name)["taskDefinition"]
     except Exception as error:
         raise AwsError(
@@ -99,7 +99,7 @@ def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport
     here = _on_engine(target, versions, engine)
     if here is not None:
         return here
-    images = Images(lambda region: boto3.client("ecr", region_name=region))
+    images = Images(lambda region: aws.client("ecr", region))
     return check_image(images, target.image, versions, target.platform)
 
 

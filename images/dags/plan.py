@@ -123,9 +123,12 @@ def plan(
     )
 
 
-def check_replacement(destination: Destination, files: Iterable[str], objects: Iterable[str], found: Plan) -> None:
+def check_replacement(
+    destination: Destination, files: Iterable[str], objects: Iterable[str], found: Plan, *, replace: bool
+) -> None:
     """Refuse deletions by which something else than old DAGs would be lost.
 
+    :param replace: a prefix that has nothing in common with the folder is meant.
     :raises RequestError: a whole bucket would be cleared, or a prefix that has nothing in common with the folder.
     """
     if not found.delete:
@@ -135,7 +138,7 @@ def check_replacement(destination: Destination, files: Iterable[str], objects: I
             f"{destination} is a whole bucket, from which {len(found.delete)} objects would be deleted.",
             f"Name a prefix, such as {destination}/dags, or add --keep-removed.",
         )
-    if not set(files) & set(objects):
+    if not replace and not set(files) & set(objects):
         raise RequestError(
             f"{destination} has {len(found.delete)} objects, none of which is in this folder: is it the right place?",
             "--dry-run lists them. To keep them, add --keep-removed; to replace them, --replace.",

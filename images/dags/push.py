@@ -119,8 +119,8 @@ def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say
     contents = {name: content_of(_read(path)) for name, path in files.items()}
     found = plan(contents, objects, leaving_out(choices.exclude), choices.keep_removed)
     check_folders(bucket.destination, files, objects.keys() - set(found.delete))
-    if not (choices.replace or choices.dry_run):
-        check_replacement(bucket.destination, files, objects, found)
+    if not choices.dry_run:
+        check_replacement(bucket.destination, files, objects, found, replace=choices.replace)
 
     def differs(name: str) -> bool:
         there = bucket.look(name)

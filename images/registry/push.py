@@ -14,7 +14,7 @@ from docker.models.images import Image
 from images import aws, labels
 from images.diagnose import tag_is_taken
 from images.engine import Engine
-from images.errors import PushError, RequestError
+from images.errors import AwsError, PushError, RequestError
 from images.pipeline import say
 from images.registry import ecr
 from images.registry.logins import Login, stored_login
@@ -159,16 +159,25 @@ def push_as(engine: Engine, image: Image, name: str, login: Login) -> str:
 
 
 def logins_for(names: Iterable[str]) -> dict[str, Login]:
-    """Who pushes each of these names: whom docker knows at its registry, or, for Amazon ECR without one, AWS's login.
+    """Who pushes each of these names: for Amazon ECR AWS's login, else whom docker knows at its registry.
 
-    :raises AwsError: AWS gives none.
+    :raises AwsError: AWS gives none, and docker has none.
     """
     by_registry: dict[str, Login] = {}
     found = {}
     for name in names:
-        reference = parse(name)
-        login = by_registry.get(reference.registry) or stored_login(name)
-        if not login.credentials and login.stored and ecr.is_ecr(reference):
-            login = ecr.log_in(reference)
-        found[name] = by_registry[reference.registry] = login
+        registry = parse(name).registry
+        found[name] = by_registry[registry] = by_registry.get(registry) or _login_for(name)
     return found
+
+
+def _login_for(name: str) -> Login:
+    reference, stored = parse(name), stored_login(name)
+    if not ecr.is_ecr(reference):
+        return stored
+    try:
+        return ecr.log_in(reference)  # docker's may be of yesterday, and is good for twelve hours
+    except AwsError:
+        if not stored.credentials:
+            raise
+        return stored

@@ -349,7 +349,8 @@ class TestRefusals:
 
     def test_a_whole_bucket_is_never_cleared(self, s3: FakeS3, folder: Path, run: Run) -> None:
         s3.buckets["bucket"] = {"daily.py": b"", "logs/1": b"log"}
-        assert "is a whole bucket" in run("dags", "push", folder, "s3://bucket").errors
+        for further in ((), ("--replace",)):
+            assert "is a whole bucket" in run("dags", "push", folder, "s3://bucket", *further).errors
         assert run("dags", "push", folder, "s3://bucket", "--keep-removed").code == 0
         assert s3.buckets["bucket"]["logs/1"] == b"log"
 

@@ -93,10 +93,11 @@ class TestFlags:
 
 
 class TestLogins:
-    def test_amazon_ecr_s_comes_from_aws_where_docker_has_none(
+    def test_amazon_ecr_s_comes_from_aws_whatever_docker_has(
         self, monkeypatch: pytest.MonkeyPatch, nobody: Path
     ) -> None:
-        (nobody / "config.json").write_text('{"auths": {"r.example": {"auth": "YTpi"}}}')
+        stored = {"auth": "YTpi"}
+        (nobody / "config.json").write_text(json.dumps({"auths": {"r.example": stored, ECR: stored}}))
         with FakeRegistry(login="ecr") as fake:
             monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", fake.url)
             found = logins_for([IN_ECR, f"{ECR}/other:1", "r.example/w:1", "127.0.0.1:9/w:1"])
@@ -106,6 +107,13 @@ class TestLogins:
         assert found["r.example/w:1"].auth_config == {"username": "a", "password": "b"}
         assert found["127.0.0.1:9/w:1"].auth_config == {}
         assert found[IN_ECR].credentials.password not in repr(found)
+
+    def test_amazon_ecr_s_is_docker_s_where_aws_gives_none(self, monkeypatch: pytest.MonkeyPatch, nobody: Path) -> None:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        with pytest.raises(AwsError):
+            logins_for([IN_ECR])
+        (nobody / "config.json").write_text(json.dumps({"auths": {ECR: {"auth": "YTpi"}}}))
+        assert logins_for([IN_ECR])[IN_ECR].stored
 
     def test_an_identity_token(self) -> None:
         assert Login("r", Credentials(identity_token="t")).auth_config == {"identitytoken": "t"}
