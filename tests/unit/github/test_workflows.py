@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import subprocess
 import sys
@@ -12,16 +14,24 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docs.pages import DOCS, blocks
+
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 _PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.S)
+_IMAGES_OF_ONE = 5
+"""What Amazon ECR counts for an image of two platforms: an index, the platforms, an attestation of each."""
 
 
 def document(path: Path) -> dict[Any, Any]:
     loaded: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return loaded
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    return document(ROOT / ".github" / "workflows" / f"{name}.yml")
 
 
 def jobs() -> list[Any]:
@@ -68,9 +78,144 @@ def test_a_script_is_shell_and_takes_its_inputs_from_the_environment(script: str
 
 
 def test_images_are_for_both_architectures_on_runners_of_their_own() -> None:
-    job = document(ROOT / ".github" / "workflows" / "publish.yml")["jobs"]["image"]
+    job = workflow("publish")["jobs"]["image"]
     assert job["strategy"]["matrix"]["platform"] == ["linux/amd64", "linux/arm64"]
     assert "ubuntu-24.04-arm" in job["runs-on"]
+
+
+class TestPublish:
+    def test_one_publication_follows_another_whatever_its_ref(self) -> None:
+        concurrency = workflow("publish")["concurrency"]
+        assert concurrency == {"group": "publish", "cancel-in-progress": False, "queue": "max"}
+        assert workflow("rebuild")["concurrency"]["group"] != "publish", "it would wait for itself"
+
+    def test_by_hand_another_branch_is_refused_before_anything_else(self) -> None:
+        jobs = workflow("publish")["jobs"]
+        first = jobs["list"]["steps"][0]
+        assert "'workflow_dispatch'" in first["if"] and "github.event.repository.default_branch" in first["if"]
+        assert {name for name, job in jobs.items() if "list" not in job.get("needs", ())} == {"list"}
+        done = subprocess.run(
+            ["bash", "-e", "-c", first["run"]],
+            env={**os.environ, "GITHUB_REF": "refs/heads/try", "BRANCH": "main"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1
+        assert done.stdout.startswith("::error::refs/heads/try is not the default branch. Run this workflow from main")
+
+    def test_a_tag_of_amazon_ecr_is_of_one_attempt_of_one_run(self) -> None:
+        copy = workflow("publish")["jobs"]["join"]["steps"][-1]
+        assert "-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT" in copy["run"]
+
+    def test_one_publication_is_more_than_the_stack_s_repository_keeps(self) -> None:
+        kept = re.search(
+            r"^  ImagesKept:\n    Type: Number\n    Default: (\d+)$",
+            (ROOT / "deploy" / "template.yaml").read_text(encoding="utf-8"),
+            re.M,
+        )
+        listed = subprocess.run(
+            [sys.executable, "build.py", "matrix", "--select", "*-s3", "--json"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert kept is not None
+        assert _IMAGES_OF_ONE * len(json.loads(listed.stdout)["include"]) > int(kept[1]) == 100
+
+
+class TestPublishingPage:
+    @pytest.fixture
+    def policies(self) -> list[Any]:
+        return [json.loads(block.code) for block in blocks(DOCS / "publishing.md") if block.language == "json"]
+
+    def test_roles_trust_the_refs_that_their_workflows_run_for(self, policies: list[Any]) -> None:
+        deploy, _, publish = policies
+        condition = deploy["Statement"][0]["Condition"]["StringEquals"]
+        subject = "token.actions.githubusercontent.com:sub"
+        assert condition[subject].endswith(":ref:refs/heads/main")
+        assert condition["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+        assert publish["StringEquals"] == {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}
+        tags = workflow("publish")[True]["push"]["tags"]  # YAML 1.1 reads `on` as true
+        refs = [text.partition(":ref:")[2] for text in publish["StringLike"][subject]]
+        assert refs == ["refs/heads/main", *(f"refs/tags/{tag}" for tag in tags)]
+
+    def test_it_has_every_optional_input(self) -> None:
+        page = (DOCS / "publishing.md").read_text(encoding="utf-8")
+        inputs = workflow("worker-image")[True]["workflow_call"]["inputs"]
+        optional = [name for name, given in inputs.items() if not given.get("required")]
+        rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+        assert [name for name in optional if f"`{name}`" not in rows] == []
+
+    def test_its_example_gives_what_the_workflow_takes(self) -> None:
+        (example,) = (
+            yaml.safe_load(block.code) for block in blocks(DOCS / "publishing.md") if block.language == "yaml"
+        )
+        inputs = workflow("worker-image")[True]["workflow_call"]["inputs"]
+        given = example["jobs"]["worker"]["with"]
+        assert set(given) <= set(inputs)
+        assert {name for name, of in inputs.items() if of.get("required")} <= set(given)
+        assert [name for name, value in given.items() if not isinstance(value, str)] == []
+
+
+class TestWorkerImage:
+    @pytest.fixture
+    def job(self) -> Any:
+        return workflow("worker-image")["jobs"]["image"]
+
+    @pytest.fixture
+    def steps(self, job: Any) -> dict[str, Any]:
+        return {step["name"]: step for step in job["steps"] if "name" in step}
+
+    def test_dags_follow_the_revision_whose_image_they_import_from(self, steps: dict[str, Any]) -> None:
+        order = ["Build and verify", "Push the image", "Register the task definition", "Push the DAGs"]
+        assert list(steps) == order
+
+    def test_it_builds_in_the_caller_s_repository(self, job: Any, steps: dict[str, Any]) -> None:
+        folder = job["defaults"]["run"]["working-directory"]
+        assert folder == job["steps"][0]["with"]["path"]
+        assert "repository" not in job["steps"][0]["with"], "the caller's is checked out by default"
+        assert '--dag-path "$DAGS"' in steps["Build and verify"]["run"]
+        assert 'dags push "$DAGS"' in steps["Push the DAGs"]["run"]
+
+    @staticmethod
+    def registered(steps: dict[str, Any], folder: Path, **given: str) -> list[str]:
+        """The arguments of build.py with which the step registers a definition."""
+        step = steps["Register the task definition"]
+        python = folder / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+        python.chmod(0o755)
+        (folder / "project").mkdir()
+        (folder / "project" / "a").touch()  # what * would become
+        done = subprocess.run(
+            ["bash", "-e", "-c", step["run"]],
+            cwd=folder / "project",
+            env={**os.environ, **dict.fromkeys(step["env"], ""), "STACK": "airflow", "IMAGE": "r@sha256:1", **given},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        arguments: list[str] = json.loads(done.stdout)
+        return arguments
+
+    def test_without_inputs_the_stack_says_all(self, steps: dict[str, Any], tmp_path: Path) -> None:
+        command = ["../tool/build.py", "task-definition", "r@sha256:1", "--stack", "airflow"]
+        assert self.registered(steps, tmp_path) == command
+
+    def test_a_line_is_an_argument(self, steps: dict[str, Any], tmp_path: Path) -> None:
+        lines = '--env=GREETING=two words\n\n  \n--env\nPATTERN=*\n--env=CODE=$(false)"\\n\n'
+        found = self.registered(steps, tmp_path, API_URL="http://a/execution/", CPU="1024", MEMORY="2048", MORE=lines)
+        assert found[3:] == [
+            *("--stack", "airflow", "--execution-api-url", "http://a/execution/", "--cpu", "1024", "--memory", "2048"),
+            *("--env=GREETING=two words", "--env", "PATTERN=*", '--env=CODE=$(false)"\\n'),
+        ]
+
+
+def test_a_release_that_failed_half_way_can_be_run_again() -> None:
+    job = workflow("release")["jobs"]["pypi"]
+    assert job["strategy"]["fail-fast"] is False
+    assert job["steps"][-1]["with"]["skip-existing"] is True
 
 
 @pytest.mark.parametrize("distribution", ["entrypoint", "executor"])
