@@ -89,6 +89,7 @@ class Stack:
                 ("/opt/services/bin/python", "-m", "local.moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)),
                 name="aws",
                 port=_AWS_PORT,
+                environment={"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
                 files={"/opt": {f"local/{name}": (_HERE / name).read_bytes() for name in _MOTO_FILES}},
                 working_dir="/opt",
             )

@@ -55,7 +55,6 @@ def for_command(environ: Mapping[str, str], settings: Settings | None, user: Use
     # Set in the official image for `pip install --user`; it breaks pip in the virtual environments of tasks.
     result.pop("PIP_USER", None)
     if not user.known:
-        result["HOME"] = user_home(environ)
         # Airflow refuses to run as nobody; with a read-only root file system the name can stand here only.
         for name in ("LOGNAME", "USER"):
             result[name] = environ.get(name) or user_name(environ)

@@ -57,8 +57,10 @@ class _Start:
             del os.environ[name]
         command = parse(arguments)
         check_version(command, os.environ.get("AIRFLOW_VERSION", ""))
-        settings = self._begin(command)
         user = current_user()
+        if not user.known:
+            os.environ["HOME"] = user_home(os.environ)  # before the load, which looks for ~/.aws
+        settings = self._begin(command)
         register(user, os.environ)
         environment = for_command(os.environ, settings, user)
         if command.task and settings is not None and settings.start == "fast":

@@ -7,7 +7,8 @@ A comment on the line above a fence, which no reader sees, says what may be done
     python build.py matrix
     ```
 
-Marks are free words, separated by blanks: ``run`` is for blocks that need neither Docker nor AWS (`test_commands.py`).
+Marks are free words, separated by blanks: ``run`` is for blocks that need neither Docker nor AWS (`test_commands.py`),
+``docker`` and ``aws`` for those that `tests/walkthrough` runs.
 """
 
 from __future__ import annotations

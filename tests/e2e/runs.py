@@ -22,7 +22,7 @@ class Run:
     dag_id: str
     run_id: str
 
-    def wait(self, timeout: float = 180.0) -> str:
+    def wait(self, timeout: float = 300.0) -> str:
         """The state it ends in."""
         return self.deployment.airflow.api.wait_for_run(self.dag_id, self.run_id, timeout)
 
@@ -41,7 +41,7 @@ class Run:
         """The states of one task's instances; none before it is there."""
         return self.states().get(task_id, [])
 
-    def until(self, task_id: str, *states: str, timeout: float = 120.0) -> TaskInstance:
+    def until(self, task_id: str, *states: str, timeout: float = 180.0) -> TaskInstance:
         """Wait until a task is in one of the states."""
         return self.deployment.airflow.api.wait_for_state(self.dag_id, self.run_id, task_id, states, timeout=timeout)
 

@@ -1,7 +1,7 @@
 """docs/production.md, followed on a local AWS: its commands as they are printed, up to a first DAG that ran on ECS.
 
-What differs from AWS is said where it is done. Blocks without the mark ``aws`` are not run: they need an EC2 instance
-or somebody's VPC, or show what was done.
+What differs from AWS is said where it is done. Blocks without the mark ``aws`` are not run: they need a person, a host
+that is there already or somebody's VPC, or show what was done.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,15 +26,15 @@ from local.database import answer_as
 from local.s3 import REGION
 from local.stack import Stack, fail_if_ended
 from local.waiting import until
-from tests.docs.pages import DOCS, ROOT, blocks, run_shell
-from tests.images.product import EVERY_AIRFLOW, build_flags
+from tests.docs.pages import DOCS, blocks, run_shell
+from tests.images.product import EVERY_AIRFLOW
+from tests.walkthrough.building import NEEDED, buildable, copy_project
 
 PAGE = DOCS / "production.md"
 STACK = "airflow-ecs"
 """The page's stack."""
 HOST = "airflow.internal"
 """Where the page has the API server."""
-NEEDED = ("build.py", "matrix.yaml", "images", "entrypoint", "executor", "deploy")
 SESSION = "/tmp/session"
 READY = "the Airflow host is ready"
 
@@ -67,10 +66,7 @@ class Reader:
         self.stack = stack
         self.aws = LocalAws(stack)
         self.folder = folder
-        for name in NEEDED:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, folder / name)
-        self.aws.client("iam").create_role(RoleName="airflow-scheduler", AssumeRolePolicyDocument="{}")
+        copy_project(folder, (*NEEDED, "deploy"))
 
     def variables(self) -> str:
         """The first block, with this reader's Airflow, and the region of the local AWS."""
@@ -97,9 +93,8 @@ class Reader:
         self.aws.client("ecs").create_cluster(clusterName=self.outputs.cluster_name)
         credentials = json.loads(self.secret(self.outputs.database_credentials_arn))
         answer_as(self.stack, self.outputs.database_endpoint, self.outputs.database_name, credentials["password"])
-        # A company's CA, where there is one: docs/images.md.
-        build = f"python build.py --airflow{rest}".replace("\n", f" {shlex.join(build_flags())}\n", 1)
-        more = run_shell(f"{self.variables()}\n{build}", self.folder, environment)
+        build = buildable(f"python build.py --airflow{rest}")
+        more = run_shell(f"sleep() {{ :; }}\n{self.variables()}\n{build}", self.folder, environment)
         assert more.code == 0, more.output
         return shown.output + more.output
 
@@ -110,16 +105,14 @@ class Reader:
     def operate(self) -> Container:
         """Do what is done on the Airflow host, and start Airflow there; returns the host.
 
-        It is a container with Airflow and the executor installed: its `pip` has nothing to do, and no index. Airflow 3
-        keeps its own auth manager.
+        It is a container with Airflow and the executor installed: its `pip` has nothing to do, and no index.
         """
-        skipped = ("trigger", self.other, *(("fab",) if self.major == "3" else ()))
         script = [
             "set -euo pipefail",
             "pip() { :; }",
             "cd /opt/airflow",
             self.variables(),
-            page("airflow-host", without=skipped),
+            page("airflow-host", without=("trigger", self.other)),
             *(f"{command} >/tmp/{command.split()[1]}.log 2>&1 &" for command in self.services()),
             f"echo {READY}",
             "wait -n",

@@ -19,11 +19,6 @@ def test_pip_user_goes_and_everything_else_stays():
     assert environ["PIP_USER"] == "true"
 
 
-@pytest.mark.parametrize("environ, home", [({}, "/home/airflow"), ({"AIRFLOW_USER_HOME_DIR": "/h", "HOME": "/"}, "/h")])
-def test_an_unknown_user_gets_airflows_home(environ, home):
-    assert for_command(environ, read({}), UNKNOWN)["HOME"] == home
-
-
 @pytest.mark.parametrize(
     "environ, folder",
     [

@@ -311,13 +311,19 @@ def test_without_an_official_entrypoint_a_service_is_started_directly(become, of
     assert seen["argv"] == ["airflow", "scheduler"]
 
 
-def test_a_uid_without_a_name_gets_a_home(become, monkeypatch):
+@pytest.mark.parametrize("given, home", [("", "/home/airflow"), ("/home/somebody", "/home/somebody")])
+def test_a_uid_without_a_name_gets_airflows_home_before_dags_are_loaded(become, official, monkeypatch, given, home):
     def unknown(uid):
         raise KeyError(uid)
 
+    def load(start, command, settings):
+        assert os.environ["HOME"] == home, "boto3 looks for ~/.aws there"
+
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr("airflow_ecs_entrypoint.main.register", lambda user, environ: None)
-    assert become("version", AIRFLOW_USER_HOME_DIR="/home/somebody")["env"]["HOME"] == "/home/somebody"
+    monkeypatch.setattr(main_module._Start, "_load", load)
+    seen = become("airflow", "scheduler", HOME="/", AIRFLOW_USER_HOME_DIR=given, **S3)
+    assert (seen["argv"][1:], seen["env"]["HOME"]) == (["airflow", "scheduler"], home)
 
 
 def test_an_unforeseen_fault_is_one_line_without_its_text(capfd, monkeypatch):
