@@ -114,10 +114,8 @@ DEPLOY = Check(
 )
 BENCHMARKS = Check("benchmarks, a few tasks each", [sys.executable, "-m", "pytest", "-q", "tests/bench"])
 IMAGES = Check("tests on built images", [sys.executable, "-m", "pytest", "-v", "--durations=15", "tests/images"])
-
-
 WALKTHROUGH = Check(
-    "to production, followed on a local AWS",
+    "the documentation's commands, with Docker and a local AWS",
     [sys.executable, "-m", "pytest", "-v", "--durations=5", "tests/walkthrough"],
 )
 

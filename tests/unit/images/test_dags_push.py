@@ -411,6 +411,7 @@ class TestRefusals:
             (many / f"{number}.py").write_text(str(number))
         s3.latency = 0.05
         command = [sys.executable, "build.py", "dags", "push", str(many), "s3://bucket/dags"]
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         try:
             until = time.monotonic() + 30
@@ -420,6 +421,7 @@ class TestRefusals:
             errors = process.communicate(timeout=30)[1]
         finally:
             process.kill()
+            signal.signal(signal.SIGINT, before)
         assert process.returncode == 130 and b"interrupted" in errors
         assert 0 < len(s3.buckets["bucket"]) < 50 * CONCURRENCY
 
