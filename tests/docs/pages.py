@@ -8,7 +8,8 @@ A comment on the line above a fence, which no reader sees, says what may be done
     ```
 
 Marks are free words, separated by blanks: ``run`` is for blocks that need neither Docker nor AWS (`test_commands.py`),
-``docker`` and ``aws`` for those that `tests/walkthrough` runs.
+``dry-run`` for builds that it tries without building, ``docker`` and ``aws`` for what `tests/walkthrough` runs,
+``local-ecs`` for what `tests/e2e` does.
 """
 
 from __future__ import annotations

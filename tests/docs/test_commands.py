@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -31,11 +32,25 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("block", marked("run"), ids=str)
 def test_it_runs_as_printed(block: Block, checkout: Path) -> None:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    ran = run_shell(block.code, checkout, {"PATH": path, "DOCKER_HOST": "unix:///nowhere"}, timeout=120)
+    check(block.code, checkout)
+
+
+@pytest.mark.parametrize("block", marked("dry-run"), ids=str)
+def test_it_would_build_as_printed(block: Block, checkout: Path) -> None:
+    check(re.sub(r"^python build\.py (?=--)", "python build.py --dry-run ", block.code, flags=re.MULTILINE), checkout)
+
+
+def check(code: str, checkout: Path) -> None:
+    """Run it with the build tool's Python, the executor, and no engine."""
+    environment = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(checkout / "executor"),
+        "DOCKER_HOST": "unix:///nowhere",
+    }
+    ran = run_shell(code, checkout, environment, timeout=120)
     assert ran.code == 0, ran.output
     assert ran.output.strip(), "nothing was printed"
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(marked("run")) >= 5
+    assert len(marked("run")) >= 6 and marked("dry-run")
