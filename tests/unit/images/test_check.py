@@ -115,6 +115,16 @@ def test_the_permission_that_is_missing_is_named(run: Run, monkeypatch: pytest.M
     assert answer.code == 19 and "Allow ecr:BatchGetImage" in answer.errors
 
 
+def test_the_region_of_a_task_definition_is_that_of_the_aws_cli(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    answer = run("check", "airflow-worker", *PAIR)
+    assert answer.code == 20 and "Give --region, or set AWS_REGION." in answer.errors
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    answer = run("check", "airflow-worker", *PAIR)
+    assert answer.code == 20 and "cannot be described" in answer.errors
+
+
 def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
     answer = run("check", "airflow-worker", *PAIR, "--region", "eu-west-1")
     assert answer.code == 20
