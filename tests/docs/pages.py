@@ -1,4 +1,4 @@
-"""Fenced code of the README and the documentation's pages, and the shell that runs it.
+"""Fenced code of the README and the documentation's pages, and the shell and the copy of the project that run it.
 
 A comment on the line above a fence, which no reader sees, says what may be done with it:
 
@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+TOOLS = Path(sys.executable).parent
 
 _HEADING = re.compile(r"#{1,6} +(.+?) *#* *$")
 _MARKS = re.compile(r"\s*<!-- ([^>]*) -->\s*$")
@@ -90,13 +93,13 @@ class Ran:
 def run_shell(code: str, cwd: Path, env: Mapping[str, str], *, timeout: float = 600.0) -> Ran:
     """Run a block as one script of bash, which ends at the first command that fails.
 
-    ``env`` is added to this process's environment. Standard input is empty: what asks, fails. Raises
-    subprocess.TimeoutExpired after ``timeout`` seconds.
+    ``env`` is added to this process's environment, where its own tools come first. Standard input is empty: what
+    asks, fails. Raises subprocess.TimeoutExpired after ``timeout`` seconds.
     """
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code],
         cwd=cwd,
-        env={**os.environ, **env},
+        env={**os.environ, "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}", **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,6 +107,17 @@ def run_shell(code: str, cwd: Path, env: Mapping[str, str], *, timeout: float = 
         timeout=timeout,
     )
     return Ran(done.returncode, done.stdout)
+
+
+def copy_project(folder: Path, names: Iterable[str]) -> None:
+    """Copy parts of the project to a folder, in which commands of the documentation may then write."""
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        else:
+            shutil.copy(ROOT / name, target)
 
 
 def commands(block: Block) -> Iterator[str]:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, Block, marked, run_shell
+from tests.docs.pages import Block, copy_project, marked, run_shell
 
 # What a reader has: this repository, a folder of DAGs and a file of requirements.
 _COPIED = ("build.py", "matrix.yaml", "images", "entrypoint", "executor", "requirements", "deploy")
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*_cache")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in _COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=_LEFT_OUT)
-        else:
-            shutil.copy(source, tmp_path / name)
-    shutil.copytree(ROOT / "local" / "demo" / "dags", tmp_path / "dags", ignore=_LEFT_OUT)
+    copy_project(tmp_path, (*_COPIED, "local/demo/dags"))
+    shutil.copytree(tmp_path / "local" / "demo" / "dags", tmp_path / "dags")
     (tmp_path / "requirements.txt").write_text("pandas\n", encoding="utf-8")
     return tmp_path
 
@@ -42,11 +34,7 @@ def test_it_would_build_as_printed(block: Block, checkout: Path) -> None:
 
 def check(code: str, checkout: Path) -> None:
     """Run it with the build tool's Python, the executor, and no engine."""
-    environment = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(checkout / "executor"),
-        "DOCKER_HOST": "unix:///nowhere",
-    }
+    environment = {"PYTHONPATH": str(checkout / "executor"), "DOCKER_HOST": "unix:///nowhere"}
     ran = run_shell(code, checkout, environment, timeout=120)
     assert ran.code == 0, ran.output
     assert ran.output.strip(), "nothing was printed"

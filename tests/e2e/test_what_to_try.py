@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -30,10 +27,8 @@ def try_it(deployment: EcsDeployment) -> Try:
     def run(mark: str) -> str:
         (block,) = (block for block in blocks(DOCS / "local-ecs.md") if {"local-ecs", mark} <= block.marks)
         code = block.code.replace("airflow-ecs-demo", deployment.stack.network)
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        shell = run_shell(
-            f"{'' if shutil.which('curl') else CURL}{code}", ROOT, {**deployment.aws.local_environment(), "PATH": path}
-        )
+        before = "" if shutil.which("curl") else CURL
+        shell = run_shell(f"{before}{code}", ROOT, deployment.aws.local_environment())
         assert shell.code == 0, shell.output
         return shell.output
 

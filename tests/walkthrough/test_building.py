@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from local.bases import ensure_base
-from tests.docs.pages import DOCS, ROOT, blocks, run_shell
-from tests.walkthrough.building import NEEDED, buildable, copy_project
+from tests.docs.pages import DOCS, ROOT, blocks, copy_project, run_shell
+from tests.walkthrough.building import NEEDED, buildable
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def run_page(page: Path, folder: Path) -> str:
     """Paste all blocks for Docker into one shell; returns what it showed."""
     code = "\n".join(block.code for block in blocks(page) if "docker" in block.marks)
     assert "python build.py --" in code
-    done = run_shell(buildable(code), folder, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+    done = run_shell(buildable(code), folder, {})
     assert done.code == 0, done.output
     return done.output
 

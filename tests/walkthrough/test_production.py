@@ -7,10 +7,8 @@ that is there already or somebody's VPC, or show what was done.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +24,9 @@ from local.database import answer_as
 from local.s3 import REGION
 from local.stack import Stack, fail_if_ended
 from local.waiting import until
-from tests.docs.pages import DOCS, blocks, run_shell
+from tests.docs.pages import DOCS, blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
-from tests.walkthrough.building import NEEDED, buildable, copy_project
+from tests.walkthrough.building import NEEDED, buildable
 
 PAGE = DOCS / "production.md"
 STACK = "airflow-ecs"
@@ -81,8 +79,7 @@ class Reader:
         The stack's cluster is made in moto's ECS, so it is made anew in the one that runs containers, and its database
         runs nowhere, so the local PostgreSQL answers by its name. The tools of the builder are there already.
         """
-        tools = Path(sys.executable).parent
-        environment = {**self.aws.local_environment(), "PATH": f"{tools}:{os.environ['PATH']}"}
+        environment = self.aws.local_environment()
         code = page(without=("variables", "builder-environment", "airflow-host", self.other))
         deploy, _, rest = code.partition("python build.py --airflow")
         assert rest, "the image is built after the stack is there"
