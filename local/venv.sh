@@ -35,5 +35,8 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 echo "Installing the Python packages of requirements/dev.txt into $folder ..." >&2
 "$python" -m venv --clear "$folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+# pip installs uv alone, at its locked version; uv installs the rest several times faster.
+awk '/^uv==/ { found = 1 } found; found && !/\\$/ { exit }' requirements/dev.txt >"$folder/uv.txt"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$folder/uv.txt"
+"$folder/bin/uv" pip install --quiet --require-hashes --python "$folder" --requirement requirements/dev.txt
 touch "$folder/ready"

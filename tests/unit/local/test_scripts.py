@@ -243,7 +243,7 @@ class TestVenv:
 
     @pytest.fixture
     def path(self, fakes: Path) -> str:
-        for name in ("dirname", "touch", "mkdir", "cp"):
+        for name in ("awk", "dirname", "touch", "mkdir", "cp"):
             program = shutil.which(name)
             assert program
             (fakes / name).symlink_to(program)
@@ -273,17 +273,19 @@ class TestVenv:
         )
         assert not (tmp_path / "venv").exists()
 
-    @pytest.mark.parametrize(("pip", "ready"), [("exit 0", True), ("exit 1", False)])
+    @pytest.mark.parametrize(("failing", "ready"), [("none", True), ("python", False), ("uv", False)])
     def test_an_environment_is_ready_once_its_packages_are_installed(
-        self, path: str, tmp_path: Path, script: Script, pip: str, ready: bool
+        self, path: str, tmp_path: Path, script: Script, failing: str, ready: bool
     ) -> None:
         venv = tmp_path / "venv"
-        script("pip-python", f'echo "$PWD $*" > {tmp_path}/installed; {pip}')
-        script(
-            "python3.12",
-            f'test "$2" != venv || {{ mkdir -p {venv}/bin; cp {tmp_path}/fakes/pip-python {venv}/bin/python; }}',
-        )
+        script("installer", f'echo "$PWD ${{0##*/}} $*" >> {tmp_path}/installed; test "${{0##*/}}" != {failing}')
+        copies = "; ".join(f"cp {tmp_path}/fakes/installer {venv}/bin/{name}" for name in ("python", "uv"))
+        script("python3.12", f'test "$2" != venv || {{ mkdir -p {venv}/bin; {copies}; }}')
         done = call("venv.sh", str(venv), path=path)
         assert (done.returncode == 0, (venv / "ready").exists()) == (ready, ready), done.stderr
-        installed = (tmp_path / "installed").read_text()
-        assert installed.startswith(f"{ROOT} -m pip install ") and installed.endswith("requirements/dev.txt\n")
+        installed = (tmp_path / "installed").read_text().splitlines()
+        assert installed[0].startswith(f"{ROOT} python -m pip install ") and "--require-hashes" in installed[0]
+        assert (venv / "uv.txt").read_text().startswith("uv==") and "--hash=" in (venv / "uv.txt").read_text()
+        if failing != "python":
+            assert installed[1].startswith(f"{ROOT} uv pip install ")
+            assert installed[1].endswith("requirements/dev.txt")
