@@ -5,6 +5,7 @@
 SHELL := /bin/bash
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
+NOX := $(VENV)/bin/nox
 WITH_ENGINE := bash local/engine.sh run
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
 
@@ -32,16 +33,20 @@ demo-down: $(VENV)/ready  ## remove the demo, and stop the engine that was start
 	@bash local/engine.sh give-back
 
 .PHONY: test
-test: $(VENV)/ready  ## every check and test: lint, types, unit tests, built images, a whole Airflow on a local ECS
-	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py
+test: $(VENV)/ready  ## every check and test, on the newest Airflow 2 and 3: unit tests, built images, whole Airflows on a local ECS
+	@$(WITH_ENGINE) $(NOX)
 
 .PHONY: test-all
-test-all: $(VENV)/ready  ## make test, the executor's tests on every Airflow of the matrix, and what takes minutes
-	@$(WITH_ENGINE) $(VENV_PYTHON) tests/run.py --all
+test-all: $(VENV)/ready  ## the same on every Airflow and Python, and what takes minutes
+	@$(WITH_ENGINE) $(NOX) --tags all -- --full
 
 .PHONY: unit
-unit: $(VENV)/ready  ## the quick part of the tests, without Docker: lint, types, unit tests
-	@$(VENV_PYTHON) tests/run.py --quick
+unit: $(VENV)/ready  ## unit tests: no Docker, no Airflow
+	@$(NOX) --session unit
+
+.PHONY: lint
+lint: $(VENV)/ready  ## format, lint, types, shell scripts, template, workflows
+	@$(NOX) --session lint
 
 .PHONY: bench-images
 bench-images: $(VENV)/ready  ## compare our image with the reference image: cold starts, sizes, rebuilds

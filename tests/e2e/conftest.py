@@ -16,6 +16,7 @@ from local.stack import Stack
 from local.waiting import until
 from tests.e2e.runs import Run, Runs
 from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_flags, build_py
+from tests.releases import NEWEST_3
 
 OWN_DAGS = Path(__file__).parent / "dags"
 DEMO_RUNS = (
@@ -32,22 +33,8 @@ UNREACHABLE_S3 = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "DAGS_TIMEOUT": "
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which Airflow, and how much."""
-    parser.addoption("--airflow", default="3.3.2", help="an Airflow version of the matrix")
-    parser.addoption("--full", action="store_true", help="also what takes minutes")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "full: takes minutes, so it runs with --full alone")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the full run."""
-    if not config.getoption("--full"):
-        left_out = [item for item in items if item.get_closest_marker("full")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    """Which Airflow."""
+    parser.addoption("--airflow", default=NEWEST_3.version, help="an Airflow version of the matrix")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,188 @@
+"""Every check and test of this repository, as sessions of nox: `nox --list` shows them, `nox -s NAME` runs one.
+
+`make test` runs the sessions tagged `test`. `make test-all` runs those tagged `all`, with `--full`, which adds the
+tests that are marked `full`. Arguments after `--` go to pytest: `nox -s images -- -k signals`. A session that cannot
+run fails: nothing is skipped because a tool, an interpreter or a Docker engine is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from tests.interpreters import OWN, interpreters  # noqa: E402
+from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST  # noqa: E402
+
+nox.needs_version = ">=2026.10"
+nox.options.tags = ["test"]
+nox.options.error_on_missing_interpreters = True
+
+# The tools of the environment that nox itself runs in, which `make` installs; then nox finds every interpreter by name.
+PATHS = [
+    str(Path(sys.executable).parent),
+    os.environ["PATH"],
+    *(str(Path(path).parent) for path in interpreters().values()),
+]
+os.environ["PATH"] = os.pathsep.join(PATHS)
+os.environ["NO_MKDOCS_2_WARNING"] = "1"
+
+TEST = ["test", "all"]
+ONLY_ALL = ["all"]
+FULL = "--full"
+ENGINE = ["bash", "local/engine.sh", "run"]
+"""Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
+PYTEST = [sys.executable, "-m", "pytest"]
+
+LINT = (
+    "ruff format --check .",
+    "ruff check .",
+    "mypy build.py noxfile.py images local tests docs/site_hooks.py",
+    "mypy --config-file entrypoint/pyproject.toml entrypoint",
+    "mypy --config-file executor/pyproject.toml executor",
+    "cfn-lint deploy/template.yaml",
+    "zizmor --offline --persona pedantic .github",
+)
+
+
+def run(session: nox.Session, *command: str) -> None:
+    """Run a test command, with the arguments that were given to the session."""
+    session.run(*command, *session.posargs, external=True)
+
+
+def run_in_airflow(session: nox.Session, *arguments: str) -> None:
+    """Run the executor's tests inside an Airflow; none of them is marked `full`."""
+    command = [*ENGINE, sys.executable, "-m", "tests.executor.run", *arguments, "-q", "-n3", "--durations=5"]
+    session.run(*command, *(argument for argument in session.posargs if argument != FULL), external=True)
+
+
+@nox.session(python=False, tags=TEST)
+def lint(session: nox.Session) -> None:
+    """Format, lint, types, shell scripts, CloudFormation template, workflows."""
+    scripts = subprocess.run(
+        ["git", "ls-files", "*.sh", ".ci/run"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    commands = [*(command.split() for command in LINT), ["shellcheck", "--external-sources", *scripts]]
+
+    def succeeds(command: list[str]) -> bool:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(f"$ {' '.join(command)}\n{done.stdout}", end="", flush=True)
+        return done.returncode == 0
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        failed = [command[0] for command, good in zip(commands, pool.map(succeeds, commands), strict=True) if not good]
+    if failed:
+        session.error(f"Failed: {', '.join(failed)}")
+
+
+@nox.session(python=False, tags=TEST)
+def unit(session: nox.Session) -> None:
+    """Unit tests on this Python; no Docker, no Airflow."""
+    run(session, *PYTEST, "-q", "-n4", "tests/unit")
+
+
+OTHER_PYTHONS = [version for version in interpreters() if version != OWN]
+
+
+@nox.session(venv_backend="uv")
+@nox.parametrize(
+    "python",
+    [nox.param(version, id=version, tags=ONLY_ALL if number else TEST) for number, version in enumerate(OTHER_PYTHONS)],
+)
+def unit_on(session: nox.Session) -> None:
+    """Unit tests of entrypoint and executor on another Python; `make test` takes the oldest that is installed."""
+    session.install("--require-hashes", "-r", "requirements/unit-tests.txt")
+    run(
+        session,
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-n4",
+        "-p",
+        "no:cacheprovider",
+        "tests/unit/entrypoint",
+        "tests/unit/executor",
+    )
+
+
+@nox.session(python=False, tags=TEST)
+def docs(session: nox.Session) -> None:
+    """The site builds without a broken link; commands, flags and messages that the pages quote exist."""
+    # Strict: a link or an anchor that leads nowhere, and a page that no menu has, fail.
+    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp(), external=True)
+    run(session, *PYTEST, "-q", "-n2", "tests/docs")
+
+
+@nox.session(python=False, tags=TEST)
+def deploy(session: nox.Session) -> None:
+    """The CloudFormation template, deployed to moto."""
+    run(session, *PYTEST, "-q", "tests/deploy")
+
+
+@nox.session(python=False, tags=TEST)
+def local(session: nox.Session) -> None:
+    """The local ECS with containers."""
+    run(session, *ENGINE, *PYTEST, "-q", "-n3", "--durations=5", "tests/local")
+
+
+@nox.session(python=False)
+@nox.parametrize(
+    "airflow",
+    [
+        nox.param(release.version, id=release.version, tags=TEST if release in (NEWEST_2, NEWEST_3) else ONLY_ALL)
+        for release in MATRIX.releases
+    ],
+)
+def executor(session: nox.Session, airflow: str) -> None:
+    """The executor inside an Airflow, with real schedulers on PostgreSQL."""
+    run_in_airflow(session, airflow)
+
+
+@nox.session(python=False, tags=TEST)
+def executor_oldest(session: nox.Session) -> None:
+    """The executor inside the oldest Airflow on its oldest Python: what differs there, with `--full` everything."""
+    python = OLDEST.pythons[0] if OLDEST.pythons[0] in interpreters() else OLDEST.default_python
+    differing = [] if FULL in session.posargs else ["-m", "differs_by_airflow"]
+    run_in_airflow(session, OLDEST.version, "--python", python, *differing)
+
+
+@nox.session(python=False, tags=TEST)
+def benchmarks(session: nox.Session) -> None:
+    """The benchmarks, a few tasks each."""
+    run(session, *ENGINE, *PYTEST, "-q", "tests/bench")
+
+
+@nox.session(python=False, tags=TEST)
+def images(session: nox.Session) -> None:
+    """Built images, and tasks in their containers."""
+    run(session, *ENGINE, *PYTEST, "-v", "-n3", "--durations=15", "tests/images")
+
+
+@nox.session(python=False, tags=TEST)
+def walkthrough(session: nox.Session) -> None:
+    """The documentation's commands that need Docker, on a local AWS."""
+    run(session, *ENGINE, *PYTEST, "-v", "--durations=5", "tests/walkthrough")
+
+
+@nox.session(python=False, tags=TEST)
+@nox.parametrize("airflow", [NEWEST_2.version, NEWEST_3.version], ids=[NEWEST_2.version, NEWEST_3.version])
+def e2e(session: nox.Session, airflow: str) -> None:
+    """A deployed Airflow, its executor and our images on the local ECS."""
+    run(session, *ENGINE, *PYTEST, "-v", "--durations=10", "tests/e2e", "--airflow", airflow)
+
+
+@nox.session(python=False)
+def coverage(session: nox.Session) -> None:
+    """Line and branch coverage of the three shipped packages by the unit tests, processes included."""
+    session.run("coverage", "erase", external=True)
+    run(session, "coverage", "run", "-m", "pytest", "-q", "-n4", "tests/unit")
+    session.run("coverage", "combine", "--quiet", external=True)
+    session.run("coverage", "report", "--skip-covered", external=True)
