@@ -41,7 +41,8 @@ Resolve = Callable[[AirflowRelease, datetime.date, bool], Mapping[Path, str]]
 def add(version: str, pythons: Sequence[str], index: Index, resolve: Resolve, root: Path = ROOT) -> list[Path]:
     """Add a release to the project in a folder; returns the files that were written.
 
-    :raises LocalError: and then nothing was written.
+    Raises:
+        LocalError: and then nothing was written.
     """
     try:
         matrix = load_matrix(root / MATRIX)
@@ -61,23 +62,32 @@ def new_release(
 ) -> AirflowRelease:
     """The entry of a version.
 
-    :raises ReleaseError: when it cannot have one.
+    Raises:
+        ReleaseError: when it cannot have one.
     """
+    _check_version(version, matrix, index, bounds)
+    like, allowed = _like(version, matrix), index[version].pythons
+    chosen = _valid(pythons) if pythons else [python for python in like.pythons if python in allowed]
+    if not chosen:
+        raise ReleaseError(
+            f"Airflow {version} requires Python {allowed}, and Airflow {like.version} runs on none of these. "
+            'Name its Pythons, such as PYTHON="3.15".'
+        )
+    return AirflowRelease(version, tuple(chosen), like.default_python if like.default_python in chosen else chosen[-1])
+
+
+def _check_version(version: str, matrix: Matrix, index: Index, bounds: SpecifierSet) -> None:
     if not RELEASE.fullmatch(version):
         raise ReleaseError(f"{version!r} is not a valid release. Expected three numbers, such as VERSION=3.3.1.")
     if matrix.matching(version):
         raise ReleaseError(f"Airflow {version} is in matrix.yaml already.")
     if version not in bounds:
-        raise ReleaseError(f"Airflow {version} is not one that the executor runs on: apache-airflow{bounds}.")
+        raise ReleaseError(f"The executor does not run on Airflow {version}. It requires apache-airflow{bounds}.")
     if version not in index:
         minor = version.rpartition(".")[0]
         known = sorted((other for other in index if other.startswith(f"{minor}.")), key=version_key)
-        raise ReleaseError(f"The index has no Airflow {version}. It has of {minor}: {', '.join(known) or 'none'}.")
-    like = _like(version, matrix)
-    chosen = _valid(pythons) if pythons else [p for p in like.pythons if p in index[version].pythons]
-    if not chosen:
-        raise ReleaseError(f'Airflow {version} requires Python {index[version].pythons}: name them, PYTHON="3.15".')
-    return AirflowRelease(version, tuple(chosen), like.default_python if like.default_python in chosen else chosen[-1])
+        others = ", ".join(known) or "none"
+        raise ReleaseError(f"The index has no Airflow {version}. Its releases of {minor}: {others}.")
 
 
 def _like(version: str, matrix: Matrix) -> AirflowRelease:

@@ -35,7 +35,8 @@ class Published:
 def published(index: str | None = None) -> dict[str, Published]:
     """The final releases by version, without those that were yanked.
 
-    :raises ReleaseError: when the index cannot be asked.
+    Raises:
+        ReleaseError: when the index cannot be asked.
     """
     address = f"{(index or os.environ.get('UV_DEFAULT_INDEX') or PYPI).rstrip('/')}/apache-airflow/"
     try:

@@ -145,11 +145,15 @@ class TestWhatIsWritten:
         ("3.3.2rc1", "", "'3.3.2rc1' is not a valid release."),
         ("3.3.1\n", "", "is not a valid release."),
         ("3.3.2", "", "Airflow 3.3.2 is in matrix.yaml already."),
-        ("3.3.9", "", "The index has no Airflow 3.3.9. It has of 3.3: 3.3.1, 3.3.2, 3.3.10."),
-        ("3.9.0", "", "The index has no Airflow 3.9.0. It has of 3.9: none."),
-        ("2.9.3", "", "Airflow 2.9.3 is not one that the executor runs on: apache-airflow<4,>=2.10.5."),
-        ("4.0.0", "", "Airflow 4.0.0 is not one that the executor runs on"),
-        ("3.5.0", "", "Airflow 3.5.0 requires Python >=3.14: name them, "),
+        ("3.3.9", "", "The index has no Airflow 3.3.9. Its releases of 3.3: 3.3.1, 3.3.2, 3.3.10."),
+        ("3.9.0", "", "The index has no Airflow 3.9.0. Its releases of 3.9: none."),
+        ("2.9.3", "", "The executor does not run on Airflow 2.9.3. It requires apache-airflow<4,>=2.10.5."),
+        ("4.0.0", "", "The executor does not run on Airflow 4.0.0."),
+        (
+            "3.5.0",
+            "",
+            "Airflow 3.5.0 requires Python >=3.14, and Airflow 3.3.2 runs on none of these. Name its Pythons",
+        ),
         ("3.3.1", "3.10 python3.11", "'python3.11' is not a valid Python."),
     ],
 )
@@ -261,7 +265,7 @@ class TestTheCommand:
         answers(tmp_path)
         done = self.run(index, "3.3.99", "--python", "")
         assert (done.returncode, done.stdout) == (ReleaseError.exit_code, "")
-        assert done.stderr == "ERROR: The index has no Airflow 3.3.99. It has of 3.3: none.\n"
+        assert done.stderr == "ERROR: The index has no Airflow 3.3.99. Its releases of 3.3: none.\n"
 
 
 def test_the_lists_in_prose_are_those_of_the_matrix() -> None:
