@@ -44,7 +44,7 @@ PYTEST = [sys.executable, "-m", "pytest"]
 LINT = (
     "ruff format --check .",
     "ruff check .",
-    "mypy build.py noxfile.py images local tests docs/site_hooks.py",
+    "mypy build.py noxfile.py images local tests tools docs/site_hooks.py",
     "mypy --config-file entrypoint/pyproject.toml entrypoint",
     "mypy --config-file executor/pyproject.toml executor",
     "cfn-lint deploy/template.yaml",
