@@ -150,7 +150,7 @@ def run_task(client: Any, *command: str, definition: str = "worker") -> str:
 
 
 def ended(client: Any, arn: str) -> dict[str, Any]:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while True:
         (task,) = client.describe_tasks(cluster="airflow", tasks=[arn])["tasks"]
         if task["lastStatus"] == "STOPPED":
@@ -277,7 +277,7 @@ class TestProcess:
             client.list_clusters()
             started = time.monotonic()
             api.stop()
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < 30
         assert not serves(api.url)
         api.stop()
 
