@@ -70,6 +70,7 @@ def unpacked(s3, sync, dags):
         ("dags.tar.gz", tar_gz(*(member(*item) for item in FILES.items()), format=tarfile.GNU_FORMAT)),
         ("dags.zip", zipped({"pkg/": b"", **FILES})),
     ],
+    ids=["tar.gz", "tgz with ./", "with a folder", "of GNU", "zip"],
 )
 def test_the_folder_holds_exactly_the_archive(unpacked, dags, name, content):
     dags.mkdir()
