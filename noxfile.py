@@ -33,6 +33,8 @@ PATHS = [
 ]
 os.environ["PATH"] = os.pathsep.join(PATHS)
 os.environ["NO_MKDOCS_2_WARNING"] = "1"
+# Some hundred tests start a Python of their own.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TEST = ["test", "all"]
 ONLY_ALL = ["all"]
@@ -40,6 +42,7 @@ FULL = "--full"
 ENGINE = ["bash", "local/engine.sh", "run"]
 """Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
 PYTEST = [sys.executable, "-m", "pytest"]
+PARALLEL = ["-n3", "--dist", "worksteal"]
 
 LINT = (
     "ruff format --check .",
@@ -85,7 +88,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=False, tags=TEST)
 def unit(session: nox.Session) -> None:
     """Unit tests on this Python; no Docker, no Airflow."""
-    run(session, *PYTEST, "-q", "-n4", "tests/unit")
+    run(session, *PYTEST, "-q", *PARALLEL, "tests/unit")
 
 
 OTHER_PYTHONS = [version for version in interpreters() if version != OWN]
@@ -118,7 +121,7 @@ def docs(session: nox.Session) -> None:
     """The site builds without a broken link; commands, flags and messages that the pages quote exist."""
     # Strict: a link or an anchor that leads nowhere, and a page that no menu has, fail.
     session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp(), external=True)
-    run(session, *PYTEST, "-q", "-n2", "tests/docs")
+    run(session, *PYTEST, "-q", *PARALLEL, "tests/docs")
 
 
 @nox.session(python=False, tags=TEST)
@@ -183,6 +186,6 @@ def e2e(session: nox.Session, airflow: str) -> None:
 def coverage(session: nox.Session) -> None:
     """Line and branch coverage of the three shipped packages by the unit tests, processes included."""
     session.run("coverage", "erase", external=True)
-    run(session, "coverage", "run", "-m", "pytest", "-q", "-n4", "tests/unit")
+    run(session, "coverage", "run", "-m", "pytest", "-q", *PARALLEL, "tests/unit")
     session.run("coverage", "combine", "--quiet", external=True)
     session.run("coverage", "report", "--skip-covered", external=True)

@@ -89,7 +89,7 @@ def verify(
     findings += scan_history([entry.get("CreatedBy", "") for entry in image.history()], insecure)
     with ThreadPoolExecutor(1) as pool:  # the container runs while its layers are read
         run = pool.submit(_run_image, engine, image.id or reference, platform)
-        with tarfile.open(fileobj=_Stream(image.save()), mode="r|*") as archive:
+        with tarfile.open(fileobj=ChunkStream(image.save()), mode="r|*") as archive:
             findings += scan_layers(archive, known_layers)
         facts, output = run.result()
     checks = [] if facts is None else check_facts(config, facts, output)
@@ -124,7 +124,7 @@ def _described(findings: Sequence[Finding]) -> str:
     return "; ".join(f"{finding.where}: {finding.what}" for finding in findings) or "none"
 
 
-class _Stream(io.RawIOBase):
+class ChunkStream(io.RawIOBase):
     """A file to read from, made of the chunks of an HTTP answer."""
 
     def __init__(self, chunks: Any) -> None:

@@ -14,7 +14,7 @@ from images.labels import labels
 from images.matrix import Matrix
 from images.resolve import Request, resolve
 from images.spec import Options
-from images.verify import ENTRYPOINT, Check, _Stream, check_facts, require_verified, table
+from images.verify import ENTRYPOINT, Check, ChunkStream, check_facts, require_verified, table
 
 
 @pytest.fixture
@@ -147,5 +147,5 @@ def test_only_what_is_wrong_is_raised() -> None:
 
 def test_chunks_are_read_as_one_stream() -> None:
     chunks = [b"ab", b"", b"cdefg", b"h"]
-    stream = io.BufferedReader(_Stream(chunks), buffer_size=3)
+    stream = io.BufferedReader(ChunkStream(chunks), buffer_size=3)
     assert stream.read() == b"abcdefgh"
