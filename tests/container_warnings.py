@@ -1,0 +1,62 @@
+"""Warnings and errors in the log of a container under test, without those that are expected.
+
+>>> unexpected_warnings("[T] {x.py:1} INFO - started\\n[T] {x.py:2} WARNING - no space")
+['[T] {x.py:2} WARNING - no space']
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from local.log_lines import readable_line
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A warning that a healthy container may write: what its line matches, and why nobody has to act on it."""
+
+    pattern: str
+    reason: str
+
+
+# Whatever image, Airflow and command. What one test provokes belongs into that test, as `also`.
+EXPECTED: tuple[Expected, ...] = ()
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_TRACEBACK = "Traceback (most recent call last)"
+_FINDING = re.compile(
+    r"""
+    (?<![\w/.=-]) (?:WARN|WARNING|ERROR|CRITICAL|FATAL) (?= \s* (?: [\]:] | \ -\ ))  # logging, gunicorn, uvicorn
+    | \[ (?:warning|error|critical|exception) \s* \]                                 # structlog's console, Airflow 3
+    | ^airflow-ecs-\w+:\ (?:warning|error):                                          # our programs
+    | \b[A-Z]\w*Warning:\                                                            # Python's warnings
+    | ^Exception\ ignored\b
+    """,
+    re.VERBOSE,
+)
+
+
+def unexpected_warnings(log: str, *, also: Sequence[str] = (), expected: Sequence[Expected] = EXPECTED) -> list[str]:
+    """The lines of a log that warn or tell an error, readable, without those that are expected.
+
+    A traceback is one line, which ends with its exception. ``also`` are patterns for what a test provokes.
+    """
+    patterns = [re.compile(pattern) for pattern in (*(one.pattern for one in expected), *also)]
+    return [line for line in _findings(log) if not any(pattern.search(line) for pattern in patterns)]
+
+
+def _findings(log: str) -> Iterator[str]:
+    """The lines that warn or tell an error, a traceback as one."""
+    lines = iter([part for line in log.splitlines() for part in readable_line(_COLOR.sub("", line)).splitlines()])
+    for line in lines:
+        if _TRACEBACK in line:
+            yield f"{line} … {_exception(lines)}"
+        elif _FINDING.search(line):
+            yield line
+
+
+def _exception(lines: Iterator[str]) -> str:
+    """The exception that a traceback ends with: its first line that is not indented."""
+    return next((line for line in lines if line and not line.startswith((" ", "\t"))), "")
