@@ -52,19 +52,19 @@ STOPPED = (r"SIGTERM", r"the process ended with -15", r"on_kill", r"Terminat", r
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much."""
-    parser.addoption("--whole-matrix", action="store_true", help="also images of every other Airflow of the matrix")
+    parser.addoption("--all-airflows", action="store_true", help="also images of every other Airflow of the matrix")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    config.addinivalue_line("markers", "whole_matrix: an image that is built with --whole-matrix alone")
+    config.addinivalue_line("markers", "all_airflows: an image that is built with --all-airflows alone")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for the whole matrix, and keep together what has a fixture in common that takes long."""
-    if not config.getoption("--whole-matrix"):
-        left_out = [item for item in items if item.get_closest_marker("whole_matrix")]
+    if not config.getoption("--all-airflows"):
+        left_out = [item for item in items if item.get_closest_marker("all_airflows")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
     for item in items:

@@ -135,12 +135,12 @@ WITH_WORKLOADS = [product for airflow, product in EVERY_AIRFLOW.items() if not a
 def each(products: Iterable[Product]) -> list[Any]:
     """Parameters for a test of several images; those that `make test` does not build are for the whole matrix."""
     return [
-        pytest.param(product, id=product.name or product.identifier, marks=() if product in PRODUCTS else _WHOLE_MATRIX)
+        pytest.param(product, id=product.name or product.identifier, marks=() if product in PRODUCTS else _ALL_AIRFLOWS)
         for product in products
     ]
 
 
-_WHOLE_MATRIX = pytest.mark.whole_matrix
+_ALL_AIRFLOWS = pytest.mark.all_airflows
 
 
 def build_py(*flags: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
