@@ -75,6 +75,11 @@ class Matrix:
                 return release
         raise KeyError(version)
 
+    def matching(self, prefix: str = "") -> tuple[AirflowRelease, ...]:
+        """The releases that a version or the beginning of one (``3``, ``2.10``) stands for; without one, all."""
+        parts = prefix.split(".") if prefix else []
+        return tuple(r for r in self.releases if r.version.split(".")[: len(parts)] == parts)
+
     @property
     def pythons(self) -> tuple[str, ...]:
         """Every Python of the matrix, oldest first."""

@@ -20,13 +20,13 @@ def tags(matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
     if default:
         names.append(f"{spec.prefix}{spec.airflow}-{spec.dags}")
     for length in (2, 1):
-        short = spec.airflow.split(".")[:length]
-        siblings = [r for r in matrix.releases if r.version.split(".")[:length] == short]
+        short = ".".join(spec.airflow.split(".")[:length])
+        siblings = matrix.matching(short)
         on_python = [r for r in siblings if spec.python in r.pythons]
         if on_python[-1].version == spec.airflow:
-            names.append(f"{spec.prefix}{'.'.join(short)}-python{spec.python}-{spec.dags}")
+            names.append(f"{spec.prefix}{short}-python{spec.python}-{spec.dags}")
         if default and siblings[-1].version == spec.airflow:
-            names.append(f"{spec.prefix}{'.'.join(short)}-{spec.dags}")
+            names.append(f"{spec.prefix}{short}-{spec.dags}")
     return tuple(names)
 
 

@@ -76,8 +76,7 @@ def _resolve_pair(matrix: Matrix, request: Request, options: Options) -> tuple[s
 def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowRelease]:
     if wanted is None or wanted == "latest":
         return list(matrix.releases)
-    parts = wanted.split(".")
-    matching = [r for r in matrix.releases if r.version.split(".")[: len(parts)] == parts]
+    matching = list(matrix.matching(wanted))
     if not matching:
         known = ", ".join(release.version for release in matrix.releases)
         raise RequestError(
