@@ -13,6 +13,7 @@ from local.bases import hub
 from local.client import engine
 from local.console import run, say, step
 from local.errors import BaseImageError
+from local.exclusive import exclusively
 
 SUITE = "bookworm"
 DEBIAN_PYTHON = "3.11.2"
@@ -45,15 +46,19 @@ RUN apt-get update \\
 
 def ensure_root_image() -> str:
     """Return the name of the root image, made first if it is not there yet."""
-    if engine().images.list(name=ROOT_IMAGE):
-        return ROOT_IMAGE
+    with exclusively(ROOT_IMAGE):
+        if not engine().images.list(name=ROOT_IMAGE):
+            _make_root_image()
+    return ROOT_IMAGE
+
+
+def _make_root_image() -> None:
     answer = hub.pull(OFFICIAL_IMAGE)
     with step(f"Debian {SUITE} root file system for stand-ins and services"):
         if answer is hub.Answer.PULLED:
             _build_on_official()
         else:
             _bootstrap()
-    return ROOT_IMAGE
 
 
 def _build_on_official() -> None:
