@@ -16,11 +16,13 @@ from local.bases import ensure_base
 from local.demo import DAGS, EXAMPLES
 from local.deployment import copy_examples
 from local.ecs_deployment import EcsDeployment
+from local.errors import BuildError
+from local.image_build import docker_build
 from local.stack import Stack
 from local.waiting import until
 from tests.docs.pages import DOCS, ROOT, blocks, run_shell
 from tests.e2e.runs import Run, Runs
-from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_flags, build_py
+from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_py
 from tests.releases import NEWEST_3
 
 OWN_DAGS = Path(__file__).parent / "dags"
@@ -71,15 +73,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def worker_image(request: pytest.FixtureRequest) -> str:
-    """The image that tasks run in, as the build tool builds it; the tests of images know it by the same name."""
+def worker_image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image that tasks run in, from the Dockerfile of the build tool: the tests of images verify the same layers."""
     product = EVERY_AIRFLOW[request.config.getoption("--airflow")]
     ensure_base(*product.base)
     airflow, python, _ = product.base
-    flags = ["--airflow", airflow, "--python", python, "--dags", "s3", "--repository", f"{REPOSITORY}-e2e"]
-    done = build_py(*flags, *build_flags())
+    context = tmp_path_factory.mktemp("worker") / "context"
+    done = build_py("render", "--airflow", airflow, "--python", python, "--dags", "s3", "--output", context)
     assert done.returncode == 0, done.stderr
-    return f"{REPOSITORY}-e2e:{airflow}-python{python}-s3"
+    image = f"{REPOSITORY}-e2e:{airflow}-python{python}-s3"
+    failure = "The worker image could not be built"
+    docker_build(context, image, secret="ca-bundle", error=BuildError, failure=failure)
+    return image
 
 
 @pytest.fixture(scope="session")
