@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def worker_image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image that tasks run in, from the Dockerfile of the build tool: the tests of images verify the same layers."""
+    """The image that tasks run in, by the build tool's Dockerfile: the tests of images verify the same layers."""
     product = EVERY_AIRFLOW[request.config.getoption("--airflow")]
     ensure_base(*product.base)
     airflow, python, _ = product.base
