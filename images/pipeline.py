@@ -71,7 +71,8 @@ def build(
                 started = time.monotonic()
                 engine.bake(definition, context, progress, secrets)
                 say(f"built {_count(specs)} in {time.monotonic() - started:.0f} s; verifying")
-                for spec in specs:
+                # Those with DAGs in them first: their layers are those of the others and one more.
+                for spec in sorted(specs, key=lambda spec: spec.dags != "local"):
                     reference = candidates[spec.identifier, platform]
                     require_verified(spec.identifier, verify(engine, reference, platform or None, known_layers))
                     say(f"verified {spec.identifier}{f' on {platform}' if platform else ''}")

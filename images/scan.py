@@ -78,6 +78,11 @@ def scan_history(commands: Sequence[str], insecure: bool) -> list[Finding]:
     return found
 
 
+def layer_name(digest: str) -> str:
+    """The name in a saved image of the layer with a digest: ``sha256:…``."""
+    return f"blobs/sha256/{digest.partition(':')[2]}"
+
+
 def scan_layers(archive: tarfile.TarFile, known: dict[str, list[Finding]] | None = None) -> list[Finding]:
     """Secrets in the files of every layer, also of files that a later layer deletes.
 

@@ -99,7 +99,7 @@ def secrets_in(content: bytes) -> tuple[str, ...]:
 
 def private_key_in(content: bytes) -> bool:
     """Whether a file's content is a private key in PEM form."""
-    return bool(_PRIVATE_KEY.search(content))
+    return b"PRIVATE KEY-----" in content and bool(_PRIVATE_KEY.search(content))
 
 
 def secret_options(cfg: str) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docker.models.images import Image
+
 from images import labels
 from images.engine import Engine
 from images.errors import VerificationError
-from images.scan import Finding, scan_environment, scan_history, scan_layers
+from images.scan import Finding, layer_name, scan_environment, scan_history, scan_layers
 from images.spec import CONTRACT_VERSION
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -89,14 +91,22 @@ def verify(
     findings += scan_history([entry.get("CreatedBy", "") for entry in image.history()], insecure)
     with ThreadPoolExecutor(1) as pool:  # the container runs while its layers are read
         run = pool.submit(_run_image, engine, image.id or reference, platform)
-        with tarfile.open(fileobj=_Stream(image.save()), mode="r|*") as archive:
-            findings += scan_layers(archive, known_layers)
+        findings += _scan_layers(image, {} if known_layers is None else known_layers)
         facts, output = run.result()
     checks = [] if facts is None else check_facts(config, facts, output)
     if facts is None:
         checks.append(Check("runs", "the image's own Python and entrypoint", output, False))
     checks.append(Check("secrets in ENV, history, layers", "none", _described(findings), not findings))
     return checks
+
+
+def _scan_layers(image: Image, known: dict[str, list[Finding]]) -> list[Finding]:
+    """Secrets in an image's layers; it is not read when all of them were in images before."""
+    names = [layer_name(digest) for digest in image.attrs["RootFS"].get("Layers") or ()]
+    if all(name in known for name in names):
+        return [finding for name in names for finding in known[name]]
+    with tarfile.open(fileobj=_Stream(image.save()), mode="r|*") as archive:
+        return scan_layers(archive, known)
 
 
 def _run_image(engine: Engine, image: str, platform: str | None) -> tuple[dict[str, Any] | None, str]:

@@ -63,11 +63,15 @@ class Deployment(ControlPlane):
         environment: Mapping[str, str] | None = None,
         run_id: str | None = None,
         conf: Mapping[str, Any] | None = None,
+        apart: bool = False,
     ) -> list[PreparedTask]:
-        """Queue (DAG id, task id) pairs in one run each of their DAGs; an existing ``run_id`` is continued."""
-        run_id = run_id or f"manual__{secrets.token_hex(4)}"
-        pairs = [{"dag_id": dag, "task_id": task} for dag, task in tasks]
-        request = json.dumps({"tasks": pairs, "run_id": run_id, "conf": conf})
+        """Queue (DAG id, task id) pairs in one run each of their DAGs; an existing ``run_id`` is continued.
+
+        ``apart``: each in a run of its own.
+        """
+        common = run_id or _new_run_id()
+        named = [{"dag_id": dag, "task_id": task, "run_id": _new_run_id() if apart else common} for dag, task in tasks]
+        request = json.dumps({"tasks": named, "conf": conf})
         source = dags or Dags()
         output = self.run(
             ["python", "/tmp/prepare_run.py", request],
@@ -97,6 +101,10 @@ class Deployment(ControlPlane):
         where = {"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id}
         rows = self.stack.query(self.database, f"SELECT state FROM task_instance WHERE {condition}", **where)
         return rows[0]["state"] if rows else ""
+
+
+def _new_run_id() -> str:
+    return f"manual__{secrets.token_hex(4)}"
 
 
 def _marked(output: str, marker: str) -> Any:

@@ -1,7 +1,7 @@
 """Do a scheduler's part for chosen tasks: parse and serialise the DAGs, create the run, queue the tasks.
 
 Runs inside a container of the image. Takes one JSON object as its only argument:
-``{"tasks": [{"dag_id": …, "task_id": …}], "run_id": …, "conf": …}``. Prints, behind a marker, one JSON list
+``{"tasks": [{"dag_id": …, "task_id": …, "run_id": …}], "conf": …}``. Prints, behind a marker, one JSON list
 with the command of each task, exactly as this Airflow's scheduler hands it to an executor.
 
 Works on Airflow 2.10 and up: what differs between versions is looked up, never compared by version.
@@ -123,7 +123,7 @@ def executor_command(instance: Any) -> list[str]:
 
 
 def main() -> int:
-    """Prepare the run that the argument describes."""
+    """Prepare the runs that the argument describes."""
     request = json.loads(sys.argv[1])
     serialise_dags()
     prepared = []
@@ -131,9 +131,9 @@ def main() -> int:
         with attribute("airflow.utils.session:create_session")() as session:
             for task in request["tasks"]:
                 dag = serialised_dag(task["dag_id"], session)
-                run = ensure_run(task["dag_id"], request["run_id"], request.get("conf"), session)
+                run = ensure_run(task["dag_id"], task["run_id"], request.get("conf"), session)
                 instance = queue_task(dag, run, task["task_id"], session)
-                prepared.append({**task, "run_id": run.run_id, "command": executor_command(instance)})
+                prepared.append({**task, "command": executor_command(instance)})
                 session.commit()
     except CannotPrepare as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)

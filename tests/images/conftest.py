@@ -1,7 +1,10 @@
-"""Images built once a session by the build tool, and the services that tasks need."""
+"""Images built once a run by the build tool, and the services that tasks need."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,18 +13,71 @@ from typing import Any
 
 import docker
 import pytest
-import testinfra
 
+from images.labels import labels
+from images.spec import ImageSpec
+from local import services
 from local.bases import ensure_base
+from local.bases.debian import DEBIAN_PYTHON, ensure_root_image
+from local.bases.pythons import minor_of
 from local.control_plane import Dags
-from local.deployment import Deployment
+from local.deployment import Deployment, PreparedTask
 from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
-from local.task_run import TaskResult, run_one
-from tests.images.product import FAMILIES, OTHER_AIRFLOWS, PROJECT, REPOSITORY, Product, build_flags, build_py
+from local.task_run import RunningTask, TaskResult, start_task
+from tests.container_warnings import unexpected_warnings
+from tests.images.product import DATA, EVERY_AIRFLOW, PROJECT, REPOSITORY, WORKER, Product, build_flags, build_py
+from tests.images.remote_logs import RemoteLogs
+from tests.images.shared import Shared
+from tests.releases import NEWEST_2
 
 S3_URI = "s3://dags/project"
-LoadRegions = Callable[..., TaskResult]
+SMALL_BASE = f"{REPOSITORY}-small:base"
+SMALL_WORKER = f"{REPOSITORY}-small:worker"
+SMALL = (
+    *("--base", SMALL_BASE, "--airflow", NEWEST_2.version, "--python", minor_of(DEBIAN_PYTHON), "--no-aws-cli"),
+    *build_flags(),
+)
+"""Flags for an image on the small base, which builds and is verified in seconds."""
+# A task waits in the pool until a test takes it; on Airflow 3 its token must not expire there.
+LASTING = {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "7200"}
+# What tests take of the pool, prepared by one container; whatever is used up is prepared again.
+BATCH = (
+    *[("project_report", "load")] * 6,
+    *(("project_provoke", task) for task in ("fail", "succeed", "graceful", "bash_sleep", "bash_sleep")),
+)
+# What Airflow says of a task that is stopped.
+STOPPED = (r"SIGTERM", r"the process ended with -15", r"on_kill", r"Terminat", r"Task failed", r"killed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much."""
+    parser.addoption("--all-airflows", action="store_true", help="also images of every other Airflow of the matrix")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "all_airflows: an image that is built with --all-airflows alone")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the whole matrix, and keep together what has a fixture in common that takes long."""
+    if not config.getoption("--all-airflows"):
+        left_out = [item for item in items if item.get_closest_marker("all_airflows")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+
+
+def _group_of(item: pytest.Item) -> str:
+    """Whose tests run in one process: tasks of one Airflow, else one file."""
+    if "tasks" not in getattr(item, "fixturenames", ()):
+        return item.path.stem
+    callspec = getattr(item, "callspec", None)
+    product: Product = callspec.params.get("product", WORKER) if callspec else WORKER
+    return f"tasks of Airflow {product.airflow}"
 
 
 @pytest.fixture(scope="session")
@@ -30,91 +86,118 @@ def client() -> docker.DockerClient:
     return docker.from_env()
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Shared:
+    """What all processes of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return Shared(own if worker_id == "master" else own.parent)
+
+
+# Images
+
+
 @dataclass
 class Builder:
-    """Builds each family of images once, when a test first asks for one of them."""
+    """Builds each image, with those of the same command, when a test first asks for one of them."""
 
-    output: dict[str, str] = field(default_factory=dict)
+    shared: Shared
 
     def __call__(self, product: Product) -> str:
         """The reference of a built image."""
-        (name,) = (name for name, family in {**FAMILIES, **OTHER_AIRFLOWS}.items() if product in family)
-        if name not in self.output:
-            ensure_base(*product.base)
-            flags = product.flags if "--tag" in product.flags else (*product.flags, "--repository", REPOSITORY)
-            done = build_py(*flags, *build_flags())
-            assert done.returncode == 0, f"{name}: {done.stderr}"
-            self.output[name] = done.stderr
+        code, errors = self._built(product)
+        assert code == 0, f"{product.identifier}: {errors}"
         return product.reference
+
+    def output(self, product: Product) -> str:
+        """What its build said."""
+        return self._built(product)[1]
+
+    def _built(self, product: Product) -> tuple[int, str]:
+        with self.shared.alone("base " + " ".join(product.base)):
+            ensure_base(*product.base)
+        command = hashlib.sha256(" ".join(product.flags).encode()).hexdigest()[:12]
+        code, errors = json.loads(self.shared.once(f"build {command}", lambda: self._build(product)))
+        return code, errors
+
+    @staticmethod
+    def _build(product: Product) -> str:
+        flags = product.flags if "--tag" in product.flags else (*product.flags, "--repository", REPOSITORY)
+        # As somebody builds who has credentials: none may get into an image unasked.
+        done = build_py(*flags, *build_flags(), environment={"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"})
+        return json.dumps((done.returncode, done.stderr))
 
 
 @pytest.fixture(scope="session")
-def built() -> Builder:
+def built(shared: Shared) -> Builder:
     """Builds an image under test."""
-    return Builder()
+    return Builder(shared)
 
 
 @pytest.fixture(scope="session")
 def worker(built: Builder) -> str:
-    """The image that tests use when any will do: Airflow 2, DAGs from S3."""
-    return built(FAMILIES["Airflow 2, every DAG mode"][0])
+    """The image that tests use when any will do: the newest Airflow 2, DAGs from S3."""
+    return built(WORKER)
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """PostgreSQL and S3, with the project's DAGs in the bucket."""
-    with Stack() as stack:
-        stack.upload_folder(PROJECT, S3_URI)
-        yield stack
+def small_base(shared: Shared) -> str:
+    """A base image of a few dependencies and no Airflow, for tests of the build tool itself."""
+
+    def make() -> str:
+        arguments = [f"DEBIAN_IMAGE={ensure_root_image()}", f"AIRFLOW={NEWEST_2.version}"]
+        flags = [word for argument in arguments for word in ("--build-arg", argument)]
+        docker_build(DATA / "small_base", SMALL_BASE, *flags)
+        return SMALL_BASE
+
+    return shared.once("small base", make)
 
 
 @pytest.fixture(scope="session")
-def registry(stack: Stack) -> str:
-    """The address of a real image registry; each test module has a repository of its own in it."""
-    return stack.start_registry()
+def small_worker(small_base: str, shared: Shared) -> str:
+    """An image on the small base, as the build tool makes and verifies it."""
+
+    def make() -> str:
+        done = build_py(*SMALL, "--dags", "none", "--tag", SMALL_WORKER)
+        assert done.returncode == 0, done.stderr
+        return SMALL_WORKER
+
+    return shared.once("small worker", make)
 
 
-@pytest.fixture(scope="session")
-def deployment_of(stack: Stack, built: Builder) -> Callable[[Product], Deployment]:
-    """The Airflow deployment that a product's tasks report to, one for each Airflow version."""
-    found: dict[str, Deployment] = {}
-
-    def deployment(product: Product) -> Deployment:
-        airflow = product.base[0]
-        if airflow not in found:
-            found[airflow] = Deployment(stack, built(product))
-        return found[airflow]
-
-    return deployment
+def docker_build(context: Path, tag: str, *flags: str) -> None:
+    """Build an image by `docker build` alone."""
+    command = ["docker", "build", "--quiet", "--provenance=false", "--tag", tag, *flags, str(context)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-def dags_for(product: Product) -> Dags:
-    """How the project's DAGs reach containers of an image."""
-    if product.mode == "s3":
-        return Dags(s3_uri=S3_URI, path=product.container_dag_path)
-    if product.mode == "none":
-        return Dags(folder=PROJECT)
-    return Dags(path=product.container_dag_path)
+def label_lines(airflow: str, python: str) -> str:
+    """Lines of a Dockerfile with the labels of an image that loads DAGs from S3."""
+    found = labels(ImageSpec(airflow, python, "s3", "base"), "1")
+    return "\n".join(f'LABEL {name}="{value}"' for name, value in found.items())
 
 
 @pytest.fixture
-def load_regions(built: Builder, deployment_of: Callable[[Product], Deployment]) -> LoadRegions:
-    """Runs the project's first task in a product's image, with options of `run_one`."""
+def scratch_tag(client: docker.DockerClient) -> Iterator[str]:
+    """A reference for an image that a test makes; removed afterwards."""
+    reference = f"{REPOSITORY}-scratch:{uuid.uuid4().hex[:8]}"
+    yield reference
+    try:
+        client.images.remove(reference, force=True)
+    except docker.errors.ImageNotFound:
+        pass
 
-    def run(product: Product, **options: Any) -> TaskResult:
-        dags = dags_for(product)
-        return run_one(deployment_of(product), "project_report", "load", image=built(product), dags=dags, **options)
 
-    return run
+@pytest.fixture
+def dockerfile(scratch_tag: str, tmp_path: Path) -> Callable[[str], str]:
+    """Build an image from a Dockerfile's text, by `docker build` alone."""
 
+    def make(text: str) -> str:
+        (tmp_path / "Dockerfile").write_text(text)
+        docker_build(tmp_path, scratch_tag)
+        return scratch_tag
 
-@pytest.fixture(scope="session")
-def fake_s3(stack: Stack) -> Iterator[FakeS3Service]:
-    """An S3 that misbehaves on request; the project's DAGs are in it as well."""
-    service = stack.start_fake_s3()
-    service.put_folder(PROJECT, S3_URI)
-    yield service
-    service.close()
+    return make
 
 
 @pytest.fixture
@@ -134,42 +217,124 @@ def run(client: docker.DockerClient) -> Callable[..., tuple[int, str]]:
     return run_container
 
 
+# Services
+
+
+@pytest.fixture(scope="session")
+def stack(shared: Shared) -> Iterator[Stack]:
+    """PostgreSQL and S3, with the project's DAGs in the bucket."""
+    with shared.alone("services"):
+        services.ensure_image()
+    with Stack() as stack:
+        stack.upload_folder(PROJECT, S3_URI)
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def registry(stack: Stack) -> str:
+    """The address of a real image registry; each test module has a repository of its own in it."""
+    return stack.start_registry()
+
+
+@pytest.fixture(scope="session")
+def fake_s3_service(stack: Stack) -> Iterator[FakeS3Service]:
+    service = stack.start_fake_s3()
+    service.put_folder(PROJECT, S3_URI)
+    yield service
+    service.close()
+
+
 @pytest.fixture
-def inside(client: docker.DockerClient) -> Iterator[Callable[..., Any]]:
-    """A testinfra host inside a running container of an image, started through the image's entrypoint."""
-    started = []
+def fake_s3(fake_s3_service: FakeS3Service) -> Iterator[FakeS3Service]:
+    """An S3 that misbehaves on request, with the project's DAGs in it; well again afterwards."""
+    yield fake_s3_service
+    fake_s3_service.set_faults([])
 
-    def host(image: str, **options: Any) -> Any:
-        container = client.containers.run(
-            image, ["bash", "-c", "sleep 600"], detach=True, network_mode="none", **options
-        )
-        started.append(container)
-        return testinfra.get_host(f"docker://{container.id}")
 
-    yield host
-    for container in started:
-        container.remove(force=True, v=True)
+@pytest.fixture(scope="session")
+def remote_logs(stack: Stack) -> RemoteLogs:
+    """Where logs of tasks are kept."""
+    return RemoteLogs(stack)
+
+
+# Tasks
+
+
+@dataclass
+class Pool:
+    """The Airflow deployment that tasks report to, one for each Airflow version, and tasks that wait there."""
+
+    deployment: Deployment
+    waiting: dict[tuple[str, str], list[PreparedTask]] = field(default_factory=dict)
+
+    def take(self, dag_id: str, task_id: str) -> PreparedTask:
+        """A task in state queued, alone in a run of its own."""
+        if not self.waiting.get((dag_id, task_id)):
+            batch = BATCH if (dag_id, task_id) in BATCH else ((dag_id, task_id),)
+            for task in self.deployment.prepare(batch, dags=Dags(s3_uri=S3_URI), apart=True):
+                self.waiting.setdefault((task.dag_id, task.task_id), []).append(task)
+        return self.waiting[dag_id, task_id].pop()
+
+    def give_back(self, task: PreparedTask) -> None:
+        """Let a task that was not started wait for another test."""
+        self.waiting[task.dag_id, task.task_id].append(task)
+
+
+@pytest.fixture(scope="session")
+def pools() -> dict[str, Pool]:
+    """Those of the session, by Airflow version."""
+    return {}
+
+
+class Tasks:
+    """Runs tasks of the project in containers of one image; none of them may warn of anything unexpected."""
+
+    def __init__(self, pool: Pool, image: str, dags: Dags) -> None:
+        self.pool, self.image, self.dags = pool, image, dags
+        self.deployment = pool.deployment
+
+    def start(self, task: PreparedTask, **options: Any) -> RunningTask:
+        """Start a task's container, with options of `start_task`."""
+        return start_task(self.deployment, task, **{"image": self.image, "dags": self.dags, **options})
+
+    @staticmethod
+    def wait(running: RunningTask, *, warns: tuple[str, ...] = ()) -> TaskResult:
+        """How a task ended. ``warns``: patterns of the warnings that the test provokes."""
+        result = running.wait()
+        unexpected = unexpected_warnings(f"{result.output}\n{result.log}", also=warns)
+        assert not unexpected, "\n".join(unexpected)
+        return result
+
+    def run(self, task: PreparedTask, *, warns: tuple[str, ...] = (), **options: Any) -> TaskResult:
+        """Run a task to its end."""
+        return self.wait(self.start(task, **options), warns=warns)
+
+    def load(self, **options: Any) -> TaskResult:
+        """Run the project's first task to success."""
+        result = self.run(self.pool.take("project_report", "load"), **options)
+        assert (result.state, result.exit_code) == ("success", 0), result.describe()
+        assert "loaded 3 regions" in result.log + result.output, result.describe()
+        return result
 
 
 @pytest.fixture
-def scratch_tag(client: docker.DockerClient) -> Iterator[str]:
-    """A reference for an image that a test makes; removed afterwards."""
-    reference = f"{REPOSITORY}-scratch:{uuid.uuid4().hex[:8]}"
-    yield reference
-    try:
-        client.images.remove(reference, force=True)
-    except docker.errors.ImageNotFound:
-        pass
+def product() -> Product:
+    """The image whose tasks are run, unless the test is for others."""
+    return WORKER
 
 
 @pytest.fixture
-def dockerfile(client: docker.DockerClient, scratch_tag: str, tmp_path: Path) -> Callable[[str], str]:
-    """Build an image from a Dockerfile's text, by `docker build` alone."""
-    import subprocess
+def tasks(product: Product, stack: Stack, built: Builder, pools: dict[str, Pool]) -> Tasks:
+    """Runs tasks in containers of the product's image."""
+    if product.airflow not in pools:
+        pools[product.airflow] = Pool(Deployment(stack, built(EVERY_AIRFLOW[product.airflow]), LASTING))
+    return Tasks(pools[product.airflow], built(product), dags_for(product))
 
-    def make(text: str) -> str:
-        (tmp_path / "Dockerfile").write_text(text)
-        subprocess.run(["docker", "build", "-q", "-t", scratch_tag, str(tmp_path)], check=True, capture_output=True)
-        return scratch_tag
 
-    return make
+def dags_for(product: Product) -> Dags:
+    """How the project's DAGs reach containers of an image."""
+    if product.mode == "s3":
+        return Dags(s3_uri=S3_URI, path=product.container_dag_path)
+    if product.mode == "none":
+        return Dags(folder=PROJECT)
+    return Dags(path=product.container_dag_path)

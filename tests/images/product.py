@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from images.matrix import load_matrix
+import pytest
+
+from images.matrix import AirflowRelease
 from local.bases import usable_python
 from local.image_build import trust
+from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
@@ -24,106 +29,118 @@ REQUIREMENTS = ["--requirements", str(DATA / "requirements.txt")]
 class Product:
     """An image under test: the flags that build it and what they promise."""
 
-    identifier: str
-    base: tuple[str, str, str]  # Airflow, Python, flavour
-    flags: tuple[str, ...] = ()
-    requirements: bool = False
+    airflow: str
+    python: str
+    mode: str
+    """How DAGs reach its containers."""
+    flags: tuple[str, ...]
+    flavour: str = "full"
+    packages: tuple[str, ...] = ()
+    """Versions of packages that it has beside those of its base: ``name==version``."""
     container_dag_path: str = "/opt/airflow/dags"
     aws_cli: bool = True
     name: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
+    def base(self) -> tuple[str, str, str]:
+        """What its base image holds: Airflow, Python, flavour."""
+        return self.airflow, self.python, self.flavour
+
+    @property
+    def identifier(self) -> str:
+        """Its name in the matrix."""
+        prefix = "" if self.flavour == "full" else f"{self.flavour}-"
+        return f"{prefix}{self.airflow}-python{self.python}-{self.mode}"
+
+    @property
     def reference(self) -> str:
         """The tag under which the tests know the image."""
         return f"{REPOSITORY}:{self.name or self.identifier}"
 
-    @property
-    def mode(self) -> str:
-        """Its DAG mode."""
-        return self.identifier.rpartition("-")[2]
+
+def python_for(release: AirflowRelease) -> str:
+    """The default Python of a release; where neither Docker Hub nor that Python can be reached, the newest that can."""
+    return usable_python(release.version, release.default_python, release.pythons)
 
 
-# Python 3.12 for Airflow 3, or, where neither Docker Hub nor a Python 3.12 can be reached, the newest that can.
-NEW = usable_python("3.3.2", "3.12", ("3.10", "3.11", "3.13", "3.14"))
+def _pair(release: AirflowRelease, python: str) -> tuple[str, ...]:
+    return ("--airflow", release.version, "--python", python)
+
+
+def _loading(release: AirflowRelease, python: str) -> Product:
+    """The image that loads DAGs from S3 and has no option besides."""
+    return Product(release.version, python, "s3", (*_pair(release, python), "--dags", "s3"))
+
 
 _LOCAL = ("--dag-path", str(PROJECT))
-_V2, _V2_OLD, _V3 = ("2.10.5", "3.11", "full"), ("2.10.5", "3.8", "full"), ("3.3.2", NEW, "full")
-_V2_SLIM, _V3_SLIM = ("2.10.5", "3.11", "slim"), ("3.3.2", NEW, "slim")
+_PYTHON_2, _PYTHON_3 = python_for(NEWEST_2), python_for(NEWEST_3)
 
-# The images of one entry are built by one command.
-FAMILIES: dict[str, tuple[Product, ...]] = {
-    "Airflow 2, every DAG mode": tuple(
-        Product(f"2.10.5-python3.11-{mode}", _V2, ("--select", "2.10.5-python3.11-*", *_LOCAL))
-        for mode in ("s3", "local", "none")
-    ),
-    "Airflow 2 on the oldest Python": (
-        Product("2.10.5-python3.8-s3", _V2_OLD, ("--python", "3.8", "--dags", "s3", *REQUIREMENTS), requirements=True),
-    ),
-    "Airflow 3, DAGs in a folder of their own": tuple(
-        Product(
-            f"3.3.2-python{NEW}-{mode}",
-            _V3,
-            ("--select", f"3.3.2-python{NEW}-[sl]*", *_LOCAL, "--container-dag-path", "/data/dags"),
-            container_dag_path="/data/dags",
-        )
-        for mode in ("s3", "local")
-    ),
-    "Airflow 2, slim": (
-        Product(
-            "slim-2.10.5-python3.11-s3",
-            _V2_SLIM,
-            ("--airflow", "2.10.5", "--python", "3.11", "--base", "slim", "--no-aws-cli", *REQUIREMENTS),
-            requirements=True,
-            aws_cli=False,
-        ),
-    ),
-    "Airflow 3, slim": (
-        Product(f"slim-3.3.2-python{NEW}-s3", _V3_SLIM, ("--airflow", "3.3.2", "--python", NEW, "--base", "slim")),
-    ),
-    "every option at once": (
-        Product(
-            "2.10.5-python3.11-local",
-            _V2,
-            (
-                *("--airflow", "2.10.5", "--python", "3.11", "--dags", "local", *_LOCAL, *REQUIREMENTS),
-                *("--constraints", "none", "--apt-packages", "jq", "tree", "--region", "eu-central-1"),
-                *("--plugins-path", str(DATA / "plugins"), "--config-path", str(DATA / "config")),
-                *("--env", 'GREETING=say "hi" for $5 \\o/', "--airflow-cfg", str(DATA / "airflow.cfg")),
-                *("--label", "com.example.team=data", "--tag", f"{REPOSITORY}:everything"),
-                *("--pip-config", str(DATA / "pip.conf"), "--progress", "plain"),
-            ),
-            requirements=True,
-            name="everything",
-            environment={"GREETING": 'say "hi" for $5 \\o/', "AWS_DEFAULT_REGION": "eu-central-1"},
-        ),
-    ),
-}
-# Airflows that differ in what happens on SIGTERM, and in little else that the tests above would not show.
-OTHER_AIRFLOWS: dict[str, tuple[Product, ...]] = {
-    f"Airflow {release.version}": (
-        Product(
-            f"{release.version}-python{python}-s3",
-            (release.version, python, "full"),
-            ("--airflow", release.version, "--python", python, "--dags", "s3"),
-        ),
+# Images that differ in nothing but the DAG mode are built by one command: that they are is tested by their layers.
+WORKER, BAKED, BARE = (
+    Product(NEWEST_2.version, _PYTHON_2, mode, ("--select", f"{NEWEST_2.version}-python{_PYTHON_2}-*", *_LOCAL))
+    for mode in ("s3", "local", "none")
+)
+NEW_WORKER, NEW_BAKED = (
+    Product(
+        NEWEST_3.version,
+        _PYTHON_3,
+        mode,
+        ("--select", f"{NEWEST_3.version}-python{_PYTHON_3}-[sl]*", *_LOCAL, "--container-dag-path", "/data/dags"),
+        container_dag_path="/data/dags",
     )
-    for release in load_matrix().releases[1:-1]
-    for python in [usable_python(release.version, "3.12", release.pythons)]
-}
-OLD_WORKER = f"{REPOSITORY}:2.10.5-python3.8-s3"
-WORKER = f"{REPOSITORY}:2.10.5-python3.11-s3"
-NEW_WORKER = f"{REPOSITORY}:3.3.2-python{NEW}-s3"
-NEW_SLIM_WORKER = f"{REPOSITORY}:slim-3.3.2-python{NEW}-s3"
-EVERYTHING = f"{REPOSITORY}:everything"
+    for mode in ("s3", "local")
+)
+OLD_WORKER = _loading(OLDEST, OLDEST.pythons[0])
+NEW_SLIM = Product(
+    NEWEST_3.version,
+    _PYTHON_3,
+    "s3",
+    (*_pair(NEWEST_3, _PYTHON_3), "--base", "slim", "--no-aws-cli", *REQUIREMENTS),
+    flavour="slim",
+    packages=("cowsay==6.1",),
+    aws_cli=False,
+)
+EVERYTHING = Product(
+    NEWEST_2.version,
+    _PYTHON_2,
+    "local",
+    (
+        *(*_pair(NEWEST_2, _PYTHON_2), "--dags", "local", *_LOCAL, "--requirements", str(DATA / "unpinned.txt")),
+        *("--constraints", str(DATA / "constraints.txt"), "--apt-packages", "jq", "tree", "--region", "eu-central-1"),
+        *("--plugins-path", str(DATA / "plugins"), "--config-path", str(DATA / "config")),
+        *("--env", 'GREETING=say "hi" for $5 \\o/', "--airflow-cfg", str(DATA / "airflow.cfg")),
+        *("--label", "com.example.team=data", "--tag", f"{REPOSITORY}:everything"),
+        *("--pip-config", str(DATA / "pip.conf"), "--progress", "plain"),
+    ),
+    packages=("cowsay==6.0",),
+    name="everything",
+    environment={"GREETING": 'say "hi" for $5 \\o/', "AWS_DEFAULT_REGION": "eu-central-1"},
+)
+SLIM = Product(OLDEST.version, "3.11", "s3", (*_pair(OLDEST, "3.11"), "--base", "slim"), flavour="slim")
 
-PRODUCTS = {product.reference: product for family in FAMILIES.values() for product in family}
+PRODUCTS = (WORKER, BAKED, BARE, OLD_WORKER, NEW_WORKER, NEW_BAKED, NEW_SLIM, EVERYTHING)
+"""What is built for `make test`; all others are for every Airflow of the matrix."""
 # One image with DAGs from S3 for each Airflow of the matrix.
 EVERY_AIRFLOW = {
-    product.base[0]: product
-    for product in (PRODUCTS[WORKER], *(family[0] for family in OTHER_AIRFLOWS.values()), PRODUCTS[NEW_WORKER])
+    release.version: {OLDEST: OLD_WORKER, NEWEST_2: WORKER, NEWEST_3: NEW_WORKER}.get(release)
+    or _loading(release, python_for(release))
+    for release in MATRIX.releases
 }
-WITH_WORKLOADS = {airflow: product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")}
+# Airflow 2 hands a command line to its executor, Airflow 3 a workload.
+WITH_COMMANDS = [product for airflow, product in EVERY_AIRFLOW.items() if airflow.startswith("2.")]
+WITH_WORKLOADS = [product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")]
+
+
+def each(products: Iterable[Product]) -> list[Any]:
+    """Parameters for a test of several images; those that `make test` does not build are for the whole matrix."""
+    return [
+        pytest.param(product, id=product.name or product.identifier, marks=() if product in PRODUCTS else _ALL_AIRFLOWS)
+        for product in products
+    ]
+
+
+_ALL_AIRFLOWS = pytest.mark.all_airflows
 
 
 def build_py(*flags: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

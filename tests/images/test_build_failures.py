@@ -7,20 +7,33 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import docker
 import pytest
 
-from tests.images.product import PROJECT, ROOT, build_flags, build_py
+from tests.images.conftest import SMALL, SMALL_BASE
+from tests.images.product import ROOT, build_flags, build_py
+from tests.releases import OLDEST
 
-PAIR = ("--airflow", "2.10.5", "--python", "3.11")
+
+@dataclass
+class Mark:
+    """Tells the images of one test from those that others build meanwhile."""
+
+    client: docker.DockerClient
+    name: str = field(default_factory=lambda: f"com.example.test={uuid.uuid4().hex}")
+
+    def images(self) -> list[str]:
+        """The images that bear the mark."""
+        return [str(image) for image in self.client.images.list(filters={"label": self.name})]
 
 
-def candidates(client: docker.DockerClient) -> list[str]:
-    """Names of unfinished builds on the engine."""
-    return [tag for image in client.images.list() for tag in image.tags if tag.startswith("airflow-ecs-candidate")]
+@pytest.fixture
+def mark(client: docker.DockerClient) -> Mark:
+    return Mark(client)
 
 
 def test_a_base_that_cannot_be_had(scratch_tag: str) -> None:
@@ -30,40 +43,36 @@ def test_a_base_that_cannot_be_had(scratch_tag: str) -> None:
     assert "docker pull" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_base_with_another_airflow_is_told_apart(worker: str, scratch_tag: str) -> None:
-    base = "apache/airflow:2.10.5-python3.11"
-    done = build_py("--base", base, "--airflow", "2.11.2", "--python", "3.12", "--tag", scratch_tag, *build_flags())
+def test_a_base_with_another_airflow_is_told_apart(small_base: str, scratch_tag: str) -> None:
+    pair = ("--airflow", OLDEST.version, "--python", OLDEST.pythons[0])
+    done = build_py("--base", small_base, *pair, "--tag", scratch_tag, *build_flags())
     assert done.returncode == 13, done.stderr
-    assert "has Airflow 2.10.5, not 2.11.2: give --airflow 2.10.5" in done.stderr
-    assert "has Python 3.11, not 3.12: give --python 3.11" in done.stderr
+    _, airflow, _, python = SMALL[2:6]
+    assert f"has Airflow {airflow}, not {OLDEST.version}: give --airflow {airflow}" in done.stderr
+    assert f"has Python {python}, not {OLDEST.pythons[0]}: give --python {python}" in done.stderr
 
 
-def test_an_unknown_debian_package(worker: str, scratch_tag: str) -> None:
-    done = build_py(*PAIR, "--apt-packages", "no-such-package-of-debian", "--tag", scratch_tag, *build_flags())
+@pytest.mark.usefixtures("small_base")
+def test_an_unknown_debian_package(scratch_tag: str) -> None:
+    done = build_py(*SMALL, "--apt-packages", "no-such-package-of-debian", "--tag", scratch_tag)
     assert done.returncode == 13, done.stderr
     assert "no-such-package-of-debian" in done.stderr.split("build.py: error:")[1]
 
 
-def test_a_folder_without_dags(tmp_path: Path) -> None:
-    done = build_py("--dags", "local", "--dag-path", tmp_path)
-    assert done.returncode == 4, done.stderr
-    assert str(tmp_path) in done.stderr
-
-
+@pytest.mark.usefixtures("small_base")
 def test_an_image_that_fails_verification_gets_no_tag(
-    worker: str, scratch_tag: str, client: docker.DockerClient, dockerfile: Callable[[str], str], tmp_path: Path
+    scratch_tag: str, client: docker.DockerClient, dockerfile: Callable[[str], str], mark: Mark
 ) -> None:
     """A base that brings a generated fernet key builds, and is refused before a tag moves."""
-    base = dockerfile(
-        "FROM apache/airflow:2.10.5-python3.11\nRUN printf '[core]\\nfernet_key = abc\\n' > airflow.cfg\n"
-    )
-    named = "airflow-ecs-scratch-verify:1"
-    done = build_py("--base", base, *PAIR, "--dags", "none", "--tag", named, *build_flags())
+    base = dockerfile(f"FROM {SMALL_BASE}\nRUN printf '[core]\\nfernet_key = abc\\n' > airflow.cfg\n")
+    named = f"{scratch_tag}-verified"
+    flags = (*SMALL, "--base", base, "--dags", "none", "--label", mark.name, "--tag", named)
+    done = build_py(*flags)
     assert done.returncode == 14, done.stderr
     assert "/opt/airflow/airflow.cfg" in done.stderr and "fernet_key" in done.stderr
     with pytest.raises(docker.errors.ImageNotFound):
         client.images.get(named)
-    assert not candidates(client)
+    assert not mark.images()
 
 
 @pytest.fixture
@@ -74,13 +83,13 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("interruptible")
+@pytest.mark.usefixtures("interruptible", "small_base")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_build_leaves_nothing(
-    number: signal.Signals, worker: str, scratch_tag: str, client: docker.DockerClient
+    number: signal.Signals, scratch_tag: str, client: docker.DockerClient, mark: Mark
 ) -> None:
-    command = [sys.executable, str(ROOT / "build.py"), *PAIR, "--dags", "local", "--dag-path", str(PROJECT)]
-    command += ["--no-cache", "--tag", scratch_tag, *build_flags()]
+    command = [sys.executable, str(ROOT / "build.py"), *SMALL, "--dags", "none", "--no-cache"]
+    command += ["--label", mark.name, "--tag", scratch_tag]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -94,11 +103,6 @@ def test_an_interrupted_build_leaves_nothing(
         rest = process.stderr.read()
     assert process.returncode == 130, rest
     assert "interrupted" in rest and "Traceback" not in rest
-    assert not candidates(client)
+    assert not mark.images()
     with pytest.raises(docker.errors.ImageNotFound):
         client.images.get(scratch_tag)
-
-
-def test_attestations_need_a_builder_that_can(worker: str, scratch_tag: str) -> None:
-    done = build_py(*PAIR, "--dags", "none", "--sbom", "--tag", scratch_tag, *build_flags())
-    assert done.returncode == 2 and "--push" in done.stderr

@@ -13,7 +13,7 @@ from local import resources
 from local.containers import output_of, wait
 from local.stack import Stack
 from tests.images.conftest import S3_URI, Builder
-from tests.images.product import DATA, FAMILIES, PROJECT
+from tests.images.product import BAKED, DATA, PROJECT
 
 
 def run_on(
@@ -38,15 +38,9 @@ def project_files() -> list[str]:
 LIST = "cd {} && find . -type f -not -path '*/__pycache__/*' -not -path './.airflow-ecs/*' | cut -c 3- | LC_ALL=C sort"
 
 
-def test_the_folder_holds_exactly_the_prefix(worker: str, stack: Stack) -> None:
-    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), S3_URI=S3_URI)
-    assert code == 0, output
-    assert [line for line in output.splitlines() if "airflow-ecs-entrypoint:" not in line] == project_files()
-
-
 def test_s3_takes_the_place_of_dags_in_the_image(built: Builder, stack: Stack) -> None:
     """The image's own DAGs are in a lower layer of the overlay, where a folder cannot simply be renamed."""
-    image = built(next(p for p in FAMILIES["Airflow 2, every DAG mode"] if p.mode == "local"))
+    image = built(BAKED)
     stack.upload_folder(DATA / "plugins", "s3://dags/other")
     code, output = run_on(stack, image, LIST.format("/opt/airflow/dags"), S3_URI="s3://dags/other")
     assert code == 0, output
@@ -54,26 +48,25 @@ def test_s3_takes_the_place_of_dags_in_the_image(built: Builder, stack: Stack) -
     assert "project_report.py" not in output
 
 
-def test_plugins_and_config_come_from_s3_too(worker: str, stack: Stack) -> None:
+def test_plugins_and_config_come_from_s3_too_and_another_dag_folder_is_airflows(worker: str, stack: Stack) -> None:
     stack.upload_folder(DATA / "plugins", "s3://dags/plugins")
     stack.upload_folder(DATA / "config", "s3://dags/config")
+    command = (
+        "ls /tmp/dags && airflow config get-value core dags_folder && airflow plugins "
+        "&& python -c 'import airflow, company_settings as c; print(\"answer\", c.ANSWER)'"
+    )
     code, output = run_on(
         stack,
         worker,
-        "airflow plugins && python -c 'import airflow, company_settings as c; print(\"answer\", c.ANSWER)'",
+        command,
         S3_URI=S3_URI,
+        CONTAINER_DAG_PATH="/tmp/dags",
         PLUGINS_S3_URI="s3://dags/plugins",
         CONFIG_S3_URI="s3://dags/config",
     )
     assert code == 0, output
+    assert "project_report.py" in output and "/tmp/dags" in output.splitlines()
     assert "greeting" in output and "answer 42" in output
-
-
-def test_another_dag_folder_at_run_time_is_airflows_too(worker: str, stack: Stack) -> None:
-    command = "airflow config get-value core dags_folder && ls /tmp/dags"
-    code, output = run_on(stack, worker, command, S3_URI=S3_URI, CONTAINER_DAG_PATH="/tmp/dags")
-    assert code == 0, output
-    assert "/tmp/dags" in output.splitlines() and "project_report.py" in output
 
 
 def test_a_shell_starts_with_a_warning_when_s3_fails(worker: str, stack: Stack) -> None:
@@ -101,16 +94,6 @@ def packed() -> bytes:
     return buffer.getvalue()
 
 
-def test_one_archive_instead_of_a_prefix(worker: str, stack: Stack) -> None:
-    stack.aws_client("s3").create_bucket(Bucket="archives")
-    stack.aws_client("s3").put_object(Bucket="archives", Key="dags.tar.gz", Body=packed())
-    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), S3_URI="s3://archives/dags.tar.gz")
-    assert code == 0, output
-    assert listed(output) == project_files()
-    (source,) = started(output)["sources"]
-    assert (source["files"], source["fetched"]) == (len(project_files()), 1)
-
-
 def test_a_pinned_version_is_what_every_container_sees(worker: str, stack: Stack) -> None:
     s3 = stack.aws_client("s3")
     s3.create_bucket(Bucket="versioned")
@@ -126,21 +109,17 @@ def test_a_pinned_version_is_what_every_container_sees(worker: str, stack: Stack
     archive: dict[str, Any] = {"S3_URI": "s3://versioned/dags.tar.gz", "S3_VERSION": first}
     code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), **archive)
     assert (code, listed(output)) == (0, project_files()), output
-    assert started(output)["sources"][0]["version"] == first
+    (source,) = started(output)["sources"]
+    assert (source["files"], source["fetched"], source["version"]) == (len(project_files()), 1, first)
 
     prefix: dict[str, Any] = {"S3_URI": "s3://versioned/dags", "S3_VERSION": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
     code, output = run_on(stack, worker, "cd /opt/airflow/dags && ls && cat a.py", **prefix)
     assert (code, listed(output)) == (0, ["a.py", "1"]), output
 
 
-def test_patterns_leave_files_out(worker: str, stack: Stack) -> None:
-    excluded: dict[str, Any] = {"S3_URI": S3_URI, "DAGS_EXCLUDE": "*.csv,teams/"}
-    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), **excluded)
-    left = [path for path in project_files() if not path.endswith(".csv") and not path.startswith("teams/")]
-    assert (code, listed(output)) == (0, left), output
-
-
-def test_a_warm_volume_fetches_only_what_changed(worker: str, stack: Stack) -> None:
+def test_a_folder_holds_exactly_the_prefix_and_a_warm_volume_fetches_only_what_changed(
+    worker: str, stack: Stack
+) -> None:
     s3 = stack.aws_client("s3")
     stack.upload_folder(PROJECT, "s3://dags/warm")
     volume = stack.client.volumes.create(labels=resources.labels(stack.run_id))

@@ -9,11 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.control_plane import Dags
-from local.deployment import Deployment
-from local.task_run import run_one
-from tests.images.conftest import S3_URI
-from tests.images.product import PRODUCTS, Product
+from tests.images.conftest import Tasks
 
 Run = Callable[..., tuple[int, str]]
 
@@ -36,84 +32,51 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> str:
     return file
 
 
-def require_task(image: str, worker: str, deployment_of: Callable[[Product], Deployment]) -> str:
-    """Run a task of the project in the image, to success; returns the container's output and the task's log."""
-    result = run_one(deployment_of(PRODUCTS[worker]), "project_report", "load", image=image, dags=Dags(s3_uri=S3_URI))
-    assert result.succeeded, result.describe()
-    return result.output + result.log
+DERIVED = """
+FROM {worker}
+USER root
+RUN echo 'PATCHED = 42' >> $(python -c 'import colorsys; print(colorsys.__file__)') \\
+    && useradd --uid 4711 --gid 0 --no-create-home etl
+COPY --chmod=0755 first.sh /first.sh
+USER airflow
+RUN python -c "import airflow.cli.commands.task_command as m; print(m.__file__)" | tail -n 1 > /tmp/path \\
+    && echo 'print("patched task command", flush=True)' >> $(cat /tmp/path)
+COPY {wheels} /tmp/
+RUN pip install --no-index --no-deps --upgrade {installed}
+USER etl
+ENTRYPOINT ["/usr/bin/dumb-init", "--", "/first.sh"]
+"""
+FIRST = '#!/bin/sh\necho "first of all"\nexec airflow-ecs-entrypoint "$@"\n'
+SHOW = "import brand_new, colorsys, termcolor; print(brand_new.ANSWER, colorsys.PATCHED, termcolor.ANSWER)"
 
 
-def test_a_patched_module_of_airflow_runs(
-    worker: str, dockerfile: Callable[[str], str], deployment_of: Callable[[Product], Deployment]
+def test_whatever_is_put_on_top_is_what_runs(
+    tasks: Tasks, dockerfile: Callable[[str], str], run: Run, tmp_path: Path
 ) -> None:
-    """Its bytecode in the image belongs to the source that was there."""
-    image = dockerfile(
-        f"FROM {worker}\n"
-        'RUN python -c "import airflow.cli.commands.task_command as m; print(m.__file__)" | tail -n 1 > /tmp/path \\\n'
-        "    && echo 'print(\"patched task command\", flush=True)' >> $(cat /tmp/path)\n"
-    )
-    assert "patched task command" in require_task(image, worker, deployment_of)
+    """Patched modules of Airflow and of the standard library, whose bytecode in the image belongs to other sources;
+    packages that pip installs, one of them instead of another with bytecode of its own; a user and an entrypoint.
+    """
+    (tmp_path / "first.sh").write_text(FIRST)
+    names = ("brand_new", "termcolor")
+    wheels = [wheel(tmp_path, name, "99.0", {f"{name}/__init__.py": "ANSWER = 42\n"}) for name in names]
+    installed = " ".join(f"/tmp/{file}" for file in wheels)
+    image = dockerfile(DERIVED.format(worker=tasks.image, wheels=" ".join(wheels), installed=installed))
+    code, output = run(image, "python", "-c", SHOW)
+    assert (code, output.strip().splitlines()[-1]) == (0, "42 42 42"), output
+    result = tasks.load(image=image)
+    assert "first of all" in result.output and "patched task command" in result.output + result.log
 
 
-def test_a_patched_module_of_the_standard_library_runs(worker: str, dockerfile: Callable[[str], str], run: Run) -> None:
-    image = dockerfile(
-        f"FROM {worker}\n"
-        "USER root\n"
-        "RUN echo 'PATCHED = 42' >> $(python -c 'import colorsys; print(colorsys.__file__)')\n"
-        "USER airflow\n"
-    )
-    code, output = run(image, "python", "-c", "import colorsys; print(colorsys.PATCHED)")
-    assert (code, output.strip().splitlines()[-1]) == (0, "42")
+@pytest.mark.parametrize("user", ["12345:0", "root"])
+def test_another_user_runs_tasks(user: str, tasks: Tasks) -> None:
+    """As `USER` in an image has it: any UID of group 0, and root."""
+    tasks.load(user=user)
 
 
-@pytest.mark.parametrize("upgraded", [False, True], ids=["new", "instead of one that is there"])
-def test_an_extra_package_is_installed_by_pip(
-    upgraded: bool,
-    worker: str,
-    dockerfile: Callable[[str], str],
-    run: Run,
-    deployment_of: Callable[[Product], Deployment],
-    tmp_path: Path,
-) -> None:
-    """As the user airflow, who must be able to replace what is there, bytecode included."""
-    module = "termcolor" if upgraded else "brand_new"
-    file = wheel(tmp_path, module, "99.0", {f"{module}/__init__.py": "ANSWER = 42\n"})
-    image = dockerfile(
-        f"FROM {worker}\nCOPY {file} /tmp/{file}\nRUN pip install --no-index --no-deps --upgrade /tmp/{file}\n"
-    )
-    code, output = run(image, "python", "-c", f"import {module}; print({module}.ANSWER)")
-    assert (code, output.strip().splitlines()[-1]) == (0, "42"), output
-    require_task(image, worker, deployment_of)
-
-
-USERS = {
-    "any UID": "USER 12345:0\n",
-    "root": "USER root\n",
-    "a user of its own": "USER root\nRUN useradd --uid 4711 --gid 0 --no-create-home etl\nUSER etl\n",
-}
-
-
-@pytest.mark.parametrize("user", USERS)
-def test_another_user_runs_tasks(
-    user: str, worker: str, dockerfile: Callable[[str], str], deployment_of: Callable[[Product], Deployment]
-) -> None:
-    require_task(dockerfile(f"FROM {worker}\n{USERS[user]}"), worker, deployment_of)
-
-
-def test_an_entrypoint_of_ones_own_may_end_in_ours(
-    worker: str, dockerfile: Callable[[str], str], deployment_of: Callable[[Product], Deployment], tmp_path: Path
-) -> None:
-    (tmp_path / "first.sh").write_text('#!/bin/sh\necho "first of all"\nexec airflow-ecs-entrypoint "$@"\n')
-    image = dockerfile(
-        f'FROM {worker}\nCOPY --chmod=0755 first.sh /first.sh\nENTRYPOINT ["/usr/bin/dumb-init", "--", "/first.sh"]\n'
-    )
-    assert "first of all" in require_task(image, worker, deployment_of)
-
-
-def test_a_wrapper_in_place_of_airflow_is_run(
-    worker: str, dockerfile: Callable[[str], str], deployment_of: Callable[[Product], Deployment], tmp_path: Path
-) -> None:
+def test_a_wrapper_in_place_of_airflow_is_run(tasks: Tasks, dockerfile: Callable[[str], str], tmp_path: Path) -> None:
     """Not in the entrypoint's process, then: it is no script of this Python."""
     (tmp_path / "airflow").write_text('#!/bin/sh\necho "wrapped"\nexec /home/airflow/.local/bin/airflow "$@"\n')
-    image = dockerfile(f"FROM {worker}\nCOPY --chmod=0755 airflow /opt/wrapper/airflow\nENV PATH=/opt/wrapper:$PATH\n")
-    assert "wrapped" in require_task(image, worker, deployment_of)
+    image = dockerfile(
+        f"FROM {tasks.image}\nCOPY --chmod=0755 airflow /opt/wrapper/airflow\nENV PATH=/opt/wrapper:$PATH\n"
+    )
+    assert "wrapped" in tasks.load(image=image).output

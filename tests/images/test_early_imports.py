@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.images.conftest import Builder
-from tests.images.product import EVERY_AIRFLOW, Product
+from tests.images.product import EVERY_AIRFLOW, WITH_COMMANDS, Product, each
 
 _SCRIPT = """
 import importlib, json, sys
@@ -48,21 +48,20 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("product", EVERY_AIRFLOW.values(), ids=EVERY_AIRFLOW.keys())
+@pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
 def test_nothing_is_imported_that_the_command_does_not_need(
     product: Product, built: Builder, run: Callable[..., tuple[int, str]]
 ) -> None:
-    major = product.base[0].partition(".")[0]
-    code, output = run(built(product), "python", "-c", _SCRIPT, major)
+    code, output = run(built(product), "python", "-c", _SCRIPT, product.airflow.partition(".")[0])
     assert code == 0, output
     assert json.loads(output.splitlines()[-1]) == []
 
 
-@pytest.mark.parametrize("airflow", [name for name in EVERY_AIRFLOW if name.startswith("2.")])
+@pytest.mark.parametrize("product", each(WITH_COMMANDS))
 def test_the_parser_of_tasks_run_alone_understands_the_same(
-    airflow: str, built: Builder, run: Callable[..., tuple[int, str]]
+    product: Product, built: Builder, run: Callable[..., tuple[int, str]]
 ) -> None:
-    code, output = run(built(EVERY_AIRFLOW[airflow]), "python", "-c", _PARSERS)
+    code, output = run(built(product), "python", "-c", _PARSERS)
     assert code == 0, output
     found = json.loads(output.splitlines()[-1])
     assert found == {

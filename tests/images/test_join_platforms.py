@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-
-from local.stack import Stack
 
 SCRIPT = Path(__file__).resolve().parents[2] / ".github" / "scripts" / "join_platforms.sh"
 
 
-@pytest.fixture
-def registry() -> Iterator[str]:
-    with Stack() as stack:
-        yield stack.start_registry()
-
-
 def test_one_name_leads_to_the_image_of_each_platform(registry: str, tmp_path: Path) -> None:
-    name = f"{registry}/worker:1-s3"
+    name = f"{registry}/joined/worker:1-s3"
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     for architecture in ("amd64", "arm64"):
         command = ["docker", "buildx", "build", "--quiet", "--provenance=false", "--load"]
@@ -29,7 +18,7 @@ def test_one_name_leads_to_the_image_of_each_platform(registry: str, tmp_path: P
         subprocess.run(command, check=True, capture_output=True)
         subprocess.run(["docker", "push", "--quiet", f"{name}-{architecture}"], check=True, capture_output=True)
         subprocess.run(["docker", "image", "rm", f"{name}-{architecture}"], check=True, capture_output=True)
-    tags = [name, f"{registry}/worker:s3"]
+    tags = [name, f"{registry}/joined/worker:s3"]
     done = subprocess.run(
         ["bash", str(SCRIPT), name, "amd64", "arm64"], input="\n".join(tags) + "\n", text=True, capture_output=True
     )

@@ -7,10 +7,15 @@ import urllib.request
 from typing import Any
 
 import docker
+import pytest
 
-from tests.images.product import build_flags, build_py
+from tests.images.conftest import SMALL
+from tests.images.product import build_py
 
-PAIR = ("--airflow", "2.10.5", "--python", "3.11")
+pytestmark = pytest.mark.usefixtures("small_base")
+
+AIRFLOW, PYTHON = SMALL[3], SMALL[5]
+IDENTIFIER = f"custom-{AIRFLOW}-python{PYTHON}-s3"
 
 
 def manifest(registry: str, repository: str, tag: str) -> tuple[str, dict[str, Any]]:
@@ -24,32 +29,30 @@ def manifest(registry: str, repository: str, tag: str) -> tuple[str, dict[str, A
 
 
 def test_every_tag_is_in_the_registry_and_can_be_built_on_by_digest(
-    worker: str, registry: str, client: docker.DockerClient, scratch_tag: str
+    registry: str, client: docker.DockerClient, scratch_tag: str
 ) -> None:
     repository = f"{registry}/team/worker"
-    done = build_py(*PAIR, "--dags", "s3", "--repository", repository, "--push", *build_flags())
+    done = build_py(*SMALL, "--dags", "s3", "--repository", repository, "--push")
     assert done.returncode == 0, done.stderr
-    local = client.images.get(f"{repository}:2.10.5-python3.11-s3")
-    tags = [name.rpartition(":")[2] for name in local.tags if name.startswith(repository)]
-    assert sorted(tags) == ["2.10-python3.11-s3", "2.10.5-python3.11-s3"]
+    named = f"{repository}:{IDENTIFIER}"
+    local = client.images.get(named)
+    tags = build_py("tags", *SMALL[:7], "--dags", "s3", "--repository", repository).stdout.split()
+    assert len(tags) > 1 and sorted(tags) == sorted(name for name in local.tags if name.startswith(repository))
     for tag in tags:
-        digest, found = manifest(registry, "team/worker", tag)
+        digest, found = manifest(registry, "team/worker", tag.rpartition(":")[2])
         assert found["config"]["digest"] == local.id
-        client.images.remove(f"{repository}:{tag}")
+        client.images.remove(tag)
 
-    base = ("--base", f"{repository}:2.10.5-python3.11-s3", "--base-digest", digest)
-    done = build_py(*PAIR, "--dags", "none", *base, "--no-aws-cli", "--tag", scratch_tag, *build_flags())
-    assert done.returncode == 14, "the base brings an AWS CLI that the flags leave out: " + done.stderr
-    done = build_py(*PAIR, "--dags", "none", *base, "--tag", scratch_tag, *build_flags())
+    done = build_py(*SMALL, "--dags", "none", "--base", named, "--base-digest", digest, "--tag", scratch_tag)
     assert done.returncode == 0, done.stderr
     labels = client.images.get(scratch_tag).labels
     assert labels["org.opencontainers.image.base.digest"] == digest
-    assert labels["org.opencontainers.image.base.name"] == f"{repository}:2.10.5-python3.11-s3"
+    assert labels["org.opencontainers.image.base.name"] == named
 
 
-def test_a_push_that_fails(worker: str, scratch_tag: str, client: docker.DockerClient) -> None:
+def test_a_push_that_fails(client: docker.DockerClient) -> None:
     target = "127.0.0.1:9/team/worker:1"
-    done = build_py(*PAIR, "--dags", "s3", "--tag", target, "--push", *build_flags())
+    done = build_py(*SMALL, "--dags", "s3", "--tag", target, "--push")
     assert done.returncode == 15, done.stderr
     last = done.stderr[done.stderr.index("build.py: error:") :]
     assert target in last and "docker login" in last and "Traceback" not in done.stderr

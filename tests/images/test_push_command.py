@@ -20,6 +20,7 @@ from images.registry.ecr import TAGS
 from images.registry.logins import Login
 from local.fake_registry import FakeRegistry
 from local.stack import Stack
+from tests.images.conftest import docker_build
 from tests.images.product import build_py
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -44,26 +45,28 @@ class Small:
 
     folder: Path
     client: docker.DockerClient
-    ids: set[str] = field(default_factory=set)
+    identities: list[str] = field(default_factory=list)
 
     def build(self, name: str, instructions: str = "LABEL io.airflow-ecs.contract=1", size: int = 3_000_000) -> str:
         """Build one, and return its id."""
         (self.folder / "content").write_bytes(os.urandom(size))
         (self.folder / "Dockerfile").write_text(f"FROM scratch\nCOPY content /\n{instructions}\n")
-        command = ["docker", "build", "--quiet", "--provenance=false", "--tag", name, str(self.folder)]
-        subprocess.run(command, check=True, capture_output=True)
-        identity = str(self.client.images.get(name).id)
-        self.ids.add(identity)
-        return identity
+        docker_build(self.folder, name)
+        self.identities.append(str(self.client.images.get(name).id))
+        return self.identities[-1]
+
+    def name(self, name: str) -> str:
+        """Give a further name to one whose content does not matter, and return its id."""
+        self.client.images.get(self.identities[0]).tag(name)
+        return self.identities[0]
 
 
-@pytest.fixture
-def small(tmp_path: Path, client: docker.DockerClient) -> Iterator[Small]:
-    folder = tmp_path / "context"
-    folder.mkdir()
-    images = Small(folder, client)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, client: docker.DockerClient) -> Iterator[Small]:
+    images = Small(tmp_path_factory.mktemp("context"), client)
+    images.build("push-test:any", size=1000)
     yield images
-    for identity in images.ids:
+    for identity in images.identities:
         client.images.remove(identity, force=True)
 
 
@@ -147,15 +150,15 @@ class TestAmazonEcr:
         self, small: Small, push: Pushes, ecr: FakeRegistry
     ) -> None:
         target = f"{ECR}/team/unseen"
-        small.build("push-test:3.0")
+        small.name("push-test:3.0")
         assert push("push-test:3.0", "--to", target, "--create-repository").returncode == 0
         ecr.denied += ["DescribeRepositories", "BatchGetImage"]
-        small.build("push-test:3.0")
+        small.build("push-test:3.0", size=1000)
         done = push("push-test:3.0", "--to", target)
         assert done.returncode == 15 and "--content-tag" in done.stderr, done.stderr
 
     def test_a_repository_that_is_missing(self, small: Small, push: Pushes, ecr: FakeRegistry) -> None:
-        small.build("push-test:4.0")
+        small.name("push-test:4.0")
         done = push("push-test:4.0", "--to", f"{ECR}/team/missing")
         assert done.returncode == 15
         assert f"There is no repository {ECR}/team/missing." in done.stderr and "--create-repository" in done.stderr
@@ -168,7 +171,7 @@ class TestAmazonEcr:
     def test_a_permission_that_is_missing_is_named(
         self, action: str, small: Small, push: Pushes, ecr: FakeRegistry
     ) -> None:
-        small.build("push-test:5.0")
+        small.name("push-test:5.0")
         ecr.denied.append(action)
         done = push("push-test:5.0", "--to", f"{ECR}/team/denied-{action.lower()}", "--create-repository")
         assert done.returncode == 20 and f"Allow ecr:{action}" in done.stderr
@@ -176,7 +179,7 @@ class TestAmazonEcr:
     def test_a_dry_run_changes_nothing(
         self, small: Small, push: Pushes, ecr: FakeRegistry, client: docker.DockerClient
     ) -> None:
-        small.build("push-test:6.0")
+        small.build("push-test:6.0", size=1000)
         flags = ("push-test:6.0", "--to", f"{ECR}/team/dry", "--create-repository")
         done = push(*flags, "--dry-run")
         assert (done.returncode, done.stdout) == (0, f"{ECR}/team/dry:6.0\n")
@@ -201,7 +204,7 @@ class TestAmazonEcr:
         assert client.images.get("push-test:7.0").id == other
 
     def test_a_stack_that_is_not_there(self, small: Small, push: Pushes, ecr: FakeRegistry, stack: Stack) -> None:
-        small.build("push-test:8.0")
+        small.name("push-test:8.0")
         push.environment["AWS_ENDPOINT_URL"] = stack.aws_endpoint
         done = push("push-test:8.0", "--stack", "nowhere", "--region", "us-east-1")
         assert done.returncode == 20 and "There is no stack nowhere" in done.stderr
@@ -209,7 +212,7 @@ class TestAmazonEcr:
 
 class TestOtherRegistries:
     def test_docker_s_own_login_is_used_and_its_lack_is_said(self, small: Small, push: Pushes, registry: str) -> None:
-        small.build("push-test:9.0")
+        small.name("push-test:9.0")
         with FakeRegistry(upstream=registry, login="basic") as private:
             target = f"{private.host}/team/private"
             done = push("push-test:9.0", "--to", target)
@@ -225,12 +228,12 @@ class TestOtherRegistries:
             assert (again.stdout, "is there already" in again.stderr) == (done.stdout, True)
 
     def test_an_image_that_is_not_ours_is_pushed_with_a_note(self, small: Small, push: Pushes, registry: str) -> None:
-        small.build(f"{registry}/team/foreign:1", instructions="LABEL a=b")
+        small.build(f"{registry}/team/foreign:1", instructions="LABEL a=b", size=1000)
         done = push(f"{registry}/team/foreign:1")
         assert done.returncode == 0 and "was not built by build.py" in done.stderr
 
     def test_a_registry_that_is_not_there(self, small: Small, push: Pushes) -> None:
-        small.build("push-test:10.0")
+        small.name("push-test:10.0")
         done = push("push-test:10.0", "--to", "127.0.0.1:9/team/worker")
         assert done.returncode == 15 and "127.0.0.1:9/team/worker:10.0" in done.stderr
 
@@ -246,7 +249,7 @@ def test_buildx_pushes_by_a_login_of_its_environment_alone(
     ecr.repositories["team/baked"] = {}
     home = Path(push.environment["DOCKER_CONFIG"])
     (home / "config.json").write_text('{"auths": {"example.com": {"auth": "YTpi"}}, "credsStore": "none-such"}')
-    small.build("push-test:11.0")
+    small.build("push-test:11.0", size=1000)
     definition = {
         "target": {
             "default": {

@@ -3,50 +3,48 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import docker
+import pytest
 
 from local.image_build import trust
-from tests.images.conftest import Builder
-from tests.images.product import DATA, PRODUCTS, PROJECT, WORKER, build_flags, build_py
+from tests.images.conftest import SMALL, Builder, docker_build
+from tests.images.product import PROJECT, WORKER, build_py
 
-PAIR = ("--airflow", "2.10.5", "--python", "3.11")
+ARGUMENTS = {
+    "aws_default_region": "eu-west-3",
+    "host_dag_path": "other",
+    "container_dag_path": "/data/dags",
+    "requirements_path": "needs.txt",
+    "s3_uri": "s3://my-bucket/dags",
+}
 
 
-def docker_build(context: Path, tag: str, *arguments: str) -> str:
+def build_rendered(context: Path, tag: str, **arguments: str) -> None:
     """Build with the plain Docker client."""
-    command = ["docker", "build", "--progress", "plain", "-t", tag, *trust("--secret", "id=ca-bundle,src={}")]
-    command += [word for argument in arguments for word in ("--build-arg", argument)]
-    done = subprocess.run([*command, str(context)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    docker_build(context, tag, *trust("--secret", "id=ca-bundle,src={}"), *given)
 
 
+@pytest.mark.usefixtures("small_base")
 def test_a_local_image_with_the_references_build_arguments(
-    worker: str, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
+    scratch_tag: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     context = tmp_path / "context"
-    done = build_py("render", *PAIR, "--dags", "local", "--dag-path", PROJECT, "-o", context)
+    done = build_py("render", *SMALL[:7], "--dags", "local", "--dag-path", PROJECT, "-o", context)
     assert done.returncode == 0, done.stderr
     shutil.copytree(PROJECT, context / "other")
-    shutil.copy(DATA / "more-requirements.txt", context / "needs.txt")
     (context / "needs.txt").write_text("cowsay==6.1\n")
-    docker_build(
-        context,
-        scratch_tag,
-        "aws_default_region=eu-west-3",
-        "host_dag_path=other",
-        "container_dag_path=/data/dags",
-        "requirements_path=needs.txt",
-        "s3_uri=s3://my-bucket/dags",
-    )
-    config = client.images.get(scratch_tag).attrs["Config"]
-    assert {"AWS_DEFAULT_REGION=eu-west-3", "CONTAINER_DAG_PATH=/data/dags", "S3_URI=s3://my-bucket/dags"} <= set(
-        config["Env"]
-    )
-    assert build_py("verify", scratch_tag).returncode == 0
+    build_rendered(context, scratch_tag, **ARGUMENTS)
+    environment = client.images.get(scratch_tag).attrs["Config"]["Env"]
+    assert {
+        "AWS_DEFAULT_REGION=eu-west-3",
+        "CONTAINER_DAG_PATH=/data/dags",
+        "S3_URI=s3://my-bucket/dags",
+    } <= set(environment)
+    done = build_py("verify", scratch_tag)
+    assert done.returncode == 0 and "WRONG" not in done.stdout, done.stderr
     listing = client.containers.run(
         scratch_tag, ["-c", "ls /data/dags && pip list"], entrypoint=["bash"], remove=True, network_mode="none"
     ).decode()
@@ -57,24 +55,26 @@ def test_without_arguments_it_is_the_image_that_build_makes(
     built: Builder, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     """The same layers: rendering and building cannot drift apart."""
-    ours = client.images.get(built(PRODUCTS[WORKER]))
-    build_py("render", *PAIR, "--dags", "s3", "-o", tmp_path / "context")
-    docker_build(tmp_path / "context", scratch_tag)
+    ours = client.images.get(built(WORKER))
+    pair = ("--airflow", WORKER.airflow, "--python", WORKER.python)
+    build_py("render", *pair, "--dags", "s3", "-o", tmp_path / "context")
+    build_rendered(tmp_path / "context", scratch_tag)
     theirs = client.images.get(scratch_tag)
     assert theirs.attrs["RootFS"] == ours.attrs["RootFS"]
     assert not any(item.startswith(("AWS_", "S3_URI")) for item in theirs.attrs["Config"]["Env"])
 
 
+@pytest.mark.usefixtures("small_base")
 def test_a_change_of_dags_rebuilds_the_last_layer_alone(
-    worker: str, scratch_tag: str, client: docker.DockerClient, tmp_path: Path
+    scratch_tag: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     dags = tmp_path / "dags"
     shutil.copytree(PROJECT, dags, ignore=shutil.ignore_patterns("__pycache__"))
     layers = []
     for text in ("first", "second"):
         (dags / "marker.py").write_text(f"# {text}\n")
-        flags = (*PAIR, "--dags", "local", "--dag-path", dags, "--tag", scratch_tag)
-        done = build_py(*flags, "--progress", "plain", *build_flags())
+        flags = ("--dags", "local", "--dag-path", str(dags), "--tag", scratch_tag, "--progress", "plain")
+        done = build_py(*SMALL, *flags)
         assert done.returncode == 0, done.stderr
         layers.append(client.images.get(scratch_tag).attrs["RootFS"]["Layers"])
     assert layers[0][:-1] == layers[1][:-1]

@@ -2,113 +2,57 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
 
 from local.containers import output_of
-from local.control_plane import Dags
-from local.deployment import Deployment, PreparedTask
 from local.fake_s3_service import FakeS3Service
 from local.stack import Stack
-from local.task_run import RunningTask, TaskResult, start_task
-from tests.images.conftest import S3_URI, Builder
-from tests.images.product import EVERY_AIRFLOW, Product
+from local.waiting import until
+from tests.images.conftest import STOPPED, Tasks
+from tests.images.product import EVERY_AIRFLOW, each
+from tests.images.remote_logs import RemoteLogs, settings
 
 STOP_TIMEOUT = 30  # seconds, ECS's default
 
 
-each_airflow = pytest.mark.parametrize("product", EVERY_AIRFLOW.values(), ids=EVERY_AIRFLOW.keys())
-
-
-@dataclass
-class Stop:
-    """A task that was stopped: how it ended, and how long that took in seconds."""
-
-    result: TaskResult
-    seconds: float
-
-
-def stop(running: RunningTask) -> Stop:
-    """What ECS does on StopTask."""
-    began = time.monotonic()
+@pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
+def test_on_kill_runs_to_its_end_once_and_the_log_is_kept(tasks: Tasks, remote_logs: RemoteLogs) -> None:
+    task = tasks.pool.take("project_provoke", "graceful")
+    running = tasks.start(task, environment=settings("S3"))
+    until(
+        lambda: "working, process" in running.log(), 60, "the task works", explain=lambda: output_of(running.container)
+    )
     running.container.stop(timeout=STOP_TIMEOUT)
-    seconds = time.monotonic() - began
-    return Stop(running.wait(), seconds)
-
-
-def wait_for(running: RunningTask, text: str, seconds: float = 60) -> None:
-    """Wait until the task's log holds a text."""
-    until = time.monotonic() + seconds
-    while text not in running.log():
-        assert time.monotonic() < until, output_of(running.container)
-        time.sleep(0.3)
-
-
-def prepared(deployment: Deployment, image: str, dags: Dags) -> PreparedTask:
-    """The task whose on_kill takes two seconds."""
-    (task,) = deployment.prepare([("project_provoke", "graceful")], image=image, dags=dags)
-    return task
-
-
-@each_airflow
-def test_on_kill_runs_to_its_end_once(
-    product: Product, built: Builder, deployment_of: Callable[[Product], Deployment]
-) -> None:
-    image, deployment, dags = built(product), deployment_of(product), Dags(s3_uri=S3_URI)
-    task = prepared(deployment, image, dags)
-    running = start_task(deployment, task, image=image, dags=dags)
-    wait_for(running, "working, process")
-    stopped = stop(running)
-    result = stopped.result
+    result = tasks.wait(running, warns=STOPPED)
     said = result.log + result.output
     assert (result.log.count("on_kill began"), result.log.count("on_kill ended")) == (1, 1), result.describe()
     assert "the process ended with -15" in said or "Task received SIGTERM" in said, result.describe()
-    assert 2 < stopped.seconds < STOP_TIMEOUT, "neither cut short nor killed"
     assert result.exit_code == 0, "Airflow's own, for a task whose end it has reported: " + result.describe()
     assert result.state in ("failed", "up_for_retry"), result.describe()
+    assert "on_kill ended" in remote_logs.of(task, "S3")
 
 
-@each_airflow
-def test_a_stop_while_dags_come_down_starts_nothing(
-    product: Product, built: Builder, deployment_of: Callable[[Product], Deployment], fake_s3: FakeS3Service
-) -> None:
-    image, deployment = built(product), deployment_of(product)
-    task = prepared(deployment, image, Dags(s3_uri=S3_URI))
-    fake_s3.set_faults([{"key": "project/project_provoke.py", "kind": "hang"}])
-    asked = fake_s3.requests().get("project/project_provoke.py", 0)
-    running = start_task(
-        deployment,
-        task,
-        image=image,
-        dags=Dags(s3_uri=S3_URI),
-        environment={"AWS_ENDPOINT_URL": fake_s3.container_endpoint},
-    )
-    until = time.monotonic() + 60
-    while fake_s3.requests().get("project/project_provoke.py", 0) == asked:
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    stopped = stop(running)
-    assert stopped.result.exit_code == 85, "143 is for a command that died of SIGTERM"
-    assert stopped.seconds < 5
-    assert stopped.result.state == "queued", "Airflow never heard of it"
-    (line,) = stopped.result.output.splitlines()
-    assert line == "airflow-ecs-entrypoint: error: stopped by SIGTERM before the command was started"
+def test_a_stop_while_dags_come_down_starts_nothing(tasks: Tasks, fake_s3: FakeS3Service) -> None:
+    key = "project/project_provoke.py"
+    fake_s3.set_faults([{"key": key, "kind": "hang"}])
+    asked = fake_s3.requests().get(key, 0)
+    task = tasks.pool.take("project_provoke", "succeed")
+    running = tasks.start(task, environment={"AWS_ENDPOINT_URL": fake_s3.container_endpoint})
+    until(lambda: fake_s3.requests().get(key, 0) > asked, 60, "DAGs are asked for")
+    running.container.stop(timeout=STOP_TIMEOUT)
+    line = "airflow-ecs-entrypoint: error: stopped by SIGTERM before the command was started"
+    result = tasks.wait(running, warns=(line,))
+    assert result.exit_code == 85, "143 is for a command that died of SIGTERM"
+    assert result.output.splitlines() == [line]
+    assert result.state == "queued", "Airflow never heard of it"
 
 
-@each_airflow
-def test_143_is_a_command_that_died_of_it(product: Product, built: Builder, stack: Stack) -> None:
+def test_143_is_a_command_that_died_of_it(worker: str, stack: Stack) -> None:
     """A program that does nothing about SIGTERM."""
-    command = ["python", "-c", "import time; print('on', flush=True); time.sleep(600)"]
-    container = stack.create(built(product), command)
+    container = stack.create(worker, ["python", "-c", "import time; print('on', flush=True); time.sleep(600)"])
     try:
         container.start()
-        until = time.monotonic() + 60
-        while b"on" not in container.logs():
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: b"on" in container.logs(), 60, "the program runs")
         container.stop(timeout=STOP_TIMEOUT)
         assert container.wait()["StatusCode"] == 143
     finally:

@@ -14,15 +14,17 @@ from pathlib import Path
 import docker
 import pytest
 
-from images.labels import labels
-from images.spec import ImageSpec
 from local.aws import LocalAws
 from local.stack import Stack
 from tests.deploy.test_stack import Deployed
+from tests.images.conftest import docker_build, label_lines
 from tests.images.product import build_py
+from tests.releases import NEWEST_3
 
 STACK = "airflow-ecs"
-NAME = "to-aws-test:3.3.2-python3.12-s3"
+AIRFLOW, PYTHON = NEWEST_3.version, NEWEST_3.default_python
+TAG = f"{AIRFLOW}-python{PYTHON}-s3"
+NAME = f"to-aws-test:{TAG}"
 URL = "http://airflow.internal:8080/execution/"
 
 
@@ -58,10 +60,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def image(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An image with the labels of a built one, and nothing in it; its id."""
     folder = tmp_path_factory.mktemp("image")
-    lines = [f'LABEL {name}="{value}"' for name, value in labels(ImageSpec("3.3.2", "3.12", "s3", "b"), "1").items()]
-    (folder / "Dockerfile").write_text("\n".join(["FROM scratch", *lines, "ENV AIRFLOW_ECS_DAGS=s3", ""]))
-    command = ["docker", "build", "--quiet", "--provenance=false", "--tag", NAME, str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{label_lines(AIRFLOW, PYTHON)}\nENV AIRFLOW_ECS_DAGS=s3\n")
+    docker_build(folder, NAME)
     yield str(client.images.get(NAME).id)
     client.images.remove(NAME)
 
@@ -79,7 +79,7 @@ def test_an_image_is_pushed_to_the_stack_s_repository(
     account: Account, image: str, pushed: tuple[str, str], client: docker.DockerClient
 ) -> None:
     repository, content = account.stack.outputs.repository_uri, image.partition(":")[2][:12]
-    assert pushed[0] == f"{repository}:3.3.2-python3.12-s3-{content}"
+    assert pushed[0] == f"{repository}:{TAG}-{content}"
     assert pushed[1].startswith(f"{repository}@sha256:")
     assert client.images.get(NAME).tags == [NAME]
     assert list(Path(account.environment["DOCKER_CONFIG"]).iterdir()) == []
@@ -98,5 +98,5 @@ def test_its_task_definition_is_registered_once_and_fits_a_scheduler(account: Ac
     assert (found["taskRoleArn"], found["executionRoleArn"]) == (outputs.task_role_arn, outputs.execution_role_arn)
     again = account("task-definition", pushed[0], *flags[2:])
     assert (again.returncode, again.stdout) == (0, done.stdout), "by its tag it is the same image"
-    check = account("check", outputs.task_definition_family, "--airflow", "3.3.2", "--python", "3.12")
+    check = account("check", outputs.task_definition_family, "--airflow", AIRFLOW, "--python", PYTHON)
     assert check.returncode == 0, check.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint import archive as archive_module
-from airflow_ecs_entrypoint.errors import DagsError, SettingsError, UnavailableError
+from airflow_ecs_entrypoint.errors import AccessError, DagsError, SettingsError, UnavailableError
 
 from local.fake_s3 import Fault
 from tests.unit.entrypoint.container import names, staging, tree
@@ -266,6 +266,13 @@ def test_a_full_disk_while_unpacking_names_the_remedy(unpacked, monkeypatch, dag
 
 def test_a_missing_archive(s3, sync):
     with pytest.raises(DagsError, match=r"cannot look at s3://bucket/dags\.zip: no such object: check the S3 URI"):
+        sync("s3://bucket/dags.zip")
+
+
+def test_an_archive_that_may_not_be_read_names_the_action(s3, sync):
+    s3.put("bucket", "dags.zip", zipped({"a.py": b"1"}))
+    s3.faults = [Fault("dags.zip", "error", code="AccessDenied", status=403)]
+    with pytest.raises(AccessError, match=r"allow s3:GetObject on arn:aws:s3:::bucket/dags\.zip "):
         sync("s3://bucket/dags.zip")
 
 

@@ -57,6 +57,12 @@ def test_the_folder_holds_exactly_the_prefix_afterwards(s3, sync, dags):
     assert (loaded.setting, loaded.location, loaded.folder) == ("S3_URI", "s3://bucket/dags/", str(dags))
 
 
+def test_patterns_leave_files_of_a_prefix_out(s3, sync, dags):
+    put(s3, dags__a=b"1", dags__notes=b"2", dags__tests__b=b"3")
+    sync(DAGS_EXCLUDE="notes,tests/")
+    assert tree(dags) == {"a": b"1"}
+
+
 def test_files_carry_the_objects_time_and_the_umask(s3, sync, dags):
     put(s3, dags__p__a=b"x")
     before = os.umask(0o002)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, compare
 from airflow_ecs_executor.image_check.facts import facts_of
@@ -16,7 +19,8 @@ from images.check import is_task_definition, platform_of
 from images.labels import labels
 from images.matrix import Matrix
 from images.spec import ImageSpec
-from local.fake_registry import FakeRegistry, put_image
+from local.ecs.control import EcsApi
+from local.fake_registry import FakeRegistry, entry, put_image, put_index
 from tests.unit.images.conftest import Run
 
 PAIR = ("--airflow", "3.3.2", "--python", "3.12")
@@ -105,6 +109,74 @@ def test_an_image_that_does_not_say_what_it_is(run: Run, environment: list[str],
         answer = run("check", f"{registry.host}/team/worker:1", *PAIR, "--json")
     assert answer.code == 19
     assert f"nothing in it says {words}" in answer.errors and json.loads(answer.output)["outcome"] == "unknown"
+
+
+class TestWorker:
+    """An image in Amazon ECR, for linux/amd64, that fits."""
+
+    ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker"
+
+    @pytest.fixture
+    def registry(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
+        with FakeRegistry() as registry:
+            put_image(registry, "team/worker", "1", image_config(ImageSpec("3.3.2", "3.12", "s3", "base")))
+            monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", registry.url)
+            yield registry
+
+    def test_it_is_read_by_the_api_of_aws(self, registry: FakeRegistry, run: Run) -> None:
+        answer = run("check", f"{self.ECR}:1", *PAIR, "--json", "--platform", "linux/amd64")
+        assert answer.code == 0
+        assert json.loads(answer.output)["outcome"] == "fits"
+        assert [request.partition("/")[0] for request in registry.requests] == [
+            "BatchGetImage",
+            "GetDownloadUrlForLayer",
+            "blobs",
+        ]
+
+    def test_another_airflow_is_told_with_the_command_that_builds_it(self, registry: FakeRegistry, run: Run) -> None:
+        answer = run("check", f"{registry.host}/team/worker:1", "--airflow", "2.11.2", "--python", "3.12")
+        assert answer.code == 18 and "3.3.2  <- needed is 2.11.2" in answer.output
+        repository = f"{registry.host}/team/worker"
+        command = f"python build.py --airflow 2.11.2 --python 3.12 --dags s3 --repository {repository} --push"
+        assert answer.errors.rstrip().endswith(command)
+
+    def test_a_tag_that_is_not_there(self, registry: FakeRegistry, run: Run) -> None:
+        answer = run("check", f"{registry.host}/team/worker:2", *PAIR)
+        assert answer.code == 19 and "push it, or correct the name" in answer.errors
+
+    def test_an_index_without_the_platform_does_not_fit(self, registry: FakeRegistry, run: Run) -> None:
+        put_index(registry, "team/worker", "multi", [entry("sha256:" + "0" * 64, "linux/arm64")])
+        answer = run("check", f"{registry.host}/team/worker:multi", *PAIR, "--platform", "linux/amd64")
+        assert answer.code == 18 and "linux/arm64  <- needed is amd64" in answer.output
+
+    def test_one_that_is_not_ours_is_compared_by_its_tag(self, registry: FakeRegistry, run: Run) -> None:
+        put_image(registry, "team/worker", "2.10.5-python3.11", {"config": {"Labels": {"a": "b"}}})
+        flags = ("check", f"{registry.host}/team/worker:2.10.5-python3.11", "--airflow")
+        answer = run(*flags, "2.10.5", "--python", "3.11", "--json")
+        assert answer.code == 0
+        assert [item["name"] for item in json.loads(answer.output)["comparisons"]] == ["Airflow", "Python"]
+        answer = run(*flags, "2.10.4", "--python", "3.12")
+        assert answer.code == 18
+        assert "2.10.5  <- needed is 2.10.4" in answer.output and "3.11  <- needed is 3.12" in answer.output
+
+    @pytest.mark.parametrize(("architecture", "code"), [("X86_64", 0), ("ARM64", 18)])
+    def test_that_of_a_task_definition_is_compared_with_its_platform(
+        self, architecture: str, code: int, registry: FakeRegistry, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with EcsApi() as ecs:
+            with contextlib.closing(boto3.client("ecs", endpoint_url=ecs.url, region_name="us-east-1")) as client:
+                client.register_task_definition(
+                    family="lookup",
+                    containerDefinitions=[{"name": "airflow", "image": f"{self.ECR}:1", "memory": 512}],
+                    runtimePlatform={"cpuArchitecture": architecture, "operatingSystemFamily": "LINUX"},
+                )
+            monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", ecs.url)
+            answer = run("check", "lookup", *PAIR, "--region", "us-east-1")
+        assert answer.code == code, answer.errors
+        assert "container airflow" in answer.output
+        if code:
+            assert "amd64  <- needed is arm64" in answer.output
+            assert f"--platform linux/arm64 --repository {self.ECR} --push" in answer.errors
 
 
 def test_the_permission_that_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

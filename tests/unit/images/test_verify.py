@@ -8,13 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from docker.models.images import Image
 
+from images.engine import Engine
 from images.errors import VerificationError
 from images.labels import labels
 from images.matrix import Matrix
 from images.resolve import Request, resolve
+from images.scan import Finding
 from images.spec import Options
-from images.verify import ENTRYPOINT, Check, _Stream, check_facts, require_verified, table
+from images.verify import ENTRYPOINT, Check, _Stream, check_facts, require_verified, table, verify
 
 
 @pytest.fixture
@@ -143,6 +146,34 @@ def test_only_what_is_wrong_is_raised() -> None:
         require_verified("worker:1", checks)
     assert str(raised.value).startswith("worker:1 is not what it should be:\n")
     assert "Python" in str(raised.value) and "Airflow" not in str(raised.value)
+
+
+class Unreadable(Image):
+    """An image that must not be saved, with two layers."""
+
+    def __init__(self) -> None:
+        super().__init__({"Id": "sha256:0", "Config": {}, "RootFS": {"Layers": ["sha256:aa", "sha256:bb"]}})
+
+    def history(self) -> list[Any]:
+        return []
+
+    def save(self, chunk_size: int | None = None, named: bool | str = False) -> Any:
+        raise AssertionError("its layers are known")
+
+
+def test_layers_that_were_searched_before_are_not_read_again() -> None:
+    class Holding(Engine):
+        def image(self, reference: str, platform: str | None = None) -> Image:
+            return Unreadable()
+
+        def run(self, image: str, arguments: list[str], **options: Any) -> tuple[int, str, str]:
+            return 1, "", "it does not run"
+
+    finding = Finding("/opt/airflow/x", "private key")
+    known = {"blobs/sha256/aa": [], "blobs/sha256/bb": [finding]}
+    *_, runs, secrets = verify(Holding(), "worker:1", known_layers=known)
+    assert (runs.name, runs.passed) == ("runs", False)
+    assert secrets.found == "/opt/airflow/x: private key"
 
 
 def test_chunks_are_read_as_one_stream() -> None:

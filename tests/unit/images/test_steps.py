@@ -1,0 +1,111 @@
+"""The build step that installs packages, with a real pip in an environment without network: Airflow does not move."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+STEP = Path(__file__).resolve().parents[3] / "images" / "steps" / "install_packages.py"
+
+Install = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def write_wheel(folder: Path, name: str, version: str, requires: Iterable[str] = ()) -> Path:
+    """A wheel with nothing in it."""
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    path = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {r}" for r in requires)]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "\n".join(metadata) + "\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", f"{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All packages there are."""
+    folder = tmp_path_factory.mktemp("index")
+    for version in ("2.10.5", "2.11.2"):
+        write_wheel(folder, "apache-airflow", version)
+    write_wheel(folder, "apache-airflow-task-sdk", "1.0.6")
+    write_wheel(folder, "apache-airflow-providers-fab", "3.0.0", ["apache-airflow>=3.0.2"])
+    for version in ("20.0", "24.2"):
+        write_wheel(folder, "packaging", version)
+    write_wheel(folder, "cowsay", "6.0")
+    write_wheel(folder, "cowsay", "6.1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with Airflow 2.10.5 and one package."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for name in ("apache_airflow-2.10.5", "packaging-24.2"):
+        with zipfile.ZipFile(index / f"{name}-py3-none-any.whl") as wheel:
+            wheel.extractall(packages)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture
+def install(python: Path, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Run the step with requirements, and with constraints: a flag's value, or lines of a file."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+
+    def run(*requirements: str, constraints: str = "image") -> subprocess.CompletedProcess[str]:
+        (tmp_path / "requirements.txt").write_text("\n".join(requirements), encoding="utf-8")
+        if "==" in constraints:
+            (tmp_path / "constraints.txt").write_text(constraints, encoding="utf-8")
+            constraints = str(tmp_path / "constraints.txt")
+        flags = ["--constraints", constraints, "--requirements", str(tmp_path / "requirements.txt")]
+        return subprocess.run([python, STEP, *flags], capture_output=True, text=True)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("requirement", "constraints", "said"),
+    [
+        ("apache-airflow-task-sdk==1.0.6", "none", ["would change Airflow 2.10.5: it brings apache-airflow-task-sdk"]),
+        (
+            "apache-airflow-providers-fab==3.0.0",
+            "none",
+            ["would change Airflow 2.10.5: ", "apache-airflow-providers-fab 3.0.0 depends on apache-airflow"],
+        ),
+        (
+            "packaging==20.0",
+            "image",
+            ["the requirements conflict: The user requested packaging==20.0; ", "or give --constraints FILE or none"],
+        ),
+        ("no-such-package==1.0", "image", ["No matching distribution found for no-such-package"]),
+    ],
+    ids=["its SDK", "by a dependency", "against the constraints", "unknown"],
+)
+def test_a_requirement_that_cannot_be_had_is_named(
+    install: Install, requirement: str, constraints: str, said: list[str]
+) -> None:
+    done = install("cowsay", requirement, constraints=constraints)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("airflow-ecs-build: error: ")
+    for words in said:
+        assert words in line
+
+
+def test_a_user_s_constraints_decide_versions_and_airflow_stays(install: Install, python: Path) -> None:
+    done = install("cowsay", "packaging", constraints="cowsay==6.0\napache-airflow==1.10.15")
+    assert done.returncode == 0, done.stderr
+    names = ("cowsay", "packaging", "apache-airflow")
+    show = f"import importlib.metadata as m; print(*map(m.version, {names}))"
+    done = subprocess.run([python, "-c", show], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["6.0", "24.2", "2.10.5"]
