@@ -4,6 +4,7 @@
 ...     image = scheduler_image.build_image(stack, "airflow-ecs-worker:3-s3")
 ...     airflow = AirflowServices(stack, image, environment=…, dags=[Path("local/demo/dags")],
 ...                               logs="s3://airflow/logs")
+...     airflow.migrate()
 ...     airflow.start()
 ...     airflow.wait_until_ready(["demo_fan_out"])
 ...     airflow.api.unpause("demo_fan_out")
@@ -180,8 +181,7 @@ class AirflowServices(ControlPlane):
     # Start
 
     def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
-        """Make the database and start all parts; the UI answers when this ends."""
-        self.migrate()
+        """Start all parts, on a database that ``migrate`` has made; the UI answers when this ends."""
         with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}"):
             with ThreadPoolExecutor() as pool:
                 started: list[Future[Any]] = [pool.submit(self._start_web)]
@@ -275,6 +275,10 @@ class AirflowServices(ControlPlane):
         except ServiceError:
             self.check()
             raise
+
+    def logs(self) -> dict[str, str]:
+        """The output of each part so far."""
+        return {name: service.log() for name, service in self._services.items()}
 
     def check(self) -> None:
         """Raise ServiceError if a part has ended by itself."""

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,12 @@ class LocalAws:
     def __init__(self, stack: Stack) -> None:
         """Start what is not there yet, and wait until it answers."""
         self.stack = stack
-        self.registry = stack.start_registry()
-        """The image registry behind the account's ECR, for this machine: ``127.0.0.1:port``."""
-        self._ecr = self._start_ecr()
-        self._connect()
+        with ThreadPoolExecutor() as pool:
+            ecr = pool.submit(self._start_ecr)
+            self.registry = stack.start_registry()
+            """The image registry behind the account's ECR, for this machine: ``127.0.0.1:port``."""
+            self._connect()
+            self._ecr = ecr.result()
 
     def _connect(self) -> None:
         """Start the ECS API, and wait until it answers."""

@@ -41,7 +41,7 @@ def step(title: str) -> Iterator[None]:
     say(f"==> {title}")
     start = time.monotonic()
     yield
-    say(f"    done in {time.monotonic() - start:.1f} s")
+    say(f"    done in {time.monotonic() - start:.1f} s: {title}")
 
 
 def run(

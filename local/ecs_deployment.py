@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,10 @@ class EcsDeployment:
         """
         self.stack = stack
         self.worker_image = worker_image
-        self.aws = LocalAws(stack)
+        with ThreadPoolExecutor() as pool:
+            building = pool.submit(scheduler_image.build_image, stack, control_base or worker_image)
+            self.aws = LocalAws(stack)
+            control_image = building.result()
         self.image = ""
         """The worker image in the local Amazon ECR, once it is pushed."""
         self._dags = dags
@@ -79,7 +83,7 @@ class EcsDeployment:
         self._architecture = ""
         self.airflow = AirflowServices(
             stack,
-            scheduler_image.build_image(stack, control_base or worker_image),
+            control_image,
             environment={**self.aws.environment(), **executor_settings(), **(settings or {})},
             dags=dags,
             logs=LOGS_URI,
@@ -87,7 +91,14 @@ class EcsDeployment:
         )
 
     def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
-        """Deploy: DAGs to S3, the image to the registry, secrets, the task definition; then start Airflow."""
+        """Deploy, while the database is made: DAGs, image, secrets, the task definition; then start Airflow."""
+        with ThreadPoolExecutor() as pool:
+            migrating = pool.submit(self.airflow.migrate)
+            self._deploy()
+            migrating.result()
+        self.airflow.start(schedulers)
+
+    def _deploy(self) -> None:
         for folder in self._dags:
             self.stack.upload_folder(folder, DAGS_URI)
         with step(f"{self.worker_image} to the local Amazon ECR"):
@@ -99,7 +110,6 @@ class EcsDeployment:
             arn = manager.create_secret(Name=name, SecretString=value)["ARN"]
             self._secrets[name] = arn
         self.register(self.image)
-        self.airflow.start(schedulers)
 
     def register(self, image: str, family: str = FAMILY, **container: Any) -> str:
         """Register a revision of a task definition and return its ARN.

@@ -14,6 +14,7 @@ from local.bases.pythons import available_pythons, version_key
 from local.bases.standin import Base, is_stand_in
 from local.console import say
 from local.errors import BaseImageError
+from local.exclusive import exclusively
 
 __all__ = ["Base", "available_pythons", "ensure_base", "is_stand_in", "usable_python"]
 
@@ -21,12 +22,18 @@ __all__ = ["Base", "available_pythons", "ensure_base", "is_stand_in", "usable_py
 def ensure_base(airflow: str, python: str, flavour: str = "full") -> Base:
     """Make a base image available to the local engine: as it is, pulled, or as a stand-in."""
     base = Base(airflow, python, flavour)
+    with exclusively(base.image):
+        _ensure(base)
+    return base
+
+
+def _ensure(base: Base) -> None:
     if standin.is_current(base):
         if is_stand_in(base.image):
             say(f"{base.image} is here: a stand-in, not the official image")
         else:
             say(f"{base.image} is here")
-        return base
+        return
     answer = hub.pull(base.image)
     if answer is hub.Answer.ABSENT:
         raise BaseImageError(
@@ -35,7 +42,6 @@ def ensure_base(airflow: str, python: str, flavour: str = "full") -> Base:
         )
     if answer is hub.Answer.UNREACHABLE:
         standin.build(base)
-    return base
 
 
 def usable_python(airflow: str, preferred: str, others: Sequence[str], flavour: str = "full") -> str:

@@ -15,6 +15,7 @@ from local.errors import EngineError
 
 ANSWER_TIMEOUT = 10.0
 _MEMO = "AIRFLOW_ECS_DOCKER_HUB"
+_ASKING = threading.Lock()  # so that one answer of an unreachable one serves all threads
 _ABSENT_HINTS = ("manifest unknown", "not found", "no matching manifest", "does not exist")
 
 
@@ -35,8 +36,12 @@ def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
 
 def pull(image: str) -> Answer:
     """Pull an image. An unreachable Docker Hub is remembered for this run and its child processes."""
-    if os.environ.get(_MEMO) == Answer.UNREACHABLE.value:
-        return Answer.UNREACHABLE
+    with _ASKING:
+        return Answer.UNREACHABLE if os.environ.get(_MEMO) == Answer.UNREACHABLE.value else _pull(image)
+
+
+def _pull(image: str) -> Answer:
+    """Ask for an image, and show how its download goes on."""
     try:
         process = subprocess.Popen(
             ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

@@ -10,6 +10,7 @@ from local.bases.debian import PACKAGES, SUITE, ensure_root_image
 from local.client import engine
 from local.console import step
 from local.errors import ServiceError
+from local.exclusive import exclusively
 from local.image_build import docker_build
 
 _FOLDER = Path(__file__).parent
@@ -28,8 +29,13 @@ def image_name() -> str:
 def ensure_image() -> str:
     """Return the name of the services image, built first if it is not there yet."""
     image = image_name()
-    if engine().images.list(name=image):
-        return image
+    with exclusively(image):
+        if not engine().images.list(name=image):
+            _build(image)
+    return image
+
+
+def _build(image: str) -> None:
     root_image = ensure_root_image()
     with (
         step("Services image: PostgreSQL, moto, registry"),
@@ -40,4 +46,3 @@ def ensure_image() -> str:
         flags = ["--build-arg", f"DEBIAN_IMAGE={root_image}"]
         failure = "The services image could not be built"
         docker_build(Path(folder), image, *flags, secret="ca", error=ServiceError, failure=failure)
-    return image

@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 
+from local.demo import EXAMPLES
 from local.ecs_deployment import EcsDeployment
-from tests.e2e.conftest import DEMO_RUNS
+from tests.e2e.conftest import DEMO_RUNS, EXAMPLE, PARTITIONS
 from tests.e2e.runs import Run
 
 
-@pytest.mark.parametrize("dag_id", DEMO_RUNS)
+@pytest.mark.parametrize(
+    "dag_id",
+    [
+        *(*DEMO_RUNS, EXAMPLE),
+        *(pytest.param(dag_id, marks=pytest.mark.full) for dag_id in EXAMPLES if dag_id != EXAMPLE),
+    ],
+)
 def test_a_run_is_a_success(demo: dict[str, Run], dag_id: str) -> None:
     run = demo[dag_id]
     assert run.wait() == "success", run.launches()
@@ -21,23 +28,22 @@ def test_a_run_is_a_success(demo: dict[str, Run], dag_id: str) -> None:
 def test_values_go_from_container_to_container_by_xcom(demo: dict[str, Run]) -> None:
     run = demo["demo_fan_out"]
     run.wait()
-    assert run.states() == {"partitions": ["success"], "count": ["success"] * 8, "total": ["success"]}
-    assert run.xcom("total") == sum(100 * number for number in range(1, 9))
+    assert run.states() == {"partitions": ["success"], "count": ["success"] * PARTITIONS, "total": ["success"]}
+    assert run.xcom("total") == sum(100 * number for number in range(1, PARTITIONS + 1))
 
 
 def test_each_task_instance_has_a_container_of_its_own(demo: dict[str, Run]) -> None:
     run = demo["demo_fan_out"]
     run.wait()
     tasks = run.ecs_tasks()
-    assert len(tasks) == 10
-    assert len({task["arn"] for task in tasks}) == 10
+    assert len({task["arn"] for task in tasks}) == len(tasks) == PARTITIONS + 2
 
 
 def test_the_ui_shows_each_task_its_own_log(demo: dict[str, Run]) -> None:
     run = demo["demo_fan_out"]
     run.wait()
-    run.until_log("total", "3600 words in all")
-    for partition in (0, 7):
+    run.until_log("total", f"{run.xcom('total')} words in all")
+    for partition in (0, PARTITIONS - 1):
         run.until_log("count", f"partition {partition}: {(partition + 1) * 100} words", map_index=partition)
 
 

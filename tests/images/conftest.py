@@ -50,23 +50,9 @@ BATCH = (
 STOPPED = (r"SIGTERM", r"ended with -15|exit code -15", r"ERROR - Stacktrace: $", r"Task failed")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much."""
-    parser.addoption("--all-airflows", action="store_true", help="also images of every other Airflow of the matrix")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "all_airflows: an image that is built with --all-airflows alone")
-
-
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the whole matrix, and keep together what has a fixture in common that takes long."""
-    if not config.getoption("--all-airflows"):
-        left_out = [item for item in items if item.get_closest_marker("all_airflows")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what has a fixture in common that takes long."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group_of(item)))
 

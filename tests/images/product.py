@@ -140,7 +140,7 @@ def each(products: Iterable[Product]) -> list[Any]:
     ]
 
 
-_ALL_AIRFLOWS = pytest.mark.all_airflows
+_ALL_AIRFLOWS = pytest.mark.full
 
 
 def build_py(*flags: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -42,20 +42,9 @@ def test_an_ecs_that_was_killed_is_cleaned_up_after_by_the_next(tasks: Tasks) ->
 
 
 class TestTheEndOfAStack:
-    def test_removes_an_image_that_was_built_for_it(self, tasks: Tasks, small_image: str, tmp_path: Path) -> None:
-        (tmp_path / "Dockerfile").write_text(f"FROM {small_image}\n", encoding="utf-8")
-        with Stack() as stack:
-            name = f"airflow-ecs-local-tests/built:{stack.run_id}"
-            failure = "It could not be built"
-            docker_build(tmp_path, name, secret="ca", error=BuildError, failure=failure, labels=stack.labels)
-            assert tasks.docker.images.list(name=name)
-        assert labelled(tasks.docker, f"{RUN_LABEL}={stack.run_id}") == []
-        assert tasks.docker.images.get(small_image)
-
     def test_that_was_kept_leaves_nothing_either_once_it_is_removed(self, tasks: Tasks) -> None:
         name = f"kept-{secrets.token_hex(4)}"
         with Stack(name) as stack:
-            LocalAws(stack)
             stack.keep()
         remove_abandoned(tasks.docker)  # what is kept has no owner
         label = f"{RUN_LABEL}={name}"
@@ -63,8 +52,14 @@ class TestTheEndOfAStack:
         remove_run(tasks.docker, name)
         assert labelled(tasks.docker, label) == []
 
-    def test_removes_running_tasks_and_images_pulled_from_its_registry(self, tasks: Tasks, small_image: str) -> None:
+    def test_removes_running_tasks_and_images_built_for_it_or_pulled_from_its_registry(
+        self, tasks: Tasks, small_image: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "Dockerfile").write_text(f"FROM {small_image}\n", encoding="utf-8")
         with Stack() as stack:
+            name, failure = f"airflow-ecs-local-tests/built:{stack.run_id}", "It could not be built"
+            docker_build(tmp_path, name, secret="ca", error=BuildError, failure=failure, labels=stack.labels)
+            assert tasks.docker.images.list(name=name)
             aws = LocalAws(stack)
             other = Tasks(aws, aws.push(small_image))
             volume = [{"sourceVolume": "data", "containerPath": "/data"}]
@@ -78,6 +73,7 @@ class TestTheEndOfAStack:
             other.run(family, count=10)  # still being placed when the end comes
         assert labelled(tasks.docker, f"{RUN_LABEL}={stack.run_id}") == []
         assert self.names_from(tasks, registry) == []
+        assert tasks.docker.images.get(small_image)
 
     def test_that_was_killed_is_made_up_for_by_the_next_run(
         self, tasks: Tasks, tmp_path: Path, small_image: str

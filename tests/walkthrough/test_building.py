@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from local.bases import ensure_base
 from tests.docs.pages import DOCS, ROOT, blocks, copy_project, run_shell
+from tests.releases import MATRIX
 from tests.walkthrough.building import NEEDED, buildable
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The project, and beside it a reader's DAGs and requirements."""
-    for base in (("2.10.5", "3.8", "full"), ("2.11.2", "3.12", "full"), ("3.3.2", "3.12", "full")):
-        ensure_base(*base)
     copy_project(tmp_path, (*NEEDED, "local/demo/dags"))
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "mine.py").write_text("import humanize\n")
@@ -23,22 +23,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_page(page: Path, folder: Path) -> str:
-    """Paste all blocks for Docker into one shell; returns what it showed."""
+def built_by(command: str) -> tuple[str, str, str]:
+    """Airflow, Python and DAG mode of the image that a build of a page makes."""
+    flags = dict(re.findall(r"--(airflow|python|dags) (\S+)", command))
+    releases = [r for r in MATRIX.matching(flags.get("airflow", "")) if flags.get("python", r.pythons[-1]) in r.pythons]
+    return releases[-1].version, flags.get("python", releases[-1].default_python), flags["dags"]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "quick-start.md"], ids=lambda page: page.name)
+def test_a_page_builds_its_images_and_tries_them(page: Path, folder: Path) -> None:
     code = "\n".join(block.code for block in blocks(page) if "docker" in block.marks)
-    assert "python build.py --" in code
+    images = [built_by(command) for command in re.findall(r"^python build\.py --.*", code, re.MULTILINE)]
+    assert len(images) == 2
+    for airflow, python, _ in images:
+        ensure_base(airflow, python)
     done = run_shell(buildable(code), folder, {})
     assert done.code == 0, done.output
-    return done.output
-
-
-def test_the_readme_builds_images(folder: Path) -> None:
-    shown = run_page(ROOT / "README.md", folder)
-    assert "airflow-ecs-worker:2.10.5-python3.8-s3" in shown
-    assert "airflow-ecs-worker:2.11.2-python3.12-local" in shown
-
-
-def test_the_quick_start_builds_images_and_tries_them(folder: Path) -> None:
-    shown = run_page(DOCS / "quick-start.md", folder)
-    assert "airflow-ecs-worker:3.3.2-python3.12-s3" in shown
-    assert "\n3.3.2\n" in shown and "\nPython 3.12." in shown
+    for airflow, python, mode in images:
+        assert f"airflow-ecs-worker:{airflow}-python{python}-{mode}" in done.output
+    if "docker run" in code:
+        airflow, python, _ = images[-1]
+        assert f"\n{airflow}\n" in done.output and f"\nPython {python}." in done.output

@@ -26,6 +26,7 @@ from local.stack import Stack, fail_if_ended
 from local.waiting import until
 from tests.docs.pages import DOCS, blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
+from tests.releases import NEWEST_2, NEWEST_3
 from tests.walkthrough.building import NEEDED, buildable
 
 PAGE = DOCS / "production.md"
@@ -141,7 +142,7 @@ def on(host: Container, code: str) -> str:
     return done.output.decode()
 
 
-@pytest.fixture(params=["3.3.2", "2.11.2"])
+@pytest.fixture(params=[NEWEST_3.version, pytest.param(NEWEST_2.version, marks=pytest.mark.full)])
 def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
     with Stack() as stack:
         yield Reader(request.param, stack, tmp_path)
@@ -161,7 +162,7 @@ def test_the_page_leads_from_an_empty_account_to_a_dag_that_runs_on_ecs(reader: 
         (run,) = json.loads(shown.splitlines()[-1])  # after what Airflow logs there
         return run["state"] if run["state"] in ("success", "failed") else None
 
-    ended = until(state, 240, "the DAG's run has ended", pause=3, explain=lambda: on(host, "tail -n 40 /tmp/*.log"))
+    ended = until(state, 240, "the DAG's run has ended", pause=1, explain=lambda: on(host, "tail -n 40 /tmp/*.log"))
     ecs = reader.aws.client("ecs")
     arns = ecs.list_tasks(cluster=outputs.cluster_name, desiredStatus="STOPPED")["taskArns"]
     tasks = ecs.describe_tasks(cluster=outputs.cluster_name, tasks=arns)["tasks"]

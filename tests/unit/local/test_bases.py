@@ -87,6 +87,17 @@ class TestCommandLine:
 
 @pytest.mark.usefixtures("pythons")
 class TestEnsuring:
+    def test_several_are_asked_for_side_by_side_and_each_failure_is_told(
+        self, fake_engine: Engine, docker: Callable[[str], None], tmp_path: Path
+    ) -> None:
+        docker(f'echo "$@" >> {tmp_path}/asked')
+        assert main(["ensure", "2.10.5-python3.11", "3.3.2-python3.12"]) == 0
+        asked = {"pull apache/airflow:2.10.5-python3.11", "pull apache/airflow:3.3.2-python3.12"}
+        assert {*(tmp_path / "asked").read_text().splitlines()} == asked
+        docker(f'case "$2" in *3.12) {ABSENT} ;; esac')
+        with pytest.raises(BaseImageError, match=r"no image apache/airflow:3\.3\.2-python3\.12"):
+            main(["ensure", "2.10.5-python3.11", "3.3.2-python3.12"])
+
     def test_an_official_image_that_is_here_is_taken_as_it_is(
         self, fake_engine: Engine, docker: Callable[[str], None], capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -24,17 +24,17 @@ def at_work(deployment: EcsDeployment) -> Callable[[Run, str], str]:
     return wait
 
 
-def test_the_ui_shows_what_a_task_has_written_while_it_runs(trouble: dict[str, Run]) -> None:
-    run = trouble["stopped in the UI"]
+def test_the_ui_shows_what_a_task_has_written_while_it_runs(happened: dict[str, Run]) -> None:
+    run = happened["stopped in the UI"]
     run.until("works_for_an_hour", "running", timeout=180)
     run.until_log("works_for_an_hour", "still at work")
     assert run.states() == {"works_for_an_hour": ["running"]}
 
 
 def test_a_task_stopped_in_the_ui_runs_its_on_kill(
-    trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
+    happened: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
 ) -> None:
-    run = trouble["stopped in the UI"]
+    run = happened["stopped in the UI"]
     at_work(run, "still at work")
     deployment.airflow.api.set_state(run.dag_id, run.run_id, "works_for_an_hour", "failed")
     until(lambda: not run.running(), 60, "its container has ended")
@@ -44,9 +44,9 @@ def test_a_task_stopped_in_the_ui_runs_its_on_kill(
 
 
 def test_a_task_stopped_from_outside_fails_and_tells_who_stopped_it(
-    trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
+    happened: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
 ) -> None:
-    run = trouble["stopped from outside"]
+    run = happened["stopped from outside"]
     arn = at_work(run, "waiting")
     deployment.aws.client("ecs").stop_task(cluster="airflow", task=arn, reason="somebody's maintenance")
     assert run.wait() == "failed"
@@ -55,9 +55,9 @@ def test_a_task_stopped_from_outside_fails_and_tells_who_stopped_it(
 
 
 def test_a_task_whose_spot_capacity_is_taken_back_is_launched_again_in_the_same_try(
-    trouble: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
+    happened: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
 ) -> None:
-    run = trouble["interrupted"]
+    run = happened["interrupted"]
     arn = at_work(run, "waiting")
     deployment.aws.ecs.stop_tasks([arn], stop_code="SpotInterruption", reason="Your Spot Task was interrupted.")
     if not deployment.airflow.has_api_server:
@@ -80,16 +80,18 @@ def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(demo: dic
     run.until_event("needs_more_memory", "OutOfMemoryError: Container killed due to memory usage")
 
 
-def test_a_container_that_cannot_load_its_dags_uses_up_an_attempt_and_no_try(trouble: dict[str, Run]) -> None:
-    run = trouble["elsewhere"]
+@pytest.mark.newest
+def test_a_container_that_cannot_load_its_dags_uses_up_an_attempt_and_no_try(elsewhere: Run) -> None:
+    run = elsewhere
     assert run.until(LATER, "success", "failed").state == "success"
     run.wait_until_gone()
     assert set(run.exit_codes(LATER)) == {LOAD_FAILED, 0}
     assert [instance.try_number for instance in run.instances() if instance.task_id == LATER] == [1]
 
 
-def test_a_task_fails_when_its_attempts_are_used_up(trouble: dict[str, Run]) -> None:
-    run, task = trouble["elsewhere"], "never-reaches-s3"
+@pytest.mark.newest
+def test_a_task_fails_when_its_attempts_are_used_up(elsewhere: Run) -> None:
+    run, task = elsewhere, "never-reaches-s3"
     assert run.until(task, "success", "failed").state == "failed"
     run.wait_until_gone()
     assert run.exit_codes(task) == [LOAD_FAILED] * 3
