@@ -153,7 +153,7 @@ def executor(session: nox.Session, airflow: str) -> None:
 def executor_oldest(session: nox.Session) -> None:
     """The executor inside the oldest Airflow on its oldest Python: what differs there, with `--full` everything."""
     python = OLDEST.pythons[0] if OLDEST.pythons[0] in interpreters() else OLDEST.default_python
-    differing = [] if FULL in session.posargs else ["-m", "differs_by_airflow"]
+    differing = [] if FULL in session.posargs else ["-m", "oldest"]
     run_in_airflow(session, OLDEST.version, "--python", python, *differing)
 
 
