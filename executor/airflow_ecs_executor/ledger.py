@@ -669,9 +669,9 @@ class Ledger:
 
     # Stopping
 
-    def _request_stop(self, arn: str, reason: str, now: float) -> None:
+    def _request_stop(self, arn: str, reason: str, due: float) -> None:
         self._order += 1
-        heapq.heappush(self._stops, (now, self._order, arn, reason))
+        heapq.heappush(self._stops, (due, self._order, arn, reason))
         self.work.notify()
 
     def next_stop(self, now: float) -> tuple[str, str] | None:
@@ -689,8 +689,7 @@ class Ledger:
     def stop_failed(self, arn: str, reason: str, now: float) -> None:
         """The container could not be stopped now: try again, as long as it is followed."""
         if arn in self._followed:
-            self._order += 1
-            heapq.heappush(self._stops, (now + _jittered(4.0), self._order, arn, reason))
+            self._request_stop(arn, reason, now + self.policy.backoff(1))
 
     # Ends
 
