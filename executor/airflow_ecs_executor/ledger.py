@@ -24,8 +24,6 @@ _TOKEN_LIFE = 23 * 3600.0
 """Seconds for which a request may be sent again: AWS forgets a client token after 24 hours."""
 _MISSING_LOOKS = 3
 """How often a task must be unknown to ECS, besides the grace period, before it counts as gone."""
-_LOCATE_DELAY = 15.0
-"""Seconds until a container that was just launched is surely listed: ECS is eventually consistent."""
 _CHANGES_OF_STATE = frozenset({"launched", "succeeded", "failed"})
 
 
@@ -153,8 +151,17 @@ class Policy:
     resend_limit: float = 300.0
     """How long a request that is not answered is sent again before its container is looked for instead: Airflow 3's
     token in it lives for 600 s."""
-    locate_delay: float = _LOCATE_DELAY
+    locate_delay: float = 15.0
+    """Until a container that was just launched is surely listed: ECS is eventually consistent."""
     discard_tries: int = 5
+    clock_skew: float = 5.0
+    """By which the clocks of AWS and of the scheduler may differ."""
+    log_delays: tuple[float, ...] = (5.0, 10.0, 20.0)
+    """Before each look at a failed container's log: CloudWatch has its last lines some seconds after its end."""
+    health_pause: float = 1.0
+    """Before a throttled or unanswered call of the check at start is made again; doubled each time."""
+    terminate_timeout: float = 30.0
+    leave_timeout: float = 5.0
 
     def backoff(self, attempt: int) -> float:
         """Return the delay after failed attempt number ``attempt``: exponential, with up to half of it random."""

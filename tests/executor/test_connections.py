@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.exceptions import AirflowException
@@ -35,33 +34,26 @@ def test_the_named_connection_gives_credentials_region_and_endpoint(
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert scheduler.states() == ["running", "success"]
-    assert scheduler.executor._crew is not None
-    client = scheduler.executor._crew.ecs.client()
-    assert client.meta.region_name == "eu-west-1"
+    assert Connection("my_aws", True, None).ecs(1).meta.region_name == "eu-west-1"
 
 
 def test_a_connection_s_own_botocore_settings_stay_but_retries_are_the_executor_s(
-    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connection = (
         '{"conn_type": "aws", "login": "key", "password": "secret", "extra": '
         '{"config_kwargs": {"user_agent_extra": "ours", "retries": {"max_attempts": 9}}}}'
     )
     monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", connection)
-    scheduler = Scheduler(conn_id="my_aws")
-    assert scheduler.executor._crew is not None
-    config = scheduler.executor._crew.ecs.client().meta.config
+    config = Connection("my_aws", True, "us-east-1").ecs(1).meta.config
     assert "ours" in config.user_agent_extra
     assert config.retries["total_max_attempts"] == 1
 
 
-@pytest.mark.parametrize("conn_id", ["my_aws", None])
-def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(
-    monkeypatch: pytest.MonkeyPatch, conn_id: Any
-) -> None:
+def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", '{"conn_type": "aws", "login": "key", "password": "secret"}')
     asked = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
-    client = Connection(conn_id, conn_id is not None, None).client("logs", region_name="eu-west-1", config=asked)
+    client = Connection("my_aws", True, None).client("logs", region_name="eu-west-1", config=asked)
     assert (client.meta.service_model.service_name, client.meta.region_name) == ("logs", "eu-west-1")
     config = client.meta.config
     assert (config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout) == (2, 2, 3)
@@ -108,14 +100,3 @@ def test_without_the_amazon_provider_a_named_connection_is_a_clear_error(
     done = without_amazon(python_without_amazon, "conn_id=my_aws")
     assert done.returncode != 0
     assert "pip install apache-airflow-providers-amazon" in done.stderr and "'my_aws'" in done.stderr
-
-
-def test_one_client_serves_the_whole_process(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    real = Connection.ecs
-    monkeypatch.setattr(Connection, "ecs", lambda *arguments: made.append(1) or real(*arguments))
-    scheduler = Scheduler()
-    for number in range(20):
-        scheduler.queue(key(number))
-    scheduler.run_to_the_end()
-    assert len(made) == 1

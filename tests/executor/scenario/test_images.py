@@ -11,7 +11,7 @@ import airflow_ecs_executor
 from local.fake_registry import FakeRegistry
 from tests.executor.scenario.deployment import Daemon, Deployment
 from tests.executor.scenario.sizes import CHOSEN, FIT, MISFIT
-from tests.executor.worker_images import WRONG, put_worker, register
+from tests.unit.executor.worker_images import WRONG, put_worker, register
 
 FAMILY = "images"
 _MODULES = "|".join(path.stem for path in Path(airflow_ecs_executor.__file__).parent.glob("*.py"))
