@@ -260,17 +260,21 @@ class Crew:
             self._warn(f"RunTask {error.code}", f"RunTask: {error.reason}")
 
     def _stop(self, arn: str, reason: str) -> None:
+        error = None
         try:
             self.ecs.stop(arn, reason)
         except Exception as exception:
             error = classify(exception)
-            with self.ledger.lock:
-                now = self._clock()
+        with self.ledger.lock:
+            now = self._clock()
+            if error is None or error.trouble is Trouble.HOPELESS:
+                self.ledger.stopped()
+            else:
+                self.ledger.stop_failed(arn, reason, now)
                 self._give_way(error, self._stop_limiter, now)
                 if error.trouble is Trouble.THROTTLED:
                     self.ledger.counters.throttled += 1
-                if error.trouble is not Trouble.HOPELESS:
-                    self.ledger.stop_failed(arn, reason, now)
+        if error is not None:
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
 
     def _discard(self, discard: Discard) -> None:

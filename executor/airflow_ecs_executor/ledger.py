@@ -216,6 +216,7 @@ class Ledger:
         self._hurried: deque[str] = deque()
         self._locating: dict[int, Launch] = {}
         self._stops: list[tuple[float, int, str, str]] = []
+        self._stopping = 0
         self._sending = 0
         self._pending = 0
         self._discards: list[Discard] = []
@@ -347,7 +348,7 @@ class Ledger:
     @property
     def stops_outstanding(self) -> int:
         """Containers that are still to be stopped."""
-        return len(self._stops)
+        return len(self._stops) + self._stopping
 
     # Launching
 
@@ -682,10 +683,11 @@ class Ledger:
         self.work.notify()
 
     def next_stop(self, now: float) -> tuple[str, str] | None:
-        """Take the next container to stop: its ARN and the reason."""
+        """Take the next container to stop: its ARN and the reason; ``stopped`` or ``stop_failed`` has to follow."""
         while self._stops and self._stops[0][0] <= now:
             _, _, arn, reason = heapq.heappop(self._stops)
             if arn in self._followed:
+                self._stopping += 1
                 return arn, reason
         return None
 
@@ -693,8 +695,13 @@ class Ledger:
         """Return how long until a container is to be stopped, or None."""
         return max(0.0, self._stops[0][0] - now) if self._stops else None
 
+    def stopped(self) -> None:
+        """It was stopped, or nothing helps."""
+        self._stopping -= 1
+
     def stop_failed(self, arn: str, reason: str, now: float) -> None:
         """The container could not be stopped now: try again, as long as it is followed."""
+        self._stopping -= 1
         if arn in self._followed:
             self._request_stop(arn, reason, now + self.policy.backoff(1))
 
