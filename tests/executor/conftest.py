@@ -79,3 +79,11 @@ def reference_python() -> str:
 def postgres_url() -> str:
     """A PostgreSQL whose user may create databases: make one of your own in it."""
     return _told("TEST_POSTGRES_URL")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes longest, so that nothing is waited for at the end; on one worker what shares an Airflow."""
+    items.sort(key=lambda item: "scenario" not in item.path.parts)
+    for item in items:
+        if "scenario" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("scenario"))
