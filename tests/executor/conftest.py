@@ -81,9 +81,12 @@ def postgres_url() -> str:
     return _told("TEST_POSTGRES_URL")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let workers take the files in the order below; an older pytest-xdist has an order of its own."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what takes longest, so that nothing is waited for at the end; on one worker what shares an Airflow."""
-    items.sort(key=lambda item: "scenario" not in item.path.parts)
-    for item in items:
-        if "scenario" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("scenario"))
+    """First what takes longest, so that nothing is waited for at the end."""
+    order = ["scenario", "differential"]
+    items.sort(key=lambda item: next((order.index(part) for part in item.path.parts if part in order), len(order)))

@@ -23,7 +23,6 @@ def check(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.oldest
 def test_what_airflow_says_is_compared_and_only_the_answer_is_printed(
     ecs: EcsApi, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,6 @@ def secrets(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{programs}:{os.environ['PATH']}"}
 
 
-@pytest.mark.oldest
 @pytest.mark.parametrize("form", ["exports", "airflow.cfg"])
 def test_everything_is_read_as_it_was_given(form: str, secrets: dict[str, str], tmp_path: Path) -> None:
     answer = config(*HARD, *FLAGS, "--poll-interval", "1.5", "--remote-logs", "s3://bucket/logs", "--format", form)

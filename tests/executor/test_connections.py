@@ -14,8 +14,6 @@ from botocore.config import Config
 from local.ecs.control import EcsApi
 from tests.executor.harness import Scheduler, key
 
-pytestmark = pytest.mark.oldest
-
 
 @pytest.fixture
 def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +22,7 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("option", ["conn_id", "aws_conn_id"])
 def test_the_named_connection_gives_credentials_region_and_endpoint(
     ecs: EcsApi, no_chain: None, monkeypatch: pytest.MonkeyPatch, option: str
@@ -39,6 +38,7 @@ def test_the_named_connection_gives_credentials_region_and_endpoint(
     assert Connection("my_aws", True, None).ecs(1).meta.region_name == "eu-west-1"
 
 
+@pytest.mark.oldest
 def test_a_connection_s_own_botocore_settings_stay_but_retries_are_the_executor_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -52,6 +52,7 @@ def test_a_connection_s_own_botocore_settings_stay_but_retries_are_the_executor_
     assert config.retries["total_max_attempts"] == 1
 
 
+@pytest.mark.oldest
 def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", '{"conn_type": "aws", "login": "key", "password": "secret"}')
     asked = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
@@ -62,6 +63,7 @@ def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(monkeypa
     client.close()
 
 
+@pytest.mark.oldest
 def test_the_default_connection_need_not_exist(ecs: EcsApi) -> None:
     scheduler = Scheduler(conn_id="aws_default")
     scheduler.queue(key())
@@ -69,6 +71,7 @@ def test_the_default_connection_need_not_exist(ecs: EcsApi) -> None:
     assert scheduler.states() == ["running", "success"]
 
 
+@pytest.mark.oldest
 def test_a_named_connection_that_does_not_exist_keeps_the_scheduler_from_starting(ecs: EcsApi, no_chain: None) -> None:
     with pytest.raises(AirflowException, match=r"no valid AWS credentials|nowhere"):
         Scheduler(conn_id="nowhere")

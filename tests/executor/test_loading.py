@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 _PROGRAM = """
 import sys
 from airflow.executors.executor_loader import ExecutorLoader
@@ -22,7 +20,6 @@ OURS = "airflow_ecs_executor.executor.AwsEcsExecutor"
 LOCAL = "airflow.executors.local_executor.LocalExecutor"
 
 
-@pytest.mark.oldest
 def test_airflow_loads_the_executor_as_it_is_named() -> None:
     """By its alias, its class and its path, beside another. Alone, as the default: test_config_command.py."""
     environment = {

@@ -52,7 +52,6 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert metadata.version("airflow-ecs-executor") == airflow_ecs_executor.__version__
 
 
-@pytest.mark.oldest
 def test_airflow_lists_our_section(tmp_path: Path) -> None:
     listed = output(tmp_path, sys.executable, "-m", "airflow", "config", "list", "--include-descriptions")
     _, found, after = listed.partition(f"[{SECTION}]\n")
@@ -69,7 +68,6 @@ def test_airflow_lists_us_among_the_providers(tmp_path: Path) -> None:
     assert [line[-1] for line in ours] == [airflow_ecs_executor.__version__], listed
 
 
-@pytest.mark.oldest
 def test_every_module_can_be_imported_and_nothing_of_the_other_parts_is(python: str, tmp_path: Path) -> None:
     loaded = modules_after(tmp_path, python, IMPORT_ALL)
     assert SECTION in loaded

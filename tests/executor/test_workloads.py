@@ -56,9 +56,11 @@ def test_by_option_every_command_goes_through_s3_and_no_token_is_in_the_override
     assert launched(ecs)[3:4] == ["--arguments-from"]
 
 
-@pytest.mark.skipif(not airflow_versions.HAS_WORKLOADS, reason="Airflow 2 has no tokens")
 def test_a_workload_is_given_a_new_token_and_nothing_else_changes() -> None:
     workload = task_workload(key())
+    if not airflow_versions.HAS_WORKLOADS:  # nor tokens
+        assert airflow_versions.command_of(workload, None, renew_token=True) == workload
+        return
     old = json.loads(airflow_versions.command_of(workload, Generator(), renew_token=False)[-1])
     new = json.loads(airflow_versions.command_of(workload, Generator(), renew_token=True)[-1])
     assert old["token"] == "a-token" and new["token"] == f"new token of {workload.ti.id}"

@@ -28,8 +28,6 @@ from tests.executor.differential.table import (
     Row,
 )
 
-pytestmark = pytest.mark.xdist_group("the reference")  # which is asked once
-
 PREFIX = "AIRFLOW__AWS_ECS_EXECUTOR__"
 STARTED_BY = "added-by-us"
 

@@ -175,9 +175,9 @@ def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.
             FAILOVER,
         )
         saved, queued = next(((arns.intersection(known), count) for known, count in jobs if arns & set(known)), ((), 0))
-        return len(arns) == SAVED + UNANSWERED and len(saved) >= SAVED * 0.8 and queued >= len(arns) + UNANSWERED
+        return len(arns) >= SAVED + UNANSWERED and len(saved) >= SAVED * 0.8 and queued >= len(arns) + UNANSWERED
 
-    deployment.until(moment_has_come, 60, "the scheduler to be killed has launched enough")
+    deployment.until(moment_has_come, 120, "the scheduler to be killed has launched enough")
     lost.kill()
     killed = time.monotonic()
     before = containers_by_index(launched_by("lost"))
