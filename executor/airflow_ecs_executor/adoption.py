@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from airflow_ecs_executor.compatibility import Compatibility
-from airflow_ecs_executor.crew import CLOCK_SKEW
 from airflow_ecs_executor.ecs import Ecs, Sighting, describe_many, find, is_of_this_run, is_task_arn
 from airflow_ecs_executor.failures import Ending, Trouble, classify, verdict
 from airflow_ecs_executor.identity import identity_of
@@ -38,10 +37,9 @@ class Orphan:
     was_queued: bool
     """Queued, not running, as far as Airflow knows."""
 
-    @property
-    def since(self) -> float | None:
+    def since(self, skew: float) -> float | None:
         """The time before which a container belongs to an earlier run, in seconds since the epoch."""
-        return None if self.queued_at is None else self.queued_at - CLOCK_SKEW
+        return None if self.queued_at is None else self.queued_at - skew
 
 
 def adopt(
@@ -57,6 +55,7 @@ def adopt(
 ) -> list[Orphan]:
     """Follow the containers of orphans, within ``timeout`` seconds. Returns those that have to be queued again."""
     deadline = time.monotonic() + timeout
+    skew = ledger.policy.clock_skew
     arns = list(dict.fromkeys(orphan.arn for orphan in orphans if orphan.arn and is_task_arn(orphan.arn)))
     tasks, unknown, error = describe_many(ecs, arns, _CONCURRENCY, timeout)
     if error is not None:
@@ -75,13 +74,14 @@ def adopt(
         task = tasks.get(orphan.arn or "")
         if orphan.arn in unseen:
             followed[str(orphan.arn)] = orphan
-        elif task is None or not is_of_this_run(task, identity_of(deployment, orphan.key), orphan.since):
+        elif task is None or not is_of_this_run(task, identity_of(deployment, orphan.key), orphan.since(skew)):
             to_find.append(orphan)
         elif _never_started(task, container_name, compatibility):
             again.append(orphan)
         else:
             followed[str(orphan.arn)] = orphan
-    sightings = _find(to_find, ecs, deployment, started_by, deadline - time.monotonic())
+    wanted = {identity_of(deployment, orphan.key): orphan.since(skew) for orphan in to_find}
+    sightings = _find(wanted, ecs, started_by, deadline - time.monotonic())
     unlocated: list[Orphan] = []
     for orphan in to_find:
         sighting = (sightings or {}).get(identity_of(deployment, orphan.key))
@@ -95,11 +95,11 @@ def adopt(
     with ledger.lock:
         now = time.monotonic()
         for arn, orphan in followed.items():
-            ledger.adopt(orphan.key, arn, now, since=orphan.since, relocate=False)
+            ledger.adopt(orphan.key, arn, now, since=orphan.since(skew), relocate=False)
         for arn in found_anew:
             ledger.announce(arn)
         for orphan in unlocated:
-            ledger.adopt(orphan.key, None, now, since=orphan.since, relocate=orphan.was_queued)
+            ledger.adopt(orphan.key, None, now, since=orphan.since(skew), relocate=orphan.was_queued)
         ledger.hurry(followed)
     return again
 
@@ -110,12 +110,11 @@ def _never_started(task: Mapping[str, Any], container_name: str, compatibility: 
 
 
 def _find(
-    orphans: Sequence[Orphan], ecs: Ecs, deployment: str, started_by: str, timeout: float
+    wanted: Mapping[str, float | None], ecs: Ecs, started_by: str, timeout: float
 ) -> Mapping[str, Sighting] | None:
     """Look for containers whose ARN was never saved. None: the search could not be made, and is to be made later."""
-    if not orphans:
+    if not wanted:
         return {}
-    wanted = {identity_of(deployment, orphan.key): orphan.since for orphan in orphans}
     limit = max(1.0, timeout)
     pool = ThreadPoolExecutor(1, thread_name_prefix="airflow-ecs-search")
     try:

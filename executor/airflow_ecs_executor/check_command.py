@@ -9,12 +9,10 @@ import dataclasses
 import json
 import logging
 import os
-import sys
 from typing import Any
 
-from airflow.configuration import conf
-
-from airflow_ecs_executor import airflow_versions, health
+from airflow_ecs_executor import health
+from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.compatibility import MisfitError, UnchosenError
 from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings
 from airflow_ecs_executor.failures import classify
@@ -27,17 +25,11 @@ log = logging.getLogger("airflow_ecs_executor")
 _CONFIGURATION, _HEALTH = 2, 3
 
 
-def wanted_versions(airflow: str | None, python: str | None) -> Versions:
-    """Return what the image has to have: what is given, else what runs here. Raises ValueError."""
-    own = airflow_versions.versions()
-    return Versions.of(airflow or own.airflow, python or own.python)
+def check(conf: Any, airflow: AirflowSide, wanted: Versions, task_definition: str | None, as_json_text: bool) -> int:
+    """Check, print what was found, and return the exit code.
 
-
-def check(wanted: Versions, task_definition: str | None, as_json_text: bool) -> int:
-    """Check, print what was found, and return the exit code. ``task_definition``: None for the configured one."""
-    # Standard output is for the answer alone: Airflow's log goes there, too.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
-    log.setLevel(logging.INFO)
+    ``wanted`` is what the image has to have; ``task_definition`` None means the configured one.
+    """
     try:
         settings = read_settings(conf, os.environ)
         for warning in settings.warnings:
@@ -45,7 +37,7 @@ def check(wanted: Versions, task_definition: str | None, as_json_text: bool) -> 
         if task_definition:
             run_task = {**settings.run_task, "taskDefinition": task_definition}
             settings = dataclasses.replace(settings, run_task=run_task)
-        answer = _examine(settings, wanted)
+        answer = _examine(settings, airflow, wanted)
     except ConfigurationError as error:
         answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
     except health.HealthCheckError as error:
@@ -60,9 +52,9 @@ def check(wanted: Versions, task_definition: str | None, as_json_text: bool) -> 
     return code
 
 
-def _examine(settings: Settings, versions: Versions) -> dict[str, Any]:
+def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> dict[str, Any]:
     name = settings.run_task["taskDefinition"]
-    deployment = settings.deployment or deployment_of(airflow_versions.database_place())
+    deployment = settings.deployment or deployment_of(airflow.database_place())
     services = services_of(settings, versions, deployment)
     health.check(services.ecs, settings, services.store)
     try:
@@ -72,7 +64,7 @@ def _examine(settings: Settings, versions: Versions) -> dict[str, Any]:
     except Exception as exception:
         raise health.HealthCheckError([classify(exception).reason]) from None
     report, title = checked.report, checked.definition.name if checked.definition else name
-    warnings = airflow_versions.environment_warnings(checked.definition, report.facts, settings.environment)
+    warnings = airflow.environment_warnings(checked.definition, report.facts, settings.environment)
     lines = [f"task definition {title}, container {settings.container_name}: {as_text(report)}"]
     lines += [f"  environment       {warning}" for warning in warnings]
     return {

@@ -6,11 +6,12 @@ Only ``check`` needs Airflow, so only ``check`` imports it.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from typing import Sequence
 
-from airflow_ecs_executor import config_command
-from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome
+from airflow_ecs_executor import check_command, config_command
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions
 
 PROGRAM = "python -m airflow_ecs_executor"
 _CONFIGURATION = 2
@@ -57,13 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     try:
-        from airflow_ecs_executor import check_command
+        from airflow.configuration import conf
+
+        from airflow_ecs_executor import airflow_versions
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "airflow":
             raise
         parser.error("Airflow is not installed here. Run it where the scheduler runs, or `python build.py check`.")
+    own = airflow_versions.versions()
     try:
-        wanted = check_command.wanted_versions(parsed.airflow, parsed.python)
+        wanted = Versions.of(parsed.airflow or own.airflow, parsed.python or own.python)
     except ValueError as error:
         parser.error(str(error))
-    return check_command.check(wanted, parsed.task_definition, parsed.json)
+    # Standard output is for the answer alone: Airflow's log goes there, too.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
+    logging.getLogger("airflow_ecs_executor").setLevel(logging.INFO)
+    return check_command.check(conf, airflow_versions, wanted, parsed.task_definition, parsed.json)

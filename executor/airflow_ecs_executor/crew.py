@@ -11,9 +11,11 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Callable, Mapping
 
+from airflow_ecs_executor.airflow_side import AirflowSide
+from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.ecs import find, is_of_this_run
 from airflow_ecs_executor.failures import (
     ApiError,
@@ -29,6 +31,7 @@ from airflow_ecs_executor.identity import identity_of, new_client_token
 from airflow_ecs_executor.ledger import Discard, Launch, Ledger, describe_failures
 from airflow_ecs_executor.log_tails import LogTails
 from airflow_ecs_executor.rates import RateLimiter
+from airflow_ecs_executor.request_builder import RequestBuilder, Unlaunchable
 from airflow_ecs_executor.services import Services
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -36,26 +39,6 @@ log = logging.getLogger("airflow_ecs_executor")
 _STOP_RATE, _STOP_BURST = 10.0, 40.0
 """StopTask calls a second: half of what AWS allows, for the other schedulers' sake."""
 _LOCATE_TIMEOUT = 60.0
-CLOCK_SKEW = 5.0
-"""Seconds by which the clocks of AWS and of the scheduler may differ."""
-
-
-class Unlaunchable(Exception):
-    """A workload that no request can be made of; the message is for the author of the DAG."""
-
-
-@dataclass(frozen=True)
-class Airflow:
-    """What the threads need of Airflow. Every function may be called from any thread."""
-
-    build: Callable[[Launch, bool], dict[str, Any]]
-    """Make the RunTask request of a launch, with or without tags. Raises Unlaunchable."""
-    back_to_queued: Callable[[Any], bool]
-    """Make a task instance that was interrupted runnable again; False when it has reported an end itself."""
-    discard: Callable[[str], None]
-    """Remove stored arguments that no container is going to read. Raises what botocore raises."""
-    redact: Callable[[str], str]
-    """Mask the secrets that Airflow knows."""
 
 
 class Crew:
@@ -65,32 +48,31 @@ class Crew:
         self,
         ledger: Ledger,
         services: Services,
-        airflow: Airflow,
+        requests: RequestBuilder,
+        airflow: AirflowSide,
+        settings: Settings,
         *,
-        container_name: str,
         deployment: str,
         started_by: str,
-        launch_rate: float,
-        launch_burst: float,
-        describe_rate: float,
-        concurrency: int,
-        log_lines: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start no thread yet. Rates are calls a second; ``log_lines`` of a failed container are reported."""
+        """Start no thread yet."""
         self.ledger = ledger
         self.ecs = services.ecs
         self._services = services
         self._compatibility = services.compatibility
+        self._requests = requests
         self._airflow = airflow
-        self._container_name = container_name
+        self._container_name = settings.container_name
         self._deployment = deployment
         self._started_by = started_by
-        self._launch_limiter = RateLimiter(launch_rate, launch_burst)
-        self._describe_limiter = RateLimiter(describe_rate, max(1.0, describe_rate))
+        self._launch_limiter = RateLimiter(settings.run_task_rate, settings.run_task_burst)
+        self._describe_limiter = RateLimiter(settings.describe_tasks_rate, max(1.0, settings.describe_tasks_rate))
         self._stop_limiter = RateLimiter(_STOP_RATE, _STOP_BURST)
-        self._concurrency = concurrency
-        self._tails = LogTails(services.logs, log_lines, self._logged, clock=clock)
+        self._concurrency = settings.launch_concurrency
+        self._tails = LogTails(
+            services.logs, settings.container_log_lines, self._logged, ledger.policy.log_delays, clock=clock
+        )
         self._clock = clock
         self._idle = threading.Condition(ledger.lock)
         self._pid: int | None = None
@@ -214,9 +196,9 @@ class Crew:
         ledger = self.ledger
         try:
             if launch.request is None:
-                request = self._airflow.build(launch, self._tags)
+                request = self._requests.build(launch, self._tags)
                 request["clientToken"] = new_client_token()
-                launch.request, launch.since = request, time.time() - CLOCK_SKEW
+                launch.request, launch.since = request, time.time() - ledger.policy.clock_skew
         except Unlaunchable as unlaunchable:
             with ledger.lock:
                 ledger.refused(launch, str(unlaunchable))
@@ -278,23 +260,27 @@ class Crew:
             self._warn(f"RunTask {error.code}", f"RunTask: {error.reason}")
 
     def _stop(self, arn: str, reason: str) -> None:
+        error = None
         try:
             self.ecs.stop(arn, reason)
         except Exception as exception:
             error = classify(exception)
-            with self.ledger.lock:
-                now = self._clock()
+        with self.ledger.lock:
+            now = self._clock()
+            if error is None or error.trouble is Trouble.HOPELESS:
+                self.ledger.stopped()
+            else:
+                self.ledger.stop_failed(arn, reason, now)
                 self._give_way(error, self._stop_limiter, now)
                 if error.trouble is Trouble.THROTTLED:
                     self.ledger.counters.throttled += 1
-                if error.trouble is not Trouble.HOPELESS:
-                    self.ledger.stop_failed(arn, reason, now)
+        if error is not None:
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
 
     def _discard(self, discard: Discard) -> None:
         error = None
         try:
-            self._airflow.discard(discard.uri)
+            self._requests.discard(discard.uri)
         except Exception as exception:
             error = classify(exception)
         with self.ledger.lock:

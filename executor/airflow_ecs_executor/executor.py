@@ -8,44 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections import deque
-from dataclasses import asdict
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 from airflow.exceptions import AirflowException
 from airflow.executors.base_executor import BaseExecutor
 
-from airflow_ecs_executor import airflow_versions, health
-from airflow_ecs_executor.adoption import Orphan, adopt
-from airflow_ecs_executor.compatibility import MisfitError
+from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor.adoption import Orphan
 from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings
-from airflow_ecs_executor.crew import Airflow, Crew
-from airflow_ecs_executor.ecs import is_task_arn
-from airflow_ecs_executor.failures import classify
-from airflow_ecs_executor.identity import deployment_of
-from airflow_ecs_executor.ledger import Event, Ledger, Policy
-from airflow_ecs_executor.options import OFF
-from airflow_ecs_executor.request_builder import RequestBuilder
-from airflow_ecs_executor.services import services_of
+from airflow_ecs_executor.health import HealthCheckError
+from airflow_ecs_executor.ledger import Policy
+from airflow_ecs_executor.run import EVENT_NAMES, Run
 from airflow_ecs_executor.task_log import TaskLog
 
 log = logging.getLogger("airflow_ecs_executor")
 
-_SYNC_BUDGET = 0.02
-"""Seconds that one heartbeat spends on events; the rest waits for the next one."""
 _KEPT_LOGS = 1000
-_SLICE = 200
-"""Queued tasks that are handed over at once; the time is looked at after each slice."""
-_TERMINATE_TIMEOUT = 30.0
-_LEAVE_TIMEOUT = 5.0
-_METRICS = "airflow_ecs_executor"
-_EVENT_NAMES = {
-    "failed": "ecs task failed",
-    "note": "ecs task attempt failed",
-    "remark": "ecs container reason",
-    "log": "ecs container log",
-}
 
 
 class AwsEcsExecutor(BaseExecutor):
@@ -53,144 +32,44 @@ class AwsEcsExecutor(BaseExecutor):
 
     supports_multi_team: bool = True
     supports_callbacks: bool = airflow_versions.CONTAINERS_RUN_CALLBACKS
+    policy: Policy = Policy()
+    """How patient it is, as far as no option says; set another before ``start``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Neither read the configuration nor call AWS: Airflow makes executors in processes that schedule nothing."""
         super().__init__(*args, **kwargs)
-        self._arrivals: deque[tuple[Any, Any, Any]] = deque()
         self._kept_logs: deque[Any] = deque(maxlen=_KEPT_LOGS)
-        self._settings: Settings | None = None
-        self._crew: Crew | None = None
-        self._stats: Any = None
-        self._counted: dict[str, int] = {}
-        self._task_log: TaskLog | None = None
+        self._run: Run | None = None
+        self._task_log = TaskLog(self._read_settings, airflow_versions)
+
+    def _read_settings(self) -> Settings:
+        return read_settings(airflow_versions.configuration_of(self), os.environ)
 
     # The scheduler's start and end
 
     def start(self) -> None:
         """Check the configuration and AWS. Raises AirflowException, which keeps the scheduler from starting."""
         try:
-            settings = read_settings(airflow_versions.configuration_of(self), os.environ)
-        except ConfigurationError as error:
+            settings = self._read_settings()
+            for warning in settings.warnings:
+                log.warning("%s", warning)
+            run = Run(settings, airflow_versions, self, self.policy)
+            run.check()
+        except (ConfigurationError, HealthCheckError) as error:
             raise AirflowException(str(error)) from None
-        for warning in settings.warnings:
-            log.warning("%s", warning)
-        self.set_up(settings)
-        try:
-            if settings.check_health_on_startup:
-                health.check(self._services.ecs, settings, self._services.store)
-            self._check_images(settings)
-        except health.HealthCheckError as error:
-            self._crew = None
-            raise AirflowException(str(error)) from None
-
-    def _check_images(self, settings: Settings) -> None:
-        """Check the image of the configured task definition, and the environment that the definition gives it."""
-        name = settings.run_task["taskDefinition"]
-        compatibility = self._services.compatibility
-        try:
-            name = compatibility.settle(name)
-        except MisfitError as misfit:
-            raise health.HealthCheckError([str(misfit)]) from None
-        except Exception as exception:
-            log.warning("The image of %s was not checked: %s", name, classify(exception).reason)
-            return
-        checked = compatibility.checked(name)
-        if checked is None or settings.image_version_check == OFF:
-            return
-        try:
-            facts = checked.report.facts
-            for warning in airflow_versions.environment_warnings(checked.definition, facts, settings.environment):
-                log.warning("Task definition %s: %s", name, warning)
-        except Exception:  # what only warns must not keep a scheduler from starting
-            log.exception("The environment of %s was not checked", name)
-
-    def set_up(self, settings: Settings) -> None:
-        """Make the ledger and the crew; no thread starts before there is work."""
-        self._settings = settings
-        self._deployment = settings.deployment or deployment_of(airflow_versions.database_place())
-        self._started_by = str(settings.run_task.get("startedBy") or self._deployment)
-        self._stats = airflow_versions.stats()
-        policy = Policy(
-            max_attempts=settings.max_run_task_attempts,
-            relaunch_after_spot=settings.spot_interruptions == "relaunch",
-            max_spot_relaunches=settings.max_spot_relaunches,
-            missing_grace=settings.missing_grace_period,
-            poll_interval=settings.poll_interval,
-        )
-        services = self._services = services_of(settings, airflow_versions.versions(), self._deployment)
-        requests = RequestBuilder(
-            settings,
-            services,
-            deployment=self._deployment,
-            started_by=self._started_by,
-            generator=lambda: getattr(self, "jwt_generator", None),
-        )
-        self._ledger = Ledger(policy)
-        self._crew = Crew(
-            self._ledger,
-            services,
-            Airflow(
-                build=requests.build,
-                back_to_queued=airflow_versions.back_to_queued,
-                discard=requests.discard,
-                redact=airflow_versions.redact,
-            ),
-            container_name=settings.container_name,
-            deployment=self._deployment,
-            started_by=self._started_by,
-            launch_rate=settings.run_task_rate,
-            launch_burst=settings.run_task_burst,
-            describe_rate=settings.describe_tasks_rate,
-            concurrency=settings.launch_concurrency,
-            log_lines=settings.container_log_lines,
-        )
+        self._run = run
 
     def end(self, heartbeat_interval: float = 1.0) -> None:
         """Wait until what runs has ended, and launch nothing; what is pending stays queued for the next scheduler."""
-        crew = self._crew
-        if crew is None:
-            return
-        try:
-            with self._ledger.lock:
-                self._ledger.close()
-            said = 0.0
-            while self._ledger.running or self._ledger.in_flight:
-                if time.monotonic() - said > 60:
-                    said = time.monotonic()
-                    log.info("Waiting for %d ECS tasks to end", self._ledger.running)
-                self._sync()
-                time.sleep(heartbeat_interval)
-            self._sync()
-        except Exception:
-            log.exception("The ECS executor did not end in order")
-        self._leave(crew)
+        if self._run is not None:
+            self._run.end(heartbeat_interval)
+            self._run = None
 
     def terminate(self) -> None:
         """Stop every container, and launch nothing."""
-        crew = self._crew
-        if crew is None:
-            return
-        try:
-            crew.ensure_running()
-            with self._ledger.lock:
-                self._ledger.stop_all("The Airflow scheduler was terminated", time.monotonic())
-            deadline = time.monotonic() + _TERMINATE_TIMEOUT
-            while (self._ledger.stops_outstanding or self._ledger.in_flight) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            left = self._ledger.stops_outstanding
-            if left:
-                log.error("%d ECS tasks could not be stopped within %d s", left, _TERMINATE_TIMEOUT)
-        except Exception:
-            log.exception("The ECS executor did not terminate in order")
-        self._leave(crew)
-
-    def _leave(self, crew: Crew) -> None:
-        deadline = time.monotonic() + _LEAVE_TIMEOUT
-        while self._ledger.discards_outstanding and time.monotonic() < deadline:
-            time.sleep(0.05)
-        crew.leave(_LEAVE_TIMEOUT)
-        self._crew = None
+        if self._run is not None:
+            self._run.terminate()
+            self._run = None
 
     # Queueing
 
@@ -207,14 +86,18 @@ class AwsEcsExecutor(BaseExecutor):
             self.queued_tasks.pop(key, None)
             if hasattr(self, "queued_callbacks"):
                 self.queued_callbacks.pop(key, None)
-            self._arrivals.append((key, workload, executor_config))
+            self._submit(key, workload, executor_config)
             self.running.add(key)
 
     def execute_async(
         self, key: Any, command: Any, queue: str | None = None, executor_config: Any | None = None
     ) -> None:
         """Airflow 2: take a command. ``queue`` has no meaning here: every task has a container of its own."""
-        self._arrivals.append((key, command, executor_config))
+        self._submit(key, command, executor_config)
+
+    def _submit(self, key: Any, workload: Any, executor_config: Any) -> None:
+        if self._run is not None:
+            self._run.submit(key, workload, executor_config)
 
     def trigger_tasks(self, open_slots: int) -> None:
         """Let a task that is queued again while its former container is still ending go on to its next launch.
@@ -239,7 +122,7 @@ class AwsEcsExecutor(BaseExecutor):
             except Exception as error:
                 self.queued_tasks.pop(key, None)
                 reason = f"The task could not be queued: {type(error).__name__}. Is its executor_config in order?"
-                self.log_task_event(event=_EVENT_NAMES["failed"], extra=reason, ti_key=key)
+                self.log_task_event(event=EVENT_NAMES["failed"], extra=reason, ti_key=key)
                 self.fail(key, reason)
 
     def revoke_task(self, *, ti: Any) -> None:
@@ -248,11 +131,8 @@ class AwsEcsExecutor(BaseExecutor):
             key = ti.key
             self.queued_tasks.pop(key, None)
             self.running.discard(key)
-            self._arrivals = deque(arrival for arrival in self._arrivals if arrival[0] != key)
-            if self._crew is not None:
-                self._crew.ensure_running()
-                with self._ledger.lock:
-                    self._ledger.revoke(key, "Airflow revoked the task: it was queued for too long", time.monotonic())
+            if self._run is not None:
+                self._run.revoke(key)
         except Exception:
             log.exception("Cannot revoke %s", ti)
 
@@ -260,73 +140,8 @@ class AwsEcsExecutor(BaseExecutor):
 
     def sync(self) -> None:
         """Hand over what was queued, and tell Airflow what has happened. Never waits, never raises."""
-        if self._crew is None:
-            return
-        try:
-            self._sync()
-        except Exception:
-            log.exception("Unexpected error in the ECS executor; the scheduler goes on")
-
-    def _sync(self) -> None:
-        crew, ledger = self._crew, self._ledger
-        if crew is None:
-            return
-        deadline = time.monotonic() + _SYNC_BUDGET
-        while self._arrivals and time.monotonic() < deadline:
-            crew.ensure_running()
-            arrivals = [self._arrivals.popleft() for _ in range(min(_SLICE, len(self._arrivals)))]
-            with ledger.lock:
-                ledger.submit(arrivals, time.monotonic())
-        counts = {"launched": 0, "succeeded": 0, "failed": 0, "note": 0}
-        # A task's former container must not change its state once it is queued again.
-        while ledger.events and not self._arrivals:
-            event = ledger.events.popleft()
-            if event.wanted:
-                if event.kind in counts:
-                    counts[event.kind] += 1
-                self._tell_airflow(event)
-            if time.monotonic() > deadline:
-                break
-        self._emit(counts)
-
-    def _tell_airflow(self, event: Event) -> None:
-        key = event.launch.key
-        if event.kind == "launched":
-            self.running_state(key, event.info)
-            if event.seconds:  # not for a task that was adopted
-                self._stats.timing(f"{_METRICS}.launch_latency", event.seconds * 1000)
-        elif event.kind == "succeeded":
-            self.success(key, event.info)
-        else:
-            if event.kind == "failed":
-                self.fail(key, event.info)
-            self.log_task_event(event=_EVENT_NAMES[event.kind], extra=event.info, ti_key=key)
-            if event.kind != "log":
-                log.warning("%s: %s", key, event.info)
-
-    def _emit(self, counts: Mapping[str, int]) -> None:
-        ledger = self._ledger
-        gauges = {
-            "queued": len(self.queued_tasks),
-            "pending_launches": ledger.pending + ledger.in_flight,
-            "running": ledger.running,
-        }
-        for name, value in gauges.items():
-            self._stats.gauge(f"{_METRICS}.{name}", value)
-        for name, total in asdict(ledger.counters).items():
-            change = total - self._counted.get(name, 0)
-            if change:
-                self._stats.incr(f"{_METRICS}.{name}", change)
-                self._counted[name] = total
-        if any(counts.values()):
-            log.info(
-                "ECS tasks: %d launched, %d succeeded, %d failed; now %d pending, %d running",
-                counts["launched"],
-                counts["succeeded"],
-                counts["failed"],
-                gauges["pending_launches"],
-                gauges["running"],
-            )
+        if self._run is not None:
+            self._run.sync()
 
     def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> None:
         """Write into the task's event log, which Airflow's UI shows.
@@ -346,20 +161,14 @@ class AwsEcsExecutor(BaseExecutor):
 
         Airflow's webserver or API server asks while the task runs, on an executor that was never started.
         """
-        if self._task_log is None:
-            self._task_log = TaskLog(lambda: read_settings(airflow_versions.configuration_of(self), os.environ))
         return self._task_log.of(ti, try_number)
 
     # Restart
 
     def try_adopt_task_instances(self, tis: Sequence[Any]) -> list[Any]:
         """Take over tasks of a scheduler that is gone; return those that have to be queued again."""
-        crew = self._crew
-        if crew is None or not tis:
+        if self._run is None or not tis:
             return list(tis)
-        started = time.monotonic()
-        settings = self._settings
-        assert settings is not None
         columns = airflow_versions.adoptable_columns(tis)  # an error of the database is Airflow's to retry
         by_key = {columns[id(ti)]["key"]: ti for ti in tis}
         orphans = [
@@ -371,44 +180,6 @@ class AwsEcsExecutor(BaseExecutor):
             )
             for values in columns.values()
         ]
-        try:
-            left = {orphan.key for orphan in self._adopt(orphans, settings)}
-        except Exception:
-            log.exception("Unexpected error in adopting tasks: they are followed by the ARNs that Airflow knows")
-            left = self._adopt_blindly(orphans)
+        left = self._run.adopt(orphans)
         self.running.update(key for key in by_key if key not in left and key not in self.queued_tasks)
-        self._stats.timing(f"{_METRICS}.adoption", (time.monotonic() - started) * 1000)
-        log.info(
-            "Adopted %d tasks of a scheduler that is gone in %.1f s; %d have no container and are queued again",
-            len(tis) - len(left),
-            time.monotonic() - started,
-            len(left),
-        )
         return [by_key[key] for key in left]
-
-    def _adopt(self, orphans: Sequence[Orphan], settings: Settings) -> list[Orphan]:
-        assert self._crew is not None
-        # A scheduler that was taken for dead is offered what it has in hand itself.
-        arrived = {key for key, _, _ in self._arrivals}
-        strange = [item for item in orphans if item.key not in arrived and item.key not in self.queued_tasks]
-        self._crew.ensure_running()
-        return adopt(
-            strange,
-            self._ledger,
-            self._services.ecs,
-            self._services.compatibility,
-            container_name=settings.container_name,
-            deployment=self._deployment,
-            started_by=self._started_by,
-            timeout=settings.adoption_timeout,
-        )
-
-    def _adopt_blindly(self, orphans: Sequence[Orphan]) -> set[Any]:
-        left = set()
-        with self._ledger.lock:
-            for orphan in orphans:
-                if is_task_arn(orphan.arn):
-                    self._ledger.adopt(orphan.key, orphan.arn, time.monotonic(), since=orphan.since, relocate=False)
-                elif not self._ledger.knows(orphan.key):
-                    left.add(orphan.key)
-        return left

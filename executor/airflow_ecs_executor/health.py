@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any, Callable, Mapping
 
 from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.connection import ConnectionNotUsableError
 from airflow_ecs_executor.ecs import Ecs
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
+from airflow_ecs_executor.ledger import Policy
 from airflow_ecs_executor.task_definition import describable, read_definition
 from airflow_ecs_executor.workload_store import WorkloadStore
 
@@ -21,8 +23,6 @@ log = logging.getLogger("airflow_ecs_executor")
 
 _NO_SUCH_TASK = "a" * 32
 _TRIES = 4
-PAUSE = 1.0
-"""Seconds before a throttled or unanswered call of the check is made again; doubled each time."""
 
 
 class HealthCheckError(Exception):
@@ -39,15 +39,19 @@ class _Final(Exception):
     """A problem that makes the other checks pointless."""
 
 
-def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None) -> None:
-    """Try the calls that running tasks needs. Raises HealthCheckError; logs what could not be checked."""
+def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: float = Policy.health_pause) -> None:
+    """Try the calls that running tasks needs. Raises HealthCheckError; logs what could not be checked.
+
+    ``pause`` is that before a throttled or unanswered call is made again, doubled each time.
+    """
     problems: list[str] = []
+    ask = partial(_ask, problems, settings, pause)
     try:
         client = _client(ecs)
-        _check_cluster(client, problems, settings)
-        _ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[_NO_SUCH_TASK]), problems, settings)
-        _ask(lambda: client.stop_task(cluster=ecs.cluster, task=_NO_SUCH_TASK), problems, settings)
-        _check_task_definition(ecs, problems, settings)
+        _check_cluster(client, ask, settings)
+        ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[_NO_SUCH_TASK]))
+        ask(lambda: client.stop_task(cluster=ecs.cluster, task=_NO_SUCH_TASK))
+        _check_task_definition(ecs, ask, problems, settings)
         if store is not None:
             _check_store(store, problems, settings)
     except _Final as final:
@@ -75,9 +79,10 @@ def _client(ecs: Ecs) -> Any:
 
 
 def _ask(
-    call: Callable[[], Mapping[str, Any]],
     problems: list[str],
     settings: Settings,
+    pause: float,
+    call: Callable[[], Mapping[str, Any]],
     optional: str | None = None,
 ) -> Mapping[str, Any] | None:
     """Make a call; note what is wrong. ``optional`` says what is left unchecked when the call is denied."""
@@ -89,7 +94,7 @@ def _ask(
             error = classify(exception)
         if error.trouble not in (Trouble.THROTTLED, Trouble.UNANSWERED, Trouble.SERVER) or attempt == _TRIES - 1:
             break
-        time.sleep(PAUSE * 2.0**attempt)
+        time.sleep(pause * 2.0**attempt)
     assert error is not None
     if "not found" in error.reason and error.code == "InvalidParameterException":
         return None  # StopTask: the answer that shows that everything is well
@@ -115,10 +120,8 @@ def _ask(
     return None
 
 
-def _check_cluster(client: Any, problems: list[str], settings: Settings) -> None:
-    answer = _ask(
-        lambda: client.describe_clusters(clusters=[settings.cluster]), problems, settings, "the cluster's state"
-    )
+def _check_cluster(client: Any, ask: Callable[..., Any], settings: Settings) -> None:
+    answer = ask(lambda: client.describe_clusters(clusters=[settings.cluster]), "the cluster's state")
     if answer is None:
         return
     clusters = answer.get("clusters") or []
@@ -132,15 +135,10 @@ def _check_cluster(client: Any, problems: list[str], settings: Settings) -> None
         )
 
 
-def _check_task_definition(ecs: Ecs, problems: list[str], settings: Settings) -> None:
+def _check_task_definition(ecs: Ecs, ask: Callable[..., Any], problems: list[str], settings: Settings) -> None:
     name = describable(str(settings.run_task["taskDefinition"]))
     known = len(problems)
-    answer = _ask(
-        lambda: ecs.describe_definition(name),
-        problems,
-        settings,
-        "the task definition and its container",
-    )
+    answer = ask(lambda: ecs.describe_definition(name), "the task definition and its container")
     if answer is None:
         if len(problems) > known:
             problems[-1] = (

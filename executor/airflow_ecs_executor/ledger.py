@@ -24,8 +24,6 @@ _TOKEN_LIFE = 23 * 3600.0
 """Seconds for which a request may be sent again: AWS forgets a client token after 24 hours."""
 _MISSING_LOOKS = 3
 """How often a task must be unknown to ECS, besides the grace period, before it counts as gone."""
-_LOCATE_DELAY = 15.0
-"""Seconds until a container that was just launched is surely listed: ECS is eventually consistent."""
 _CHANGES_OF_STATE = frozenset({"launched", "succeeded", "failed"})
 
 
@@ -153,8 +151,17 @@ class Policy:
     resend_limit: float = 300.0
     """How long a request that is not answered is sent again before its container is looked for instead: Airflow 3's
     token in it lives for 600 s."""
-    locate_delay: float = _LOCATE_DELAY
+    locate_delay: float = 15.0
+    """Until a container that was just launched is surely listed: ECS is eventually consistent."""
     discard_tries: int = 5
+    clock_skew: float = 5.0
+    """By which the clocks of AWS and of the scheduler may differ."""
+    log_delays: tuple[float, ...] = (5.0, 10.0, 20.0)
+    """Before each look at a failed container's log: CloudWatch has its last lines some seconds after its end."""
+    health_pause: float = 1.0
+    """Before a throttled or unanswered call of the check at start is made again; doubled each time."""
+    terminate_timeout: float = 30.0
+    leave_timeout: float = 5.0
 
     def backoff(self, attempt: int) -> float:
         """Return the delay after failed attempt number ``attempt``: exponential, with up to half of it random."""
@@ -209,6 +216,7 @@ class Ledger:
         self._hurried: deque[str] = deque()
         self._locating: dict[int, Launch] = {}
         self._stops: list[tuple[float, int, str, str]] = []
+        self._stopping = 0
         self._sending = 0
         self._pending = 0
         self._discards: list[Discard] = []
@@ -340,7 +348,7 @@ class Ledger:
     @property
     def stops_outstanding(self) -> int:
         """Containers that are still to be stopped."""
-        return len(self._stops)
+        return len(self._stops) + self._stopping
 
     # Launching
 
@@ -669,16 +677,17 @@ class Ledger:
 
     # Stopping
 
-    def _request_stop(self, arn: str, reason: str, now: float) -> None:
+    def _request_stop(self, arn: str, reason: str, due: float) -> None:
         self._order += 1
-        heapq.heappush(self._stops, (now, self._order, arn, reason))
+        heapq.heappush(self._stops, (due, self._order, arn, reason))
         self.work.notify()
 
     def next_stop(self, now: float) -> tuple[str, str] | None:
-        """Take the next container to stop: its ARN and the reason."""
+        """Take the next container to stop: its ARN and the reason; ``stopped`` or ``stop_failed`` has to follow."""
         while self._stops and self._stops[0][0] <= now:
             _, _, arn, reason = heapq.heappop(self._stops)
             if arn in self._followed:
+                self._stopping += 1
                 return arn, reason
         return None
 
@@ -686,11 +695,15 @@ class Ledger:
         """Return how long until a container is to be stopped, or None."""
         return max(0.0, self._stops[0][0] - now) if self._stops else None
 
+    def stopped(self) -> None:
+        """It was stopped, or nothing helps."""
+        self._stopping -= 1
+
     def stop_failed(self, arn: str, reason: str, now: float) -> None:
         """The container could not be stopped now: try again, as long as it is followed."""
+        self._stopping -= 1
         if arn in self._followed:
-            self._order += 1
-            heapq.heappush(self._stops, (now + _jittered(4.0), self._order, arn, reason))
+            self._request_stop(arn, reason, now + self.policy.backoff(1))
 
     # Ends
 

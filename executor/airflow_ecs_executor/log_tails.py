@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Sequence
 
 from airflow_ecs_executor.container_logs import ContainerLogs, NoContainerLog, explain, tail_text
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
@@ -15,8 +15,6 @@ from airflow_ecs_executor.rates import RateLimiter
 
 log = logging.getLogger("airflow_ecs_executor")
 
-DELAYS = (5.0, 10.0, 20.0)
-"""Seconds before each look: CloudWatch has a container's last lines some seconds after its end."""
 _RATE, _BURST = 2.0, 5.0
 """GetLogEvents calls a second: few, since the quota of the account and region cannot be raised, and is the UI's, too
 (Amazon CloudWatch Logs User Guide, "CloudWatch Logs quotas")."""
@@ -44,12 +42,17 @@ class LogTails:
         logs: ContainerLogs,
         lines: int,
         deliver: Callable[[Any, str], None],
+        delays: Sequence[float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start no thread yet. ``lines``: how many to read; 0 reads nothing. ``deliver`` takes subject and text."""
+        """Start no thread yet. ``lines``: how many to read; 0 reads nothing. ``deliver`` takes subject and text.
+
+        ``delays`` are the seconds before each look.
+        """
         self._logs = logs
         self._lines = lines
         self._deliver = deliver
+        self._delays = delays
         self._clock = clock
         self._pid = 0
         self._warned: set[str] = set()
@@ -89,7 +92,7 @@ class LogTails:
 
     def _push(self, look: int, subject: Any, arn: str, definition: str) -> None:
         self._order += 1
-        due = self._clock() + DELAYS[look]
+        due = self._clock() + self._delays[look]
         heapq.heappush(self._waiting, Wanted(due, self._order, look, subject, arn, definition))
 
     def _run(self) -> None:
@@ -130,7 +133,7 @@ class LogTails:
             lines = []
         if lines and stream is not None:
             self._deliver(wanted.subject, tail_text(stream, lines))
-        elif wanted.look + 1 < len(DELAYS):
+        elif wanted.look + 1 < len(self._delays):
             with self._wake:
                 self._push(wanted.look + 1, wanted.subject, wanted.arn, wanted.definition)
 

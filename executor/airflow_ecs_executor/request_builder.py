@@ -10,10 +10,10 @@ import threading
 import time
 from typing import Any, Callable
 
-from airflow_ecs_executor import airflow_versions, options
+from airflow_ecs_executor import options
+from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.compatibility import MisfitError
 from airflow_ecs_executor.config import Settings, with_cluster_default
-from airflow_ecs_executor.crew import Unlaunchable
 from airflow_ecs_executor.failures import Trouble, classify
 from airflow_ecs_executor.identity import IDENTITY_VARIABLE, identity_of, tags_of
 from airflow_ecs_executor.ledger import Launch
@@ -27,6 +27,10 @@ _TOKEN_AGE = 60.0
 """Seconds after which a queued workload's token is made anew before it is launched."""
 
 
+class Unlaunchable(Exception):
+    """A workload that no request can be made of; the message is for the author of the DAG."""
+
+
 class RequestBuilder:
     """Makes the requests of one executor."""
 
@@ -34,6 +38,7 @@ class RequestBuilder:
         self,
         settings: Settings,
         services: Services,
+        airflow: AirflowSide,
         *,
         deployment: str,
         started_by: str,
@@ -41,6 +46,7 @@ class RequestBuilder:
     ) -> None:
         """``generator`` gives what makes Airflow 3's tokens."""
         self._settings = settings
+        self._airflow = airflow
         self._ecs = services.ecs
         self._compatibility = services.compatibility
         self._store = services.store
@@ -80,12 +86,12 @@ class RequestBuilder:
         workload, executor_config = launch.workload, launch.executor_config
         generator = self._generator()
         if workload is None:
-            loaded = airflow_versions.load_workload(launch.key, generator)
+            loaded = self._airflow.load_workload(launch.key, generator)
             if loaded is None:
                 raise Unlaunchable("The task instance cannot be launched again: Airflow has moved it on.")
             workload, executor_config = loaded
         old = launch.attempts > 0 or launch.spot_relaunches > 0 or time.monotonic() - launch.created > _TOKEN_AGE
-        return airflow_versions.command_of(workload, generator, renew_token=old), executor_config
+        return self._airflow.command_of(workload, generator, renew_token=old), executor_config
 
     def _fit(self, launch: Launch, request: dict[str, Any], command: list[str]) -> None:
         """Put the command's arguments into S3, if that is configured and needed; hold the length of the overrides."""

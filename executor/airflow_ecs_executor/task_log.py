@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable
 
-from airflow_ecs_executor import airflow_versions, container_logs
+from airflow_ecs_executor import container_logs
+from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.config import ConfigurationError, Settings
 from airflow_ecs_executor.request import task_definition_of
 from airflow_ecs_executor.services import view_logs_of
@@ -17,9 +18,10 @@ log = logging.getLogger("airflow_ecs_executor")
 class TaskLog:
     """Answers for all tasks of one executor; the settings are read with the first question."""
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Callable[[], Settings], airflow: AirflowSide) -> None:
         """``settings`` may raise ConfigurationError."""
         self._read_settings = settings
+        self._airflow = airflow
         self._settings: Settings | None = None
         self._logs: container_logs.ContainerLogs | None = None
 
@@ -33,9 +35,9 @@ class TaskLog:
             settings, logs = self._ready()
             definition = task_definition_of(ti.executor_config) or str(settings.run_task["taskDefinition"])
             return logs.shown(
-                airflow_versions.external_executor_id(ti, try_number),
+                self._airflow.external_executor_id(ti, try_number),
                 describable(definition),
-                container_logs.structured if airflow_versions.READS_STRUCTURED_LOGS else container_logs.plain,
+                container_logs.structured if self._airflow.READS_STRUCTURED_LOGS else container_logs.plain,
             )
         except ConfigurationError as error:
             return [f"No container log: {problem}" for problem in error.problems], []

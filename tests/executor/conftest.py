@@ -6,22 +6,28 @@ The environment is set before anything imports Airflow, which reads it once.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry
+from tests.unit.executor.fixtures import (
+    AWS,
+    botocore_reads_its_models_once,
+    ecs,
+    ecs_server,
+    logs,
+    registry,
+    s3,
+    said,
+    warned,
+)
+
+__all__ = ["botocore_reads_its_models_once", "ecs", "ecs_server", "logs", "registry", "s3", "said", "warned"]
 
 # What tests/executor/run.py says.
 _TOLD = ("AIRFLOW_WITHOUT_AMAZON_PYTHON",)
-_NOWHERE = "http://127.0.0.1:9"
 
 
 def _isolate() -> None:
@@ -42,15 +48,7 @@ def _isolate() -> None:
             "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": _NOWHERE,  # a call that no test meant to make fails at once
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
+            **AWS,
         }
     )
 
@@ -63,37 +61,6 @@ def _told(variable: str) -> str:
     if not value:
         pytest.fail(f"{variable} is not set: run the tests by `python -m tests.executor.run AIRFLOW`")
     return value
-
-
-@pytest.fixture(scope="session")
-def ecs_server() -> Iterator[EcsApi]:
-    """The ECS API, started once. Tests take `ecs`."""
-    with EcsApi() as server:
-        yield server
-
-
-@pytest.fixture
-def ecs(ecs_server: EcsApi, monkeypatch: pytest.MonkeyPatch) -> EcsApi:
-    """The ECS API as new; boto3 finds it by the environment."""
-    ecs_server.reset()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", ecs_server.url)
-    return ecs_server
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    """An image registry with nothing in it."""
-    with FakeRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture(autouse=True)
-def no_scheduler_survives_its_test() -> Iterator[None]:
-    """End the executors that a test has left running."""
-    yield
-    harness = sys.modules.get("tests.executor.harness")
-    while harness is not None and harness.Scheduler.living:
-        harness.Scheduler.living.pop().die()
 
 
 @pytest.fixture(scope="session")
@@ -114,30 +81,12 @@ def postgres_url() -> str:
     return _told("TEST_POSTGRES_URL")
 
 
-@pytest.fixture
-def warned() -> Iterator[Callable[[], str]]:
-    """Everything that the executor warned about, whatever Airflow's logging does with it."""
-    with _messages(logging.WARNING) as messages:
-        yield lambda: "\n".join(messages)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let workers take the files in the order below; an older pytest-xdist has an order of its own."""
+    config.option.loadscopereorder = False
 
 
-@pytest.fixture
-def said() -> Iterator[Callable[[], str]]:
-    """Everything that the executor logged, warnings and what it only tells."""
-    with _messages(logging.INFO) as messages:
-        yield lambda: "\n".join(messages)
-
-
-@contextmanager
-def _messages(level: int) -> Iterator[list[str]]:
-    messages: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    handler = Keep(level)
-    logger = logging.getLogger("airflow_ecs_executor")
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what takes longest, so that nothing is waited for at the end."""
+    order = ["scenario", "differential"]
+    items.sort(key=lambda item: next((order.index(part) for part in item.path.parts if part in order), len(order)))

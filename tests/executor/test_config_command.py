@@ -16,22 +16,39 @@ KWARGS = '{"overrides": {"containerOverrides": [{"environment": [{"name": "A", "
 HARD = (*REQUIRED, "--run-task-kwargs", KWARGS, "--subnets", "subnet-1, subnet-2", "--aws-conn-id", "")
 DATABASE = "postgresql+psycopg2://airflow:p%40ss$word@database:5432/airflow_db"
 SECRETS = {"database": DATABASE, "fernet": "x" * 43 + "=", "jwt": "signs tokens"}
+FLAGS = ("--database-secret", "database", "--fernet-secret", "fernet", "--jwt-secret", "jwt")
 READ = """
 import json, os
 from airflow.configuration import conf
+from airflow.executors.executor_loader import ExecutorLoader
+from airflow_ecs_executor.airflow_versions import database_place
 from airflow_ecs_executor.config import read_settings
 settings = read_settings(conf, os.environ)
-print(json.dumps([settings.cluster, settings.run_task["networkConfiguration"], dict(settings.environment),
-                  settings.conn_id, settings.poll_interval, list(settings.warnings)]))
+names = [("database", "sql_alchemy_conn"), ("core", "fernet_key"), ("api_auth", "jwt_secret")]
+print(json.dumps({
+    "settings": [settings.cluster, settings.run_task["networkConfiguration"], dict(settings.environment),
+                 settings.conn_id, settings.poll_interval, list(settings.warnings)],
+    "secrets": [conf.get(*name, fallback=None) for name in names],
+    "database": database_place(),
+    "logging": [conf.getboolean("logging", "remote_logging"), conf.get("logging", "remote_base_log_folder")],
+    "executor": ExecutorLoader.import_default_executor_cls()[0].__name__,
+}))
 """
-EXPECTED = [
-    "airflow",
-    {"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"], "assignPublicIp": "DISABLED"}},
-    {"A": "100% it's #1"},
-    None,
-    1.5,
-    [],
-]
+EXPECTED = {
+    "settings": [
+        "airflow",
+        {"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"], "assignPublicIp": "DISABLED"}},
+        {"A": "100% it's #1"},
+        None,
+        1.5,
+        [],
+    ],
+    # Only Airflow 3 knows the option for the tokens; to Airflow 2 it is none of a secret.
+    "secrets": [DATABASE, SECRETS["fernet"], SECRETS["jwt"] if airflow_versions.HAS_WORKLOADS else None],
+    "database": "database:5432/airflow_db ",
+    "logging": [True, "s3://bucket/logs"],
+    "executor": "AwsEcsExecutor",
+}
 
 
 def config(*arguments: str) -> str:
@@ -64,56 +81,10 @@ def secrets(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{programs}:{os.environ['PATH']}"}
 
 
-def test_exports_are_read_as_they_were_given() -> None:
-    exports = config(*HARD, "--poll-interval", "1.5")
-    assert json.loads(airflow(exports, READ)) == EXPECTED
-
-
-def test_lines_of_airflow_cfg_are_read_as_they_were_given(tmp_path: Path) -> None:
-    lines = config(*HARD, "--poll-interval", "1.5", "--format", "airflow.cfg")
-    (tmp_path / "airflow.cfg").write_text(lines, encoding="utf-8")
-    assert json.loads(airflow("", READ, {"AIRFLOW_HOME": str(tmp_path)})) == EXPECTED
-
-
-FLAGS = {"database": "--database-secret", "fernet": "--fernet-secret"}
-ASK = """
-import json
-from airflow.configuration import conf
-names = [("database", "sql_alchemy_conn"), ("core", "fernet_key"), ("api_auth", "jwt_secret")]
-print(json.dumps([conf.get(*name, fallback=None) for name in names]))
-"""
-
-
 @pytest.mark.parametrize("form", ["exports", "airflow.cfg"])
-def test_airflow_gets_secrets_by_the_commands(form: str, secrets: dict[str, str], tmp_path: Path) -> None:
-    flags = [word for name, flag in FLAGS.items() for word in (flag, name)]
-    answer = config(*REQUIRED, *flags, "--jwt-secret", "jwt", "--format", form)
+def test_everything_is_read_as_it_was_given(form: str, secrets: dict[str, str], tmp_path: Path) -> None:
+    answer = config(*HARD, *FLAGS, "--poll-interval", "1.5", "--remote-logs", "s3://bucket/logs", "--format", form)
     if form == "airflow.cfg":
         (tmp_path / "airflow.cfg").write_text(answer, encoding="utf-8")
         answer = ""
-    read = json.loads(airflow(answer, ASK, {**secrets, "AIRFLOW_HOME": str(tmp_path)}))
-    # Only Airflow 3 knows the option for the tokens; to Airflow 2 it is none of a secret.
-    jwt = SECRETS["jwt"] if airflow_versions.HAS_WORKLOADS else None
-    assert read == [DATABASE, SECRETS["fernet"], jwt]
-
-
-def test_the_database_s_name_ends_where_it_ends(secrets: dict[str, str]) -> None:
-    code = "from airflow_ecs_executor.airflow_versions import database_place; print(repr(database_place()))"
-    exports = config(*REQUIRED, "--database-secret", "database")
-    assert airflow(exports, code, secrets) == "'database:5432/airflow_db '"
-
-
-def test_remote_logging_is_switched_on() -> None:
-    code = (
-        "from airflow.configuration import conf\n"
-        "print(conf.getboolean('logging', 'remote_logging'), conf.get('logging', 'remote_base_log_folder'))"
-    )
-    assert airflow(config(*REQUIRED, "--remote-logs", "s3://bucket/logs"), code) == "True s3://bucket/logs"
-
-
-def test_the_executor_is_loaded_by_its_setting(secrets: dict[str, str]) -> None:
-    code = (
-        "from airflow.executors.executor_loader import ExecutorLoader\n"
-        "print(ExecutorLoader.import_default_executor_cls()[0].__name__)"
-    )
-    assert airflow(config(*REQUIRED, "--database-secret", "database"), code, secrets) == "AwsEcsExecutor"
+    assert json.loads(airflow(answer, READ, {**secrets, "AIRFLOW_HOME": str(tmp_path)})) == EXPECTED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.exceptions import AirflowException
@@ -13,7 +12,7 @@ from airflow_ecs_executor.connection import Connection
 from botocore.config import Config
 
 from local.ecs.control import EcsApi
-from tests.executor.harness import UNSET, Scheduler, key
+from tests.executor.harness import Scheduler, key
 
 
 @pytest.fixture
@@ -23,6 +22,7 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.oldest
 @pytest.mark.parametrize("option", ["conn_id", "aws_conn_id"])
 def test_the_named_connection_gives_credentials_region_and_endpoint(
     ecs: EcsApi, no_chain: None, monkeypatch: pytest.MonkeyPatch, option: str
@@ -35,39 +35,35 @@ def test_the_named_connection_gives_credentials_region_and_endpoint(
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert scheduler.states() == ["running", "success"]
-    assert scheduler.executor._crew is not None
-    client = scheduler.executor._crew.ecs.client()
-    assert client.meta.region_name == "eu-west-1"
+    assert Connection("my_aws", True, None).ecs(1).meta.region_name == "eu-west-1"
 
 
+@pytest.mark.oldest
 def test_a_connection_s_own_botocore_settings_stay_but_retries_are_the_executor_s(
-    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connection = (
         '{"conn_type": "aws", "login": "key", "password": "secret", "extra": '
         '{"config_kwargs": {"user_agent_extra": "ours", "retries": {"max_attempts": 9}}}}'
     )
     monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", connection)
-    scheduler = Scheduler(conn_id="my_aws")
-    assert scheduler.executor._crew is not None
-    config = scheduler.executor._crew.ecs.client().meta.config
+    config = Connection("my_aws", True, "us-east-1").ecs(1).meta.config
     assert "ours" in config.user_agent_extra
     assert config.retries["total_max_attempts"] == 1
 
 
-@pytest.mark.parametrize("conn_id", ["my_aws", None])
-def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(
-    monkeypatch: pytest.MonkeyPatch, conn_id: Any
-) -> None:
+@pytest.mark.oldest
+def test_a_client_of_another_service_is_as_patient_as_it_is_asked_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MY_AWS", '{"conn_type": "aws", "login": "key", "password": "secret"}')
     asked = Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
-    client = Connection(conn_id, conn_id is not None, None).client("logs", region_name="eu-west-1", config=asked)
+    client = Connection("my_aws", True, None).client("logs", region_name="eu-west-1", config=asked)
     assert (client.meta.service_model.service_name, client.meta.region_name) == ("logs", "eu-west-1")
     config = client.meta.config
     assert (config.retries["total_max_attempts"], config.connect_timeout, config.read_timeout) == (2, 2, 3)
     client.close()
 
 
+@pytest.mark.oldest
 def test_the_default_connection_need_not_exist(ecs: EcsApi) -> None:
     scheduler = Scheduler(conn_id="aws_default")
     scheduler.queue(key())
@@ -75,6 +71,7 @@ def test_the_default_connection_need_not_exist(ecs: EcsApi) -> None:
     assert scheduler.states() == ["running", "success"]
 
 
+@pytest.mark.oldest
 def test_a_named_connection_that_does_not_exist_keeps_the_scheduler_from_starting(ecs: EcsApi, no_chain: None) -> None:
     with pytest.raises(AirflowException, match=r"no valid AWS credentials|nowhere"):
         Scheduler(conn_id="nowhere")
@@ -82,40 +79,24 @@ def test_a_named_connection_that_does_not_exist_keeps_the_scheduler_from_startin
 
 _PROGRAM = """
 import sys
-from tests.executor.harness import Scheduler, key
-scheduler = Scheduler(**dict(part.split("=", 1) for part in sys.argv[1:]))
+from airflow.exceptions import AirflowException
+from tests.executor.harness import UNSET, Scheduler, key
+scheduler = Scheduler(conn_id=UNSET)
 scheduler.queue(key())
 scheduler.run_to_the_end()
 print(scheduler.states())
+try:
+    Scheduler(conn_id="my_aws")
+except AirflowException as error:
+    print(error)
 """
 
 
-def without_amazon(python: str, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    return subprocess.run(
-        [python, "-c", _PROGRAM, *options], env=environment, capture_output=True, text=True, timeout=60
-    )
-
-
-def test_without_the_amazon_provider_boto3_s_chain_is_used(ecs: EcsApi, python_without_amazon: str) -> None:
-    done = without_amazon(python_without_amazon, "conn_id=" + UNSET)
-    assert "['running', 'success']" in done.stdout, done.stderr[-2000:]
-
-
-def test_without_the_amazon_provider_a_named_connection_is_a_clear_error(
+def test_without_the_amazon_provider_boto3_s_chain_is_used_and_a_named_connection_is_a_clear_error(
     ecs: EcsApi, python_without_amazon: str
 ) -> None:
-    done = without_amazon(python_without_amazon, "conn_id=my_aws")
-    assert done.returncode != 0
-    assert "pip install apache-airflow-providers-amazon" in done.stderr and "'my_aws'" in done.stderr
-
-
-def test_one_client_serves_the_whole_process(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    real = Connection.ecs
-    monkeypatch.setattr(Connection, "ecs", lambda *arguments: made.append(1) or real(*arguments))
-    scheduler = Scheduler()
-    for number in range(20):
-        scheduler.queue(key(number))
-    scheduler.run_to_the_end()
-    assert len(made) == 1
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    command = [python_without_amazon, "-c", _PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert "['running', 'success']" in done.stdout, done.stderr[-2000:]
+    assert "pip install apache-airflow-providers-amazon" in done.stdout and "'my_aws'" in done.stdout

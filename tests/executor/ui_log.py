@@ -1,9 +1,10 @@
-"""What Airflow's UI shows of a task's log: its own reader, on a database with one task instance.
+"""What Airflow's UI shows of tasks' logs: its own reader, on a new database with one task instance at a time.
 
-    python -m tests.executor.ui_log '{"state": "running", "arns": [null, "arn:…"], "try": 2, "own": ["…"]}'
+    python -m tests.executor.ui_log '[{"state": "running", "arns": [null, "arn:…"], "try": 2, "own": ["…"]}, …]'
 
 ``arns``: the external executor ids of the tries, the last of which is in ``state``. ``own``: lines of Airflow's own log
-of the try to show. Prints a JSON list of ``[time, text]``; Airflow 2 tells no time apart from the text.
+of the try to show. Prints a JSON list with a list of ``[time, text]`` for each; Airflow 2 tells no time apart from the
+text.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from airflow.configuration import conf
 from airflow.models import DagRun, TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
+from airflow.utils.db import initdb
 from airflow.utils.log.log_reader import TaskLogReader
 from airflow.utils.session import create_session
 from airflow_ecs_executor import airflow_versions
@@ -80,12 +82,15 @@ def _text(entry: Any) -> str:
 
 def main() -> None:
     """Show what the argument asks for."""
-    request = json.loads(sys.argv[1])
-    with create_session() as session:
-        store(session, request["arns"], request["state"])
-        session.commit()
-        record = record_of(session, request["try"])
-        print("\n" + json.dumps(shown(record, request["try"], request.get("own", []))))
+    initdb()
+    answers = []
+    for request in json.loads(sys.argv[1]):
+        with create_session() as session:
+            store(session, request["arns"], request["state"])
+            session.commit()
+            record = record_of(session, request["try"])
+            answers.append(shown(record, request["try"], request.get("own", [])))
+    print("\n" + json.dumps(answers))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ class Deployment:
                 "AIRFLOW__CORE",
                 EXECUTOR="airflow_ecs_executor.AwsEcsExecutor",
                 DAGS_FOLDER=str(DAGS),
-                DAGS_ARE_PAUSED_AT_CREATION="False",
+                DAGS_ARE_PAUSED_AT_CREATION="True",
                 DEFAULT_POOL_TASK_SLOT_COUNT=str(sum(self._dags.values())),
                 EXECUTION_API_SERVER_URL=f"http://127.0.0.1:{port}/execution/",
                 MIN_SERIALIZED_DAG_UPDATE_INTERVAL="1",
@@ -235,10 +235,12 @@ class Deployment:
         return self.start(f"scheduler-{name}", [], environment)
 
     def trigger(self, dag_id: str) -> None:
-        """Start a run, as soon as the DAG is known."""
-        known = "SELECT 1 FROM serialized_dag WHERE dag_id = %s"
-        self.until(lambda: self.query(known, dag_id), _READY_TIMEOUT, f"the DAG {dag_id} is read")
-        self.run("dags", "trigger", dag_id, "--run-id", "scenario")
+        """Have the one run of a DAG made, as soon as the DAG is known."""
+        unpaused = (
+            "UPDATE dag SET is_paused = false WHERE dag_id = %s AND dag_id IN (SELECT dag_id FROM serialized_dag) "
+            "RETURNING dag_id"
+        )
+        self.until(lambda: self.query(unpaused, dag_id), _READY_TIMEOUT, f"the DAG {dag_id} is read")
 
     def until(self, condition: Callable[[], Any], timeout: float, what: str) -> None:
         """Wait for a condition; fail when a process has ended by itself, or the time is over."""
@@ -260,12 +262,13 @@ class Deployment:
         self.oldest_heartbeat = max([self.oldest_heartbeat, *(float(row[0]) for row in rows)])
 
     def end_schedulers(self, *, show: bool) -> None:
-        """Kill what schedulers there still are; ``show`` the logs of all first."""
+        """Kill what schedulers there still are, and end their runs; ``show`` the logs of all first."""
         if show:
             self.show_logs()
         for daemon in [daemon for daemon in self._daemons if daemon.is_scheduler]:
             daemon.kill()
             self._daemons.remove(daemon)
+        self.query("UPDATE dag_run SET state = 'failed' WHERE state = 'running' RETURNING 1")  # of a test that failed
 
     def show_logs(self) -> None:
         """Print the end of each process's output."""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 
-TASKS = int(os.environ.get("SCENARIO_TASKS", "1000"))
-FAILOVER_TASKS = 200
-SPOT_TASKS = 8
+TASKS = int(os.environ.get("SCENARIO_TASKS", "200"))
+FAILOVER_TASKS = 60
+SPOT_TASKS = 4
 MANY, FAILOVER, SPOT = "many", "failover", "spot"
-MISFIT, FIT, CHOSEN = "misfit", "fit", "chosen"
-SIZES = {MANY: TASKS, FAILOVER: FAILOVER_TASKS, SPOT: SPOT_TASKS, MISFIT: 1, FIT: 1, CHOSEN: 1}
+SIZES = {MANY: TASKS, FAILOVER: FAILOVER_TASKS, SPOT: SPOT_TASKS}

@@ -1,4 +1,4 @@
-"""Real scheduler processes on PostgreSQL: many tasks at once, and one scheduler taking over from a killed one."""
+"""Real scheduler processes on PostgreSQL: many tasks at once, a killed scheduler, and images that do not fit."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import re
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, Mapping
 
+import airflow_ecs_executor
 import pytest
+from airflow_ecs_executor import airflow_versions
 
+from local.fake_registry import FakeRegistry
 from tests.executor.scenario.deployment import Daemon, Deployment
 from tests.executor.scenario.sizes import FAILOVER, FAILOVER_TASKS, MANY, SPOT, SPOT_TASKS, TASKS
+from tests.unit.executor.worker_images import WRONG, put_worker, register
 
 SLOTS = TASKS // 2
-FAILOVER_SLOTS = 80
-SAVED, UNANSWERED = 40, 10
-"""How many launches of the scheduler to be killed are answered, and how many at least are not."""
+FAILOVER_SLOTS = 24
+SAVED, UNANSWERED = 10, 4
+"""How many launches of the scheduler to be killed are answered, and how many are not."""
 DEAD_AFTER = 8
 """Seconds without a heartbeat, after which a scheduler is dead to the others."""
 IDENTITY = "AIRFLOW_ECS_TASK_INSTANCE"
@@ -83,14 +88,14 @@ def loop_figures(deployment: Deployment, name: str) -> str:
 
 
 def test_many_tasks_at_once(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
-    """1,000 mapped tasks, 500 at once: the figure that the reference executor's documentation gives.
+    """Mapped tasks, half of them at once; SCENARIO_TASKS=1000 is what the reference executor's documentation gives.
 
     The first half of the containers run until all of them do at the same time, however slow the machine is; then they
     end all at once, and the second half follows.
     """
     ecs = deployment.ecs
     ecs.fault("*", "latency", seconds=_API_LATENCY)
-    ecs.configure(start_seconds=3, run_seconds=3)
+    ecs.configure(start_seconds=1, run_seconds=1)
     ecs.behave(times=SLOTS, run_seconds=None)
     scheduler = deployment.start_scheduler(
         "one",
@@ -116,6 +121,9 @@ def test_many_tasks_at_once(deployment: Deployment, capsys: pytest.CaptureFixtur
     tasks = check_each_ran_once(deployment, MANY, TASKS)
     assert SLOTS * 0.9 <= most_at_once(tasks) <= SLOTS
     check_quiet(deployment, MANY, scheduler)
+    metrics, ours = deployment.metrics, "one.airflow_ecs_executor"
+    assert metrics.counts[f"{ours}.launched"] == metrics.counts[f"{ours}.succeeded"] == TASKS
+    assert len(metrics.timings[f"{ours}.launch_latency"]) == TASKS
     assert deployment.oldest_heartbeat < 30  # Airflow's default of scheduler_health_check_threshold
     saved = deployment.query("SELECT count(external_executor_id) FROM task_instance WHERE dag_id = %s", MANY)[0][0]
     with capsys.disabled():
@@ -138,16 +146,17 @@ def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.
     ecs = deployment.ecs
     ecs.fault("*", "latency", seconds=_API_LATENCY)
     ecs.fault("RunTask", "hang", seconds=60, match='"group": "lost"', after=SAVED)
-    ecs.configure(start_seconds=3, run_seconds=20)
+    ecs.configure(start_seconds=1, run_seconds=12)
     options: dict[str, dict[str, Any]] = {
         "core": {"parallelism": FAILOVER_SLOTS},
         "scheduler": {
-            "max_tis_per_query": 20,  # so that both get their share
+            "max_tis_per_query": 6,  # so that both get their share
             "job_heartbeat_sec": 1,
             "scheduler_heartbeat_sec": 1,
             "scheduler_health_check_threshold": DEAD_AFTER,
             "orphaned_tasks_check_interval": 2,
         },
+        "airflow_ecs_executor": {"launch_concurrency": UNANSWERED},
     }
     lost = deployment.start_scheduler("lost", **options)
     living = deployment.start_scheduler("living", **options)
@@ -159,11 +168,16 @@ def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.
         return [task for task in ecs.tasks(_FIELDS) if task["request"]["group"] == name]
 
     def moment_has_come() -> bool:
-        arns = {task["arn"] for task in launched_by("lost")}
-        saved = deployment.query("SELECT external_executor_id FROM task_instance WHERE dag_id = %s", FAILOVER)
-        return len(arns) >= SAVED + UNANSWERED and len(arns.intersection(row[0] for row in saved)) >= SAVED * 0.8
+        arns = set(containers_by_index(launched_by("lost")).values())
+        jobs = deployment.query(
+            "SELECT array_agg(external_executor_id), count(*) FROM task_instance WHERE dag_id = %s "
+            "GROUP BY queued_by_job_id",
+            FAILOVER,
+        )
+        saved, queued = next(((arns.intersection(known), count) for known, count in jobs if arns & set(known)), ((), 0))
+        return len(arns) >= SAVED + UNANSWERED and len(saved) >= SAVED * 0.8 and queued >= len(arns) + UNANSWERED
 
-    deployment.until(moment_has_come, 60, "the scheduler to be killed has launched enough")
+    deployment.until(moment_has_come, 120, "the scheduler to be killed has launched enough")
     lost.kill()
     killed = time.monotonic()
     before = containers_by_index(launched_by("lost"))
@@ -212,31 +226,58 @@ def containers_by_index(tasks: list[Mapping[str, Any]]) -> dict[int, str]:
     return {int(task["tags"]["airflow:map_index"]): task["arn"] for task in tasks}
 
 
-def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(deployment: Deployment) -> None:
+FAMILY = "images"
+_MODULES = "|".join(path.stem for path in Path(airflow_ecs_executor.__file__).parent.glob("*.py"))
+_WARNING = re.compile(rf"\{{(?:{_MODULES})\.py:\d+}} WARNING -|\[warning.*loc=(?:{_MODULES})\.py:")
+"""A warning of the executor, as Airflow 2 and Airflow 3 write it."""
+
+
+def image_options(task_definition: str, check: str = "strict") -> dict[str, Any]:
+    """What a scheduler is to run."""
+    return {
+        "aws_ecs_executor": {"task_definition": task_definition},
+        "airflow_ecs_executor": {"image_version_check": check},
+    }
+
+
+def image_warnings(scheduler: Daemon) -> list[str]:
+    return [line for line in scheduler.log.splitlines() if _WARNING.search(line) and "image" in line]
+
+
+def register_images(deployment: Deployment, registry: FakeRegistry) -> None:
+    """Two revisions: one whose image fits, and a newer one whose image does not."""
+    register(deployment.ecs, FAMILY, put_worker(registry, "right", airflow_versions.versions()))
+    register(deployment.ecs, FAMILY, put_worker(registry, "wrong", WRONG))
+
+
+@pytest.mark.oldest
+def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(
+    deployment: Deployment, registry: FakeRegistry
+) -> None:
     """Tasks that were adopted while they ran are interrupted: they run again, from Airflow's database.
 
     Nobody but the database knows their workloads by then; on Airflow 3 the tokens that they were launched with have
-    been used already.
+    been used already. The first scheduler is told to run an image that does not fit, the second chooses one that does.
     """
     ecs = deployment.ecs
-    ecs.configure(start_seconds=1, run_seconds=None)
-    options: dict[str, dict[str, Any]] = {
-        "scheduler": {
-            "job_heartbeat_sec": 1,
-            "scheduler_heartbeat_sec": 1,
-            "scheduler_health_check_threshold": DEAD_AFTER,
-            "orphaned_tasks_check_interval": 2,
-        },
+    register_images(deployment, registry)
+    ecs.configure(start_seconds=0.5, run_seconds=None)
+    scheduler_options: dict[str, Any] = {
+        "job_heartbeat_sec": 1,
+        "scheduler_heartbeat_sec": 1,
+        "scheduler_health_check_threshold": DEAD_AFTER,
+        "orphaned_tasks_check_interval": 2,
     }
-    lost = deployment.start_scheduler("first", **options)
-    wait_until_looping(deployment, "first")
+    lost = deployment.start_scheduler("first", scheduler=scheduler_options, **image_options(FAMILY, "warn"))
     deployment.trigger(SPOT)
-    deployment.until(lambda: deployment.states(SPOT) == {"running": SPOT_TASKS}, 60, "every task runs")
+    deployment.until(lambda: deployment.states(SPOT) == {"running": SPOT_TASKS}, 90, "every task runs")
     lost.kill()
+    (warning,) = image_warnings(lost)
+    assert "The image does not fit this scheduler" in warning and f"the image has {WRONG.airflow}" in warning
     interrupted = {task["arn"] for task in ecs.tasks(["arn"])}
-    second = deployment.start_scheduler("second", **options)
+    second = deployment.start_scheduler("second", scheduler=scheduler_options, **image_options(f"{FAMILY}:matching"))
     deployment.until(lambda: _ADOPTED.search(second.log), 90, "tasks are taken over")
-    ecs.configure(run_seconds=3)
+    ecs.configure(run_seconds=1)
     ecs.stop_tasks(
         sorted(interrupted), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143
     )
@@ -245,6 +286,29 @@ def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(deployment: De
     assert Counter(task["environment"][IDENTITY] for task in tasks).most_common(1)[0][1] == 2
     assert len(tasks) == 2 * SPOT_TASKS and len(interrupted) == SPOT_TASKS
     assert {task["tags"]["airflow:try_number"] for task in tasks} == {"1"}, "no retry was used up"
+    definitions = Counter(task["request"]["taskDefinition"].rpartition("/")[2] for task in tasks)
+    assert definitions == {FAMILY: SPOT_TASKS, f"{FAMILY}:1": SPOT_TASKS}
     assert deployment.logged_events(SPOT).get("ecs task attempt failed") == SPOT_TASKS, deployment.logged_events(SPOT)
-    assert second.trouble() == []
+    assert f"Tasks run {FAMILY}:1, the newest active revision whose image fits" in second.log
+    assert second.trouble() == [] and image_warnings(second) == []
     second.end_in_order()
+
+
+def test_a_scheduler_whose_image_does_not_fit_ends_and_the_reason_is_its_last_word(
+    deployment: Deployment, registry: FakeRegistry
+) -> None:
+    """Airflow itself puts a traceback before whatever an executor raises at its start."""
+    register(deployment.ecs, FAMILY, put_worker(registry, "wrong", WRONG))
+    schedulers = {
+        "The image does not fit this scheduler.": deployment.start_scheduler("refused", **image_options(FAMILY)),
+        f"No active revision of {FAMILY} has an image that fits": deployment.start_scheduler(
+            "none", **image_options(f"{FAMILY}:matching")
+        ),
+    }
+    for reason, scheduler in schedulers.items():
+        assert scheduler.process.wait(60) == 1
+        _, head, problems = scheduler.log.rstrip().rpartition("The ECS executor cannot start:\n")
+        assert head and problems.startswith(f"  - {reason}"), scheduler.tail()
+        assert f"the image has {WRONG.airflow}" in problems
+        assert problems.endswith("\n    To go on all the same: AIRFLOW__AIRFLOW_ECS_EXECUTOR__IMAGE_VERSION_CHECK=warn")
+        assert all(line.startswith("    ") for line in problems.splitlines()[1:]), "nothing else is said after it"

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor import config_command, container_logs, failures, log_tails, options
+from airflow_ecs_executor import config_command, container_logs, failures, options
 from airflow_ecs_executor.config import unread_variables
 from airflow_ecs_executor.ledger import Counters, Policy
 
@@ -124,8 +124,8 @@ def test_the_limits_of_logs_are_the_code_s():
     text = page("logging.md")
     lines, mib = f"{container_logs.MOST_LINES:,}", container_logs.MOST_CHARACTERS // 2**20
     assert f"first {lines} ({mib} MiB)" in text.replace("\n", " ")
-    assert f"about {log_tails.DELAYS[0]:.0f} seconds after" in text
-    assert f"later than {sum(log_tails.DELAYS):.0f} seconds after" in text
+    assert f"about {Policy.log_delays[0]:.0f} seconds after" in text
+    assert f"later than {sum(Policy.log_delays):.0f} seconds after" in text
     assert f"({options.named(options.OWN_SECTION)['container_log_lines'].default}; 0 switches it off)" in text
 
 

@@ -535,6 +535,7 @@ def test_a_stop_that_failed_is_tried_again_until_the_container_is_gone() -> None
     arn = story.launch("a")
     story.revoke("a")
     assert story.stops() == [arn]
+    assert story.ledger.stops_outstanding == 1, "its answer has not come"
     with story.ledger.lock:
         story.ledger.stop_failed(arn, "too long", story.now)
     story.now += 10
@@ -543,7 +544,7 @@ def test_a_stop_that_failed_is_tried_again_until_the_container_is_gone() -> None
     with story.ledger.lock:
         story.ledger.stop_failed(arn, "too long", story.now)
     story.now += 10
-    assert story.stops() == []
+    assert story.stops() == [] and story.ledger.stops_outstanding == 0
 
 
 # The executor's end

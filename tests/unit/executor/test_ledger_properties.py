@@ -194,6 +194,7 @@ class Deployment:
                 if world.dice.random() < world.chaos:
                     ledger.stop_failed(arn, reason, world.now)
                     continue
+                ledger.stopped()
                 container = world.containers[arn]
                 container.ends_at = min(container.ends_at, world.now + world.dice.uniform(0, 3))
 

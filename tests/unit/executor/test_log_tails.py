@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-from airflow_ecs_executor import log_tails
 from airflow_ecs_executor.container_logs import Line, NoContainerLog, Stream
 from airflow_ecs_executor.log_tails import LogTails
+
+SOON = (0.0, 0.0, 0.0)
 
 
 class Denied(Exception):
@@ -34,20 +34,18 @@ class Logs:
         return [Line(0, text) for text in found]
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch):
-    monkeypatch.setattr(log_tails, "DELAYS", (0.0, 0.0, 0.0))
-
-
 class Receiver:
     """Somebody who wants the ends of logs, and keeps the last line of each."""
 
-    def __init__(self, logs, lines=20):
+    def __init__(self, logs, lines=20, delays=SOON):
         self.texts = []
+        self.defects = []
         self.received = threading.Semaphore(0)
-        self.tails = LogTails(logs, lines, self.receive)
+        self.tails = LogTails(logs, lines, self.receive, delays)
 
     def receive(self, subject, text):
+        if self.defects:
+            raise self.defects.pop()
         self.texts.append((subject, text.splitlines()[-1].split("] ")[-1]))
         self.received.release()
 
@@ -75,7 +73,7 @@ def test_a_container_that_logged_nothing_is_given_up_and_the_next_one_is_read():
     logs = Logs([], [], [], ["x"])
     receiver = Receiver(logs)
     receiver.tails.want("first", "arn", "worker:1")
-    for _ in log_tails.DELAYS:
+    for _ in SOON:
         assert logs.looked.acquire(timeout=10)
     receiver.tails.want("second", "arn", "worker:1")
     assert receiver.wait() == [("second", "x")]
@@ -92,8 +90,7 @@ def test_a_container_without_awslogs_is_passed_over_at_once():
 
 def test_a_defect_does_not_end_the_thread(caplog):
     receiver = Receiver(Logs(["x"]))
-    real, faults = receiver.receive, [RuntimeError("ours")]
-    receiver.tails._deliver = lambda *given: (_ for _ in ()).throw(faults.pop()) if faults else real(*given)
+    receiver.defects = [RuntimeError("ours")]
     receiver.tails.want("first", "arn", "worker:1")
     receiver.tails.want("second", "arn", "worker:1")
     assert receiver.wait() == [("second", "x")]
@@ -119,12 +116,12 @@ def test_a_denied_call_is_the_last_one_and_said_once(caplog):
     assert caplog.text.count("logs:GetLogEvents is not permitted") == 1
 
 
-def test_more_failures_than_can_be_told_are_dropped_with_one_warning(monkeypatch, caplog):
-    monkeypatch.setattr(log_tails, "_MOST_WAITING", 2)
-    monkeypatch.setattr(log_tails, "DELAYS", (60.0,))
-    receiver = Receiver(Logs(["x"]))
+def test_more_failures_than_can_be_told_are_dropped_with_one_warning(caplog):
+    receiver = Receiver(Logs(["x"]), delays=(60.0,))
+    for number in range(200):
+        receiver.tails.want(number, "arn", "worker:1")
+    assert not caplog.text
     for number in range(5):
         receiver.tails.want(number, "arn", "worker:1")
-    assert len(receiver.tails._waiting) == 2
     assert caplog.text.count("not all ends of their logs are fetched") == 1
     receiver.tails.leave(5)

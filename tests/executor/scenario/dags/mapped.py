@@ -13,7 +13,9 @@ except ImportError:  # Airflow 2
     from airflow.models.dag import DAG
 
 for dag_id, size in json.loads(os.environ["SCENARIO_DAGS"]).items():
-    with DAG(dag_id, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), max_active_tasks=size) as dag:
+    with DAG(
+        dag_id, schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), max_active_tasks=size
+    ) as dag:
 
         @task
         def work(number: int) -> None:

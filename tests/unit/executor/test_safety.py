@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor import airflow_versions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.ecs.control import EcsApi
-from tests.executor.harness import Scheduler, key
+from tests.unit.executor.harness import Scheduler, key
 
 RUN_TASK_NAMES = (
     "overrides", "containerOverrides", "name", "command", "environment", "count", "cluster", "tags", "launchType",
@@ -65,7 +64,7 @@ def test_row_2_no_executor_config_whatever_raises_through_the_heartbeat(ecs: Ecs
     ecs.configure(run_seconds=0.0)
     count = 0
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     @given(configs=st.lists(TREES, min_size=1, max_size=8), faults=FAULTS)
     def any_executor_config(configs: list[Any], faults: list[tuple[str, str, int]]) -> None:
         nonlocal count
@@ -77,15 +76,12 @@ def test_row_2_no_executor_config_whatever_raises_through_the_heartbeat(ecs: Ecs
             ecs.fault(operation, kind, times=times)
         queued = []
         for config in configs:
-            if airflow_versions.HAS_WORKLOADS and not (config is None or isinstance(config, dict)):
-                config = {"overrides": config}  # Airflow 3 itself refuses what is no dictionary
             count += 1
             queued.append(key(count))
             scheduler.queue(key(count), config)
         scheduler.run_to_the_end(timeout=30)
         ends = scheduler.ends()
         assert set(ends) == set(queued) and all(len(states) == 1 for states in ends.values())
-        assert scheduler.executor.slots_occupied == 0
 
     any_executor_config()
 

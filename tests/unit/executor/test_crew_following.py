@@ -1,14 +1,14 @@
-"""From a running container to what Airflow is told. Rows are those of the reference executor's defects."""
+"""The tracker: from a running container to its end. Rows are those of the reference executor's defects."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Callable
 
 import pytest
-from airflow_ecs_executor import airflow_versions
 
 from local.ecs.control import EcsApi
-from tests.executor.harness import Scheduler, key
+from tests.unit.executor.harness import Scheduler, key
 
 
 def started(ecs: EcsApi, number: int = 1) -> list[str]:
@@ -18,25 +18,27 @@ def started(ecs: EcsApi, number: int = 1) -> list[str]:
 
 def test_row_4_describes_come_in_full_batches_within_the_budget(ecs: EcsApi) -> None:
     scheduler = Scheduler(
-        parallelism=500,
-        run_task_rate="1000",
-        run_task_burst="1000",
-        launch_concurrency="32",
-        poll_interval="0.5",
-        describe_tasks_rate="4",
+        parallelism=150, run_task_rate="1000", run_task_burst="1000", poll_interval="0.5", describe_tasks_rate="100"
     )
     ecs.configure(run_seconds=None)
-    for number in range(300):
+    for number in range(150):
         scheduler.queue(key(number))
-    scheduler.run(lambda: ecs.running() == 300)
-    before = ecs.calls()["DescribeTasks"]["count"]
-    scheduler.for_a_while(2.0)
-    calls = ecs.calls()["DescribeTasks"]["count"] - before
-    assert 4 <= calls <= 2 * 4 + 4, "300 tasks are three calls; the budget is four a second"
-    for task in ecs.tasks(["arn"]):
-        ecs.finish(task["arn"])
-    scheduler.run_to_the_end()
-    assert len(scheduler.ends()) == 300
+    scheduler.run(lambda: ecs.running() == 150)
+    before, started_at = ecs.calls()["DescribeTasks"]["count"], time.monotonic()
+    scheduler.for_a_while(1.0)
+    rounds = (time.monotonic() - started_at) / 0.5 + 2
+    assert 2 <= ecs.calls()["DescribeTasks"]["count"] - before <= 2 * rounds, "150 tasks are two calls"
+
+
+def test_row_4_describes_stay_within_the_rate(ecs: EcsApi) -> None:
+    scheduler = Scheduler(describe_tasks_rate="4")
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    scheduler.run(lambda: bool(started(ecs)))
+    scheduler.for_a_while(0.2)
+    before, started_at = ecs.calls()["DescribeTasks"]["count"], time.monotonic()
+    scheduler.for_a_while(1.0)
+    assert ecs.calls()["DescribeTasks"]["count"] - before <= 4 * (time.monotonic() - started_at) + 4
 
 
 def test_the_end_of_the_container_counts_not_the_end_of_the_task(ecs: EcsApi) -> None:
@@ -92,20 +94,7 @@ def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) 
     assert "Host EC2" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
 
 
-@pytest.fixture
-def requeued(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What Airflow's database says of an interrupted task; the database itself is in test_database.py."""
-    answer: dict[str, Any] = {"runnable": True, "asked": []}
-
-    def back_to_queued(ti_key: Any) -> bool:
-        answer["asked"].append(ti_key)
-        return bool(answer["runnable"])
-
-    monkeypatch.setattr(airflow_versions, "back_to_queued", back_to_queued)
-    return answer
-
-
-def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: EcsApi, requeued: dict[str, Any]) -> None:
+def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: EcsApi) -> None:
     scheduler = Scheduler(max_run_task_attempts="1", max_spot_relaunches="2")
     ecs.configure(run_seconds=None)
     scheduler.queue(key())
@@ -114,19 +103,17 @@ def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: Ecs
         ecs.stop_tasks(
             started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143
         )
-        scheduler.for_a_while(0.1)
+        scheduler.run(lambda: not started(ecs))
     scheduler.run_to_the_end()
     assert len(ecs.tasks()) == 3
-    assert requeued["asked"] == [key()] * 3
+    assert scheduler.airflow.interrupted == [key()] * 3
     assert scheduler.ends() == {key(): ["failed"]}
     assert "Interrupted by Spot 3 times" in scheduler.notes[-1][1]
 
 
-def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(
-    ecs: EcsApi, requeued: dict[str, Any]
-) -> None:
-    requeued["runnable"] = False
+def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(ecs: EcsApi) -> None:
     scheduler = Scheduler()
+    scheduler.airflow.runnable = False
     ecs.configure(run_seconds=None)
     scheduler.queue(key())
     scheduler.run(lambda: bool(started(ecs)))
@@ -135,28 +122,28 @@ def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(
     assert len(ecs.tasks()) == 1 and scheduler.ends() == {key(): ["failed"]}
 
 
-def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi, requeued: dict[str, Any]) -> None:
+def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi) -> None:
     scheduler = Scheduler(spot_interruptions="fail")
     ecs.configure(run_seconds=None)
     scheduler.queue(key())
     scheduler.run(lambda: bool(started(ecs)))
     ecs.stop_tasks(started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
     scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and requeued["asked"] == []
+    assert len(ecs.tasks()) == 1 and scheduler.airflow.interrupted == []
     assert "Spot capacity was taken back" in scheduler.notes[-1][1]
 
 
 def test_row_9_a_new_task_that_ecs_does_not_know_yet_is_not_launched_twice(ecs: EcsApi) -> None:
     scheduler = Scheduler()
-    ecs.configure(run_seconds=1.0)
-    ecs.fault("RunTask", "eventual", seconds=1.0)
+    ecs.configure(run_seconds=0.5)
+    ecs.fault("RunTask", "eventual", seconds=0.5)
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
 def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi) -> None:
-    scheduler = Scheduler(missing_grace_period="0.5")
+    scheduler = Scheduler(missing_grace_period="0.2")
     ecs.configure(run_seconds=0.0, forget_after=0.0)
     scheduler.queue(key())
     scheduler.run_to_the_end()
@@ -165,7 +152,7 @@ def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi)
 
 
 def test_one_task_that_ecs_refuses_to_describe_does_not_hide_the_others(ecs: EcsApi) -> None:
-    scheduler = Scheduler(missing_grace_period="0.5")
+    scheduler = Scheduler(missing_grace_period="0.2")
     ecs.configure(run_seconds=0.5)
     for number in range(7):
         scheduler.queue(key(number))
@@ -220,12 +207,11 @@ def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi, code:
         assert part in text
 
 
-def test_nothing_is_logged_while_nothing_changes(ecs: EcsApi, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_while_nothing_changes(ecs: EcsApi, said: Callable[[], str]) -> None:
     scheduler = Scheduler()
     ecs.configure(run_seconds=None)
     scheduler.queue(key())
-    scheduler.run(lambda: bool(started(ecs)))
-    scheduler.for_a_while(0.2)
-    caplog.clear()
-    scheduler.for_a_while(0.5)
-    assert [record for record in caplog.records if "airflow_ecs_executor" in record.name] == []
+    scheduler.run(lambda: bool(started(ecs)) and scheduler.states() == ["running"])
+    before, looks = said(), ecs.calls()["DescribeTasks"]["count"]
+    scheduler.run(lambda: ecs.calls()["DescribeTasks"]["count"] > looks + 3)
+    assert said() == before

@@ -1,6 +1,6 @@
-"""Random schedules of faults, throttling and restarts, with the real executor on the ECS API over HTTP.
+"""Random schedules of faults, throttling and restarts, with a run of the executor on the ECS API over HTTP.
 
-`tests/unit/executor/test_ledger_properties.py` tries thousands of schedules against a model of ECS; here are a few
+`test_ledger_properties.py` tries thousands of schedules against a model of ECS; here are a few
 against ECS's own protocol, threads and all.
 """
 
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
-import pytest
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor.adoption import Orphan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.ecs.control import EcsApi
-from tests.executor.harness import Scheduler, key, task_workload
-from tests.executor.test_launching import containers_at_once
-from tests.executor.test_restart import task_instance
+from tests.unit.executor.harness import Scheduler, containers_at_once, key
 
 FAULTS = (
     ("RunTask", "throttle", {}),
@@ -34,21 +32,18 @@ FAULTS = (
     ("ListTasks", "throttle", {}),
     ("*", "expired_credentials", {}),
 )
-OPTIONS = {
+OPTIONS: Any = {
     "check_health_on_startup": "False",
     "run_task_rate": "300",
     "run_task_burst": "50",
     "max_run_task_attempts": "8",
-    "parallelism": 40,
+    "parallelism": 25,
 }
 
 
 def test_every_task_ends_once_and_none_has_two_containers_whatever_happens(
-    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+    ecs: EcsApi,
 ) -> None:
-    # What Airflow's database has of an adopted task; with the real one in tests/executor/scenario.
-    monkeypatch.setattr(airflow_versions, "load_workload", lambda ti_key, _: (task_workload(ti_key), None))
-
     @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
     @given(dice=st.randoms(use_true_random=False), restarts=st.integers(0, 2))
     def schedule(dice: random.Random, restarts: int) -> None:
@@ -58,8 +53,8 @@ def test_every_task_ends_once_and_none_has_two_containers_whatever_happens(
         ecs.behave("task-5", exit_code=1)
         for operation, kind, details in dice.sample(FAULTS, 5):
             ecs.fault(operation, kind, probability=dice.choice([0.05, 0.2]), **details)
-        scheduler = Scheduler(**OPTIONS)  # type: ignore[arg-type]
-        keys = [key(number) for number in range(40)]
+        scheduler = Scheduler(**OPTIONS)
+        keys = [key(number) for number in range(25)]
         queued_at = time.time()
         for ti_key in keys:
             scheduler.queue(ti_key)
@@ -69,12 +64,11 @@ def test_every_task_ends_once_and_none_has_two_containers_whatever_happens(
             scheduler.die()
             time.sleep(0.6)  # a scheduler counts as dead after half a minute: by then ECS is consistent
             ends.update(scheduler.ends())
-            saved = {k: arn for k, state, arn in scheduler.events if state == "running"}
+            saved = scheduler.arns()
             left = [ti_key for ti_key in keys if ti_key not in ends]
-            successor = Scheduler(**OPTIONS)  # type: ignore[arg-type]
-            tis = [task_instance(ti_key, saved.get(ti_key), "queued", queued_at) for ti_key in left]
-            for ti in successor.executor.try_adopt_task_instances(tis):
-                successor.queue(ti.key)
+            successor = Scheduler(**OPTIONS)
+            for ti_key in successor.adopt(*(Orphan(ti_key, saved.get(ti_key), queued_at, True) for ti_key in left)):
+                successor.queue(ti_key)
             scheduler = successor
         if dice.random() < 0.5:
             ecs.clear_faults()
@@ -84,7 +78,6 @@ def test_every_task_ends_once_and_none_has_two_containers_whatever_happens(
         assert set(ends) == set(keys) and all(len(states) == 1 for states in ends.values())
         assert ends[key(5)] == ["failed"] and ends[key(0)] == ["success"], scheduler.notes
         assert containers_at_once(ecs.tasks()) == 1
-        assert scheduler.executor.slots_occupied == 0
         scheduler.die()
 
     schedule()

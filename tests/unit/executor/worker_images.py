@@ -6,15 +6,15 @@ import contextlib
 from typing import Any, Iterator, Sequence
 
 import boto3
-from airflow_ecs_executor import airflow_versions
 from airflow_ecs_executor.image_check.comparison import Versions
 
 from local.ecs.control import EcsApi
 from local.fake_registry import FakeRegistry, put_image
+from tests.unit.executor.harness import VERSIONS
 
 REPOSITORY = "airflow-worker"
-RIGHT = airflow_versions.versions()
-"""What this Airflow needs."""
+RIGHT = VERSIONS
+"""What the scheduler of the tests without Airflow needs."""
 WRONG = Versions("1.10.15", "3.6")
 """What no Airflow here needs."""
 _OWN_LABELS = ("io.airflow-ecs.airflow", "io.airflow-ecs.python")

@@ -1,4 +1,4 @@
-"""The image check of the executor inside Airflow, with a registry and an ECS API over HTTP."""
+"""The image check of a run, with a registry and an ECS API over HTTP."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowException
+from airflow_ecs_executor.health import HealthCheckError
 
 from local.ecs.control import EcsApi
 from local.fake_registry import FakeRegistry, digest_of
-from tests.executor.harness import Scheduler, key
-from tests.executor.worker_images import REPOSITORY, RIGHT, WRONG, deregister, put_worker, register
+from tests.unit.executor.harness import Airflow, Scheduler, key
+from tests.unit.executor.worker_images import REPOSITORY, RIGHT, WRONG, deregister, put_worker, register
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "image-check.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "image-check.md"
 FAMILY = REPOSITORY
 
 
@@ -24,7 +24,7 @@ def short_tasks(ecs: EcsApi) -> None:
     ecs.configure(run_seconds=0.1)
 
 
-def start(check: str = "strict", task_definition: str = FAMILY, **options: str) -> Scheduler:
+def start(check: str = "strict", task_definition: str = FAMILY, **options: Any) -> Scheduler:
     return Scheduler(image_version_check=check, task_definition=task_definition, **options)
 
 
@@ -46,7 +46,7 @@ def launched(ecs: EcsApi) -> list[str]:
 def test_strict_refuses_to_start_in_the_words_of_the_documentation(ecs: EcsApi, registry: FakeRegistry) -> None:
     image = put_worker(registry, "1.10.15-python3.6-s3", WRONG)
     register(ecs, FAMILY, image)
-    with pytest.raises(AirflowException) as caught:
+    with pytest.raises(HealthCheckError) as caught:
         start()
     quoted = DOCS.read_text(encoding="utf-8").split("```\n")[1].strip()
     for documented, here in (
@@ -77,11 +77,13 @@ def test_off_asks_no_registry(ecs: EcsApi, registry: FakeRegistry, warned: Calla
 def test_what_the_container_lacks_is_warned_about_unless_nothing_is_to_be_looked_at(
     ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
 ) -> None:
-    register(ecs, FAMILY, put_worker(registry, "right"), secrets=[])
-    start("off", f"{FAMILY}:matching")
+    register(ecs, FAMILY, put_worker(registry, "right"))
+    airflow = Airflow()
+    airflow.warnings = ["[core] fernet_key is not set in the container"]
+    start("off", f"{FAMILY}:matching", airflow=airflow)
     assert warned() == ""
-    start("strict", f"{FAMILY}:matching")
-    assert f"{FAMILY}:1: [" in warned() and "is not set in the container" in warned()
+    start("strict", f"{FAMILY}:matching", airflow=airflow)
+    assert f"{FAMILY}:1: [core] fernet_key is not set in the container" in warned()
 
 
 def test_what_fits_is_read_from_the_registry_and_starts_without_a_warning(
@@ -170,7 +172,7 @@ def test_a_revision_that_is_deregistered_is_replaced_without_using_up_an_attempt
 
 def test_when_none_fits_the_message_lists_what_there_is(ecs: EcsApi, registry: FakeRegistry) -> None:
     register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
-    with pytest.raises(AirflowException, match=f"No active revision of {FAMILY} has an image that fits") as caught:
+    with pytest.raises(HealthCheckError, match=f"No active revision of {FAMILY} has an image that fits") as caught:
         start(task_definition=f"{FAMILY}:matching")
     assert re.search(rf"^ +{FAMILY}:1: Airflow: the image has {WRONG.airflow}", str(caught.value), re.MULTILINE)
 
@@ -187,7 +189,7 @@ def test_when_none_fits_and_by_option_the_newest_runs_with_a_warning_of_what_dif
 def test_a_permission_that_choosing_needs_is_named_once(ecs: EcsApi, registry: FakeRegistry) -> None:
     register(ecs, FAMILY, put_worker(registry, "right"))
     ecs.fault("ListTaskDefinitions", "denied")
-    with pytest.raises(AirflowException) as caught:
+    with pytest.raises(HealthCheckError) as caught:
         start(task_definition=f"{FAMILY}:matching")
     assert str(caught.value).count("\n") == 1
     assert str(caught.value).count("Allow ecs:ListTaskDefinitions") == 1
