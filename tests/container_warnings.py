@@ -22,7 +22,13 @@ class Expected:
 
 
 # Whatever image, Airflow and command. What one test provokes belongs into that test, as `also`.
-EXPECTED: tuple[Expected, ...] = ()
+EXPECTED: tuple[Expected, ...] = (
+    Expected(
+        r"RemovedInAirflow3Warning: Timer and timing metrics publish in seconds",
+        "Airflow 2 says so of its own default, timer_unit_consistency = False",
+    ),
+    Expected(r"ProvidersManager\.hooks is deprecated", "Airflow 3 itself asks for connection types in its old way"),
+)
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK = "Traceback (most recent call last)"

@@ -40,14 +40,14 @@ SMALL = (
 )
 """Flags for an image on the small base, which builds and is verified in seconds."""
 # A task waits in the pool until a test takes it; on Airflow 3 its token must not expire there.
-LASTING = {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "7200"}
+LASTING = {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "7200", "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "7200"}
 # What tests take of the pool, prepared by one container; whatever is used up is prepared again.
 BATCH = (
     *[("project_report", "load")] * 6,
     *(("project_provoke", task) for task in ("fail", "succeed", "graceful", "bash_sleep", "bash_sleep")),
 )
 # What Airflow says of a task that is stopped.
-STOPPED = (r"SIGTERM", r"the process ended with -15", r"on_kill", r"Terminat", r"Task failed", r"killed")
+STOPPED = (r"SIGTERM", r"ended with -15|exit code -15", r"ERROR - Stacktrace: $", r"Task failed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

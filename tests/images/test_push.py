@@ -15,7 +15,7 @@ from tests.images.product import build_py
 pytestmark = pytest.mark.usefixtures("small_base")
 
 AIRFLOW, PYTHON = SMALL[3], SMALL[5]
-IDENTIFIER = f"custom-{AIRFLOW}-python{PYTHON}-s3"
+IDENTIFIER = f"{AIRFLOW}-python{PYTHON}-s3"
 
 
 def manifest(registry: str, repository: str, tag: str) -> tuple[str, dict[str, Any]]:
