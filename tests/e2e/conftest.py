@@ -60,12 +60,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also what takes minutes")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
-    config.addinivalue_line("markers", "full: takes minutes, so it runs with --full alone")
-    config.addinivalue_line("markers", "newest: the same on every Airflow, so it runs on the newest, or with --full")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for the full run, and on other Airflows than the newest what is the same there."""
     if config.getoption("--full"):
