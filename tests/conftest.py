@@ -1,4 +1,4 @@
-"""What every suite on this Python has: `--full`, for the tests that take minutes."""
+"""What every suite has: `--full`, for the tests that are marked `full`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much is run."""
     parser.addoption("--full", action="store_true", help="also tests marked `full`")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "full: takes minutes, or shows on one more Airflow what others show: --full")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

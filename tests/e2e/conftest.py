@@ -27,8 +27,8 @@ from tests.releases import NEWEST_3
 
 OWN_DAGS = Path(__file__).parent / "dags"
 DEMO_RUNS = tuple(sorted(path.stem for path in DAGS.glob("demo_*.py") if path.stem != "demo_long"))
-EXAMPLE = EXAMPLES[0]
-"""The one of Airflow's own DAGs that has tasks of most kinds; the others run with --full."""
+EXAMPLE = "example_short_circuit_decorator"
+"""The one of Airflow's own DAGs that has no schedule, which would start a second run; the others run with --full."""
 PARTITIONS = 3
 SENSORS_SECONDS = 60
 LATER = "reaches-s3-later"
@@ -42,6 +42,10 @@ SOON = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
     "AIRFLOW__AIRFLOW_ECS_EXECUTOR__POLL_INTERVAL": "1",
 }
+# As many containers as two processors bear beside an Airflow; what takes minutes is about more.
+FEW = {"AIRFLOW__CORE__PARALLELISM": "10"}
+# A busy machine's API server may take longer than the 5 s that a task gives it.
+PATIENCE = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
 UNREACHABLE_S3 = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "DAGS_TIMEOUT": "3"}
 # On a machine without it.
 CURL = """curl() { python3 -c 'import sys, urllib.request
@@ -53,11 +57,6 @@ Try = Callable[[str], str]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which Airflow."""
     parser.addoption("--airflow", default=NEWEST_3.version, help="an Airflow version of the matrix")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "newest: the same on every Airflow, so it runs on the newest, or with --full")
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests marked `full` are left out
@@ -85,11 +84,13 @@ def worker_image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
-def deployment(worker_image: str) -> Iterator[EcsDeployment]:
+def deployment(request: pytest.FixtureRequest, worker_image: str) -> Iterator[EcsDeployment]:
     """Airflow with one scheduler."""
     with Stack() as stack, tempfile.TemporaryDirectory() as examples:
         copy_examples(stack, worker_image, EXAMPLES, Path(examples))
-        deployment = EcsDeployment(stack, worker_image, dags=[DAGS, OWN_DAGS, Path(examples)], settings=SOON)
+        dags = [DAGS, OWN_DAGS, Path(examples)]
+        settings = SOON if request.config.getoption("--full") else {**SOON, **FEW}
+        deployment = EcsDeployment(stack, worker_image, dags=dags, settings=settings, task_environment=PATIENCE)
         deployment.start()
         yield deployment
 

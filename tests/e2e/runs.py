@@ -24,7 +24,7 @@ class Run:
 
     def wait(self, timeout: float = 300.0) -> str:
         """The state it ends in."""
-        return self.deployment.airflow.api.wait_for_run(self.dag_id, self.run_id, timeout)
+        return self.deployment.airflow.api.wait_for_run(self.dag_id, self.run_id, timeout, pause=0.5)
 
     def instances(self) -> list[TaskInstance]:
         """Its task instances."""
