@@ -105,7 +105,7 @@ def _scan_layers(image: Image, known: dict[str, list[Finding]]) -> list[Finding]
     names = [layer_name(digest) for digest in image.attrs["RootFS"].get("Layers") or ()]
     if all(name in known for name in names):
         return [finding for name in names for finding in known[name]]
-    with tarfile.open(fileobj=_Stream(image.save()), mode="r|*") as archive:
+    with tarfile.open(fileobj=ChunkStream(image.save()), mode="r|*") as archive:
         return scan_layers(archive, known)
 
 
@@ -134,7 +134,7 @@ def _described(findings: Sequence[Finding]) -> str:
     return "; ".join(f"{finding.where}: {finding.what}" for finding in findings) or "none"
 
 
-class _Stream(io.RawIOBase):
+class ChunkStream(io.RawIOBase):
     """A file to read from, made of the chunks of an HTTP answer."""
 
     def __init__(self, chunks: Any) -> None:

@@ -80,7 +80,7 @@ class Deployment(ControlPlane):
             environment={**source.environment, **(environment or {})},
             files={"/tmp": {"prepare_run.py": (SCRIPTS / "prepare_run.py").read_bytes()}, **source.files},
         )
-        found = _marked(output, PREPARED_MARKER)
+        found = marked(output, PREPARED_MARKER)
         return [PreparedTask(item["dag_id"], item["task_id"], item["run_id"], tuple(item["command"])) for item in found]
 
     def read_log(self, task: PreparedTask, environment: Mapping[str, str]) -> str:
@@ -92,7 +92,7 @@ class Deployment(ControlPlane):
             environment=environment,
             files={"/tmp": {"read_log.py": (SCRIPTS / "read_log.py").read_bytes()}},
         )
-        log: str = _marked(output, LOG_MARKER)
+        log: str = marked(output, LOG_MARKER)
         return log
 
     def task_state(self, task: PreparedTask) -> str:
@@ -107,7 +107,7 @@ def _new_run_id() -> str:
     return f"manual__{secrets.token_hex(4)}"
 
 
-def _marked(output: str, marker: str) -> Any:
+def marked(output: str, marker: str) -> Any:
     """The JSON that a script printed behind its marker."""
     for line in output.splitlines():
         if line.startswith(marker):
@@ -129,7 +129,7 @@ def copy_examples(stack: Stack, image: str, names: Sequence[str], target: Path) 
         raise ServiceError(f"Example DAGs could not be read from {image}:\n{output.rstrip()}")
     target.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, content in sorted(_marked(output, EXAMPLES_MARKER).items()):
+    for name, content in sorted(marked(output, EXAMPLES_MARKER).items()):
         (target / name).write_text(content, encoding="utf-8")
         written.append(target / name)
     return written

@@ -43,7 +43,7 @@ def download(
     """
     # Threads that still hang in a read, after a listing that changed, forbid to fork.
     alone = any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
-    count = 1 if alone else _processes(len(jobs), concurrency)
+    count = 1 if alone else processes_for(len(jobs), concurrency)
     shares = [jobs[number::count] for number in range(count)]
     progress.step = count  # shares are alike
     helpers = [Child(partial(_help, s3, share, concurrency // count)) for share in shares[1:]]
@@ -66,7 +66,8 @@ def download(
     return digests
 
 
-def _processes(jobs: int, concurrency: int) -> int:
+def processes_for(jobs: int, concurrency: int) -> int:
+    """How many processes are worth it."""
     return max(1, min(_MAX_PROCESSES, len(os.sched_getaffinity(0)), concurrency, jobs // _WORTH_A_PROCESS))
 
 

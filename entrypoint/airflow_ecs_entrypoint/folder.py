@@ -105,10 +105,10 @@ class StagedFolder:
             for name in sorted(old | new):  # an entry's old content gives way to its new one at once
                 place = os.path.join(self.folder, name)
                 if name in old:
-                    _move(place, os.path.join(self._old, name))
+                    move(place, os.path.join(self._old, name))
                     done.append((place, os.path.join(self._old, name)))
                 if name in new:
-                    _move(os.path.join(self._new, name), place)
+                    move(os.path.join(self._new, name), place)
                     done.append((os.path.join(self._new, name), place))
         except OSError:
             self._take_back(done)
@@ -121,7 +121,7 @@ class StagedFolder:
     def _take_back(self, done: list[tuple[str, str]]) -> None:
         try:
             for source, target in reversed(done):
-                _move(target, source)
+                move(target, source)
         except OSError:
             self.staging = ""  # it holds the only copy of something: it stays
             raise
@@ -150,7 +150,8 @@ def _wait_for_lock(descriptor: int) -> None:
         time.sleep(_LOCK_INTERVAL)
 
 
-def _move(source: str, target: str, rename: Callable[[str, str], None] = os.rename) -> None:
+def move(source: str, target: str, rename: Callable[[str, str], None] = os.rename) -> None:
+    """Move a file or a folder within the file system."""
     try:
         rename(source, target)
     except OSError as error:

@@ -53,7 +53,7 @@ class S3:
             if not environ.get("AWS_MAX_ATTEMPTS"):
                 retries["total_max_attempts"] = _ATTEMPTS
             session = botocore.session.get_session()
-            _know_services_by_their_folders(session.get_component("data_loader"))
+            know_services_by_their_folders(session.get_component("data_loader"))
             # S3's few forms of time; the SDK's own parser takes a tenth of all its work to be ready for any.
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment_of)
             # ECS always sets AWS_REGION, but Python's SDK reads AWS_DEFAULT_REGION only.
@@ -267,7 +267,7 @@ class S3:
         return Attempt(doing, what, action, resource, self._region, self._endpoint)
 
 
-def _know_services_by_their_folders(loader: Any) -> None:
+def know_services_by_their_folders(loader: Any) -> None:
     """Spare the SDK the look into the folders of four hundred services, twice, to learn that S3 is one of them.
 
     That is a fifth of what it takes to make a client, and more where the image's files are not in memory yet.

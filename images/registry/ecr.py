@@ -51,10 +51,10 @@ def log_in(reference: ImageReference) -> Login:
         raise aws.failed(f"No login to {reference.registry}", error, action) from None
     given = answer if isinstance(answer, dict) else answer[0]
     user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
-    return Login(_registry(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
+    return Login(registry_at(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
 
 
-def _registry(reference: ImageReference, endpoint: str) -> str:
+def registry_at(reference: ImageReference, endpoint: str) -> str:
     """Who answers for an image: its own host, unless the API is a stand-in for AWS's.
 
     A stand-in (AWS_ENDPOINT_URL) says in ``proxyEndpoint`` where its registry is. AWS names the registry of the

@@ -68,11 +68,11 @@ def register(client: Any, document: Document) -> str:
     try:
         arn: str = client.register_task_definition(**document)["taskDefinition"]["taskDefinitionArn"]
     except Exception as error:
-        raise _explained(document, error) from None
+        raise explained(document, error) from None
     return arn
 
 
-def _explained(document: Document, error: Exception) -> AwsError:
+def explained(document: Document, error: Exception) -> AwsError:
     found = classify(error)
     failure = aws.failed(f"{document['family']} cannot be registered", error, "ecs:RegisterTaskDefinition")
     roles = ", ".join(document[key] for key in ("executionRoleArn", "taskRoleArn") if key in document)

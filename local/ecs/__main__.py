@@ -51,6 +51,7 @@ async def _serve(options: argparse.Namespace) -> int:
         raise LocalError(
             f"--runner {options.runner} made a {type(runner).__name__}, which is no local.ecs.runner.Runner"
         )
+    parent = os.getppid()  # before the address is told: the parent may end as soon as it knows it
     loop = asyncio.get_running_loop()
     # By default there are few on a machine of few processors, and tasks would wait for each other's calls.
     loop.set_default_executor(ThreadPoolExecutor(BLOCKING_CALLS))
@@ -75,7 +76,7 @@ async def _serve(options: argparse.Namespace) -> int:
             # Nobody reads further output: what a runner prints goes where errors go.
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
             loop.add_reader(sys.stdin.fileno(), _when_closed, stop)
-            watch = asyncio.create_task(_when_orphaned(os.getppid(), stop))
+            watch = asyncio.create_task(_when_orphaned(parent, stop))
         else:
             print(f"The ECS API listens on {address}; Ctrl-C ends it", file=sys.stderr, flush=True)
         return await end

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint.load import Load, Loaded
+from airflow_ecs_entrypoint.loader import Loader
 from airflow_ecs_entrypoint.progress import Progress
-from airflow_ecs_entrypoint.settings import read
+from airflow_ecs_entrypoint.settings import S3Location, read
 from airflow_ecs_entrypoint.signals import Interruption
 
 from local.fake_s3 import FakeS3
@@ -104,6 +105,27 @@ def sync(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[.
         return Load(read(merged), merged, Interruption(lambda number: None), Progress()).run()
 
     return call
+
+
+@pytest.fixture
+def loader(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Loader]]:
+    """Start a loading process beside this one, with the environment of a container."""
+
+    def start(uri: str = "s3://bucket/dags", location: S3Location | None = None, **changes: str) -> Loader:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        merged = {**environ, "S3_URI": uri, **changes}
+        for name, value in merged.items():
+            monkeypatch.setenv(name, value)
+        made = Loader(read(merged), merged, location)
+        made.start()
+        started.append(made)
+        return made
+
+    started: list[Loader] = []
+    yield start
+    for made in started:
+        made.stop()
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def unpacked(s3, sync, dags):
         ("dags.tar.gz", tar_gz(*(member(*item) for item in FILES.items()), format=tarfile.GNU_FORMAT)),
         ("dags.zip", zipped({"pkg/": b"", **FILES})),
     ],
+    ids=["tar.gz", "tgz with ./", "with a folder", "of GNU", "zip"],
 )
 def test_the_folder_holds_exactly_the_archive(unpacked, dags, name, content):
     dags.mkdir()
@@ -144,15 +145,15 @@ def test_links_devices_and_passwords_in_a_zip_are_refused(unpacked, s3, sync):
 @pytest.mark.parametrize(
     "name, content",
     [
-        ("dags.tar.gz", b"no archive at all"),
-        ("dags.tar.gz", b""),
-        ("dags.tar.gz", PLAIN[: len(PLAIN) // 2]),
-        ("dags.tar.gz", PLAIN[:-20] + b"\0" * 20),
-        ("dags.tar.gz", gzip.compress(b"a text, and no tar" * 100)),
-        ("dags.tar.gz", zipped(FILES)),
-        ("dags.zip", PLAIN),
-        ("dags.zip", zipped(FILES)[:-10]),
-        ("dags.zip", zipped({"a.py": b"x" * 100}).replace(b"PK\x03\x04", b"PK\x03\x05")),
+        pytest.param("dags.tar.gz", b"no archive at all", id="text"),
+        pytest.param("dags.tar.gz", b"", id="empty"),
+        pytest.param("dags.tar.gz", PLAIN[: len(PLAIN) // 2], id="half"),
+        pytest.param("dags.tar.gz", PLAIN[:-20] + b"\0" * 20, id="zeros at the end"),
+        pytest.param("dags.tar.gz", gzip.compress(b"a text, and no tar" * 100), id="gzip of a text"),
+        pytest.param("dags.tar.gz", zipped(FILES), id="zip called tar"),
+        pytest.param("dags.zip", PLAIN, id="tar called zip"),
+        pytest.param("dags.zip", zipped(FILES)[:-10], id="zip without its end"),
+        pytest.param("dags.zip", zipped({"a.py": b"x" * 100}).replace(b"PK\x03\x04", b"PK\x03\x05"), id="bad header"),
     ],
 )
 def test_a_broken_archive_says_so(unpacked, dags, name, content):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from airflow_ecs_entrypoint.arguments import MAX_BYTES, arguments_in, complete, location_of, without_secret
 from airflow_ecs_entrypoint.command import parse
-from airflow_ecs_entrypoint.errors import SettingsError, UnavailableError
+from airflow_ecs_entrypoint.errors import EntrypointError, SettingsError, UnavailableError
 from airflow_ecs_entrypoint.settings import S3Location
 
 from local.fake_s3 import DELETION, Fault
@@ -28,6 +28,7 @@ WORKLOAD = ("python", "-m", MODULE)
 TASK = ("dag", "task", "run é", "--local")
 JSON = json.dumps({"token": TOKEN, "run_id": "é"}, ensure_ascii=False)
 S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
+PLAIN = {"AIRFLOW_ECS_START": "plain"}
 SHOW = """
 import json, sys
 print(json.dumps({"argv": sys.argv[1:], "line": open("/proc/self/cmdline").read()}))
@@ -170,8 +171,9 @@ class TestPipe:
             without_secret(complete(parse((*WORKLOAD, *POINTER)), ["--json-string", "x" * 70000]))
 
 
-@pytest.mark.parametrize("start", ["fast", "plain"])
-@pytest.mark.parametrize("dags", [S3, {}], ids=["with DAGs", "alone"])
+@pytest.mark.parametrize(
+    "start, dags", [("fast", S3), ("fast", {}), ("plain", S3)], ids=["with DAGs", "alone", "plain"]
+)
 class TestTask:
     def test_a_task_of_airflow_2_gets_its_arguments(self, run, s3, airflow, put, start, dags):
         airflow(SHOW)
@@ -238,19 +240,29 @@ def test_without_a_pointer_nothing_of_it_is_imported(run, s3, airflow):
     ],
     ids=lambda value: getattr(value, "kind", value),
 )
-@pytest.mark.parametrize("start", ["fast", "plain"])
-def test_a_failed_load_stops_the_task_and_leaves_the_arguments(run, s3, airflow, put, start, fault, code, says):
-    airflow("print('started')")
+def test_a_failed_load_has_its_code_and_leaves_the_arguments(loader, s3, put, fault, code, says):
     if fault:
         put("--json-string", "hunter2")
         s3.faults = [Fault(fault.key, fault.kind, **fault.details)]
-    result = run(*WORKLOAD, *POINTER, AIRFLOW_ECS_START=start, DAGS_TIMEOUT="2", **S3)
-    assert (result.returncode, result.stdout) == (code, "")
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("airflow-ecs-entrypoint: error: ") and line.endswith("; Task SDK workload was not started")
-    assert says in line and "hunter2" not in line
+    limit = {"DAGS_TIMEOUT": "2"} if "within 2 s" in says else {}
+    with pytest.raises(EntrypointError) as caught:
+        loader(location=S3Location("bucket", KEY), **limit).wait()
+    assert caught.value.exit_code == code
+    assert says in str(caught.value) and "hunter2" not in str(caught.value)
     assert is_there(s3) is (fault is not None)
     assert not s3.requests[DELETION + KEY]
+
+
+@pytest.mark.parametrize("start", ["fast", "plain"])
+def test_a_failed_load_stops_the_task(run, s3, airflow, put, start):
+    airflow("print('started')")
+    put("--json-string", "hunter2")
+    s3.faults = [Fault(KEY, "error", code="AccessDenied", status=403)]
+    result = run(*WORKLOAD, *POINTER, AIRFLOW_ECS_START=start, **S3)
+    assert (result.returncode, result.stdout) == (81, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("airflow-ecs-entrypoint: error: ") and line.endswith("; Task SDK workload was not started")
+    assert "hunter2" not in line
 
 
 @pytest.mark.parametrize(
@@ -258,27 +270,28 @@ def test_a_failed_load_stops_the_task_and_leaves_the_arguments(run, s3, airflow,
     [
         ((*TASKS_RUN, *POINTER, "--local"), TASK, {}, 80, "must be all that comes after"),
         ((*WORKLOAD, *POINTER), ("--json-path", "hunter2"), {}, 80, "must be --json-string and its JSON"),
+        ((*WORKLOAD, *POINTER), ("--json-path", "hunter2"), PLAIN, 80, "must be --json-string and its JSON"),
         ((*TASKS_RUN, *POINTER), ("hunter2", "--local"), {"AIRFLOW_VERSION": "3.3.2"}, 83, "Airflow 3.3.2"),
         ((*WORKLOAD, *POINTER), ("--json-string", "hunter2"), {"AIRFLOW_VERSION": "2.10.5"}, 83, "Airflow 2.10.5"),
         ((*TASKS_RUN, *POINTER), ("hunter2",), {"AIRFLOW_ECS_DAGS": "s3"}, 80, "S3_URI is not set"),
     ],
 )
-@pytest.mark.parametrize("start", ["fast", "plain"])
-def test_what_cannot_run_is_refused(run, airflow, put, start, words, arguments, changes, code, says):
+def test_what_cannot_run_is_refused(run, airflow, put, words, arguments, changes, code, says):
     airflow("print('started')")
     put(*arguments)
-    result = run(*words, AIRFLOW_ECS_START=start, **changes)
+    result = run(*words, **changes)
     assert (result.returncode, result.stdout) == (code, "")
     assert len(result.stderr.splitlines()) == 1
     assert says in result.stderr and "hunter2" not in result.stderr
 
 
 @pytest.mark.parametrize("fault", [("error", {"code": "SlowDown", "status": 503}), ("break", {}), ("drop", {})])
-def test_a_fault_that_passes_is_waited_for(run, s3, airflow, put, fault):
-    airflow(SHOW)
+def test_a_fault_that_passes_is_waited_for(loader, s3, put, fault):
     put(*TASK)
     s3.faults = [Fault(KEY, fault[0], times=1, **fault[1])]
-    assert shown(run(*TASKS_RUN, *POINTER))["argv"] == ["tasks", "run", *TASK]
+    one = loader(location=S3Location("bucket", KEY))
+    one.wait()
+    assert one.arguments == list(TASK)
     assert s3.requests[KEY] == 2
 
 
@@ -298,10 +311,10 @@ def test_arguments_that_cannot_be_deleted_are_a_warning(run, s3, airflow, put):
 
 def test_large_arguments_wait_for_a_slow_import(run, airflow, put, tmp_path):
     """Longer than the limit, which is that of the load alone, and with more than fits into a pipe."""
-    (tmp_path / "site" / "airflow" / "__init__.py").write_text("import time; time.sleep(1.5)\n")
+    (tmp_path / "site" / "airflow" / "__init__.py").write_text("import time; time.sleep(2.5)\n")
     airflow("import sys; print(len(sys.argv[-1]))")
     put("--json-string", "x" * 500_000)
-    result = run(*WORKLOAD, *POINTER, DAGS_TIMEOUT="1")
+    result = run(*WORKLOAD, *POINTER, DAGS_TIMEOUT="2")
     assert (result.returncode, result.stdout) == (0, "500000\n"), result.stderr
 
 

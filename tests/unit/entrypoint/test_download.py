@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from airflow_ecs_entrypoint import download as download_module
 from airflow_ecs_entrypoint.airflow_start import living_children
+from airflow_ecs_entrypoint.download import processes_for
 from airflow_ecs_entrypoint.errors import AccessError, DagsError
-from airflow_ecs_entrypoint.loader import Loader
 from airflow_ecs_entrypoint.s3 import moment_of
-from airflow_ecs_entrypoint.settings import read
 
 from local.fake_s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import staging, tree
@@ -39,7 +38,7 @@ def objects(s3):
 )
 def test_more_processes_where_they_are_worth_it(monkeypatch, jobs, concurrency, cores, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    assert download_module._processes(jobs, concurrency) == expected
+    assert processes_for(jobs, concurrency) == expected
 
 
 def test_all_of_them_together_do_every_job_once(s3, sync, dags, objects, monkeypatch):
@@ -92,18 +91,16 @@ def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch)
     assert not children()
 
 
-def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, environ, monkeypatch):
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, loader):
     s3.faults = [Fault(None, "hang")]
-    loader = Loader(read({**environ, "S3_URI": "s3://bucket/dags"}), environ)
-    loader.start()
+    one = loader()
     until = time.monotonic() + 10
     while sum(s3.requests.values()) < 1 + len(objects):
         assert time.monotonic() < until
         time.sleep(0.02)
-    (helper,) = living_children(loader._child.pid)
-    loader.stop()
+    (loading,) = living_children(os.getpid())
+    (helper,) = living_children(loading)
+    one.stop()
     assert staging(dags) == []
     while Path(f"/proc/{helper}").exists():  # until init has reaped it
         assert time.monotonic() < until

@@ -151,7 +151,7 @@ def test_objects_without_etag_are_always_fetched(s3, sync, dags, monkeypatch):
 
 def test_a_crash_between_old_and_new_leaves_nothing_to_believe(s3, sync, warm, monkeypatch):
     s3.buckets["bucket"]["dags/a.py"] = b"9"
-    monkeypatch.setattr(folder_module, "_move", lambda source, target: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(folder_module, "move", lambda source, target: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         sync()
     monkeypatch.undo()
@@ -249,15 +249,15 @@ def test_airflow_does_not_look_into_staging(s3, sync, warm):
 
 def test_after_a_failed_replacement_the_folder_is_still_warm(s3, sync, warm, monkeypatch):
     s3.buckets["bucket"]["dags/a.py"] = b"9"
-    move = folder_module._move
+    move = folder_module.move
 
     def fail_once(source, target):
         if target == str(warm / "b.py"):
-            monkeypatch.setattr(folder_module, "_move", move)
+            monkeypatch.setattr(folder_module, "move", move)
             raise OSError(16, "busy")
         move(source, target)
 
-    monkeypatch.setattr(folder_module, "_move", fail_once)
+    monkeypatch.setattr(folder_module, "move", fail_once)
     with pytest.raises(DagsError):
         sync()
     assert tree(warm) == {"a.py": b"1", "b.py": b"2", "pkg/c.py": b"3"}

@@ -55,6 +55,7 @@ def scripts() -> list[Any]:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_actions_are_pinned_by_commit_and_say_their_version(path: Path) -> None:
     used = [line.strip().lstrip("- ") for line in path.read_text(encoding="utf-8").splitlines() if "uses:" in line]
+    assert used
     assert not [line for line in used if not line.startswith("uses: ./") and not _PINNED.match(line)]
 
 
@@ -145,6 +146,7 @@ class TestPublishingPage:
         inputs = workflow("worker-image")[True]["workflow_call"]["inputs"]
         optional = [name for name, given in inputs.items() if not given.get("required")]
         rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+        assert optional
         assert [name for name in optional if f"`{name}`" not in rows] == []
 
     def test_its_example_gives_what_the_workflow_takes(self) -> None:

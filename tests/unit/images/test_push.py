@@ -121,9 +121,9 @@ class TestLogins:
     def test_the_registry_is_the_image_s_own_or_that_of_a_stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """AWS names the registry of the caller's account, by its plain name, whatever is to be pushed."""
         fips = "999999999999.dkr.ecr-fips.us-gov-west-1.amazonaws.com"
-        assert ecr._registry(parse(f"{fips}/w:1"), f"https://{ECR}") == fips
-        assert ecr._registry(parse(IN_ECR), "http://127.0.0.1:5001") == "127.0.0.1:5001"
-        assert ecr._registry(parse(IN_ECR), "") == ECR
+        assert ecr.registry_at(parse(f"{fips}/w:1"), f"https://{ECR}") == fips
+        assert ecr.registry_at(parse(IN_ECR), "http://127.0.0.1:5001") == "127.0.0.1:5001"
+        assert ecr.registry_at(parse(IN_ECR), "") == ECR
 
     @pytest.mark.parametrize(
         ("name", "expected"),

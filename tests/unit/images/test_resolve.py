@@ -85,10 +85,13 @@ class TestImpossiblePairs:
         assert run("matrix", *pair) == built
 
     def test_all_suggested_commands_work(self, matrix: Matrix, run: Run, dags: Path) -> None:
-        others: list[list[object]] = [[], ["--base", "slim"], ["--dags", "local", "--dag-path", dags]]
+        others: list[list[object]] = [["--base", "slim"], ["--dags", "local", "--dag-path", dags]]
         wanted = ["2", "3", "latest", *(release.version for release in matrix.releases)]
         seen = 0
-        for airflow, python, flags in itertools.product(wanted, matrix.pythons, others):
+        for airflow, python, flags in (
+            *itertools.product(wanted, matrix.pythons, [[]]),
+            *itertools.product(["2", "latest"], matrix.pythons, others),
+        ):
             answer = run("explain", "--airflow", airflow, "--python", python, *flags)
             suggested = re.findall(r"python build\.py (.*)", answer.errors)
             assert (answer.code, len(suggested)) in ((0, 0), (2, 2))
@@ -99,7 +102,7 @@ class TestImpossiblePairs:
                 (image,) = json.loads(explained.output)
                 assert image["identifier"].startswith("slim-") == ("slim" in flags)
                 assert image["dags"] == ("local" if "local" in flags else "s3")
-        assert seen > 50
+        assert seen > 40
 
 
 @pytest.mark.parametrize(

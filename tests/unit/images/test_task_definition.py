@@ -21,7 +21,7 @@ from images.errors import RequestError
 from images.labels import labels
 from images.spec import ImageSpec
 from images.task_definitions.definition import Definition, Logs, difference, normalised, render
-from images.task_definitions.registration import _explained
+from images.task_definitions.registration import explained
 from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, Wishes, settings
 from local.ecs.control import EcsApi
 from local.fake_registry import FakeRegistry, digest_of, entry, put_image, put_index
@@ -546,5 +546,5 @@ class TestComparing:
 )
 def test_what_ecs_refuses_is_explained(code: str, message: str, words: str) -> None:
     error = ClientError({"Error": {"Code": code, "Message": message}}, "RegisterTaskDefinition")
-    failure = _explained(render(TestComparing.BASE), error)
+    failure = explained(render(TestComparing.BASE), error)
     assert failure.exit_code == 20 and words in failure.hint and message in failure.message

@@ -17,7 +17,7 @@ from images.matrix import Matrix
 from images.resolve import Request, resolve
 from images.scan import Finding
 from images.spec import Options
-from images.verify import ENTRYPOINT, Check, _Stream, check_facts, require_verified, table, verify
+from images.verify import ENTRYPOINT, Check, ChunkStream, check_facts, require_verified, table, verify
 
 
 @pytest.fixture
@@ -178,5 +178,5 @@ def test_layers_that_were_searched_before_are_not_read_again() -> None:
 
 def test_chunks_are_read_as_one_stream() -> None:
     chunks = [b"ab", b"", b"cdefg", b"h"]
-    stream = io.BufferedReader(_Stream(chunks), buffer_size=3)
+    stream = io.BufferedReader(ChunkStream(chunks), buffer_size=3)
     assert stream.read() == b"abcdefgh"

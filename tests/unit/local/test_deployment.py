@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.control_plane import Dags
-from local.deployment import PreparedTask, _marked
+from local.deployment import PreparedTask, marked
 from local.errors import PrepareError
 
 
@@ -31,12 +31,12 @@ def test_a_prepared_task_does_not_show_its_token() -> None:
 
 def test_the_answer_is_found_among_other_output() -> None:
     output = 'warning: MARK {"a": 2}\nMARK {"a": 1}\nMARK {"a": 3}\nbye\n'
-    assert _marked(output, "MARK ") == {"a": 1}
+    assert marked(output, "MARK ") == {"a": 1}
 
 
 def test_no_answer_shows_what_there_was_instead() -> None:
     with pytest.raises(PrepareError, match=r"no line that begins with 'MARK ':\n(.*\n)*it broke"):
-        _marked("it began\nit broke\n", "MARK ")
+        marked("it began\nit broke\n", "MARK ")
 
 
 def test_files_of_a_folder_are_for_where_the_image_looks_for_them(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def described(client: Any, arn: str, **parameters: Any) -> dict[str, Any]:
     return task
 
 
-def eventually(client: Any, arn: str, status: str, seconds: float = 5.0) -> dict[str, Any]:
+def eventually(client: Any, arn: str, status: str, seconds: float = 30.0) -> dict[str, Any]:
     """The task when it has reached a status."""
     end = time.monotonic() + seconds
     while (task := described(client, arn))["lastStatus"] != status:
@@ -101,7 +101,7 @@ def eventually(client: Any, arn: str, status: str, seconds: float = 5.0) -> dict
 
 
 def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,7 +150,7 @@ def run_task(client: Any, *command: str, definition: str = "worker") -> str:
 
 
 def ended(client: Any, arn: str) -> dict[str, Any]:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while True:
         (task,) = client.describe_tasks(cluster="airflow", tasks=[arn])["tasks"]
         if task["lastStatus"] == "STOPPED":
@@ -166,8 +168,8 @@ def serves(url: str) -> bool:
 
 
 def ends(url: str) -> bool:
-    """Whether nobody serves there within some seconds."""
-    end = time.monotonic() + 5
+    """Whether nobody serves there any more, before a busy machine's time is over."""
+    end = time.monotonic() + 30
     while serves(url):
         if time.monotonic() > end:
             return False
@@ -246,8 +248,11 @@ class TestControl:
             EcsControl(f"http://127.0.0.1:{port}").running()
 
     def test_unknown_commands_are_refused(self, api: EcsApi) -> None:
-        with pytest.raises(LocalError, match="There is no command 'dance'"):
-            api._command("dance")
+        request = urllib.request.Request(api.url + "/_control/dance", b"{}")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=5)
+        with refused.value as answer:
+            assert "There is no command 'dance'" in answer.read().decode()
 
     def test_without_a_server_it_says_so(self) -> None:
         with pytest.raises(LocalError, match="not started"):
@@ -272,28 +277,28 @@ class TestProcess:
             client.list_clusters()
             started = time.monotonic()
             api.stop()
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < 30
         assert not serves(api.url)
         api.stop()
 
     @pytest.mark.parametrize("end", ["kill", "fork"])
     def test_it_ends_with_its_parent_however_that_ends(self, end: str) -> None:
         program = (
-            "import os, signal, sys, time\n"
+            "import os, signal, sys\n"
             "from local.ecs.control import EcsApi\n"
             "api = EcsApi(python=sys.executable).start()\n"
             "print(api.url, flush=True)\n"
             f"end = {end!r}\n"
             "if end == 'fork' and os.fork() == 0:\n"
-            "    time.sleep(8)\n"
+            "    sys.stdin.read()\n"
             "    os._exit(0)\n"
             "if end == 'kill':\n"
             "    os.kill(os.getpid(), signal.SIGKILL)\n"
             "os._exit(0)\n"
         )
         command = [sys.executable, "-c", program]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]
             url = process.stdout.readline().strip()
             process.wait()
             assert url.startswith("http://127.0.0.1:") and ends(url)
@@ -329,11 +334,13 @@ class TestProcess:
         assert main(["--port", api.url.rpartition(":")[2]]) == 44
         assert "cannot listen on port" in capfd.readouterr().err
 
-    def test_the_server_s_death_is_told(self) -> None:
-        with EcsApi() as api:
-            assert api._process is not None
-            api._process.kill()
-            api._process.wait()
+    def test_the_server_s_death_is_told(self, tmp_path: Path) -> None:
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\necho $$ > {tmp_path}/pid\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+        with EcsApi(python=str(python)) as api:
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            assert ends(api.url)
             with pytest.raises(ServiceError, match="does not answer"):
                 api.running()
 

@@ -77,7 +77,7 @@ def test_silence_is_cut_short_and_the_command_is_ended(
     docker(f"echo $$ > {tmp_path}/pid; exec sleep 60")
     start = time.monotonic()
     assert pull(IMAGE) is Answer.UNREACHABLE
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert "no answer within" in capsys.readouterr().err
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

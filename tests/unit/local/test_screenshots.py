@@ -32,7 +32,8 @@ def test_the_docs_show_all_that_are_taken_and_no_other() -> None:
 
 @pytest.mark.parametrize("airflow", ["2.10.5", "3.0.6"])
 def test_each_waits_for_what_it_has_to_show(airflow: str) -> None:
-    assert all(picture.wait_for for picture in pictures(airflow, RUNS))
+    found = list(pictures(airflow, RUNS))
+    assert found and all(picture.wait_for for picture in found)
 
 
 def test_they_are_of_the_demo_s_dags() -> None:

@@ -6,12 +6,11 @@ import io
 import json
 import tarfile
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from docker.models.containers import Container
 
-from local.deployment import Deployment, PreparedTask
+from local.deployment import PreparedTask
 from local.errors import TaskFailedError
 from local.task_run import RunningTask, TaskResult
 
@@ -43,16 +42,29 @@ class TestResult:
 
 
 class TestFindingTheLog:
-    TASK = PreparedTask("report", "load", "manual__1", ())
     FOLDER = "logs/dag_id=report/run_id=manual__1/task_id=load"
 
-    def is_own(self, name: str) -> bool:
-        nothing: Any = SimpleNamespace()
-        return RunningTask(cast(Deployment, nothing), self.TASK, cast(Container, nothing), 0.0)._is_own_log(name)
+    @staticmethod
+    def log(*names: str) -> str:
+        """What is shown as the task's log where these files, whose content is their name, are in its container."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size = len(name)
+                archive.addfile(member, io.BytesIO(name.encode()))
+        container: Any = SimpleNamespace(
+            wait=lambda timeout: {"StatusCode": 0},
+            get_archive=lambda path: ([buffer.getvalue()], {}),
+            logs=lambda: b"started",
+            remove=lambda **options: None,
+        )
+        deployment: Any = SimpleNamespace(task_state=lambda task: "success")
+        return RunningTask(deployment, PreparedTask("report", "load", "manual__1", ()), container, 0.0).wait().log
 
     @pytest.mark.parametrize("name", [f"{FOLDER}/attempt=1.log", f"{FOLDER}/map_index=0/attempt=12.log"])
     def test_an_attempt_of_the_task_is_its_log(self, name: str) -> None:
-        assert self.is_own(name)
+        assert self.log(name) == name
 
     @pytest.mark.parametrize(
         "name",
@@ -65,21 +77,7 @@ class TestFindingTheLog:
         ],
     )
     def test_a_neighbours_log_is_not(self, name: str) -> None:
-        assert not self.is_own(name)
+        assert self.log(name) == ""
 
     def test_the_newest_attempt_by_number_is_shown(self) -> None:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for number in (9, 10, 1):
-                member = tarfile.TarInfo(f"{self.FOLDER}/attempt={number}.log")
-                content = f"attempt {number}".encode()
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        container: Any = SimpleNamespace(
-            wait=lambda timeout: {"StatusCode": 0},
-            get_archive=lambda path: ([buffer.getvalue()], {}),
-            logs=lambda: b"started",
-            remove=lambda **options: None,
-        )
-        deployment: Any = SimpleNamespace(task_state=lambda task: "success")
-        assert RunningTask(deployment, self.TASK, container, 0.0).wait().log == "attempt 10"
+        assert self.log(*(f"{self.FOLDER}/attempt={number}.log" for number in (9, 10, 1))).endswith("attempt=10.log")
