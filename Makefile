@@ -79,6 +79,10 @@ engine:  ## install (Debian, as root) and start a Docker engine with Buildx
 engine-stop:  ## stop the engine that `make engine` started
 	@bash local/engine.sh stop
 
+.PHONY: add-airflow
+add-airflow: $(VENV)/ready  ## add an Airflow release to the matrix, with its locks: make add-airflow VERSION=3.3.1 [PYTHON="3.12 3.13"]
+	@$(VENV_PYTHON) -m tools.add_airflow "$(VERSION)" --python "$(PYTHON)"
+
 .PHONY: lock
 lock: $(VENV)/ready  ## resolve all locked requirements anew
 	$(LOCK) --python-version 3.10 requirements/build.in -o requirements/build.txt

@@ -81,7 +81,7 @@ def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowReleas
         known = ", ".join(release.version for release in matrix.releases)
         raise RequestError(
             f"Airflow {wanted} is not in the matrix. Known: {known}.",
-            "Take one of these, a prefix (--airflow 3) or latest; or add the release to matrix.yaml. "
+            "Take one of these, a prefix (--airflow 3) or latest; or add the release: make add-airflow. "
             "For an image of your own with another Airflow give all three: --base IMAGE --airflow X.Y.Z --python X.Y",
         )
     return matching

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from docker.errors import DockerException
 
@@ -13,7 +14,7 @@ from images.cli import building, dags, existing, publishing, task_definition
 from images.cli.parser import Command, Parser, adder
 from images.engine import disk_full, refused
 from images.errors import BuildToolError, InputError, RequestError
-from images.matrix import Matrix, load_matrix
+from images.matrix import MATRIX_FILE, Matrix, load_matrix
 
 EPILOG = """\
 `python build.py --python 3.8 --dags s3` builds one image; `python build.py build --help` lists all flags.
@@ -27,10 +28,10 @@ known, 20 AWS, 130 interrupted
 COMMAND_GROUPS = (building, existing, publishing, task_definition, dags)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], matrix_file: Path = MATRIX_FILE) -> int:
     """Run the command line; returns the exit code."""
     try:
-        matrix = load_matrix()
+        matrix = load_matrix(matrix_file)
         parser, commands = parser_of(matrix)
         parsed = parser.parse_args(_with_default_command(list(arguments), commands))
         command: Command = parsed.command

@@ -42,6 +42,7 @@ from local.stack import Stack
 from tests.bench.image_contenders import AIRFLOWS, ROOT, base_of, described, ours
 from tests.bench.report import Figure
 from tests.bench.runner import Benchmarks
+from tests.releases import NEWEST_3
 
 LATENCY = 0.05
 """Seconds before each answer of the registry."""
@@ -78,7 +79,7 @@ def check(bench: Bench) -> list[Figure]:
     if bench.alone:
         bench.about.append("an image that is a configuration alone; one check each")
         with FakeRegistry() as registry:
-            wanted = Wanted("3.3.2", "3.12", "amd64")
+            wanted = Wanted(NEWEST_3.version, NEWEST_3.default_python, "amd64")
             spec = ImageSpec(wanted.airflow, wanted.python, "s3", "base")
             config = {"architecture": wanted.architecture, "os": "linux", "config": {"Labels": labels(spec, "0")}}
             _put_index(registry, put_image(registry, _REPOSITORY, "", config), OCI_MANIFEST, wanted)

@@ -11,14 +11,15 @@ from local.bases import Base, ensure_base, is_stand_in, usable_python
 from local.console import run
 from local.errors import BuildError
 from local.image_build import docker_build, trust
+from tests.releases import MATRIX, NEWEST_3, OLDEST
 
 ROOT = Path(__file__).resolve().parents[2]
 _REFERENCE_FOLDER = Path(__file__).with_name("reference_image")
 _AWS_CLI_FOLDER = ROOT / "images" / "aws-cli"
 _OURS, _REFERENCE = "airflow-ecs-bench-ours", "airflow-ecs-bench-reference"
-AIRFLOWS = ("2.10.5", "3.3.2")
-_PYTHONS = {"2.10.5": ("3.11", ("3.8", "3.9", "3.10", "3.12")), "3.3.2": ("3.12", ("3.10", "3.11", "3.13", "3.14"))}
-"""The Python that is measured, and what is taken where its base image cannot be had."""
+_MEASURED = {OLDEST: "3.11", NEWEST_3: NEWEST_3.default_python}
+"""The Python that is measured; where its base image cannot be had, another one."""
+AIRFLOWS = tuple(release.version for release in _MEASURED)
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Contender:
 
 def base_of(airflow: str) -> Base:
     """The base image of the contenders, on this engine."""
-    preferred, others = _PYTHONS[airflow]
-    return ensure_base(airflow, usable_python(airflow, preferred, others))
+    release = MATRIX.release(airflow)
+    return ensure_base(airflow, usable_python(airflow, _MEASURED[release], release.pythons))
 
 
 def described(base: Base) -> str:

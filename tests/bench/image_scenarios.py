@@ -18,6 +18,7 @@ from tests.bench.dag_files import archive, dag_files, write_files
 from tests.bench.image_contenders import Contender, bare, base_of, ours, reference
 from tests.bench.image_layers import BYTECODE, MODES, PURPOSES, Rebuilds, added_layers, differing
 from tests.bench.report import Figure
+from tests.releases import NEWEST_3, OLDEST
 
 LATENCY = 0.02
 """Seconds before each answer of S3."""
@@ -40,8 +41,8 @@ class Targets:
 
 
 TARGETS = {
-    "2.10.5": Targets(few=0.22, few_slow=0.18, many=0.30),
-    "3.3.2": Targets(few=0.35, few_slow=0.35, many=0.35, archive=0.35),
+    OLDEST.version: Targets(few=0.22, few_slow=0.18, many=0.30),
+    NEWEST_3.version: Targets(few=0.35, few_slow=0.35, many=0.35, archive=0.35),
 }
 _ARCHIVE_OF_FEW = 1.1
 """What an archive of many files may take of our time for few."""

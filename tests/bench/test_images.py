@@ -21,6 +21,7 @@ from tests.bench.image_layers import BYTECODE, by_purpose, differing, purpose
 from tests.bench.image_scenarios import TARGETS, rebuild_figures, size_figures, start_figures
 from tests.bench.memory import MemorySampler, anonymous
 from tests.bench.report import Figure
+from tests.releases import NEWEST_3, OLDEST
 
 _REFERENCE = Path(__file__).with_name("reference_image")
 OURS, REFERENCE = Contender("ours", "ours:1"), Contender("the reference", "reference:1")
@@ -155,12 +156,12 @@ class TestFigures:
     @pytest.mark.parametrize(
         ("airflow", "changed", "what"),
         [
-            ("2.10.5", {"reference__few": 9.0}, "10 files"),
-            ("2.10.5", {"reference__few__slow": 22.0}, "10 files, half a core"),
-            ("2.10.5", {"reference__many": 9.6}, "1,000 files"),
-            ("2.10.5", {"ours__archive": 2.3}, "1,000 files, ours as one archive"),
-            ("2.10.5", {"bare__few": 1.4}, "10 files, ours beyond the floor"),
-            ("3.3.2", {"ours__archive": 3.6}, "1,000 files, ours as one archive"),
+            (OLDEST.version, {"reference__few": 9.0}, "10 files"),
+            (OLDEST.version, {"reference__few__slow": 22.0}, "10 files, half a core"),
+            (OLDEST.version, {"reference__many": 9.6}, "1,000 files"),
+            (OLDEST.version, {"ours__archive": 2.3}, "1,000 files, ours as one archive"),
+            (OLDEST.version, {"bare__few": 1.4}, "10 files, ours beyond the floor"),
+            (NEWEST_3.version, {"ours__archive": 3.6}, "1,000 files, ours as one archive"),
         ],
     )
     def test_a_target_missed(self, airflow: str, changed: dict[str, float], what: str) -> None:
@@ -174,15 +175,15 @@ class TestFigures:
 
     def test_the_sum_of_sizes_may_hold_the_bytecode_beyond_the_reference(self) -> None:
         reference = {"the AWS CLI": 145.0, "Debian packages": 1.0}
-        assert missed(size_figures("2.10.5", {BYTECODE: 74.0, "the AWS CLI": 145.0}, reference)) == []
-        assert missed(size_figures("2.10.5", {BYTECODE: 74.0, "the AWS CLI": 147.0}, reference)) == ["sum"]
-        alone = size_figures("2.10.5", {BYTECODE: 74.0}, None)
+        assert missed(size_figures(OLDEST.version, {BYTECODE: 74.0, "the AWS CLI": 145.0}, reference)) == []
+        assert missed(size_figures(OLDEST.version, {BYTECODE: 74.0, "the AWS CLI": 147.0}, reference)) == ["sum"]
+        alone = size_figures(OLDEST.version, {BYTECODE: 74.0}, None)
         assert [(figure.what, figure.ours) for figure in alone] == [(f"layer: {BYTECODE}", 74.0), ("sum", 74.0)]
 
     def test_the_last_layer_of_mode_local_is_its_own(self) -> None:
         modes = {"s3": ["a", "b"], "none": ["a", "b"], "local": ["a", "b", "dags"]}
-        assert missed(rebuild_figures("2.10.5", 1.0, 0, modes)) == []
-        assert missed(rebuild_figures("2.10.5", 5.1, 1, {**modes, "none": ["a", "c"]})) == [
+        assert missed(rebuild_figures(OLDEST.version, 1.0, 0, modes)) == []
+        assert missed(rebuild_figures(OLDEST.version, 5.1, 1, {**modes, "none": ["a", "c"]})) == [
             "after a change of one of 1,000 DAG files in it",
             "other layers than the last that differ then",
             "layers that differ in another DAG mode, besides the DAGs' own",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -92,9 +93,9 @@ def lock_file(name: str) -> Path:
     return LOCKS / (f"{REFERENCE}.txt" if name == REFERENCE else f"airflow-{name}.txt")
 
 
-def pythons_of(name: str) -> list[str]:
-    """The Pythons that an environment can be made on, oldest first."""
-    pythons = list(release_of(name).pythons)
+def pythons_of(name: str, release: AirflowRelease | None = None) -> list[str]:
+    """The Pythons that an environment can be made on, oldest first; by default with the release of the matrix."""
+    pythons = list((release or release_of(name)).pythons)
     return pythons[pythons.index(_REFERENCE_OLDEST_PYTHON) :] if name == REFERENCE else pythons
 
 
@@ -153,9 +154,15 @@ def _run(command: Sequence[str], cwd: Path = ROOT) -> None:
 
 
 def write_lock(name: str) -> None:
-    """Resolve the requirements of an environment anew, with the versions that the stand-in images carry."""
-    oldest = pythons_of(name)[0]
-    constraints = (_BASE_LOCKS / f"airflow-{release_of(name).version}.txt").read_text(encoding="utf-8")
+    """Resolve the requirements of an environment anew."""
+    release = release_of(name)
+    stand_in = (_BASE_LOCKS / f"airflow-{release.version}.txt").read_text(encoding="utf-8")
+    lock_file(name).write_text(lock(name, release, stand_in), encoding="utf-8")
+
+
+def lock(name: str, release: AirflowRelease, constraints: str) -> str:
+    """The lock of an environment for a release, with the versions that its stand-in image carries."""
+    oldest = pythons_of(name, release)[0]
     source = "executor-tests.in"
     if name == REFERENCE:  # a newer Amazon provider needs newer ones beside it
         source = "executor-reference.in"
@@ -164,9 +171,12 @@ def write_lock(name: str) -> None:
     command = [_UV, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header"]
     command += ["--no-emit-index-url", "--python-version", _FULL_VERSIONS.get(oldest, oldest)]
     with tempfile.TemporaryDirectory() as folder:
-        held = Path(folder) / "constraints.txt"
+        held, target = Path(folder) / "constraints.txt", Path(folder) / "requirements.txt"
         held.write_text(constraints, encoding="utf-8")
-        _run([*command, "--constraints", str(held), f"requirements/{source}", "--output-file", str(lock_file(name))])
+        if lock_file(name).is_file():  # uv keeps its versions, where it can
+            shutil.copy(lock_file(name), target)
+        _run([*command, "--constraints", str(held), f"requirements/{source}", "--output-file", str(target)])
+        return target.read_text(encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

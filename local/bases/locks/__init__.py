@@ -18,7 +18,8 @@ from local.errors import BaseImageError
 
 _FOLDER = Path(__file__).parent
 _DATA = _FOLDER.parent / "requirements.yaml"
-_DAYS_AFTER_RELEASE = 3
+SETTLED = datetime.timedelta(days=3)
+"""How long after an Airflow's release its lock stands for: by then its providers are there."""
 # uv takes a bare 3.8 as 3.8.0, which some wheels of Airflow's dependencies exclude.
 _FULL_VERSIONS = {"3.8": "3.8.18"}
 
@@ -71,17 +72,19 @@ def resolve(airflow: str, *, python: str, until: datetime.date | None = None) ->
         return target.read_text(encoding="utf-8")
 
 
+def lock(airflow: str, lowest: str, released: datetime.date | None) -> str:
+    """The lock of an Airflow on its lowest Python and up, as of a few days after its release."""
+    until = released + SETTLED if released else None
+    header = (
+        f"# Airflow {airflow} on Python {lowest} and up, with the extras of bases/requirements.yaml, "
+        f"as of {until or 'today'}.\n# Made by: python -m local.bases lock {airflow}\n"
+    )
+    return header + resolve(airflow, python=lowest, until=until)
+
+
 def write_locks(airflows: Iterable[tuple[str, str]]) -> None:
-    """Write the lock of each (Airflow, lowest Python), as of a few days after its release."""
+    """Write the lock of each (Airflow, lowest Python)."""
     released: dict[str, datetime.date] = _data()["released"]
     for airflow, lowest in airflows:
-        date = released.get(airflow)
-        until = date + datetime.timedelta(days=_DAYS_AFTER_RELEASE) if date else None
-        as_of = until.isoformat() if until else "today"
-        with step(f"Lock of Airflow {airflow}, Python {lowest} and up, as of {as_of}"):
-            content = resolve(airflow, python=lowest, until=until)
-            header = (
-                f"# Airflow {airflow} on Python {lowest} and up, with the extras of bases/requirements.yaml, "
-                f"as of {as_of}.\n# Made by: python -m local.bases lock {airflow}\n"
-            )
-            lock_file(airflow).write_text(header + content, encoding="utf-8")
+        with step(f"Lock of Airflow {airflow}, Python {lowest} and up"):
+            lock_file(airflow).write_text(lock(airflow, lowest, released.get(airflow)), encoding="utf-8")

@@ -214,6 +214,91 @@ class TestWorkerImage:
         ]
 
 
+class TestAirflowReleases:
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        """A clone with one commit, its origin, and programs that stand in for `make` and `gh`."""
+        for command in ("init --quiet --bare -b main origin.git", "clone --quiet origin.git project"):
+            subprocess.run(["git", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+        (tmp_path / "project" / "matrix.yaml").write_text("airflow:\n")
+        (tmp_path / "project" / ".gitignore").write_text(".venv\n")
+        self.git(tmp_path / "project", "add --all")
+        self.git(tmp_path / "project", "-c user.name=a -c user.email=a@b.c commit --quiet -m first")
+        self.git(tmp_path / "project", "push --quiet origin HEAD:main")
+        self.program(tmp_path / "bin" / "make", 'echo "- ${2#VERSION=}" >> matrix.yaml')
+        listed = 'if [ "$1 $2" = "pr list" ]; then cat $GH_PULL_REQUESTS; fi'
+        self.program(tmp_path / "bin" / "gh", f'printf "%s\\n" "$*" >> {tmp_path}/gh.log; {listed}')
+        return tmp_path / "project"
+
+    @staticmethod
+    def program(path: Path, script: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{script}\n")
+        path.chmod(0o755)
+
+    @staticmethod
+    def git(folder: Path, arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments.split()], cwd=folder, check=True, capture_output=True, text=True
+        ).stdout
+
+    def run(self, repository: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        tools = f"{repository.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            command,
+            cwd=repository,
+            env={**os.environ, "PATH": tools, "RUNNER_TEMP": str(repository.parent), **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    def add(self, repository: Path, new: str) -> subprocess.CompletedProcess[str]:
+        """Run the step that adds releases, where the command that lists them does this."""
+        self.program(repository / ".venv" / "bin" / "python", new)
+        (step,) = (step for step in workflow("airflow-releases")["jobs"]["add"]["steps"] if step.get("id") == "add")
+        output = str(repository.parent / "output")
+        return self.run(repository, "bash", "-e", "-c", step["run"], GITHUB_OUTPUT=output)
+
+    def propose(self, repository: Path, versions: str, there: int = 0) -> subprocess.CompletedProcess[str]:
+        (repository.parent / "there").write_text(str(there))
+        self.git(repository, "reset --hard --quiet")  # a checkout of its own
+        command = ("bash", str(ROOT / ".github/scripts/propose_releases.sh"), str(repository.parent / "releases.patch"))
+        return self.run(repository, *command, versions, GH_PULL_REQUESTS=str(repository.parent / "there"))
+
+    def test_only_the_job_that_resolves_nothing_may_write(self) -> None:
+        jobs = workflow("airflow-releases")["jobs"]
+        assert {name for name, job in jobs.items() if "write" in job["permissions"].values()} == {"propose"}
+        assert all("tools." not in step.get("run", "") for step in jobs["propose"]["steps"])
+
+    def test_what_is_new_is_added_and_proposed_on_a_branch(self, repository: Path) -> None:
+        assert self.add(repository, "echo 3.3.3; echo 3.4.0").returncode == 0
+        assert (repository.parent / "output").read_text() == "versions=3.3.3 3.4.0\n"
+        done = self.propose(repository, "3.3.3 3.4.0")
+        assert done.returncode == 0, done.stderr
+        origin = repository.parent / "origin.git"
+        assert self.git(origin, "show airflow-3.3.3-3.4.0:matrix.yaml") == "airflow:\n- 3.3.3\n- 3.4.0\n"
+        assert self.git(origin, "log -1 --format=%s airflow-3.3.3-3.4.0") == "Matrix: Airflow 3.3.3, 3.4.0\n"
+        log = (repository.parent / "gh.log").read_text()
+        assert "pr create --head airflow-3.3.3-3.4.0 --title Airflow 3.3.3, 3.4.0 --body" in log
+
+    def test_a_pull_request_that_is_there_or_was_refused_is_not_opened_again(self, repository: Path) -> None:
+        self.add(repository, "echo 3.3.3")
+        done = self.propose(repository, "3.3.3", there=1)
+        assert (done.returncode, "already" in done.stdout) == (0, True)
+        assert self.git(repository.parent / "origin.git", "branch --list").split() == ["*", "main"]
+
+    def test_nothing_new_is_no_pull_request(self, repository: Path) -> None:
+        assert self.add(repository, "true").returncode == 0
+        assert (repository.parent / "output").read_text() == "versions=\n"
+        assert workflow("airflow-releases")["jobs"]["propose"]["if"] == "needs.add.outputs.versions"
+
+    def test_a_list_that_cannot_be_had_fails_the_job(self, repository: Path) -> None:
+        assert self.add(repository, "exit 48").returncode == 48
+
+    def test_what_is_no_version_is_no_name(self, repository: Path) -> None:
+        assert self.propose(repository, "3.3.3; id").returncode == 1
+
+
 def test_a_release_that_failed_half_way_can_be_run_again() -> None:
     job = workflow("release")["jobs"]["pypi"]
     assert job["strategy"]["fail-fast"] is False

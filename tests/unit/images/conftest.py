@@ -14,6 +14,8 @@ if str(ROOT) not in sys.path:
 from images import cli  # noqa: E402
 from images.matrix import Matrix, load_matrix  # noqa: E402
 
+MATRIX = Path(__file__).parent / "data" / "matrix.yaml"
+"""A frozen matrix: what is asked of the real one is in test_matrix.py."""
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -39,15 +41,15 @@ Run = Callable[..., Answer]
 
 @pytest.fixture(scope="session")
 def matrix() -> Matrix:
-    return load_matrix()
+    return load_matrix(MATRIX)
 
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
     """Run the command line in this process: all but the start of `build.py`."""
 
-    def answer(*arguments: object) -> Answer:
-        code = cli.run([str(argument) for argument in arguments])
+    def answer(*arguments: object, matrix: Path = MATRIX) -> Answer:
+        code = cli.run([str(argument) for argument in arguments], matrix)
         captured = capfd.readouterr()
         return Answer(code, captured.out, captured.err)
 

@@ -1,50 +1,65 @@
-"""matrix.yaml: what it holds, and how a malformed one is refused."""
+"""matrix.yaml: what is true of the real one, and how a malformed one is refused."""
 
 from __future__ import annotations
 
 import copy
 import json
-import shutil
-import subprocess
-import sys
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from images.errors import MatrixError
 from images.matrix import MATRIX_FILE, Matrix, load_matrix, parse_matrix, version_key
+from images.resolve import Request, resolve
+from images.spec import Options
 
-REAL: dict[str, Any] = yaml.safe_load(MATRIX_FILE.read_text(encoding="utf-8"))
+if TYPE_CHECKING:
+    from tests.unit.images.conftest import Run
 
-
-def test_the_matrix_has_the_releases_and_pythons_that_airflow_supports(matrix: Matrix) -> None:
-    assert {release.version: " ".join(release.pythons) for release in matrix.releases} == {
-        "2.10.5": "3.8 3.9 3.10 3.11 3.12",
-        "2.11.2": "3.10 3.11 3.12",
-        "3.0.6": "3.9 3.10 3.11 3.12",
-        "3.1.8": "3.10 3.11 3.12 3.13",
-        "3.2.2": "3.10 3.11 3.12 3.13 3.14",
-        "3.3.2": "3.10 3.11 3.12 3.13 3.14",
-    }
+FROZEN: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "matrix.yaml").read_text(encoding="utf-8"))
 
 
-def test_the_defaults_are_a_full_image_with_dags_from_s3(matrix: Matrix) -> None:
-    assert (matrix.defaults.base, matrix.defaults.dags) == ("full", "s3")
-    assert matrix.defaults.container_dag_path == "/opt/airflow/dags"
-    assert matrix.bases["full"].image_for("2.10.5", "3.8") == "apache/airflow:2.10.5-python3.8"
-    assert matrix.bases["slim"].image_for("3.3.2", "3.12") == "apache/airflow:slim-3.3.2-python3.12"
-    assert {"apache-airflow-providers-amazon", "boto3", "psycopg2-binary"} <= set(matrix.bases["slim"].install)
-    assert (set(matrix.dag_modes), set(matrix.platforms)) == ({"s3", "local", "none"}, {"linux/amd64", "linux/arm64"})
+class TestTheRealMatrix:
+    """What is true whichever releases it has; their locks are held by `tests/unit/local/test_locks.py`."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def real(cls) -> Matrix:
+        return load_matrix()
+
+    def test_releases_and_pythons_stand_from_the_oldest_to_the_newest(self) -> None:
+        entries = yaml.safe_load(MATRIX_FILE.read_text(encoding="utf-8"))["airflow"]
+        for versions in ([entry["version"] for entry in entries], *(entry["python"] for entry in entries)):
+            assert versions == sorted(versions, key=version_key)
+
+    def test_the_executor_runs_on_every_release_and_from_the_oldest_on(self, real: Matrix) -> None:
+        project = (MATRIX_FILE.parent / "executor" / "pyproject.toml").read_text(encoding="utf-8")
+        (bounds,) = re.findall(r'"apache-airflow([<>=][^"]*)"', project)
+        assert [r.version for r in real.releases if r.version not in SpecifierSet(bounds)] == []
+        assert f">={real.releases[0].version}," in bounds
+
+    def test_every_image_has_a_name_of_its_own_and_bases_are_the_official_ones(self, real: Matrix) -> None:
+        for base, prefix in (("full", ""), ("slim", "slim-")):
+            specs = resolve(real, Request(every=True, base=base), Options(dag_path=Path("dags"))).specs
+            assert len({spec.identifier for spec in specs}) == len(specs)
+            assert {spec.base_image for spec in specs} == {
+                f"apache/airflow:{prefix}{r.version}-python{python}" for r in real.releases for python in r.pythons
+            }
+
+    def test_the_default_is_a_full_image_with_dags_from_s3(self, real: Matrix) -> None:
+        assert (real.defaults.base, real.defaults.dags) == ("full", "s3")
 
 
 def test_order_in_the_file_does_not_matter() -> None:
-    turned = copy.deepcopy(REAL)
+    turned = copy.deepcopy(FROZEN)
     turned["airflow"].reverse()
     turned["airflow"][0]["python"].reverse()
-    assert parse_matrix(turned) == parse_matrix(REAL)
+    assert parse_matrix(turned) == parse_matrix(FROZEN)
 
 
 def test_versions_sort_by_number() -> None:
@@ -98,8 +113,8 @@ def _without(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("bases", "slim", "install", to="boto3"), "bases.slim.install", "expected a list"),
         (_set("bases", "slim", "install", 1, to="boto3>=1.28"), "bases.slim.install[1]", "a distribution such as"),
         (_set("bases", "slim", "install", 1, to="x; rm -rf /"), "bases.slim.install[1]", "a distribution such as"),
-        (_set("bases", "Über", to=REAL["bases"]["full"]), "bases.Über", "a name of lower-case letters"),
-        (_set("bases", "custom", to=REAL["bases"]["full"]), "bases.custom", "other than custom"),
+        (_set("bases", "Über", to=FROZEN["bases"]["full"]), "bases.Über", "a name of lower-case letters"),
+        (_set("bases", "custom", to=FROZEN["bases"]["full"]), "bases.custom", "other than custom"),
         (_set("dags", "git", to="by Git"), "dags.git", "unknown DAG mode"),
         (_set("dags", "s3", to=3), "dags.s3", "expected a string"),
         (_set("platforms", 0, to="amd64"), "platforms[0]", "a platform such as linux/amd64"),
@@ -113,7 +128,7 @@ def _without(*path: str | int) -> Callable[[dict[str, Any]], None]:
 def test_malformed_content_names_the_path_in_the_file(
     change: Callable[[dict[str, Any]], None], path: str, problem: str
 ) -> None:
-    data = copy.deepcopy(REAL)
+    data = copy.deepcopy(FROZEN)
     change(data)
     with pytest.raises(MatrixError) as raised:
         parse_matrix(data)
@@ -141,47 +156,42 @@ def test_a_missing_file_says_how_to_restore_it(tmp_path: Path) -> None:
 
 
 class TestANewReleaseIsAChangeOfTheMatrixAlone:
-    """A copy of the build tool, unchanged, with one entry more in its matrix.yaml."""
+    """The build tool, unchanged, with one entry more in its matrix.yaml."""
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def project(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        root, copied = MATRIX_FILE.parent, tmp_path_factory.mktemp("project")
-        for name in ("images", "entrypoint"):
-            shutil.copytree(root / name, copied / name, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        shutil.copy(root / "build.py", copied)
-        data = copy.deepcopy(REAL)
+    @pytest.fixture
+    def output(self, run: Run, tmp_path: Path) -> Callable[..., str]:
+        data = copy.deepcopy(FROZEN)
         pythons = ["3.11", "3.12", "3.13", "3.14", "3.15"]
         data["airflow"].append({"version": "3.4.0", "python": pythons, "default-python": "3.13"})
-        (copied / "matrix.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
-        return copied
+        matrix = tmp_path / "matrix.yaml"
+        matrix.write_text(yaml.safe_dump(data), encoding="utf-8")
 
-    @staticmethod
-    def run(project: Path, *arguments: str) -> str:
-        command = [sys.executable, "build.py", *arguments]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        def answered(*arguments: str) -> str:
+            answer = run(*arguments, matrix=matrix)
+            assert answer.code == 0, answer.errors
+            return answer.output
 
-    def test_it_is_what_latest_and_prefixes_stand_for(self, project: Path) -> None:
+        return answered
+
+    def test_it_is_what_latest_and_prefixes_stand_for(self, output: Callable[..., str]) -> None:
         for flags in (["--airflow", "latest"], ["--airflow", "3"], ["--airflow", "3.4"], ["--python", "3.15"], []):
-            (image,) = json.loads(self.run(project, "explain", "--json", *flags))
+            (image,) = json.loads(output("explain", "--json", *flags))
             expected = "3.15" if "3.15" in flags else "3.13"
             assert image["identifier"] == f"3.4.0-python{expected}-s3"
             assert image["base"] == f"apache/airflow:3.4.0-python{expected}"
 
-    def test_its_aliases_are_taken_from_the_release_before(self, project: Path) -> None:
-        newest = self.run(project, "tags").split()
-        before = self.run(project, "tags", "--airflow", "3.3.2").split()
+    def test_its_aliases_are_taken_from_the_release_before(self, output: Callable[..., str]) -> None:
+        newest = output("tags").split()
+        before = output("tags", "--airflow", "3.3.2").split()
         assert "airflow-ecs-worker:3-s3" in newest
         assert "airflow-ecs-worker:3-s3" not in before
         assert "airflow-ecs-worker:3.3-s3" in before
 
-    def test_it_is_rendered(self, project: Path) -> None:
-        assert "\nFROM apache/airflow:slim-3.4.0-python3.15 AS base\n" in self.run(
-            project, "render", "--airflow", "3.4.0", "--python", "3.15", "--base", "slim"
+    def test_it_is_rendered(self, output: Callable[..., str]) -> None:
+        assert "\nFROM apache/airflow:slim-3.4.0-python3.15 AS base\n" in output(
+            "render", "--airflow", "3.4.0", "--python", "3.15", "--base", "slim"
         )
 
-    def test_it_is_in_the_matrix_of_ci(self, project: Path) -> None:
-        found = json.loads(self.run(project, "matrix", "--json", "--airflow", "3.4", "--dags", "s3"))["include"]
+    def test_it_is_in_the_matrix_of_ci(self, output: Callable[..., str]) -> None:
+        found = json.loads(output("matrix", "--json", "--airflow", "3.4", "--dags", "s3"))["include"]
         assert [image["python"] for image in found] == ["3.11", "3.12", "3.13", "3.14", "3.15"]

@@ -72,7 +72,7 @@ class TestCommandLine:
             main(["ensure", "2.10.5-python3.8", "nonsense"])
 
     def test_only_airflows_of_the_matrix_are_locked(self) -> None:
-        with pytest.raises(BaseImageError, match=r"Not in matrix\.yaml: 9\.9\.9, 8\.8\.8\. It has: 2\.10\.5, "):
+        with pytest.raises(BaseImageError, match=r"Not in matrix\.yaml: 9\.9\.9, 8\.8\.8\. It has: \d+\.\d+\.\d+, "):
             main(["lock", "9.9.9", "2.10.5", "8.8.8"])
 
     @pytest.mark.usefixtures("pythons")

@@ -62,7 +62,7 @@ class TestArguments:
         assert "required: up|down" in capsys.readouterr().err
 
     def test_an_airflow_that_is_not_in_the_matrix_is_refused_before_anything_is_done(self, no_engine: None) -> None:
-        with pytest.raises(LocalError, match=r"Airflow 9 is not in the matrix\. Known: 2\.10\.5"):
+        with pytest.raises(LocalError, match=r"Airflow 9 is not in the matrix\. Known: \d+\.\d+\.\d+"):
             main(["up", "--airflow", "9"])
 
     def test_without_an_engine_it_says_how_to_get_one(self, no_engine: None) -> None:

@@ -1,0 +1,51 @@
+"""A release of Airflow in the files that name it: new text from old. Pure; comments and order stay as they are."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+
+from images.matrix import AirflowRelease, Matrix, version_key
+
+_ENTRY = re.compile(r"^  - version: (\d+\.\d+\.\d+)\n(?:    .*\n)+", re.MULTILINE)
+_DAY = re.compile(r"^  (\d+\.\d+\.\d+): \d{4}-\d\d-\d\d\n", re.MULTILINE)
+_LISTED = re.compile(r"(?<=<!-- releases -->).*?(?=<!-- /releases -->)", re.DOTALL)
+
+
+def with_release(matrix: str, release: AirflowRelease) -> str:
+    """The text of `matrix.yaml` with an entry more, between the releases before and after it."""
+    pythons = ", ".join(json.dumps(python) for python in release.pythons)
+    entry = (
+        f"  - version: {release.version}\n    python: [{pythons}]\n"
+        f"    default-python: {json.dumps(release.default_python)}\n"
+    )
+    return _inserted(matrix, _ENTRY, release.version, entry)
+
+
+def with_day(requirements: str, version: str, day: datetime.date) -> str:
+    """The text of `local/bases/requirements.yaml` with the day of a release."""
+    return _inserted(requirements, _DAY, version, f"  {version}: {day}\n")
+
+
+def with_list(page: str, matrix: Matrix) -> str:
+    """A page of the documentation whose marked lists, if there are any, have the releases of the matrix."""
+    return _LISTED.sub(releases_in_words(matrix), page)
+
+
+def releases_in_words(matrix: Matrix) -> str:
+    """``2.10.5, 2.11.2 and 3.0.6 on Python 3.8 to 3.12``."""
+    *others, last = (release.version for release in matrix.releases)
+    versions = f"{', '.join(others)} and {last}" if others else last
+    return f"{versions} on Python {matrix.pythons[0]} to {matrix.pythons[-1]}"
+
+
+def _inserted(text: str, pattern: re.Pattern[str], version: str, entry: str) -> str:
+    """The text with an entry before the first one of a newer version, or behind the last one."""
+    place = len(text)
+    for match in pattern.finditer(text):
+        place = match.end()
+        if version_key(match[1]) > version_key(version):
+            place = match.start()
+            break
+    return text[:place] + entry + text[place:]
