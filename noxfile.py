@@ -167,7 +167,7 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session(python=False, tags=TEST)
 def images(session: nox.Session) -> None:
     """Built images, and tasks in their containers."""
-    run(session, *ENGINE, *PYTEST, "-v", "-n3", "--dist", "loadgroup", "--durations=15", "tests/images")
+    run(session, *ENGINE, *PYTEST, "-v", "-n3", "--durations=15", "tests/images")
 
 
 @nox.session(python=False, tags=TEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import Any
 
 import docker
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from images.labels import labels
 from images.spec import ImageSpec
@@ -49,21 +52,27 @@ BATCH = (
 # What Airflow says of a task that is stopped.
 STOPPED = (r"SIGTERM", r"ended with -15|exit code -15", r"ERROR - Stacktrace: $", r"Task failed")
 
+RUN_TASKS = (
+    *("test_arguments_from_s3", "test_derived_images", "test_remote_logging"),
+    *("test_s3_failures", "test_signals", "test_tasks"),
+)
+"""Files whose tests run tasks, so that they need an Airflow deployment."""
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what has a fixture in common that takes long."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+
+class ByAirflow(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """One process gets together what has a fixture in common that takes long: tasks of one Airflow, else a file."""
+
+    def _split_scope(self, nodeid: str) -> str:  # what xdist's own schedulers of this kind replace
+        file, _, test = nodeid.partition("::")
+        if Path(file).stem not in RUN_TASKS:
+            return file
+        airflow = re.search(r"(\d+\.\d+\.\d+)-python", test)
+        return f"tasks of Airflow {airflow[1] if airflow else WORKER.airflow}"
 
 
-def _group_of(item: pytest.Item) -> str:
-    """Whose tests run in one process: tasks of one Airflow, else one file."""
-    if "tasks" not in getattr(item, "fixturenames", ()):
-        return item.path.stem
-    callspec = getattr(item, "callspec", None)
-    product: Product = callspec.params.get("product", WORKER) if callspec else WORKER
-    return f"tasks of Airflow {product.airflow}"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByAirflow:
+    """How tests are dealt out to several processes (`-n`), whatever `--dist` says."""
+    return ByAirflow(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,11 @@ def test_on_kill_runs_to_its_end_once_and_the_log_is_kept(tasks: Tasks, remote_l
     )
     running.container.stop(timeout=STOP_TIMEOUT)
     result = tasks.wait(running, warns=STOPPED)
-    said = result.log + result.output
-    assert (result.log.count("on_kill began"), result.log.count("on_kill ended")) == (1, 1), result.describe()
-    assert "the process ended with -15" in said or "Task received SIGTERM" in said, result.describe()
+    log = remote_logs.of(task, "S3")
+    assert (log.count("on_kill began"), log.count("on_kill ended")) == (1, 1), f"{log}\n{result.describe()}"
+    assert "the process ended with -15" in log or "Task received SIGTERM" in log, f"{log}\n{result.describe()}"
     assert result.exit_code == 0, "Airflow's own, for a task whose end it has reported: " + result.describe()
     assert result.state in ("failed", "up_for_retry"), result.describe()
-    assert "on_kill ended" in remote_logs.of(task, "S3")
 
 
 def test_a_stop_while_dags_come_down_starts_nothing(tasks: Tasks, fake_s3: FakeS3Service) -> None:
