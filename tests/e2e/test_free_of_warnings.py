@@ -14,6 +14,8 @@ PROVOKED = (
     *(rf"\b{dag_id}\b" for dag_id in FAILING),
     r"Failing \(\d+\) jobs without heartbeat",  # Airflow 2, before it names them
 )
+MAPPED = r"XCom not found key=return_value offset=\d+ "
+"""Airflow 3 finds the end of the results of mapped tasks by asking for one more."""
 
 
 def test_containers_of_tasks(demo: dict[str, Run], deployment: EcsDeployment) -> None:
@@ -22,7 +24,8 @@ def test_containers_of_tasks(demo: dict[str, Run], deployment: EcsDeployment) ->
         run.wait()
     arns = [task["arn"] for run in runs for task in run.ecs_tasks()]
     assert arns
-    assert [line for arn in arns for line in unexpected_warnings(deployment.container_log(arn))] == []
+    logs = [deployment.container_log(arn) for arn in arns]
+    assert [line for log in logs for line in unexpected_warnings(log, also=[MAPPED])] == []
 
 
 @pytest.mark.usefixtures("started")
