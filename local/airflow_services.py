@@ -276,10 +276,6 @@ class AirflowServices(ControlPlane):
             self.check()
             raise
 
-    def logs(self) -> dict[str, str]:
-        """The output of each part so far."""
-        return {name: service.log() for name, service in self._services.items()}
-
     def check(self) -> None:
         """Raise ServiceError if a part has ended by itself."""
         for service in self._services.values():

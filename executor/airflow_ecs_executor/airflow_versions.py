@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from datetime import datetime, timezone
 from typing import Any, Mapping
 
 import airflow
@@ -17,7 +18,6 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.models.taskinstancekey import TaskInstanceKey
-from airflow.utils import timezone
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy.engine import make_url
@@ -134,7 +134,10 @@ def back_to_queued(key: Any) -> bool:
             session.query(TaskInstance)
             .filter(*_primary_key(key), TaskInstance.try_number == key.try_number, TaskInstance.state.in_(_UNFINISHED))
             # Queued now: else it would count as stuck in the queue since its first start.
-            .update({"state": TaskInstanceState.QUEUED, "queued_dttm": timezone.utcnow()}, synchronize_session=False)
+            .update(
+                {"state": TaskInstanceState.QUEUED, "queued_dttm": datetime.now(timezone.utc)},
+                synchronize_session=False,
+            )
         )
     return bool(changed)
 

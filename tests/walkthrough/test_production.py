@@ -124,7 +124,7 @@ class Reader:
             fail_if_ended(host, "the Airflow host")
             return READY in output_of(host)
 
-        until(ready, 240, "the Airflow host is set up", explain=lambda: output_of(host))
+        until(ready, 600, "the Airflow host is set up", explain=lambda: output_of(host))
         return host
 
     def services(self) -> list[str]:
@@ -162,7 +162,7 @@ def test_the_page_leads_from_an_empty_account_to_a_dag_that_runs_on_ecs(reader: 
         (run,) = json.loads(shown.splitlines()[-1])  # after what Airflow logs there
         return run["state"] if run["state"] in ("success", "failed") else None
 
-    ended = until(state, 240, "the DAG's run has ended", pause=1, explain=lambda: on(host, "tail -n 40 /tmp/*.log"))
+    ended = until(state, 600, "the DAG's run has ended", pause=1, explain=lambda: on(host, "tail -n 40 /tmp/*.log"))
     ecs = reader.aws.client("ecs")
     arns = ecs.list_tasks(cluster=outputs.cluster_name, desiredStatus="STOPPED")["taskArns"]
     tasks = ecs.describe_tasks(cluster=outputs.cluster_name, tasks=arns)["tasks"]
