@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 import pytest
+import testinfra
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -170,6 +171,23 @@ def label_lines(airflow: str, python: str) -> str:
     """Lines of a Dockerfile with the labels of an image that loads DAGs from S3."""
     found = labels(ImageSpec(airflow, python, "s3", "base"), "1")
     return "\n".join(f'LABEL {name}="{value}"' for name, value in found.items())
+
+
+@pytest.fixture
+def inside(client: docker.DockerClient) -> Iterator[Callable[..., Any]]:
+    """A testinfra host inside a running container of an image, started through the image's entrypoint."""
+    started = []
+
+    def host(image: str, **options: Any) -> Any:
+        container = client.containers.run(
+            image, ["bash", "-c", "sleep 600"], detach=True, network_mode="none", **options
+        )
+        started.append(container)
+        return testinfra.get_host(f"docker://{container.id}")
+
+    yield host
+    for container in started:
+        container.remove(force=True, v=True)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import docker
 import pytest
@@ -24,29 +25,16 @@ from tests.images.product import (
 )
 
 Run = Callable[..., tuple[int, str]]
+Inside = Callable[..., Any]
 
-FACTS = """
-import importlib.metadata, importlib.util, json, os, platform, sys
-
-def bytecode(name):
+UNCOMPILED = """
+import importlib.util, os, sys
+for name in sys.argv[1:]:
     source = importlib.util.find_spec(name).origin
     header = open(importlib.util.cache_from_source(source), "rb").read(12)
     flags, stamp = (int.from_bytes(header[place:place + 4], "little") for place in (4, 8))
-    return flags == 3 or flags == 0 and stamp == int(os.stat(source).st_mtime)
-
-folders = {
-    path: [os.path.isdir(path), os.access(path, os.W_OK), os.stat(path).st_gid] for path in sys.argv[1].split(":")
-}
-print(json.dumps({
-    "ids": [os.getuid(), os.getgid()],
-    "process 1": open("/proc/1/cmdline").read().split("\\0")[:2],
-    "settings": [line for line in open("/opt/airflow/airflow.cfg") if line.strip() and not line.startswith("#")],
-    "not writable": [path for path, found in folders.items() if found != [True, True, 0]],
-    "not compiled": [name for name in sys.argv[2].split(":") if not bytecode(name)],
-    "aws": os.path.realpath("/usr/local/bin/aws"),
-    "packages": {item.metadata["Name"].lower(): item.version for item in importlib.metadata.distributions()},
-    "python": platform.python_version(),
-}))
+    if not (flags == 3 or flags == 0 and stamp == int(os.stat(source).st_mtime)):
+        print(name)
 """
 # Nothing is compiled when a container starts, neither Airflow nor the standard library.
 MODULES = ("airflow", "sqlalchemy.orm", "json", "asyncio", "botocore.session", "airflow_ecs_entrypoint")
@@ -73,22 +61,23 @@ def test_labels_and_settings(product: Product, built: Builder, client: docker.Do
 
 
 @pytest.mark.parametrize("product", each((*PRODUCTS, SLIM)))
-def test_what_is_inside(product: Product, built: Builder, run: Run) -> None:
-    folders = (product.container_dag_path, *(f"/opt/airflow/{name}" for name in ("logs", "plugins", "config")))
-    code, output = run(built(product), "python", "-c", FACTS, ":".join(folders), ":".join(MODULES))
-    assert code == 0, output
-    facts = json.loads(output.splitlines()[-1])
-    assert facts["ids"] == [50000, 0]
-    assert facts["process 1"] == ["/usr/bin/dumb-init", "--"]
-    assert bool(facts["settings"]) == ("--airflow-cfg" in product.flags), "a build step left settings behind"
-    assert facts["not writable"] == [] and facts["not compiled"] == []
-    assert (facts["aws"] == "/opt/aws-cli/bin/aws") == product.aws_cli
-    packages = facts["packages"]
-    assert packages["airflow-ecs-entrypoint"] and "awscli" not in packages, "it is away from Airflow's packages"
-    assert packages["apache-airflow"] == product.airflow
-    assert facts["python"].startswith(f"{product.python}.")
-    found = {f"{name}=={packages.get(name)}" for name in ("cowsay",) if name in packages}
-    assert found == set(product.packages)
+def test_what_is_inside(product: Product, built: Builder, inside: Inside) -> None:
+    host = inside(built(product))
+    assert host.run("id -u; id -g").stdout.split() == ["50000", "0"]
+    assert host.run("tr '\\0' ' ' < /proc/1/cmdline").stdout.startswith("/usr/bin/dumb-init -- ")
+    settings = host.run("grep -v '^#' /opt/airflow/airflow.cfg").stdout.strip()
+    assert bool(settings) == ("--airflow-cfg" in product.flags), "a build step left settings behind"
+    for path in (product.container_dag_path, "/opt/airflow/logs", "/opt/airflow/plugins", "/opt/airflow/config"):
+        folder = host.file(path)
+        assert folder.is_directory and folder.gid == 0 and folder.mode & 0o070 == 0o070, path
+    aws = host.file("/usr/local/bin/aws")
+    assert (aws.exists and aws.linked_to == "/opt/aws-cli/bin/aws") == product.aws_cli
+    packages = host.pip.get_packages()
+    assert "airflow-ecs-entrypoint" in packages and "awscli" not in packages, "it is away from Airflow's packages"
+    assert packages["apache-airflow"]["version"] == product.airflow
+    assert {f"{name}=={packages[name]['version']}" for name in ("cowsay",) if name in packages} == set(product.packages)
+    assert host.check_output("python --version").startswith(f"Python {product.python}.")
+    assert host.check_output("python -c %s " + " ".join(MODULES), UNCOMPILED) == ""
 
 
 def test_commands_mean_what_they_mean_in_the_official_image(worker: str, run: Run) -> None:
@@ -115,20 +104,13 @@ def test_any_uid_with_gid_0_works(worker: str, run: Run) -> None:
     assert output.split()[-2:] == ["12345", "/home/airflow"]
 
 
-OPTIONS = """
-airflow config get-value core default_timezone
-dpkg --status jq tree | grep -c 'install ok installed'
-airflow plugins
-python -c 'import airflow, company_settings; print(company_settings.ANSWER)'
-"""
-
-
-def test_options_written_into_the_image(built: Builder, run: Run, client: docker.DockerClient) -> None:
-    code, output = run(built(EVERYTHING), "bash", "-c", OPTIONS)
-    assert code == 0, output
-    lines = output.splitlines()
-    assert "Europe/Berlin" in lines and "2" in lines and lines[-1] == "42"
-    assert "greeting" in output
+def test_options_written_into_the_image(built: Builder, inside: Inside, client: docker.DockerClient) -> None:
+    host = inside(built(EVERYTHING))
+    assert host.check_output("airflow config get-value core default_timezone").endswith("Europe/Berlin")
+    assert host.package("jq").is_installed and host.package("tree").is_installed
+    assert "greeting" in host.check_output("airflow plugins")
+    settings = host.check_output("python -c 'import airflow, company_settings; print(company_settings.ANSWER)'")
+    assert settings.splitlines()[-1] == "42"
     assert client.images.get(EVERYTHING.reference).labels["com.example.team"] == "data"
     assert "#1 " in built.output(EVERYTHING), "--progress plain shows Buildx's own lines"
 
