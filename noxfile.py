@@ -128,7 +128,17 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=False, tags=TEST)
 def deploy(session: nox.Session) -> None:
     """The CloudFormation template, deployed to moto."""
-    run(session, *PYTEST, "-q", "tests/deploy")
+    run(session, *PYTEST, "-q", "-n2", "tests/deploy")
+
+
+@nox.session(python=False, tags=TEST)
+def bases(session: nox.Session) -> None:
+    """Base images for the sessions that follow: pulled, or stand-ins built side by side."""
+    from local.bases import Base
+    from tests.images.product import PRODUCTS
+
+    images = dict.fromkeys(Base(*product.base).image for product in PRODUCTS)
+    session.run(*ENGINE, sys.executable, "-m", "local.bases", "ensure", "--services", *images, external=True)
 
 
 @nox.session(python=False, tags=TEST)
@@ -173,7 +183,7 @@ def images(session: nox.Session) -> None:
 @nox.session(python=False, tags=TEST)
 def walkthrough(session: nox.Session) -> None:
     """The documentation's commands that need Docker, on a local AWS."""
-    run(session, *ENGINE, *PYTEST, "-v", "--durations=5", "tests/walkthrough")
+    run(session, *ENGINE, *PYTEST, "-v", "-n2", "--durations=5", "tests/walkthrough")
 
 
 @nox.session(python=False, tags=TEST)
