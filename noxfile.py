@@ -109,7 +109,7 @@ def unit_on(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-q",
-        "-n4",
+        *PARALLEL,
         "-p",
         "no:cacheprovider",
         "tests/unit/entrypoint",
@@ -128,7 +128,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=False, tags=TEST)
 def deploy(session: nox.Session) -> None:
     """The CloudFormation template, deployed to moto."""
-    run(session, *PYTEST, "-q", "-n2", "tests/deploy")
+    run(session, *PYTEST, "-q", "tests/deploy")
 
 
 @nox.session(python=False, tags=TEST)
