@@ -42,7 +42,7 @@ FULL = "--full"
 ENGINE = ["bash", "local/engine.sh", "run"]
 """Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
 PYTEST = [sys.executable, "-m", "pytest"]
-PARALLEL = ["-n3", "--dist", "worksteal"]
+PARALLEL = ["-n4", "--dist", "worksteal"]
 
 LINT = (
     "ruff format --check .",
