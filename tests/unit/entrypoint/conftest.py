@@ -142,3 +142,16 @@ def run(environ: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[st
         )
 
     return start
+
+
+def own_children() -> set[int]:
+    """The children of this process, with those that have ended and that nobody has waited for."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(child) for children in lists for child in children.read_text().split()}
+
+
+@pytest.fixture
+def children() -> Callable[[], set[int]]:
+    """The children of this process that the test has started: a fixture of other tests may have some as well."""
+    before = own_children()
+    return lambda: own_children() - before

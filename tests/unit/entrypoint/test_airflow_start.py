@@ -52,7 +52,11 @@ if child == 0:
     {reset}
     task()
 {after}
-_, status = os.waitpid(child, 0)
+while True:  # as the supervisor, whose waits have an end: a signal just before one that has none is heeded after it
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        break
+    time.sleep(0.05)
 say("task ended with %s" % (status >> 8 if status > 255 else -status))
 {end}
 """

@@ -16,7 +16,6 @@ from airflow_ecs_entrypoint.s3 import moment_of
 
 from local.fake_s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import staging, tree
-from tests.unit.entrypoint.test_loader import children
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +40,7 @@ def test_more_processes_where_they_are_worth_it(monkeypatch, jobs, concurrency, 
     assert processes_for(jobs, concurrency) == expected
 
 
-def test_all_of_them_together_do_every_job_once(s3, sync, dags, objects, monkeypatch):
+def test_all_of_them_together_do_every_job_once(s3, sync, dags, objects, monkeypatch, children):
     forks = []
     fork = os.fork
     monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
@@ -62,7 +61,7 @@ def test_together_they_keep_to_the_concurrency(s3, sync, objects):
 
 
 @pytest.mark.parametrize("key", ["dags/00.py", "dags/01.py"], ids=["own share", "the other's share"])
-def test_a_fault_in_any_of_them_ends_all(s3, sync, dags, objects, key):
+def test_a_fault_in_any_of_them_ends_all(s3, sync, dags, objects, key, children):
     s3.faults = [Fault(key, "error", code="AccessDenied", status=403)]
     with pytest.raises(AccessError, match=f"allow s3:GetObject on arn:aws:s3:::bucket/{key} "):
         sync()
@@ -77,7 +76,7 @@ def test_an_object_that_changes_meanwhile_is_told_apart_in_any_of_them(s3, sync,
     assert s3.requests[""] == 2
 
 
-def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch):
+def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch, children):
     start = download_module.Child.start
 
     def start_and_die(child):
@@ -91,14 +90,14 @@ def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch)
     assert not children()
 
 
-def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, loader):
+def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, loader, children):
     s3.faults = [Fault(None, "hang")]
     one = loader()
     until = time.monotonic() + 10
     while sum(s3.requests.values()) < 1 + len(objects):
         assert time.monotonic() < until
         time.sleep(0.02)
-    (loading,) = living_children(os.getpid())
+    (loading,) = children()
     (helper,) = living_children(loading)
     one.stop()
     assert staging(dags) == []

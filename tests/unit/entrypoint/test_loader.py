@@ -11,7 +11,6 @@ import time
 import pytest
 from airflow_ecs_entrypoint import child as child_module
 from airflow_ecs_entrypoint import loader as loader_module
-from airflow_ecs_entrypoint.airflow_start import living_children
 from airflow_ecs_entrypoint.errors import AccessError, DagsError, UnavailableError
 from airflow_ecs_entrypoint.folder import StagedFolder
 from airflow_ecs_entrypoint.settings import S3Location
@@ -25,16 +24,7 @@ def one_dag(s3):
     s3.buckets["bucket"] = {"dags/a.py": b"1"}
 
 
-def children():
-    """Whether this process has any."""
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def test_what_was_loaded_is_known_when_it_is_in_place(loader, dags):
+def test_what_was_loaded_is_known_when_it_is_in_place(loader, dags, children):
     one = loader()
     (loaded,) = one.wait()
     assert (loaded["files"], loaded["fetched_bytes"], loaded["location"]) == (1, 1, "s3://bucket/dags/")
@@ -44,7 +34,7 @@ def test_what_was_loaded_is_known_when_it_is_in_place(loader, dags):
     assert one.wait() == [loaded]
 
 
-def test_a_fault_is_raised_here_as_it_was_there(s3, loader):
+def test_a_fault_is_raised_here_as_it_was_there(s3, loader, children):
     s3.faults = [Fault("", "error", code="AccessDenied", status=403)]
     with pytest.raises(AccessError, match="allow s3:ListBucket on arn:aws:s3:::bucket ") as caught:
         loader().wait()
@@ -61,7 +51,7 @@ def test_a_fault_is_raised_here_as_it_was_there(s3, loader):
     ],
     ids=["listing", "object", "slow object"],
 )
-def test_slower_than_the_limit_is_a_temporary_fault_that_says_how_far_it_came(s3, loader, dags, fault, says):
+def test_slower_than_the_limit_is_a_temporary_fault_that_says_how_far_it_came(s3, loader, dags, fault, says, children):
     s3.buckets["bucket"]["dags/a.py"] = b"x" * 1000
     s3.faults = [fault]
     # Long enough for a busy machine to come so far.
@@ -86,7 +76,7 @@ def test_a_folder_that_stays_locked_is_a_temporary_fault(loader, dags):
     first.discard()
 
 
-def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, loader, monkeypatch):
+def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, loader, monkeypatch, children):
     monkeypatch.setattr(loader_module, "_PATIENCE", 0.5)
     monkeypatch.setattr(child_module, "_TIDY", 0.5)
     monkeypatch.setattr(loader_module.signal, "setitimer", lambda *_: None)
@@ -96,10 +86,10 @@ def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, loader, monkeypa
     assert not children()
 
 
-def test_one_that_was_killed_points_at_the_memory(s3, loader):
+def test_one_that_was_killed_points_at_the_memory(s3, loader, children):
     s3.faults = [Fault("dags/a.py", "hang")]
     one = loader()
-    (loading,) = living_children(os.getpid())
+    (loading,) = children()
     os.kill(loading, signal.SIGKILL)
     with pytest.raises(DagsError, match="ended by SIGKILL: give the task more memory"):
         one.wait()
@@ -125,7 +115,7 @@ def test_a_deletion_that_takes_too_long_is_given_up(s3, loader, monkeypatch, cap
     assert "warning: cannot delete the task's arguments at s3://bucket/task.json: no answer within " in line
 
 
-def test_stopping_tidies_up(s3, loader, dags):
+def test_stopping_tidies_up(s3, loader, dags, children):
     s3.faults = [Fault("dags/a.py", "hang")]
     one = loader()
     until = time.monotonic() + 10
