@@ -44,6 +44,10 @@ _CONTROL = "/-/"  # No bucket has so short a name.
 _REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified"}
 
 
+CONNECTION = "connection of the fake S3"
+"""The name of the threads that serve clients in this process."""
+
+
 class Fault:
     """What happens instead of the right answer, ``times`` times (-1: always), when ``key`` is read.
 
@@ -466,6 +470,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Serve requests until either side closes the connection."""
+        threading.current_thread().name = CONNECTION
         self.open = True
         self.server.connections.add(self.connection)
         try:
