@@ -12,19 +12,8 @@ import tempfile
 
 import pytest
 
-from tests.unit.executor.fixtures import (
-    AWS,
-    botocore_reads_its_models_once,
-    ecs,
-    ecs_server,
-    logs,
-    registry,
-    s3,
-    said,
-    warned,
-)
-
-__all__ = ["botocore_reads_its_models_once", "ecs", "ecs_server", "logs", "registry", "s3", "said", "warned"]
+from tests.unit.executor.fixtures import *  # noqa: F403  # the fixtures
+from tests.unit.executor.fixtures import AWS
 
 # What tests/executor/run.py says.
 _TOLD = ("AIRFLOW_WITHOUT_AMAZON_PYTHON",)

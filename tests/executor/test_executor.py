@@ -18,7 +18,7 @@ from airflow_ecs_executor.task_definition import read_definition
 from local.ecs.control import EcsApi
 from tests.executor.harness import Scheduler, key
 from tests.unit.executor import harness
-from tests.unit.executor.harness import finish_all
+from tests.unit.executor.harness import Hostile, finish_all
 from tests.unit.executor.worker_images import SECRETS
 
 pytestmark = pytest.mark.oldest
@@ -102,21 +102,6 @@ def test_records_of_the_event_log_outlive_the_scheduler_s_queue(ecs: EcsApi) -> 
     record = weakref.ref(scheduler.executor._task_event_logs.popleft())
     kept = record()
     assert kept is not None and kept.extra == "because"
-
-
-class Hostile:
-    """An object that resists every use."""
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        raise RuntimeError("not to be copied")
-
-    def __repr__(self) -> str:
-        raise RuntimeError("not to be shown")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("not to be compared")
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _deep(levels: int) -> dict[str, Any]:

@@ -6,18 +6,7 @@ from typing import Iterator
 import pytest
 
 from tests.unit.executor.cloudformation import CloudFormation
-from tests.unit.executor.fixtures import (
-    botocore_reads_its_models_once,
-    ecs,
-    ecs_server,
-    logs,
-    registry,
-    s3,
-    said,
-    warned,
-)
-
-__all__ = ["botocore_reads_its_models_once", "ecs", "ecs_server", "logs", "registry", "s3", "said", "warned"]
+from tests.unit.executor.fixtures import *  # noqa: F403  # the fixtures
 
 
 @pytest.fixture

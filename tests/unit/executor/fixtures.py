@@ -17,6 +17,17 @@ from local.fake_registry import FakeRegistry
 from local.fake_s3 import FakeS3
 from tests.unit.executor.harness import Driver
 
+__all__ = [
+    "botocore_reads_its_models_once",
+    "ecs",
+    "ecs_server",
+    "logs",
+    "registry",
+    "s3",
+    "said",
+    "warned",
+]
+
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",

@@ -348,3 +348,18 @@ def containers_at_once(tasks: list[dict[str, Any]]) -> int:
             ]
             worst = max(worst, len(alive))
     return worst
+
+
+class Hostile:
+    """An object that resists every use."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise RuntimeError("not to be copied")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not to be shown")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not to be compared")
+
+    __hash__ = None  # type: ignore[assignment]

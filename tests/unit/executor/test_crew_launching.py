@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Scheduler, containers_at_once, key
+from tests.unit.executor.harness import UNSET, Scheduler, containers_at_once, key
 
 
 def test_a_task_runs_in_a_container_of_its_own_and_succeeds(ecs: EcsApi) -> None:
@@ -123,18 +123,9 @@ def test_row_10_a_lost_answer_is_not_a_second_container(ecs: EcsApi) -> None:
     assert all(ends == ["success"] for ends in scheduler.ends().values()) and len(scheduler.ends()) == 20
 
 
-def test_a_server_error_after_the_launch_is_not_a_second_container(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=0.5)
-    ecs.fault("RunTask", "server_error", times=1, carried_out=True)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1
-    assert scheduler.ends() == {key(): ["success"]}
-
-
-def test_server_errors_to_the_last_attempt_find_the_container_that_was_started(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="1")
+@pytest.mark.parametrize("attempts", ["1", UNSET], ids=["at the last attempt", "with attempts left"])
+def test_a_server_error_after_the_launch_is_not_a_second_container(ecs: EcsApi, attempts: str) -> None:
+    scheduler = Scheduler(max_run_task_attempts=attempts)
     ecs.configure(run_seconds=0.5)
     ecs.fault("RunTask", "server_error", times=1, carried_out=True)
     scheduler.queue(key())

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Scheduler, key
+from tests.unit.executor.harness import Hostile, Scheduler, key
 
 RUN_TASK_NAMES = (
     "overrides", "containerOverrides", "name", "command", "environment", "count", "cluster", "tags", "launchType",
@@ -42,21 +42,6 @@ FAULTS = st.lists(
     ),
     max_size=4,
 )
-
-
-class Hostile:
-    """An object that resists every use."""
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        raise RuntimeError("not to be copied")
-
-    def __repr__(self) -> str:
-        raise RuntimeError("not to be shown")
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("not to be compared")
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def test_row_2_no_executor_config_whatever_raises_through_the_heartbeat(ecs: EcsApi) -> None:
