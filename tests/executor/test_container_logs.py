@@ -19,22 +19,15 @@ from airflow_ecs_executor.executor import AwsEcsExecutor
 from local.ecs.control import EcsApi
 from local.fake_logs import FakeLogs
 from tests.executor.harness import OPTIONS, variables
-from tests.unit.executor.worker_images import register
+from tests.unit.executor.container_log import GROUP, NO_TASK, define, stream_of
 
-GROUP = "/airflow/worker"
-NO_TASK = "arn:aws:ecs:us-east-1:123456789012:task/airflow/" + "0" * 32
-LOGS = {"awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "task"}
 NEW = 1767225600.0  # 2026-01-01T00:00:00Z
-
-
-def stream_of(arn: str) -> str:
-    return "task/airflow/" + arn.rpartition("/")[2]
 
 
 @pytest.fixture
 def running(ecs: EcsApi) -> str:
     """The ARN of a task that runs and logs."""
-    register(ecs, "worker", "x", logConfiguration={"logDriver": "awslogs", "options": LOGS})
+    define(ecs)
     ecs.configure(run_seconds=None)
     network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
     with contextlib.closing(boto3.client("ecs", endpoint_url=ecs.url)) as client:
