@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
 from tests.interpreters import OWN, interpreters  # noqa: E402
-from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST  # noqa: E402
 
 nox.needs_version = ">=2026.10"
 nox.options.tags = ["test"]
@@ -38,7 +37,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TEST = ["test", "all"]
 ONLY_ALL = ["all"]
-FULL = "--full"
 ENGINE = ["bash", "local/engine.sh", "run"]
 """Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
 PYTEST = [sys.executable, "-m", "pytest"]
@@ -58,13 +56,6 @@ LINT = (
 def run(session: nox.Session, *command: str) -> None:
     """Run a test command, with the arguments that were given to the session."""
     session.run(*command, *session.posargs, external=True)
-
-
-def run_in_airflow(session: nox.Session, *arguments: str) -> None:
-    """Run the executor's tests inside an Airflow; with `--full` a scheduler has a thousand tasks."""
-    command = [*ENGINE, sys.executable, "-m", "tests.executor.run", *arguments, "-q", "-n3", "--durations=5"]
-    environment = {"SCENARIO_TASKS": "1000"} if FULL in session.posargs else {}
-    session.run(*command, *(other for other in session.posargs if other != FULL), env=environment, external=True)
 
 
 @nox.session(python=False, tags=TEST)
@@ -147,25 +138,10 @@ def local(session: nox.Session) -> None:
     run(session, *ENGINE, *PYTEST, "-q", "-n3", "--durations=5", "tests/local")
 
 
-@nox.session(python=False)
-@nox.parametrize(
-    "airflow",
-    [
-        nox.param(release.version, id=release.version, tags=TEST if release in (NEWEST_2, NEWEST_3) else ONLY_ALL)
-        for release in MATRIX.releases
-    ],
-)
-def executor(session: nox.Session, airflow: str) -> None:
-    """The executor inside an Airflow, with real schedulers on PostgreSQL."""
-    run_in_airflow(session, airflow)
-
-
 @nox.session(python=False, tags=TEST)
-def executor_oldest(session: nox.Session) -> None:
-    """The executor inside the oldest Airflow on its oldest Python: what differs there, with `--full` everything."""
-    python = OLDEST.pythons[0] if OLDEST.pythons[0] in interpreters() else OLDEST.default_python
-    differing = [] if FULL in session.posargs else ["-m", "oldest"]
-    run_in_airflow(session, OLDEST.version, "--python", python, *differing)
+def executor(session: nox.Session) -> None:
+    """The executor inside Airflow, with real schedulers on PostgreSQL."""
+    run(session, *ENGINE, sys.executable, "-m", "tests.executor.run", "-q", "-n2", "--durations=5")
 
 
 @nox.session(python=False, tags=TEST)
@@ -181,16 +157,9 @@ def images(session: nox.Session) -> None:
 
 
 @nox.session(python=False, tags=TEST)
-def walkthrough(session: nox.Session) -> None:
-    """The documentation's commands that need Docker, on a local AWS."""
-    run(session, *ENGINE, *PYTEST, "-v", "-n2", "--durations=5", "tests/walkthrough")
-
-
-@nox.session(python=False, tags=TEST)
-@nox.parametrize("airflow", [NEWEST_2.version, NEWEST_3.version], ids=[NEWEST_2.version, NEWEST_3.version])
-def e2e(session: nox.Session, airflow: str) -> None:
-    """A deployed Airflow, its executor and our images on the local ECS."""
-    run(session, *ENGINE, *PYTEST, "-v", "--durations=10", "tests/e2e", "--airflow", airflow)
+def e2e(session: nox.Session) -> None:
+    """Whole Airflows, with executor and images, on the local ECS; and the documentation's commands that need Docker."""
+    run(session, *ENGINE, *PYTEST, "-v", "-n2", "--durations=15", "tests/e2e", "tests/walkthrough")
 
 
 @nox.session(python=False)

@@ -60,6 +60,10 @@ def airflow_version(stack: Stack, image: str) -> str:
     return str(version)
 
 
+# On a small machine that tasks and API server share, an answer may take longer than the 5 s of Airflow's default.
+_PATIENCE = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
+
+
 class ControlPlane:
     """An Airflow's settings, its database, and its containers; nothing runs before a method is called.
 
@@ -101,7 +105,7 @@ class ControlPlane:
 
     def task_settings(self) -> dict[str, str]:
         """Environment of a task's container that is no secret."""
-        return {**self._common_settings(), **self._extra}
+        return {**self._common_settings(), **(_PATIENCE if self.has_api_server else {}), **self._extra}
 
     def task_secrets(self) -> dict[str, str]:
         """Environment of a task's container that is secret: on Airflow 3 nothing, for tasks ask the API server."""

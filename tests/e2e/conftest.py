@@ -1,16 +1,19 @@
-"""One Airflow on the local ECS for all tests of a session; what a test changes, it sets back.
+"""One Airflow on the local ECS for all tests of a version; what a test changes, it sets back.
 
-What mostly waits goes on side by side: every run of a DAG that a selected test looks at is started before the first.
+What mostly waits goes on side by side: every run of a DAG that a selected test looks at is started before the first,
+and with several processes (`-n`) each Airflow has one.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from local.bases import ensure_base
 from local.demo import DAGS, EXAMPLES
@@ -23,12 +26,15 @@ from local.waiting import until
 from tests.docs.pages import DOCS, ROOT, blocks, run_shell
 from tests.e2e.runs import Run, Runs
 from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_py
-from tests.releases import NEWEST_3
+from tests.releases import NEWEST_2, NEWEST_3
+from tests.side_by_side import SideBySide
 
 OWN_DAGS = Path(__file__).parent / "dags"
 DEMO_RUNS = tuple(sorted(path.stem for path in DAGS.glob("demo_*.py") if path.stem != "demo_long"))
 EXAMPLE = "example_short_circuit_decorator"
 """The one of Airflow's own DAGs that has no schedule, which would start a second run; the others run with --full."""
+ON_NEWEST = ("demo_sizes", EXAMPLE)
+"""On other Airflows these are for the full run."""
 PARTITIONS = 3
 SENSORS_SECONDS = 60
 LATER = "reaches-s3-later"
@@ -44,36 +50,59 @@ SOON = {
 }
 # As many containers as two processors bear beside an Airflow; what takes minutes is about more.
 FEW = {"AIRFLOW__CORE__PARALLELISM": "10"}
-# A busy machine's API server may take longer than the 5 s that a task gives it.
-PATIENCE = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
 UNREACHABLE_S3 = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "DAGS_TIMEOUT": "3"}
 # On a machine without it.
 CURL = """curl() { python3 -c 'import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[3], sys.argv[2].encode()).read().decode())' "$@"; }
 """
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 Try = Callable[[str], str]
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    """Which tests one process gets together."""
+    return SideBySide(config, log, lambda test: found[0] if (found := _VERSION.search(test)) else test)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which Airflow."""
-    parser.addoption("--airflow", default=NEWEST_3.version, help="an Airflow version of the matrix")
+    """Which Airflows."""
+    parser.addoption("--airflow", action="append", help="an Airflow version; default: the newest Airflow 2 and 3")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test on each Airflow."""
+    if "airflow" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--airflow") or [NEWEST_3.version, NEWEST_2.version]
+        metafunc.parametrize("airflow", chosen, indirect=True, scope="session")
+
+
+def airflow_of(item: pytest.Item) -> str | None:
+    """The Airflow of a test."""
+    spec = getattr(item, "callspec", None)
+    return spec and spec.params.get("airflow")
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests marked `full` are left out
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """On other Airflows than the newest, what is the same there is for the full run."""
-    if config.getoption("--airflow") != NEWEST_3.version:
-        for item in items:
-            if item.get_closest_marker("newest"):
-                item.add_marker("full")
+    for item in items:
+        if item.get_closest_marker("newest") and airflow_of(item) != NEWEST_3.version:
+            item.add_marker("full")
 
 
 @pytest.fixture(scope="session")
-def worker_image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def airflow(request: pytest.FixtureRequest) -> str:
+    """The version under test."""
+    version: str = request.param
+    return version
+
+
+@pytest.fixture(scope="session")
+def worker_image(airflow: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image that tasks run in, by the build tool's Dockerfile: the tests of images verify the same layers."""
-    product = EVERY_AIRFLOW[request.config.getoption("--airflow")]
+    product = EVERY_AIRFLOW[airflow]
     ensure_base(*product.base)
-    airflow, python, _ = product.base
+    _, python, _ = product.base
     context = tmp_path_factory.mktemp("worker") / "context"
     done = build_py("render", "--airflow", airflow, "--python", python, "--dags", "s3", "--output", context)
     assert done.returncode == 0, done.stderr
@@ -90,7 +119,7 @@ def deployment(request: pytest.FixtureRequest, worker_image: str) -> Iterator[Ec
         copy_examples(stack, worker_image, EXAMPLES, Path(examples))
         dags = [DAGS, OWN_DAGS, Path(examples)]
         settings = SOON if request.config.getoption("--full") else {**SOON, **FEW}
-        deployment = EcsDeployment(stack, worker_image, dags=dags, settings=settings, task_environment=PATIENCE)
+        deployment = EcsDeployment(stack, worker_image, dags=dags, settings=settings)
         deployment.start()
         yield deployment
 
@@ -102,10 +131,11 @@ def runs(deployment: EcsDeployment) -> Runs:
 
 
 @pytest.fixture(scope="session")
-def started(request: pytest.FixtureRequest, deployment: EcsDeployment, runs: Runs) -> dict[str, Run]:
+def started(request: pytest.FixtureRequest, airflow: str, deployment: EcsDeployment, runs: Runs) -> dict[str, Run]:
     """The runs that the selected tests look at, by what they are for: a DAG of the demo, or what happens to them."""
     found: dict[str, Run] = {}
-    selected = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    own = [item for item in request.session.items if airflow_of(item) == airflow]
+    selected = {name for item in own for name in getattr(item, "fixturenames", ())}
     if "demo" in selected:
         # A busy machine takes long for a first look at a sensor, so nothing else is started before it.
         found["demo_sensors"] = runs.start("demo_sensors", seconds=SENSORS_SECONDS)
@@ -119,9 +149,11 @@ def started(request: pytest.FixtureRequest, deployment: EcsDeployment, runs: Run
         found["stopped from outside"] = runs.start("e2e_wait")
         found["stopped in the UI"] = runs.start("demo_long")
     if "demo" in selected:
-        examples = EXAMPLES if request.config.getoption("--full") else (EXAMPLE,)
         configured = {"demo_fan_out": {"partitions": PARTITIONS}}
-        others = [dag_id for dag_id in (*DEMO_RUNS, *examples) if dag_id not in found]
+        full = request.config.getoption("--full")
+        left_out = () if full or airflow == NEWEST_3.version else ON_NEWEST
+        others = [*DEMO_RUNS, *(EXAMPLES if full else (EXAMPLE,))]
+        others = [dag_id for dag_id in others if dag_id not in (*left_out, *found)]
         found |= {dag_id: runs.start(dag_id, **configured.get(dag_id, {})) for dag_id in others}
     if "elsewhere" in selected:
         # Before the next attempt.

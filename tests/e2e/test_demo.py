@@ -9,14 +9,17 @@ import pytest
 
 from local.demo import EXAMPLES
 from local.ecs_deployment import EcsDeployment
-from tests.e2e.conftest import DEMO_RUNS, EXAMPLE, PARTITIONS
+from tests.e2e.conftest import DEMO_RUNS, EXAMPLE, ON_NEWEST, PARTITIONS
 from tests.e2e.runs import Run
 
 
 @pytest.mark.parametrize(
     "dag_id",
     [
-        *(*DEMO_RUNS, EXAMPLE),
+        *(
+            pytest.param(dag_id, marks=pytest.mark.newest if dag_id in ON_NEWEST else ())
+            for dag_id in (*DEMO_RUNS, EXAMPLE)
+        ),
         *(pytest.param(dag_id, marks=pytest.mark.full) for dag_id in EXAMPLES if dag_id != EXAMPLE),
     ],
 )
@@ -75,6 +78,7 @@ def test_sensors_wait_without_a_container(demo: dict[str, Run]) -> None:
             assert before["containerEndedAt"] < after["startedAt"]
 
 
+@pytest.mark.newest
 def test_a_task_gets_the_cpu_and_memory_that_it_asks_for(demo: dict[str, Run], deployment: EcsDeployment) -> None:
     run = demo["demo_sizes"]
     run.wait()

@@ -13,7 +13,7 @@ from local.waiting import until
 from tests.e2e.conftest import Try
 from tests.e2e.runs import Run, Runs
 
-TASKS = 4
+TASKS = 3
 SHARED_TASKS = 20
 ADOPTED = re.compile(r"Adopted (\d+) tasks of a scheduler that is gone")
 NOTICED_SECONDS = 90

@@ -48,7 +48,7 @@ _isolate()
 def _told(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
-        pytest.fail(f"{variable} is not set: run the tests by `python -m tests.executor.run AIRFLOW`")
+        pytest.fail(f"{variable} is not set: run the tests by `python -m tests.executor.run`")
     return value
 
 

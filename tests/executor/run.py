@@ -1,12 +1,16 @@
-"""The executor's tests inside Airflow: python -m tests.executor.run AIRFLOW [--python 3.8] [pytest's arguments]
+"""The executor's tests inside Airflow: python -m tests.executor.run [--airflow 3.3.2] [--python 3.8] [PYTEST…]
 
-Makes the environments, starts a PostgreSQL for the tests that need one, and runs pytest on tests/executor by the
+On the newest Airflow 2, the newest Airflow 3, and the oldest Airflow on its oldest Python for what differs there; with
+`--full` on every Airflow of the matrix, with more tasks. They run side by side.
+
+Makes the environments, starts a PostgreSQL for the tests that need one, and runs pytest on tests/executor by each
 environment's Python. What the tests are told, as environment variables:
 
 LOCAL_ECS_PYTHON               a Python that can run local.ecs: this one
 REFERENCE_PYTHON               the Python of the reference executor's environment
 AIRFLOW_WITHOUT_AMAZON_PYTHON  the Python of the same Airflow without the Amazon provider
-TEST_POSTGRES_URL              a PostgreSQL; tests make databases of their own in it. One given here is used as it is.
+TEST_POSTGRES_URL              a PostgreSQL; tests make databases of their own in it
+SCENARIO_TASKS                 with `--full`: how many tasks a scheduler gets at once
 
 conftest.py sets up the rest: Airflow's home, and an AWS that is not there.
 """
@@ -17,58 +21,94 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from local.console import guarded
 from tests.executor.environments import REFERENCE, ROOT, environment, make
+from tests.interpreters import interpreters
+from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST
+
+SIDE_BY_SIDE = 3
+MANY_TASKS = "1000"
 
 
-@contextmanager
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL: the one that is given, else one of the local stack's."""
-    given = os.environ.get("TEST_POSTGRES_URL")
-    if given:
-        yield given
-        return
-    from local.stack import Stack  # connects to the engine
+@dataclass(frozen=True)
+class Run:
+    """Tests on one Airflow; without a Python on this one, where Airflow runs on it."""
 
-    with Stack() as stack:
-        host, port = stack.postgres_address
-        yield f"postgresql+psycopg2://airflow:{stack.postgres_password}@{host}:{port}/postgres"
+    airflow: str
+    python: str | None = None
+    arguments: tuple[str, ...] = ()
+
+    def command(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """Pytest's command for these arguments, and what the tests are told; the environments are made."""
+        tested = environment(self.airflow, self.python)
+        command = [str(make(tested)), "-m", "pytest", "-c", "tests/executor/pytest.ini", *self.arguments, *arguments]
+        if not any(part.startswith("tests/") for part in arguments):
+            command.append("tests/executor")
+        return command, {
+            "LOCAL_ECS_PYTHON": sys.executable,
+            "REFERENCE_PYTHON": str(make(environment(REFERENCE))),
+            "AIRFLOW_WITHOUT_AMAZON_PYTHON": str(make(environment(self.airflow, tested.python, without_amazon=True))),
+        }
 
 
-def run(airflow: str, python: str | None, arguments: Sequence[str], *, with_postgres: bool = True) -> int:
-    """Run the tests on one Airflow and return pytest's exit code."""
-    tested = environment(airflow, python)
-    interpreter = make(tested)
-    settings = {
-        "LOCAL_ECS_PYTHON": sys.executable,
-        "REFERENCE_PYTHON": str(make(environment(REFERENCE))),
-        "AIRFLOW_WITHOUT_AMAZON_PYTHON": str(make(environment(airflow, tested.python, without_amazon=True))),
-    }
-    with ExitStack() as guard:
-        if with_postgres:
-            settings["TEST_POSTGRES_URL"] = guard.enter_context(postgres())
-        command = [str(interpreter), "-m", "pytest", "-c", "tests/executor/pytest.ini"]
-        # The tests on the command line, or all.
-        command += arguments if any(part.startswith("tests/") for part in arguments) else ["tests/executor", *arguments]
-        inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        return subprocess.run(command, cwd=ROOT, env={**inherited, **settings}).returncode
+def runs(airflows: Sequence[str], python: str | None, *, full: bool) -> list[Run]:
+    """The runs that are asked for."""
+    if airflows:
+        return [Run(airflow, python) for airflow in airflows]
+    oldest_python = OLDEST.pythons[0] if OLDEST.pythons[0] in interpreters() else OLDEST.default_python
+    if full:
+        return [Run(OLDEST.version, oldest_python), *(Run(release.version) for release in MATRIX.releases)]
+    return [Run(NEWEST_3.version), Run(NEWEST_2.version), Run(OLDEST.version, oldest_python, ("-m", "oldest"))]
+
+
+def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str]) -> int:
+    """Run them side by side, show what each has printed when it has ended, and return an exit code of pytest."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+
+    def run(one: Run) -> int:
+        command, settings = one.command(arguments)
+        started = time.monotonic()
+        output = None if len(chosen) == 1 else subprocess.PIPE
+        done = subprocess.run(
+            command, cwd=ROOT, env={**inherited, **told, **settings}, stdout=output, stderr=output and subprocess.STDOUT
+        )
+        if done.stdout is not None:
+            title = f"Airflow {one.airflow}, {time.monotonic() - started:.0f} s: {' '.join(command)}\n"
+            sys.stdout.write(title + done.stdout.decode(errors="replace"))
+            sys.stdout.flush()
+        return done.returncode
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        return max(pool.map(run, chosen))
 
 
 def main() -> int:
-    """Run the tests on the Airflow of the command line."""
+    """Run the tests of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("airflow", metavar="AIRFLOW", help="an Airflow version of matrix.yaml")
-    parser.add_argument("--python", help="the Python, such as 3.8; default: this one where Airflow runs on it")
+    parser.add_argument("--airflow", action="append", default=[], help="an Airflow version of matrix.yaml")
+    parser.add_argument("--python", help="its Python, such as 3.8; default: this one where Airflow runs on it")
+    parser.add_argument("--full", action="store_true", help="every Airflow, and more tasks")
     parser.add_argument(
         "--no-postgres",
         action="store_true",
         help="start no PostgreSQL: tests that need one fail, but no engine is needed",
     )
-    options, rest = parser.parse_known_args()
-    return run(options.airflow, options.python, rest, with_postgres=not options.no_postgres)
+    options, arguments = parser.parse_known_args()
+    told = {"SCENARIO_TASKS": MANY_TASKS} if options.full else {}
+    chosen = runs(options.airflow, options.python, full=options.full)
+    if options.no_postgres:
+        return run_all(chosen, arguments, told)
+    from local.stack import Stack  # connects to the engine
+
+    with Stack() as stack:
+        host, port = stack.postgres_address
+        address = f"postgresql+psycopg2://airflow:{stack.postgres_password}@{host}:{port}/postgres"
+        return run_all(chosen, arguments, {**told, "TEST_POSTGRES_URL": address})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import docker
 import pytest
 import testinfra
 from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from images.labels import labels
 from images.spec import ImageSpec
@@ -34,6 +33,7 @@ from tests.images.product import DATA, EVERY_AIRFLOW, PROJECT, REPOSITORY, WORKE
 from tests.images.remote_logs import RemoteLogs
 from tests.images.shared import Shared
 from tests.releases import NEWEST_2
+from tests.side_by_side import SideBySide
 
 S3_URI = "s3://dags/project"
 SMALL_BASE = f"{REPOSITORY}-small:base"
@@ -60,20 +60,18 @@ RUN_TASKS = (
 """Files whose tests run tasks, so that they need an Airflow deployment."""
 
 
-class ByAirflow(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """One process gets together what has a fixture in common that takes long: tasks of one Airflow, else a file."""
-
-    def _split_scope(self, nodeid: str) -> str:  # what xdist's own schedulers of this kind replace
-        file, _, test = nodeid.partition("::")
-        if Path(file).stem not in RUN_TASKS:
-            return file
-        airflow = re.search(r"(\d+\.\d+\.\d+)-python", test)
-        return f"tasks of Airflow {airflow[1] if airflow else WORKER.airflow}"
+def has_in_common(test: str) -> str:
+    """What takes long to make for a test: the Airflow deployment of its tasks, else something of its file."""
+    file, _, name = test.partition("::")
+    if Path(file).stem not in RUN_TASKS:
+        return file
+    airflow = re.search(r"(\d+\.\d+\.\d+)-python", name)
+    return f"tasks of Airflow {airflow[1] if airflow else WORKER.airflow}"
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByAirflow:
-    """How tests are dealt out to several processes (`-n`), whatever `--dist` says."""
-    return ByAirflow(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    """Which tests one process gets together, whatever `--dist` says."""
+    return SideBySide(config, log, has_in_common)
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,9 @@ FORK = ("DeprecationWarning: This process .* is multi-threaded",)
 def test_logs_of_a_run_are_kept_in_s3_and_in_cloudwatch_and_shown_by_airflow(
     tasks: Tasks, remote_logs: RemoteLogs
 ) -> None:
-    run_id = None
-    for task_id, place, line in (("load", "S3", "loaded 3 regions"), ("render", "CloudWatch", "north")):
-        (task,) = tasks.deployment.prepare([("project_report", task_id)], dags=tasks.dags, run_id=run_id)
-        run_id = task.run_id
+    pairs = [("project_report", "render"), ("project_report", "load")]  # what is upstream of a task passes for done
+    render, load = tasks.deployment.prepare(pairs, dags=tasks.dags)
+    for task, place, line in ((load, "S3", "loaded 3 regions"), (render, "CloudWatch", "north")):
         environment = {**settings(place), **LAUNCHED_BY_THE_EXECUTOR}
         result = tasks.run(task, environment=environment, warns=FORK if place == "CloudWatch" else ())
         assert (result.state, result.exit_code) == ("success", 0), result.describe()

@@ -157,9 +157,7 @@ def test_the_page_leads_from_an_empty_account_to_a_dag_that_runs_on_ecs(reader: 
     on(host, page("trigger"))
 
     def state() -> str | None:
-        dag = "hello_ecs" if reader.major == "3" else "--dag-id hello_ecs"
-        shown = on(host, f"airflow dags list-runs {dag} --output json 2>/dev/null")
-        (run,) = json.loads(shown.splitlines()[-1])  # after what Airflow logs there
+        (run,) = reader.stack.query(outputs.database_name, "SELECT state FROM dag_run WHERE dag_id = 'hello_ecs'")
         return run["state"] if run["state"] in ("success", "failed") else None
 
     ended = until(state, 600, "the DAG's run has ended", pause=1, explain=lambda: on(host, "tail -n 40 /tmp/*.log"))
