@@ -33,8 +33,8 @@ OWN_DAGS = Path(__file__).parent / "dags"
 DEMO_RUNS = tuple(sorted(path.stem for path in DAGS.glob("demo_*.py") if path.stem != "demo_long"))
 EXAMPLE = "example_short_circuit_decorator"
 """The one of Airflow's own DAGs that has no schedule, which would start a second run; the others run with --full."""
-ON_NEWEST = ("demo_sizes", EXAMPLE)
-"""On other Airflows these are for the full run."""
+ON_NEWEST = ("demo_memory", "demo_retries", "demo_sizes", EXAMPLE)
+"""On other Airflows these are for the full run: what the executor does about them is the same."""
 PARTITIONS = 3
 SENSORS_SECONDS = 60
 LATER = "reaches-s3-later"
@@ -59,9 +59,15 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 Try = Callable[[str], str]
 
 
+def has_in_common(test: str) -> str:
+    """What takes long to make for a test: its Airflow. Tests of other folders, which run beside, have nothing."""
+    airflow = _VERSION.search(test)
+    return airflow[0] if airflow and test.startswith("tests/e2e/") else test
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
     """Which tests one process gets together."""
-    return SideBySide(config, log, lambda test: found[0] if (found := _VERSION.search(test)) else test)
+    return SideBySide(config, log, has_in_common)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -134,6 +140,8 @@ def runs(deployment: EcsDeployment) -> Runs:
 def started(request: pytest.FixtureRequest, airflow: str, deployment: EcsDeployment, runs: Runs) -> dict[str, Run]:
     """The runs that the selected tests look at, by what they are for: a DAG of the demo, or what happens to them."""
     found: dict[str, Run] = {}
+    full = request.config.getoption("--full")
+    newest = full or airflow == NEWEST_3.version
     own = [item for item in request.session.items if airflow_of(item) == airflow]
     selected = {name for item in own for name in getattr(item, "fixturenames", ())}
     if "demo" in selected:
@@ -146,14 +154,13 @@ def started(request: pytest.FixtureRequest, airflow: str, deployment: EcsDeploym
         found["elsewhere"] = runs.start("e2e_elsewhere")
     if "happened" in selected:
         found["interrupted"] = runs.start("e2e_wait")
-        found["stopped from outside"] = runs.start("e2e_wait")
         found["stopped in the UI"] = runs.start("demo_long")
+        if newest:
+            found["stopped from outside"] = runs.start("e2e_wait")
     if "demo" in selected:
         configured = {"demo_fan_out": {"partitions": PARTITIONS}}
-        full = request.config.getoption("--full")
-        left_out = () if full or airflow == NEWEST_3.version else ON_NEWEST
         others = [*DEMO_RUNS, *(EXAMPLES if full else (EXAMPLE,))]
-        others = [dag_id for dag_id in others if dag_id not in (*left_out, *found)]
+        others = [dag_id for dag_id in others if dag_id not in found and (newest or dag_id not in ON_NEWEST)]
         found |= {dag_id: runs.start(dag_id, **configured.get(dag_id, {})) for dag_id in others}
     if "elsewhere" in selected:
         # Before the next attempt.

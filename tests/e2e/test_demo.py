@@ -50,6 +50,7 @@ def test_the_ui_shows_each_task_its_own_log(demo: dict[str, Run]) -> None:
         run.until_log("count", f"partition {partition}: {(partition + 1) * 100} words", map_index=partition)
 
 
+@pytest.mark.newest
 def test_a_task_that_fails_once_succeeds_in_a_second_container_and_has_both_logs(demo: dict[str, Run]) -> None:
     run = demo["demo_retries"]
     run.wait()
@@ -58,6 +59,7 @@ def test_a_task_that_fails_once_succeeds_in_a_second_container_and_has_both_logs
     run.until_log("fails_once", "try 2 succeeds", try_number=2)
 
 
+@pytest.mark.newest
 def test_a_task_that_never_succeeds_is_failed_when_its_retries_are_used_up(demo: dict[str, Run]) -> None:
     run = demo["demo_retries"]
     run.wait()

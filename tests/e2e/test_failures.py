@@ -43,6 +43,7 @@ def test_a_task_stopped_in_the_ui_runs_its_on_kill(
     assert run.states() == {"works_for_an_hour": ["failed"]}
 
 
+@pytest.mark.newest
 def test_a_task_stopped_from_outside_fails_and_tells_who_stopped_it(
     happened: dict[str, Run], at_work: Callable[[Run, str], str], deployment: EcsDeployment
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_task_whose_spot_capacity_is_taken_back_is_launched_again_in_the_same_
     assert [task["stopCode"] for task in run.ecs_tasks()] == ["SpotInterruption", "EssentialContainerExited"]
 
 
+@pytest.mark.newest
 def test_a_task_that_needs_more_memory_fails_with_the_reason_in_the_ui(demo: dict[str, Run]) -> None:
     run = demo["demo_memory"]
     run.wait()

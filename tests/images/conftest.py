@@ -47,7 +47,7 @@ SMALL = (
 LASTING = {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "7200", "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "7200"}
 # What tests take of the pool, prepared by one container; whatever is used up is prepared again.
 BATCH = (
-    *[("project_report", "load")] * 6,
+    *[("project_report", "load")] * 7,
     *(("project_provoke", task) for task in ("fail", "succeed", "graceful", "bash_sleep", "bash_sleep")),
 )
 # What Airflow says of a task that is stopped.
