@@ -158,7 +158,7 @@ def images(session: nox.Session) -> None:
 
 @nox.session(python=False, tags=TEST)
 def e2e(session: nox.Session) -> None:
-    """Whole Airflows, with executor and images, on the local ECS; and the documentation's commands that need Docker."""
+    """Whole Airflows on the local ECS, and the documentation's commands that need Docker."""
     run(session, *ENGINE, *PYTEST, "-v", "-n2", "--durations=15", "tests/e2e", "tests/walkthrough")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from local import services
+from local import image_push, services
 from local.client import engine_socket
 from local.containers import folder_files
 from local.ecs.containers import SOCKET
@@ -139,15 +139,10 @@ class LocalAws:
         """
         name = image.rpartition("/")[2]
         tag = name.rpartition(":")[2] if ":" in name else "latest"
-        local = f"{self.registry}/{repository}"
         try:
-            self.stack.client.images.get(image).tag(local, tag)
-            for line in self.stack.client.images.push(local, tag, stream=True, decode=True):
-                if "error" in line:
-                    raise ServiceError(f"{image} could not be pushed to the local registry: {line['error']}")
-            self.stack.client.images.remove(f"{local}:{tag}")
-        except APIError as error:
-            raise ServiceError(f"{image} could not be pushed to the local registry: {error.explanation}") from error
+            image_push.push(self.stack.client.images.get(image), self.registry, repository, tag)
+        except (APIError, ServiceError) as error:
+            raise ServiceError(f"{image} could not be pushed to the local registry: {error}") from error
         return f"{REGISTRY}/{repository}:{tag}"
 
 

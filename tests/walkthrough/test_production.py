@@ -142,12 +142,13 @@ def on(host: Container, code: str) -> str:
     return done.output.decode()
 
 
-@pytest.fixture(params=[NEWEST_3.version, pytest.param(NEWEST_2.version, marks=pytest.mark.full)])
+@pytest.fixture(params=[NEWEST_3.version, NEWEST_2.version])
 def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
     with Stack() as stack:
         yield Reader(request.param, stack, tmp_path)
 
 
+@pytest.mark.full
 def test_the_page_leads_from_an_empty_account_to_a_dag_that_runs_on_ecs(reader: Reader) -> None:
     shown = reader.build()
     outputs = reader.outputs
