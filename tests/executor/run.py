@@ -71,7 +71,7 @@ def runs(airflows: Sequence[str], python: str | None, *, full: bool) -> list[Run
 
 
 def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str]) -> int:
-    """Run them side by side, show what each has printed when it has ended, and return an exit code of pytest."""
+    """Run them side by side, show what each has printed when it has ended, and return the first exit code that is not 0."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
     def run(one: Run) -> int:
@@ -88,7 +88,7 @@ def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str
         return done.returncode
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        return max(pool.map(run, chosen))
+        return next((code for code in [*pool.map(run, chosen)] if code), 0)
 
 
 def main() -> int:
