@@ -1,7 +1,7 @@
 """The executor's tests inside Airflow: python -m tests.executor.run [--airflow 3.3.2] [--python 3.8] [PYTEST…]
 
 On the newest Airflow 2, the newest Airflow 3, and the oldest Airflow on its oldest Python for what differs there; with
-`--full` on every Airflow of the matrix, with more tasks. They run side by side.
+`--full` on every Airflow of the matrix, with more tasks. Without it they run side by side.
 
 Makes the environments, starts a PostgreSQL for the tests that need one, and runs pytest on tests/executor by each
 environment's Python. What the tests are told, as environment variables:
@@ -26,12 +26,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pytest
+
 from local.console import guarded
+from local.stack import Stack
 from tests.executor.environments import REFERENCE, ROOT, environment, make
 from tests.interpreters import interpreters
 from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST
 
-SIDE_BY_SIDE = 3
 MANY_TASKS = "1000"
 
 
@@ -70,8 +72,8 @@ def runs(airflows: Sequence[str], python: str | None, *, full: bool) -> list[Run
     ]
 
 
-def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str]) -> int:
-    """Run them side by side, show what each has printed when it has ended, and return the first exit code that is not 0."""
+def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str], *, at_once: int) -> int:
+    """Run them, show what each has printed when it has ended, and return an exit code of pytest."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
     def run(one: Run) -> int:
@@ -87,8 +89,11 @@ def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str
             sys.stdout.flush()
         return done.returncode
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        return next((code for code in [*pool.map(run, chosen)] if code), 0)
+    with ThreadPoolExecutor(at_once) as pool:
+        codes = [*pool.map(run, chosen)]
+    # Of tests that are chosen by name, an Airflow may have none.
+    failed = [code for code in codes if code not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)]
+    return failed[0] if failed else min(codes)
 
 
 def main() -> int:
@@ -96,23 +101,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--airflow", action="append", default=[], help="an Airflow version of matrix.yaml")
     parser.add_argument("--python", help="its Python, such as 3.8; default: this one where Airflow runs on it")
-    parser.add_argument("--full", action="store_true", help="every Airflow, and more tasks")
-    parser.add_argument(
-        "--no-postgres",
-        action="store_true",
-        help="start no PostgreSQL: tests that need one fail, but no engine is needed",
-    )
+    parser.add_argument("--full", action="store_true", help="every Airflow, one after the other, and more tasks")
     options, arguments = parser.parse_known_args()
-    told = {"SCENARIO_TASKS": MANY_TASKS} if options.full else {}
     chosen = runs(options.airflow, options.python, full=options.full)
-    if options.no_postgres:
-        return run_all(chosen, arguments, told)
-    from local.stack import Stack  # connects to the engine
-
     with Stack() as stack:
         host, port = stack.postgres_address
         address = f"postgresql+psycopg2://airflow:{stack.postgres_password}@{host}:{port}/postgres"
-        return run_all(chosen, arguments, {**told, "TEST_POSTGRES_URL": address})
+        told = {"TEST_POSTGRES_URL": address, **({"SCENARIO_TASKS": MANY_TASKS} if options.full else {})}
+        return run_all(chosen, arguments, told, at_once=1 if options.full else len(chosen))
 
 
 if __name__ == "__main__":
