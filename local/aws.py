@@ -141,7 +141,9 @@ class LocalAws:
         tag = name.rpartition(":")[2] if ":" in name else "latest"
         try:
             image_push.push(self.stack.client.images.get(image), self.registry, repository, tag)
-        except (APIError, ServiceError) as error:
+        except APIError as error:
+            raise ServiceError(f"{image} could not be pushed to the local registry: {error.explanation}") from error
+        except ServiceError as error:
             raise ServiceError(f"{image} could not be pushed to the local registry: {error}") from error
         return f"{REGISTRY}/{repository}:{tag}"
 

@@ -61,15 +61,14 @@ class Deployment(ControlPlane):
         image: str | None = None,
         dags: Dags | None = None,
         environment: Mapping[str, str] | None = None,
-        run_id: str | None = None,
         conf: Mapping[str, Any] | None = None,
         apart: bool = False,
     ) -> list[PreparedTask]:
-        """Queue (DAG id, task id) pairs in one run each of their DAGs; an existing ``run_id`` is continued.
+        """Queue (DAG id, task id) pairs in one run each of their DAGs.
 
         ``apart``: each in a run of its own.
         """
-        common = run_id or _new_run_id()
+        common = _new_run_id()
         named = [{"dag_id": dag, "task_id": task, "run_id": _new_run_id() if apart else common} for dag, task in tasks]
         request = json.dumps({"tasks": named, "conf": conf})
         source = dags or Dags()

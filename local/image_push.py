@@ -1,8 +1,8 @@
-"""Pushes an image to a local registry as the engine has it.
+"""Pushes an image to a local registry without compressing its layers.
 
 `docker push` compresses every layer first, which takes half a minute for a worker image: longer than anything else that
-a local deployment waits for. A registry on this machine needs no compressed layers, and the engine, which has them
-already, pulls none.
+a local deployment waits for. A registry on this machine needs no compressed layers, and the engine does not download
+layers that it already has. `docker save` writes an OCI layout since Docker Engine 25.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from docker.models.images import Image
+from requests import RequestException
 
 from images.verify import ChunkStream
 from local.errors import ServiceError
@@ -30,30 +31,25 @@ _TIMEOUT = 120.0
 def push(image: Image, registry: str, repository: str, tag: str) -> None:
     """Copy manifest, configuration and layers of an image to ``registry``: ``host:port``, without TLS and login.
 
-    Raises ServiceError.
+    Raises ServiceError when the registry fails, and docker's APIError when the engine does.
     """
     documents: dict[str, bytes] = {}
     index: dict[str, Any] = {}
     target = _Repository(registry, repository)
-    try:
-        with target, tarfile.open(fileobj=ChunkStream(image.save()), mode="r|", bufsize=_BLOCK) as saved:
-            for member in saved:
-                content, blob = saved.extractfile(member), _BLOB.fullmatch(member.name)
-                if content is None:
-                    continue
-                if member.name == "index.json":
-                    index = json.load(content)
-                elif blob:
-                    digest = f"{blob[1]}:{blob[2]}"
-                    if member.size <= _LARGEST_DOCUMENT:
-                        documents[digest] = content.read()
-                    target.put_blob(digest, documents.get(digest, content), member.size)
-            if not index:
-                raise ServiceError("`docker save` writes no OCI layout: Docker Engine 25 and later do")
-            (manifest,) = index["manifests"]
-            target.put_manifest(tag, documents[manifest["digest"]], manifest["mediaType"])
-    except (OSError, HTTPException) as error:
-        raise ServiceError(f"the registry does not answer: {error!r}") from error
+    with target, tarfile.open(fileobj=ChunkStream(image.save()), mode="r|", bufsize=_BLOCK) as saved:
+        for member in saved:
+            content, blob = saved.extractfile(member), _BLOB.fullmatch(member.name)
+            if content is None:
+                continue
+            if member.name == "index.json":
+                index = json.load(content)
+            elif blob:
+                digest = f"{blob[1]}:{blob[2]}"
+                if member.size <= _LARGEST_DOCUMENT:
+                    documents[digest] = content.read()
+                target.put_blob(digest, documents.get(digest, content), member.size)
+        (manifest,) = index["manifests"]
+        target.put_manifest(tag, documents[manifest["digest"]], manifest["mediaType"])
 
 
 class _Repository:
@@ -79,9 +75,14 @@ class _Repository:
 
     def _ask(self, method: str, path: str, body: bytes | IO[bytes], headers: Mapping[str, str]) -> str:
         """Send a request, and return the address that the answer leads to."""
-        self._connection.request(method, path, body, dict(headers))
-        answer = self._connection.getresponse()
-        text = answer.read()
+        try:
+            self._connection.request(method, path, body, dict(headers))
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except RequestException:  # of the engine, whose answer is read while it is sent on
+            raise
+        except (OSError, HTTPException) as error:
+            raise ServiceError(f"the registry does not answer: {error!r}") from error
         if answer.status >= 300:
             raise ServiceError(f"the registry answers {answer.status}: {text.decode(errors='replace')}")
         return answer.headers["Location"] or ""

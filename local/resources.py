@@ -79,11 +79,12 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
         with ThreadPoolExecutor(_REMOVALS) as pool:
             count += sum(pool.map(_gone, [partial(container.remove, force=True, v=True) for container in going]))
     for registry in registries:
-        for name in images_from(registry, (image.attrs for image in client.images.list())):
+        for name in images_from(registry, client.api.images()):
             _gone(partial(client.images.remove, name))
-    for image in client.images.list(filters={"label": RUN_LABEL}):
-        if chosen(image.labels):
-            count += _gone(partial(client.images.remove, str(image.id), force=True))
+    # By the API: docker-py asks for each image of a list again, and another process may have removed it by then.
+    for image in client.api.images(filters={"label": RUN_LABEL}):
+        if chosen(image["Labels"]):
+            count += _gone(partial(client.images.remove, image["Id"], force=True))
     for network in client.networks.list(filters={"label": RUN_LABEL}):
         if chosen(network.attrs.get("Labels") or {}):
             count += _gone(network.remove)

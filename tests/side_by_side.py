@@ -13,7 +13,7 @@ class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
     """One process gets together the tests that have something in common which takes long to make."""
 
     def __init__(self, config: pytest.Config, log: Producer, common: Callable[[str], str]) -> None:
-        """``common`` tells of a test, by its node ID, which ones it goes with."""
+        """``common`` returns the name of the group that a test, given by its node ID, belongs to."""
         super().__init__(config, log)
         self._common = common
 

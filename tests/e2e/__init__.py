@@ -1,4 +1,4 @@
 """Airflow, executor, images and the local ECS together: real schedulers, PostgreSQL and containers.
 
-One Airflow a session: ``pytest tests/e2e --airflow 3.3.2``. What takes minutes runs with ``--full`` alone.
+They run on the newest Airflow 2 and 3, or on those that ``--airflow`` names. What takes minutes runs with ``--full``.
 """

@@ -1,7 +1,7 @@
 """One Airflow on the local ECS for all tests of a version; what a test changes, it sets back.
 
-What mostly waits goes on side by side: every run of a DAG that a selected test looks at is started before the first,
-and with several processes (`-n`) each Airflow has one.
+What mostly waits goes on side by side: every run of a DAG that a selected test looks at is started before the first
+test. With several processes (`-n`), each Airflow runs in its own process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEMO_RUNS = tuple(sorted(path.stem for path in DAGS.glob("demo_*.py") if path.st
 EXAMPLE = "example_short_circuit_decorator"
 """The one of Airflow's own DAGs that has no schedule, which would start a second run; the others run with --full."""
 ON_NEWEST = ("demo_memory", "demo_retries", "demo_sizes", EXAMPLE)
-"""On other Airflows these are for the full run: what the executor does about them is the same."""
+"""DAGs that other Airflows run with `--full` only: what the executor does about them is the same."""
 PARTITIONS = 3
 SENSORS_SECONDS = 60
 LATER = "reaches-s3-later"
@@ -60,7 +60,7 @@ Try = Callable[[str], str]
 
 
 def has_in_common(test: str) -> str:
-    """What takes long to make for a test: its Airflow. Tests of other folders, which run beside, have nothing."""
+    """The Airflow of a test; a test of another folder, which runs in the same session, shares nothing with others."""
     airflow = _VERSION.search(test)
     return airflow[0] if airflow and test.startswith("tests/e2e/") else test
 

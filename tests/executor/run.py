@@ -1,7 +1,8 @@
-"""The executor's tests inside Airflow: python -m tests.executor.run [--airflow 3.3.2] [--python 3.8] [PYTEST…]
+"""The executor's tests inside Airflow: python -m tests.executor.run [--full] [--airflow 3.3.2 [--python 3.8]] [PYTEST…]
 
-On the newest Airflow 2, the newest Airflow 3, and the oldest Airflow on its oldest Python for what differs there; with
-`--full` on every Airflow of the matrix, with more tasks. Without it they run side by side.
+They run on the newest Airflow 2, the newest Airflow 3, and the oldest Airflow on its oldest Python for what differs
+there, side by side; with `--full` on every Airflow of the matrix, one after the other, with more tasks. Further
+arguments go to pytest.
 
 Makes the environments, starts a PostgreSQL for the tests that need one, and runs pytest on tests/executor by each
 environment's Python. What the tests are told, as environment variables:
@@ -25,6 +26,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from subprocess import STDOUT
 
 import pytest
 
@@ -39,7 +41,7 @@ MANY_TASKS = "1000"
 
 @dataclass(frozen=True)
 class Run:
-    """Tests on one Airflow; without a Python on this one, where Airflow runs on it."""
+    """Tests on one Airflow. Without a Python, that of this process is used, if Airflow supports it."""
 
     airflow: str
     python: str | None = None
@@ -67,33 +69,47 @@ def runs(airflows: Sequence[str], python: str | None, *, full: bool) -> list[Run
         return [Run(OLDEST.version, oldest_python), *(Run(release.version) for release in MATRIX.releases)]
     return [
         Run(NEWEST_3.version),
-        Run(NEWEST_2.version, None, ("--ignore=tests/executor/differential",)),  # requests are the same on each
+        Run(NEWEST_2.version, None, ("--ignore=tests/executor/differential",)),  # requests are the same on each Airflow
         Run(OLDEST.version, oldest_python, ("-m", "oldest")),
     ]
 
 
 def run_all(chosen: Sequence[Run], arguments: Sequence[str], told: dict[str, str], *, at_once: int) -> int:
-    """Run them, show what each has printed when it has ended, and return an exit code of pytest."""
+    """Run them, show what each has printed when it has ended, and return an exit code of pytest.
+
+    ``arguments``: for pytest, the same for each.
+    """
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    processes: list[subprocess.Popen[bytes]] = []
 
     def run(one: Run) -> int:
         command, settings = one.command(arguments)
         started = time.monotonic()
-        output = None if len(chosen) == 1 else subprocess.PIPE
-        done = subprocess.run(
-            command, cwd=ROOT, env={**inherited, **told, **settings}, stdout=output, stderr=output and subprocess.STDOUT
-        )
-        if done.stdout is not None:
+        output = None if at_once == 1 else subprocess.PIPE
+        environment = {**inherited, **told, **settings}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output and STDOUT) as process:
+            processes.append(process)
+            printed, _ = process.communicate()
+        if printed is not None:
             title = f"Airflow {one.airflow}, {time.monotonic() - started:.0f} s: {' '.join(command)}\n"
-            sys.stdout.write(title + done.stdout.decode(errors="replace"))
+            sys.stdout.write(title + printed.decode(errors="replace"))
             sys.stdout.flush()
-        return done.returncode
+        return process.returncode
 
     with ThreadPoolExecutor(at_once) as pool:
-        codes = [*pool.map(run, chosen)]
-    # Of tests that are chosen by name, an Airflow may have none.
-    failed = [code for code in codes if code not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)]
-    return failed[0] if failed else min(codes)
+        try:
+            codes = [*pool.map(run, chosen)]
+        except BaseException:  # of this thread: the others wait for their processes
+            for process in processes:
+                process.terminate()
+            raise
+    if _selects_tests(arguments):  # an Airflow may have none of them
+        codes = [code for code in codes if code != pytest.ExitCode.NO_TESTS_COLLECTED] or codes
+    return next((code for code in codes if code), 0)
+
+
+def _selects_tests(arguments: Sequence[str]) -> bool:
+    return any(part.startswith(("-k", "-m", "tests/")) for part in arguments)
 
 
 def main() -> int:
@@ -103,6 +119,8 @@ def main() -> int:
     parser.add_argument("--python", help="its Python, such as 3.8; default: this one where Airflow runs on it")
     parser.add_argument("--full", action="store_true", help="every Airflow, one after the other, and more tasks")
     options, arguments = parser.parse_known_args()
+    if options.python and not options.airflow:
+        parser.error("--python needs --airflow")
     chosen = runs(options.airflow, options.python, full=options.full)
     with Stack() as stack:
         host, port = stack.postgres_address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from local.deployment import PreparedTask
 from tests.images.conftest import Tasks
 from tests.images.product import EVERY_AIRFLOW, each
 from tests.images.remote_logs import RemoteLogs, settings
@@ -15,13 +16,25 @@ LAUNCHED_BY_THE_EXECUTOR = {"AIRFLOW_IS_EXECUTOR_CONTAINER": "true"}
 FORK = ("DeprecationWarning: This process .* is multi-threaded",)
 
 
-# Logs in S3 have test_signals.py on each Airflow, and tests/e2e in the UI.
-@pytest.mark.parametrize("place", ["CloudWatch", pytest.param("S3", marks=pytest.mark.full)])
 @pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
-def test_a_log_is_kept_and_shown_by_airflow(tasks: Tasks, remote_logs: RemoteLogs, place: str) -> None:
-    task = tasks.pool.take("project_report", "load")
+def test_a_log_is_kept_in_cloudwatch_and_shown_by_airflow(tasks: Tasks, remote_logs: RemoteLogs) -> None:
+    check_log(tasks, remote_logs, "CloudWatch", tasks.pool.take("project_report", "load"), "loaded 3 regions")
+
+
+# On the newest Airflow 2 and 3, tests/e2e has XCom and logs in S3.
+@pytest.mark.full
+@pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
+def test_a_task_gets_another_one_s_result_and_their_logs_are_kept_in_s3(tasks: Tasks, remote_logs: RemoteLogs) -> None:
+    pairs = [("project_report", "render"), ("project_report", "load")]  # first marks what is upstream as a success
+    render, load = tasks.deployment.prepare(pairs, dags=tasks.dags)
+    check_log(tasks, remote_logs, "S3", load, "loaded 3 regions")
+    check_log(tasks, remote_logs, "S3", render, "north")
+
+
+def check_log(tasks: Tasks, remote_logs: RemoteLogs, place: str, task: PreparedTask, line: str) -> None:
+    """A task succeeds, and its line is in its container's output, in the place of its logs, and where Airflow reads."""
     environment = {**settings(place), **LAUNCHED_BY_THE_EXECUTOR}
     result = tasks.run(task, environment=environment, warns=FORK if place == "CloudWatch" else ())
     assert (result.state, result.exit_code) == ("success", 0), result.describe()
     for log in (result.output, remote_logs.of(task, place), tasks.deployment.read_log(task, settings(place))):
-        assert "loaded 3 regions" in log
+        assert line in log.lower()

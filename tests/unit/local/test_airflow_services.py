@@ -48,6 +48,7 @@ class TestTasks:
         services = make("3.3.2")
         assert services.task_secrets() == {}
         assert re.fullmatch(r"http://[\w-]+:8080/execution/", services.task_settings()[TASK_API])
+        assert services.task_settings()["AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT"] == "30"
 
     @pytest.mark.parametrize("version", ["2.10.5", "3.0.6"])
     def test_settings_hold_no_secret_and_nothing_of_the_scheduler(self, version: str, make: Make) -> None:

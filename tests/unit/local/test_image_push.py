@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, cast
 
 import pytest
+from docker.errors import APIError
 from docker.models.images import Image
 
 from local.errors import ServiceError
@@ -32,9 +33,9 @@ INDEX = json.dumps({"manifests": [{"mediaType": OCI, "digest": digest_of(MANIFES
 class Saved:
     """An image as the engine saves it."""
 
-    def __init__(self, *, index: bool = True) -> None:
+    def __init__(self) -> None:
         files = {f"blobs/{digest_of(content).replace(':', '/')}": content for content in (LAYER, MANIFEST, CONFIG)}
-        self._files = {"blobs": None, **files, **({"index.json": INDEX} if index else {}), "manifest.json": b"[]"}
+        self._files = {"blobs": None, **files, "index.json": INDEX, "manifest.json": b"[]"}
 
     def save(self) -> Iterator[bytes]:
         packed = io.BytesIO()
@@ -52,6 +53,9 @@ class Registry(HTTPServer):
 
     refused = ""
     got: dict[str, tuple[str, bytes]]
+
+    def handle_error(self, *_: Any) -> None:
+        """A client may go in the middle of a request."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -107,11 +111,16 @@ def test_what_the_registry_refuses_is_told_with_its_words(registry: Registry, re
         push_to(registry, Saved())
 
 
-def test_an_engine_that_saves_otherwise_is_too_old(registry: Registry) -> None:
-    with pytest.raises(ServiceError, match="Docker Engine 25"):
-        push_to(registry, Saved(index=False))
-
-
 def test_a_registry_that_is_gone() -> None:
     with pytest.raises(ServiceError, match="the registry does not answer"):
         push(cast(Image, Saved()), "127.0.0.1:9", "team/worker", "1-s3")
+
+
+def test_an_engine_that_fails_is_not_the_registry_s_fault(registry: Registry) -> None:
+    class Failing(Saved):
+        def save(self) -> Iterator[bytes]:
+            yield next(super().save())
+            raise APIError("no space left on device")
+
+    with pytest.raises(APIError, match="no space left"):
+        push_to(registry, Failing())

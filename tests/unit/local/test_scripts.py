@@ -104,7 +104,7 @@ class TestEngine:
         script("docker", READY.replace("27.5.1", "20.10.24"))
         done = call("engine.sh", "run", "echo", "not run", path=path)
         assert (done.returncode, done.stdout) == (41, "")
-        assert "The running Docker engine is version 20.10.24; 23 or newer is needed." in done.stderr
+        assert "The running Docker engine is version 20.10.24; 25 or newer is needed." in done.stderr
 
     def test_another_machines_engine_is_not_replaced_by_one_here(self, script: Script, path: str) -> None:
         script("docker", NO_ANSWER)
