@@ -117,12 +117,6 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=False, tags=TEST)
-def deploy(session: nox.Session) -> None:
-    """The CloudFormation template, deployed to moto."""
-    run(session, *PYTEST, "-q", "tests/deploy")
-
-
-@nox.session(python=False, tags=TEST)
 def bases(session: nox.Session) -> None:
     """Base images for the sessions that follow: pulled, or stand-ins built side by side."""
     from local.bases import Base
@@ -130,6 +124,12 @@ def bases(session: nox.Session) -> None:
 
     images = dict.fromkeys(Base(*product.base).image for product in PRODUCTS)
     session.run(*ENGINE, sys.executable, "-m", "local.bases", "ensure", "--services", *images, external=True)
+
+
+@nox.session(python=False, tags=TEST)
+def deploy(session: nox.Session) -> None:
+    """The CloudFormation template, deployed to moto."""
+    run(session, *ENGINE, *PYTEST, "-q", "tests/deploy")
 
 
 @nox.session(python=False, tags=TEST)
