@@ -21,7 +21,7 @@ from requests import RequestException
 from images.verify import ChunkStream
 from local.errors import ServiceError
 
-_BLOB = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
+_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _BLOCK = 1024 * 1024
 _LARGEST_DOCUMENT = 1024 * 1024
 """Bytes. An image's manifest has some kilobytes."""
@@ -44,7 +44,7 @@ def push(image: Image, registry: str, repository: str, tag: str) -> None:
             if member.name == "index.json":
                 index = json.load(content)
             elif blob:
-                digest = f"{blob[1]}:{blob[2]}"
+                digest = f"sha256:{blob[1]}"
                 if member.size <= _LARGEST_DOCUMENT:
                     documents[digest] = content.read()
                 target.put_blob(digest, documents.get(digest, content), member.size)

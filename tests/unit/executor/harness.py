@@ -226,12 +226,6 @@ class Driver:
         """The states reported for a task, or for all."""
         return [state for reported, state, _ in self.events if ti_key in (None, reported)]
 
-    def end_state(self, ti_key: Any = None) -> str:
-        """The final state reported for a task: after that it runs, unless it ended within one heartbeat."""
-        *before, last = self.states(ti_key)
-        assert before in ([], ["running"]), before
-        return last
-
     def arns(self) -> dict[Any, str]:
         """The containers reported, by task."""
         return {ti_key: info for ti_key, state, info in self.events if state == "running"}

@@ -47,7 +47,7 @@ def test_the_end_of_the_container_counts_not_the_end_of_the_task(ecs: EcsApi) ->
     ecs.configure(run_seconds=0.1, deprovision_seconds=60)
     scheduler.queue(key())
     scheduler.run_to_the_end(timeout=5)
-    assert scheduler.end_state() == "success"
+    assert scheduler.states() == ["running", "success"]
 
 
 def test_row_7_a_container_that_ran_and_failed_is_not_launched_again(ecs: EcsApi) -> None:
@@ -56,7 +56,7 @@ def test_row_7_a_container_that_ran_and_failed_is_not_launched_again(ecs: EcsApi
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert len(ecs.tasks()) == 1
-    assert scheduler.end_state() == "failed"
+    assert scheduler.states() == ["running", "failed"]
     assert "exit code 1" in scheduler.notes[-1][1]
 
 
@@ -65,7 +65,7 @@ def test_row_7_a_sidecar_that_fails_does_not_fail_the_task(ecs: EcsApi) -> None:
     ecs.configure(run_seconds=0.1, sidecar_exit_codes={"sidecar": 1})
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.end_state() == "success"
+    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
 def test_a_container_s_reason_is_told_even_of_one_that_left_in_order(ecs: EcsApi) -> None:
@@ -74,7 +74,7 @@ def test_a_container_s_reason_is_told_even_of_one_that_left_in_order(ecs: EcsApi
     ecs.configure(run_seconds=0.1, container_reason="OutOfMemoryError: Container killed due to memory usage")
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    assert scheduler.end_state() == "success", "what the task itself has reported stands"
+    assert scheduler.states() == ["running", "success"], "what the task itself has reported stands"
     ((told, note),) = scheduler.notes
     assert told == key() and note.startswith("ecs container reason: ")
     assert "OutOfMemoryError" in note and "raise `memory`" in note
@@ -90,7 +90,7 @@ def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) 
     )
     scheduler.queue(key())
     scheduler.run_to_the_end(timeout=5)
-    assert scheduler.end_state() == "failed"
+    assert scheduler.states() == ["running", "failed"]
     assert "Host EC2" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
 
 
@@ -139,7 +139,7 @@ def test_row_9_a_new_task_that_ecs_does_not_know_yet_is_not_launched_twice(ecs: 
     ecs.fault("RunTask", "eventual", seconds=0.5)
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.end_state() == "success"
+    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
 def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi) -> None:
@@ -147,7 +147,7 @@ def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi)
     ecs.configure(run_seconds=0.0, forget_after=0.0)
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.end_state() == "failed"
+    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "failed"]
     assert "has not known this task" in scheduler.notes[-1][1]
 
 

@@ -6,16 +6,16 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, cast
+from http.server import BaseHTTPRequestHandler
+from typing import cast
 
 import pytest
 from docker.errors import APIError
 from docker.models.images import Image
 
 from local.errors import ServiceError
+from local.http_service import HttpService
 from local.image_push import push
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -48,52 +48,31 @@ class Saved:
         yield from (text[start : start + 100_000] for start in range(0, len(text), 100_000))
 
 
-class Registry(HTTPServer):
+class Registry(HttpService):
     """Keeps what it is sent, and refuses what it is told to."""
 
-    refused = ""
-    got: dict[str, tuple[str, bytes]]
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = ""
+        self.got: dict[str, tuple[str, bytes]] = {}
 
-    def handle_error(self, *_: Any) -> None:
-        """A client may go in the middle of a request."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self._answer(202, "/v2/team/worker/blobs/uploads/1?_state=x")
-
-    def do_PUT(self) -> None:
-        registry = cast(Registry, self.server)
-        content = self.rfile.read(int(self.headers["Content-Length"]))
-        registry.got[self.path] = self.headers["Content-Type"], content
-        self._answer(500 if registry.refused and registry.refused in self.path else 201, "/")
-
-    def _answer(self, status: int, location: str) -> None:
-        self.send_response(status)
-        self.send_header("Location", location)
-        self.send_header("Content-Length", "4")
-        self.end_headers()
-        self.wfile.write(b"full")
-
-    def log_message(self, *_: Any) -> None:
-        pass
+    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        if request.command == "POST":
+            self.send(request, 202, {"Location": "/v2/team/worker/blobs/uploads/1?_state=x"}, b"")
+            return
+        self.got[request.path] = request.headers["Content-Type"], body
+        refused = self.refused and self.refused in request.path
+        self.send(request, 500 if refused else 201, {}, b"full" if refused else b"")
 
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    with Registry(("127.0.0.1", 0), Handler) as server:
-        server.got = {}
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    with Registry() as service:
+        yield service
 
 
 def push_to(registry: Registry, saved: Saved) -> None:
-    push(cast(Image, saved), f"127.0.0.1:{registry.server_port}", "team/worker", "1-s3")
+    push(cast(Image, saved), registry.host, "team/worker", "1-s3")
 
 
 def test_every_blob_goes_there_as_it_is_and_the_manifest_comes_last(registry: Registry) -> None:
