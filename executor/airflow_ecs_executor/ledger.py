@@ -278,9 +278,8 @@ class Ledger:
 
     def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> None:
         """Follow a task that another scheduler launched; without an ARN, look for its container first."""
-        known = self._live.get(key)
-        if known is not None and not known.quiet:
-            return  # this scheduler has it in hand, and was taken for dead: it goes on
+        if self.has_in_hand(key):
+            return  # this scheduler was taken for dead: it goes on
         if arn in self._followed:
             return
         launch = Launch(key, None, None, now)
@@ -326,9 +325,10 @@ class Ledger:
                 launch = launch.after
         return found
 
-    def knows(self, key: Any) -> bool:
-        """Whether a task is in hand."""
-        return key in self._live
+    def has_in_hand(self, key: Any) -> bool:
+        """Whether this scheduler is to launch a task, or follows its container, and tells Airflow of its end."""
+        launch = self._live.get(key)
+        return launch is not None and not launch.quiet
 
     @property
     def pending(self) -> int:

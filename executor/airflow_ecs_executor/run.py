@@ -195,13 +195,15 @@ class Run:
     def adopt(self, orphans: Sequence[Orphan]) -> set[Any]:
         """Take over tasks of a scheduler that is gone; return the keys of those that have to be queued again."""
         started = time.monotonic()
-        # A scheduler that was taken for dead is offered what it has in hand itself.
+        # A scheduler that was taken for dead is offered what it has in hand itself, with or without a container.
         own = {key for key, _, _ in self._arrivals}.union(self._executor.queued_tasks)
+        with self._ledger.lock:
+            others = [orphan for orphan in orphans if orphan.key not in own and not self._ledger.has_in_hand(orphan.key)]
         try:
-            left = {orphan.key for orphan in self._adopt([orphan for orphan in orphans if orphan.key not in own])}
+            left = {orphan.key for orphan in self._adopt(others)}
         except Exception:
             log.exception("Unexpected error in adopting tasks: they are followed by the ARNs that Airflow knows")
-            left = self._adopt_blindly(orphans)
+            left = self._adopt_blindly(others)
         seconds = time.monotonic() - started
         self._stats.timing(f"{_METRICS}.adoption", seconds * 1000)
         log.info(
@@ -232,7 +234,7 @@ class Run:
                 if is_task_arn(orphan.arn):
                     since = orphan.since(self._policy.clock_skew)
                     self._ledger.adopt(orphan.key, orphan.arn, time.monotonic(), since=since, relocate=False)
-                elif not self._ledger.knows(orphan.key):
+                else:
                     left.add(orphan.key)
         return left
 

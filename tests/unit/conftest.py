@@ -1,22 +1,29 @@
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Iterator
 
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.hooks import EventAliaser
+from botocore.loaders import JSONFileLoader, Loader
 
 
-@pytest.fixture(autouse=True, scope="session")
-def service_models_are_read_once() -> Iterator[None]:
-    """Parsing the descriptions of AWS services is half of what a client takes to be made; they stay the same."""
-    load_file = JSONFileLoader.load_file
+@pytest.fixture(scope="session", autouse=True)
+def clients_are_made_quickly() -> Iterator[None]:
+    """Compute once a process what every client of botocore computes anew: tests make some hundred of them.
 
-    @functools.lru_cache(maxsize=None)
-    def read(path: str) -> Any:
-        return load_file(JSONFileLoader(), path)
-
-    JSONFileLoader.load_file = lambda _, path: read(path)
-    yield
-    JSONFileLoader.load_file = load_file
+    The descriptions of services, their list, and the names of events depend on nothing but botocore's release.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        load_file, list_services, alias = (
+            JSONFileLoader.load_file,
+            Loader.list_available_services,
+            EventAliaser._alias_event_name,
+        )
+        loaded = lru_cache(maxsize=None)(lambda path: load_file(JSONFileLoader(), path))
+        listed = lru_cache(maxsize=None)(lambda kind: list_services(Loader(), kind))
+        aliased = lru_cache(maxsize=None)(lambda name: alias(EventAliaser(None), name))
+        patch.setattr(JSONFileLoader, "load_file", lambda self, path: loaded(path))
+        patch.setattr(Loader, "list_available_services", lambda self, kind: list(listed(kind)))
+        patch.setattr(EventAliaser, "_alias_event_name", lambda self, name: aliased(name))
+        yield

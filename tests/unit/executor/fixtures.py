@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Callable, Iterator
 
 import pytest
-from botocore.loaders import JSONFileLoader, Loader
 
 from local.ecs.control import EcsApi
 from local.fake_logs import FakeLogs
@@ -18,7 +16,6 @@ from local.fake_s3 import FakeS3
 from tests.unit.executor.harness import Driver
 
 __all__ = [
-    "botocore_reads_its_models_once",
     "ecs",
     "ecs_server",
     "logs",
@@ -40,18 +37,6 @@ AWS = {
     "no_proxy": "127.0.0.1,localhost",
 }
 """No settings of this machine."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def botocore_reads_its_models_once() -> Iterator[None]:
-    """Otherwise they are most of what a new client costs, and each test has clients of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        read, listed = JSONFileLoader.load_file, Loader.list_available_services
-        once, list_once = lru_cache(maxsize=None)(read), lru_cache(maxsize=None)(listed)
-        reader, loader = JSONFileLoader(), Loader()
-        patch.setattr(JSONFileLoader, "load_file", lambda self, path: once(reader, path))
-        patch.setattr(Loader, "list_available_services", lambda self, kind: list(list_once(loader, kind)))
-        yield
 
 
 @pytest.fixture(scope="session")

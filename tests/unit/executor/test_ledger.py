@@ -90,7 +90,7 @@ class Story:
     @property
     def empty(self) -> bool:
         ledger = self.ledger
-        return not (ledger.pending or ledger.running or ledger.in_flight or ledger.knows("a"))
+        return not (ledger.pending or ledger.running or ledger.in_flight or ledger._live)
 
 
 # The straight way

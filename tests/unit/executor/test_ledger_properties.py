@@ -248,7 +248,7 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
             assert len(deployment.results.get(key, [])) == runs[key]
     ledger = deployment.ledger
     assert (ledger.pending, ledger.running, ledger.in_flight, ledger.stops_outstanding) == (0, 0, 0, 0)
-    assert not any(ledger.knows(key) for key in keys)
+    assert not ledger._live
     assert all(container.ended for container in world.containers.values())
 
 
