@@ -40,7 +40,7 @@ ONLY_ALL = ["all"]
 ENGINE = ["bash", "local/engine.sh", "run"]
 """Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
 PYTEST = [sys.executable, "-m", "pytest"]
-PARALLEL = ["-n4", "--dist", "worksteal"]
+PARALLEL = ["-n6", "--dist", "worksteal"]
 
 LINT = (
     "ruff format --check .",

@@ -198,7 +198,8 @@ class Run:
         # A scheduler that was taken for dead is offered what it has in hand itself, with or without a container.
         own = {key for key, _, _ in self._arrivals}.union(self._executor.queued_tasks)
         with self._ledger.lock:
-            others = [orphan for orphan in orphans if orphan.key not in own and not self._ledger.has_in_hand(orphan.key)]
+            own.update(orphan.key for orphan in orphans if self._ledger.has_in_hand(orphan.key))
+        others = [orphan for orphan in orphans if orphan.key not in own]
         try:
             left = {orphan.key for orphan in self._adopt(others)}
         except Exception:
