@@ -6,6 +6,7 @@ Only ``check`` needs Airflow, so only ``check`` imports it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 from typing import Sequence
@@ -57,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    # Standard output is for the answer alone: Airflow's log goes there, too, and begins while it is imported.
     try:
-        from airflow.configuration import conf
+        with contextlib.redirect_stdout(sys.stderr):
+            from airflow.configuration import conf
 
-        from airflow_ecs_executor import airflow_versions
+            from airflow_ecs_executor import airflow_versions
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "airflow":
             raise
@@ -70,7 +73,6 @@ def _check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         wanted = Versions.of(parsed.airflow or own.airflow, parsed.python or own.python)
     except ValueError as error:
         parser.error(str(error))
-    # Standard output is for the answer alone: Airflow's log goes there, too.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("airflow_ecs_executor").setLevel(logging.INFO)
     return check_command.check(conf, airflow_versions, wanted, parsed.task_definition, parsed.json)

@@ -24,7 +24,7 @@ def documented():
     return {(row[1], row[2]): row[3].split("|")[columns.index(own)].strip() for row in ROW.finditer(text)}
 
 
-@pytest.mark.parametrize(("setting", "default"), sorted(documented().items()), ids=str)
-def test_the_default_is_airflow_s(setting, default):
-    actual = conf.get_default_value(*setting)
-    assert default == ("–" if actual is None else str(actual))
+@pytest.mark.oldest
+def test_the_defaults_are_airflow_s():
+    actual = {setting: conf.get_default_value(*setting) for setting in documented()}
+    assert documented() == {setting: "–" if value is None else str(value) for setting, value in actual.items()}
