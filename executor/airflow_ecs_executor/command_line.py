@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    # Standard output is for the answer alone: Airflow's log goes there, too, and begins while it is imported.
+    # Only the answer goes to standard output. Airflow logs there too, from its import on.
     try:
         with contextlib.redirect_stdout(sys.stderr):
             from airflow.configuration import conf

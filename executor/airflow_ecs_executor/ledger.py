@@ -326,7 +326,7 @@ class Ledger:
         return found
 
     def has_in_hand(self, key: Any) -> bool:
-        """Whether this scheduler is to launch a task, or follows its container, and tells Airflow of its end."""
+        """Whether this scheduler launches or follows a task, and reports its end to Airflow."""
         launch = self._live.get(key)
         return launch is not None and not launch.quiet
 

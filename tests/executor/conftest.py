@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-from tests.unit.conftest import clients_are_made_quickly  # noqa: F401  # a fixture of every test
+from tests.unit.conftest import clients_are_made_quickly  # noqa: F401  # every test uses this fixture
 from tests.unit.executor.fixtures import *  # noqa: F403  # the fixtures
 from tests.unit.executor.fixtures import AWS
 

@@ -26,5 +26,6 @@ def documented():
 
 @pytest.mark.oldest
 def test_the_defaults_are_airflow_s():
-    actual = {setting: conf.get_default_value(*setting) for setting in documented()}
-    assert documented() == {setting: "–" if value is None else str(value) for setting, value in actual.items()}
+    defaults = documented()
+    actual = {setting: conf.get_default_value(*setting) for setting in defaults}
+    assert defaults == {setting: "–" if value is None else str(value) for setting, value in actual.items()}

@@ -87,10 +87,13 @@ class Story:
         """What Airflow is told."""
         return [(event.kind, event.launch.key) for event in self.ledger.events if event.wanted]
 
-    @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
+        """Whether nothing is left, so that the task is launched at once when it is queued again."""
         ledger = self.ledger
-        return not (ledger.pending or ledger.running or ledger.in_flight or ledger._live)
+        if ledger.pending or ledger.running or ledger.in_flight:
+            return False
+        self.submit("a")
+        return self.send() is not None
 
 
 # The straight way
@@ -102,7 +105,7 @@ def test_a_task_is_launched_followed_and_reported_once() -> None:
     assert (story.ledger.pending, story.ledger.running) == (0, 1)
     story.end(arn, Ending.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")]
-    assert story.empty
+    assert story.is_empty()
 
 
 def test_tasks_are_launched_in_the_order_in_which_they_were_queued() -> None:
@@ -219,7 +222,7 @@ def test_the_last_attempt_fails_the_task_with_the_reason() -> None:
         story.now += LONG
     event = story.ledger.events[-1]
     assert event.kind == "failed" and "2 attempts" in event.info and "because" in event.info
-    assert story.empty
+    assert story.is_empty()
 
 
 @pytest.mark.parametrize(("trouble", "kept"), [(Trouble.SERVER, True), (Trouble.CAPACITY, False)])
@@ -313,7 +316,7 @@ def test_giving_up_fails_the_task_when_there_is_no_container() -> None:
     with story.ledger.lock:
         story.ledger.located(launch, None, story.now)
     assert story.told == [("failed", "a")]
-    assert story.empty
+    assert story.is_empty()
 
 
 # Ends
@@ -422,7 +425,7 @@ def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
     second = story.launch()
     story.end(second, Ending.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")], "the former run is not reported any more"
-    assert story.empty
+    assert story.is_empty()
 
 
 def test_a_former_container_does_not_change_the_state_of_a_task_that_is_queued_again() -> None:
@@ -493,7 +496,7 @@ def test_row_17_a_revoked_pending_task_is_dropped_without_an_event() -> None:
     story = Story()
     story.submit("a")
     story.revoke("a")
-    assert story.send() is None and story.told == [] and story.empty
+    assert story.send() is None and story.told == [] and story.is_empty()
 
 
 def test_row_17_a_revoked_container_is_stopped_and_a_new_launch_waits_for_its_end() -> None:
@@ -715,7 +718,7 @@ def test_a_scheduler_that_was_taken_for_dead_adopts_its_own_task_once() -> None:
     assert story.ledger.running == 1
     story.end(arn, Ending.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")]
-    assert story.empty
+    assert story.is_empty()
 
 
 def test_what_this_scheduler_has_in_hand_is_not_adopted_again() -> None:
@@ -725,7 +728,7 @@ def test_what_this_scheduler_has_in_hand_is_not_adopted_again() -> None:
     story.adopt("a", "arn-old")
     arn = story.launch()
     story.end(arn, Ending.SUCCEEDED)
-    assert story.empty
+    assert story.is_empty()
 
 
 def test_an_adopted_arn_of_an_earlier_run_leads_to_a_search() -> None:

@@ -51,7 +51,7 @@ def python(index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, capture_output=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "pip").symlink_to(Path(pip.__file__).parent)  # to install one takes four seconds
+    (packages / "pip").symlink_to(Path(pip.__file__).parent)  # installing pip takes four seconds
     for name in ("apache_airflow-2.10.5", "packaging-24.2"):
         with zipfile.ZipFile(index / f"{name}-py3-none-any.whl") as wheel:
             wheel.extractall(packages)
