@@ -15,9 +15,10 @@ from typing import Any, Mapping, Sequence
 
 from airflow_ecs_executor.compatibility import Compatibility
 from airflow_ecs_executor.ecs import Ecs, Sighting, describe_many, find, is_of_this_run, is_task_arn
-from airflow_ecs_executor.failures import Ending, Trouble, classify, verdict
+from airflow_ecs_executor.failures import classify
 from airflow_ecs_executor.identity import identity_of
 from airflow_ecs_executor.ledger import Ledger
+from airflow_ecs_executor.task_outcome import Ending, verdict
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -128,6 +129,6 @@ def _find(
         log.warning("Cannot look for containers that were launched before: %s", error.reason)
         # Without the permission (ecs:ListTasks) no later search helps: these tasks are queued again, as the ECS
         # executor of the Amazon provider does with all of them.
-        return {} if error.trouble is Trouble.HOPELESS else None
+        return {} if error.denied else None
     finally:
         pool.shutdown(wait=False)

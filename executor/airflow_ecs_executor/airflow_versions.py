@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from datetime import datetime, timezone
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import airflow
 from airflow.configuration import conf
@@ -49,6 +49,16 @@ _SECRETS_MASKERS = (
 
 _RUN_WORKLOAD = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
 _UNFINISHED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING)
+_NOT_ENDED = (
+    *_UNFINISHED,
+    TaskInstanceState.RESTARTING,
+    TaskInstanceState.DEFERRED,
+    TaskInstanceState.SCHEDULED,
+    TaskInstanceState.UP_FOR_RESCHEDULE,
+)
+"""States of a try that may still have a container, or get one."""
+_QUERY_SIZE = 500
+"""Task instances in one query."""
 
 
 def versions() -> Versions:
@@ -142,6 +152,24 @@ def back_to_queued(key: Any) -> bool:
     return bool(changed)
 
 
+def unwanted(keys: Sequence[Any]) -> set[Any]:
+    """Return the keys of task instances that are at another try, have ended, or are gone.
+
+    Callbacks are always wanted: their keys name no task instance.
+    """
+    asked = [key for key in keys if isinstance(key, TaskInstanceKey)]
+    wanted: set[Any] = set()
+    with create_session() as session:
+        for start in range(0, len(asked), _QUERY_SIZE):
+            part = asked[start : start + _QUERY_SIZE]
+            columns = (TaskInstance.dag_id, TaskInstance.task_id, TaskInstance.run_id)
+            found = session.query(*columns, TaskInstance.try_number, TaskInstance.map_index).filter(
+                TaskInstance.filter_for_tis(part), TaskInstance.state.in_(_NOT_ENDED)
+            )
+            wanted.update(TaskInstanceKey(*row) for row in found)
+    return set(asked) - wanted
+
+
 def _primary_key(key: Any, model: Any = TaskInstance) -> list[Any]:
     return [
         model.dag_id == key.dag_id,
@@ -189,8 +217,8 @@ def adoptable_columns(tis: Any) -> Mapping[Any, dict[str, Any]]:
     if missing:
         session = missing[0]._sa_instance_state.session
         if session is not None:
-            for start in range(0, len(missing), 500):
-                part = missing[start : start + 500]
+            for start in range(0, len(missing), _QUERY_SIZE):
+                part = missing[start : start + _QUERY_SIZE]
                 wanted = TaskInstance.filter_for_tis(part)
                 session.query(TaskInstance).filter(wanted).populate_existing().all()
     return {

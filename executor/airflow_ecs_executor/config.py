@@ -105,6 +105,7 @@ class Settings:
     adoption_timeout: float
     spot_interruptions: str
     max_spot_relaunches: int
+    launch_wait_limit: float | None
     deployment: str | None
     task_instance_tags: bool
     image_version_check: str

@@ -17,22 +17,14 @@ from typing import Any, Callable, Mapping
 from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.config import Settings
 from airflow_ecs_executor.ecs import find, is_of_this_run
-from airflow_ecs_executor.failures import (
-    ApiError,
-    Ending,
-    Trouble,
-    Verdict,
-    classify,
-    has_started,
-    lacks_definition,
-    verdict,
-)
+from airflow_ecs_executor.failures import ApiError, Trouble, classify, lacks_definition, not_started
 from airflow_ecs_executor.identity import identity_of, new_client_token
-from airflow_ecs_executor.ledger import Discard, Launch, Ledger, describe_failures
+from airflow_ecs_executor.ledger import Discard, Launch, Ledger
 from airflow_ecs_executor.log_tails import LogTails
 from airflow_ecs_executor.rates import RateLimiter
 from airflow_ecs_executor.request_builder import RequestBuilder, Unlaunchable
 from airflow_ecs_executor.services import Services
+from airflow_ecs_executor.task_outcome import Ending, Verdict, has_started, verdict
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -161,7 +153,7 @@ class Crew:
         launchers = len(self._threads) - 1
         return launchers < self._concurrency
 
-    def _job_now(self, now: float) -> tuple[Callable[[], None] | None, float | None]:
+    def _job_now(self, now: float) -> tuple[Callable[[], None] | None, float]:
         ledger = self.ledger
         pauses = []
         stop_in = ledger.seconds_to_next_stop(now)
@@ -172,7 +164,7 @@ class Crew:
                 if order is not None:
                     self._stop_limiter.take(now)
                     arn, reason = order
-                    return lambda: self._stop(arn, reason), None
+                    return lambda: self._stop(arn, reason), 0.0
             pauses.append(stop_in)
         launch, launch_in = ledger.next_launch(now)
         if launch is not None:
@@ -181,16 +173,21 @@ class Crew:
                 self._launch_limiter.take(now)
                 ledger.begin_sending(launch)
                 chosen = launch
-                return lambda: self._launch(chosen), None
+                return lambda: self._launch(chosen), 0.0
         if launch_in is not None:
             pauses.append(launch_in)
+        review_in = ledger.seconds_to_review(now)
+        if review_in <= 0:
+            keys = ledger.review(now)
+            return lambda: self._review(keys), 0.0
+        pauses.append(review_in)
         discard = ledger.next_discard(now)
         if discard is not None:
-            return lambda: self._discard(discard), None
+            return lambda: self._discard(discard), 0.0
         discard_in = ledger.seconds_to_next_discard(now)
         if discard_in is not None:
             pauses.append(discard_in)
-        return None, min(pauses) if pauses else None
+        return None, min(pauses)
 
     def _launch(self, launch: Launch) -> None:
         ledger = self.ledger
@@ -225,15 +222,16 @@ class Crew:
             if tasks and tasks[0].get("taskArn"):
                 ledger.launched(launch, tasks[0]["taskArn"], self._clock())
             else:
-                ledger.not_placed(launch, describe_failures(answer.get("failures") or ()), self._clock())
+                ledger.not_placed(launch, not_started(answer.get("failures") or ()), self._clock())
 
     def _not_ready(self, launch: Launch, error: ApiError, operation: str) -> None:
+        called = f" ({operation})" if operation else ""
+        message = f"A task cannot be launched yet{called}: {error.reason}"
         with self.ledger.lock:
             now = self._clock()
             self._give_way(error, None, now)  # the rate of launches is not to blame
-            self.ledger.not_ready(launch, now)
-        called = f" ({operation})" if operation else ""
-        self._warn(f"build {error.code}", f"A task cannot be launched yet{called}: {error.reason}")
+            self.ledger.not_ready(launch, message, now)
+        self._warn(f"build {error.code}", message)
 
     def _launch_failed(self, launch: Launch, error: ApiError) -> None:
         request = launch.request or {}
@@ -257,7 +255,7 @@ class Crew:
         elif error.trouble is Trouble.REVISION_GONE:
             self._warn(definition, f"{definition} is not active any more: another revision is chosen. {error.reason}")
         else:
-            self._warn(f"RunTask {error.code}", f"RunTask: {error.reason}")
+            self._warn(f"RunTask {error.code}", f"RunTask: {error.explanation}")
 
     def _stop(self, arn: str, reason: str) -> None:
         error = None
@@ -268,7 +266,7 @@ class Crew:
         with self.ledger.lock:
             now = self._clock()
             if error is None or error.trouble is Trouble.HOPELESS:
-                self.ledger.stopped()
+                self.ledger.stopped(arn)
             else:
                 self.ledger.stop_failed(arn, reason, now)
                 self._give_way(error, self._stop_limiter, now)
@@ -276,6 +274,19 @@ class Crew:
                     self.ledger.counters.throttled += 1
         if error is not None:
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
+
+    def _review(self, keys: list[Any]) -> None:
+        """Ask Airflow's database which tasks are still wanted: nobody says so when somebody clears or fails one."""
+        try:
+            unwanted = self._airflow.unwanted(keys)
+        except Exception as exception:
+            error = classify(exception)
+            if error.trouble is Trouble.HOPELESS:
+                raise
+            self._warn("review", f"Airflow's database could not be asked which tasks are still wanted: {error.reason}")
+            return
+        with self.ledger.lock:
+            self.ledger.reviewed(unwanted, self._clock())
 
     def _discard(self, discard: Discard) -> None:
         error = None
@@ -423,8 +434,8 @@ class Crew:
                 continue
             relaunch = True
             launch = self.ledger.launch_of(arn)
-            interrupted = end.ending is Ending.SPOT and has_started(task)
-            if interrupted and launch is not None and not launch.quiet and self.ledger.policy.relaunch_after_spot:
+            interrupted = end.ending in (Ending.SPOT, Ending.INFRASTRUCTURE) and has_started(task)
+            if interrupted and launch is not None and not launch.quiet and self.ledger.policy.relaunch:
                 relaunch = self._airflow.back_to_queued(launch.key)
             ends[arn] = (end, relaunch)
         return ends
@@ -461,7 +472,7 @@ class Crew:
             )
             with self.ledger.lock:
                 for launch in launches:
-                    if error.trouble is Trouble.HOPELESS:
+                    if error.denied:
                         self.ledger.cannot_locate(launch, self._clock())
                     else:
                         self.ledger.locate_later(launch, self._clock())

@@ -95,10 +95,26 @@ class Ecs:
                 return
             parameters["nextToken"] = answer["nextToken"]
 
-    def list_started_by(self, started_by: str, desired_status: str) -> list[str]:
-        """List the tasks that a deployment started: RUNNING, or STOPPED and not yet forgotten."""
+    def list_running(self, started_by: str) -> list[str]:
+        """List the tasks that a deployment started, and that have not stopped. ListTasks lists no others by default."""
+        return self._list(startedBy=started_by)
+
+    def list_stopped(self, started_by: str) -> list[str]:
+        """List the stopped tasks that ECS has not forgotten: those that a deployment started, or all of the cluster.
+
+        "When you specify startedBy as the filter, it must be the only filter that you use" (Amazon ECS API Reference,
+        ListTasks); public code sends desiredStatus beside it all the same. Where ECS refuses that, all are listed.
+        """
+        try:
+            return self._list(startedBy=started_by, desiredStatus="STOPPED")
+        except Exception as error:
+            if classify(error).code != "InvalidParameterException":
+                raise
+        return self._list(desiredStatus="STOPPED")
+
+    def _list(self, **filters: str) -> list[str]:
         arns: list[str] = []
-        parameters = {"cluster": self.cluster, "startedBy": started_by, "desiredStatus": desired_status}
+        parameters = {"cluster": self.cluster, **filters}
         while True:
             answer = self.client().list_tasks(**parameters)
             arns.extend(answer.get("taskArns") or ())
@@ -170,11 +186,11 @@ def find(
     call that failed, and TimeoutError: an incomplete search must not look like nothing found.
     """
     found: dict[str, Sighting] = {}
-    for status in ("RUNNING", "STOPPED"):
+    for listed in (ecs.list_running, ecs.list_stopped):
         left = {identity for identity in wanted if identity not in found}
         if not left:
             break
-        arns = ecs.list_started_by(started_by, status)
+        arns = listed(started_by)
         tasks, unknown, error = describe_many(ecs, arns, concurrency, timeout)
         if unknown:
             raise error or TimeoutError("DescribeTasks did not answer in time")
@@ -183,22 +199,23 @@ def find(
             if identity is None or identity not in left or not is_of_this_run(task, identity, wanted[identity]):
                 continue
             other = found.get(identity)
-            if other is None or created_at(task) > created_at(other.task):
+            if other is None or (_created_at(task) or 0.0) > (_created_at(other.task) or 0.0):
                 found[identity] = Sighting(arn, task)
     return found
 
 
-def created_at(task: Mapping[str, Any]) -> float:
-    """Return when a described task was created, in seconds since the epoch; 0 when that is not said."""
+def _created_at(task: Mapping[str, Any]) -> float | None:
+    """Return when a described task was created, in seconds since the epoch; None when that is not said."""
     moment: Any = task.get("createdAt")
-    return float(moment.timestamp()) if hasattr(moment, "timestamp") else 0.0
+    return float(moment.timestamp()) if hasattr(moment, "timestamp") else None
 
 
 def is_of_this_run(task: Mapping[str, Any], identity: str, since: float | None) -> bool:
     """Whether a described task belongs to this run of this try of a task instance.
 
     Airflow keeps the ARN of an earlier run, or of an earlier try, until it hears of the new container. A container
-    without an identity was launched by another executor: its ARN is believed.
+    without an identity was launched by another executor: its ARN is believed. So is an identity alone, where ECS does
+    not say when the task was created.
     """
-    found = identity_in(task)
-    return found in (None, identity) and (since is None or created_at(task) >= since)
+    found, created = identity_in(task), _created_at(task)
+    return found in (None, identity) and (since is None or created is None or created >= since)

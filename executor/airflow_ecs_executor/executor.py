@@ -60,7 +60,7 @@ class AwsEcsExecutor(BaseExecutor):
         self._run = run
 
     def end(self, heartbeat_interval: float = 1.0) -> None:
-        """Wait until what runs has ended, and launch nothing; what is pending stays queued for the next scheduler."""
+        """Wait until what runs has ended, for a while, and launch nothing: the rest is left to the next scheduler."""
         if self._run is not None:
             self._run.end(heartbeat_interval)
             self._run = None
@@ -135,6 +135,18 @@ class AwsEcsExecutor(BaseExecutor):
                 self._run.revoke(key)
         except Exception:
             log.exception("Cannot revoke %s", ti)
+
+    def change_state(self, key: Any, state: Any, info: Any = None, remove_running: bool = True) -> None:
+        """Take a state of a task. Airflow itself calls this too: a task without heartbeats has failed.
+
+        What the run reports here it has ended already, so that it has nothing left to let go of.
+        """
+        super().change_state(key, state, info, remove_running=remove_running)
+        if remove_running and self._run is not None:
+            try:
+                self._run.let_go(key)
+            except Exception:
+                log.exception("Cannot stop the container of %s", key)
 
     # The heartbeat
 

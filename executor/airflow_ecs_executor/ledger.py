@@ -4,7 +4,8 @@ No threads, no AWS, no Airflow: every method is told the time and what was seen,
 and the tracker do the talking and hold ``lock`` while they write here; the scheduler's thread reads the events.
 
 A launch goes PENDING → SENDING → RUNNING → DONE. It goes back to PENDING when nothing of the task has run, and to
-LOCATING while it is not known whether a container exists.
+LOCATING while it is not known whether a container exists. An attempt is a container that could not start: waiting, for
+room, a quota, or an API that answers, uses up none.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Iterable, NamedTuple
 
 from airflow_ecs_executor.ecs import DESCRIBE_LIMIT
-from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict, with_hint
+from airflow_ecs_executor.failures import ApiError, NotStarted, Trouble
+from airflow_ecs_executor.task_outcome import Ending, Verdict
 
-_TOKEN_LIFE = 23 * 3600.0
-"""Seconds for which a request may be sent again: AWS forgets a client token after 24 hours."""
+_TOKEN_LIFE = 3600.0
+"""Seconds for which a client token surely stands for the task that it started. AWS keeps it for 24 hours at most, or
+for less if the task ends sooner (Amazon ECS API Reference, "Ensuring idempotency")."""
 _MISSING_LOOKS = 3
 """How often a task must be unknown to ECS, besides the grace period, before it counts as gone."""
 _CHANGES_OF_STATE = frozenset({"launched", "succeeded", "failed"})
@@ -37,10 +40,21 @@ class Step(Enum):
     DONE = "done"
 
 
+@dataclass
+class Wait:
+    """What is known of a launch that AWS cannot serve now."""
+
+    since: float
+    pauses: int = 0
+    noted: float | None = None
+    """When the task's event log last heard of it."""
+
+
 class Launch:
     """One queued run of a workload, until a container has run it to its end."""
 
     __slots__ = (
+        "abandoned",
         "adopted",
         "after",
         "arn",
@@ -54,16 +68,17 @@ class Launch:
         "not_before",
         "quiet",
         "reason",
+        "relaunches",
         "relocate",
         "request",
         "revoked",
-        "sends",
         "since",
-        "spot_relaunches",
         "step",
         "stored",
         "uncertain",
         "unlocatable",
+        "unwanted",
+        "wait",
         "workload",
     )
 
@@ -81,16 +96,20 @@ class Launch:
         self.first_sent: float | None = None
         self.stored: str | None = None
         """Where the arguments are that the request points to, until a container has read them."""
-        self.sends = 0
-        """How often the frozen request went out without an answer."""
         self.uncertain = False
         """Whether an unanswered request may have started a container."""
         self.attempts = 0
         """Attempts to get a container started that have failed."""
-        self.spot_relaunches = 0
+        self.relaunches = 0
+        """How often it was launched again after AWS had taken its capacity away."""
+        self.wait: Wait | None = None
         self.revoked = False
         self.quiet = False
         """Nobody waits for the result: revoked, or the same task instance was queued again."""
+        self.abandoned = False
+        """Its container is followed no longer than until it has been stopped."""
+        self.unwanted = False
+        """Airflow's database said so at the last review."""
         self.after: Launch | None = None
         """The launch of the same task instance whose container has to be gone first."""
         self.adopted = False
@@ -119,7 +138,8 @@ class Event(NamedTuple):
     """Something that the scheduler's thread has to hear of."""
 
     kind: str
-    """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note``, ``remark`` or ``log``."""
+    """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note``, ``wait``, ``remark`` or
+    ``log``."""
     launch: Launch
     info: str
     """The task's ARN, the reason, or what the container logged last."""
@@ -137,14 +157,28 @@ class Policy:
     """How patient to be. Times are seconds."""
 
     max_attempts: int = 3
-    relaunch_after_spot: bool = True
-    max_spot_relaunches: int = 3
+    relaunch: bool = True
+    """Whether a task is launched again after AWS has taken its capacity away."""
+    max_relaunches: int = 3
+    wait_limit: float | None = None
+    """For how long a launch waits for room, or for an API that answers. None: until Airflow revokes the task."""
     missing_grace: float = 60.0
     poll_interval: float = 3.0
     backoff_base: float = 4.0
     backoff_cap: float = 120.0
     unanswered_base: float = 1.0
     unanswered_cap: float = 30.0
+    throttled_base: float = 0.2
+    throttled_cap: float = 10.0
+    room_base: float = 5.0
+    room_cap: float = 60.0
+    """A wait begins with the base as pause; each next one is twice as long, up to the cap."""
+    note_delay: float = 10.0
+    """How long a launch is throttled, or not answered, before its event log says so: a burst always is for moments."""
+    note_interval: float = 300.0
+    """Between two events about the same wait."""
+    review_interval: float = 300.0
+    """Between two looks into Airflow's database whether the tasks in hand are still wanted."""
     credentials_base: float = 1.0
     """The first pause after a call without valid credentials; each next one is twice as long, up to the cap."""
     credentials_cap: float = 30.0
@@ -160,6 +194,8 @@ class Policy:
     """Before each look at a failed container's log: CloudWatch has its last lines some seconds after its end."""
     health_pause: float = 1.0
     """Before a throttled or unanswered call of the check at start is made again; doubled each time."""
+    end_timeout: float = 600.0
+    """For how long ``end`` waits for tasks that run: the next scheduler takes them over."""
     terminate_timeout: float = 30.0
     leave_timeout: float = 5.0
 
@@ -180,8 +216,11 @@ class Counters:
     throttled: int = 0
     unanswered: int = 0
     api_errors: int = 0
+    server_errors: int = 0
+    no_capacity: int = 0
     never_started: int = 0
     spot_interruptions: int = 0
+    infrastructure_interruptions: int = 0
     succeeded: int = 0
     failed: int = 0
 
@@ -219,6 +258,9 @@ class Ledger:
         self._stopping = 0
         self._sending = 0
         self._pending = 0
+        self._without_room: dict[int, Launch] = {}
+        """Those that wait for room, in the order in which they began to."""
+        self._reviewed: float | None = None
         self._discards: list[Discard] = []
         self._discarding = 0
 
@@ -275,6 +317,32 @@ class Ledger:
             elif launch.step is Step.PENDING and not launch.uncertain:
                 self._end(launch)
             launch = former
+
+    def let_go(self, key: Any, reason: str, now: float) -> None:
+        """Airflow has ended the task without us: its container is stopped, and followed no longer."""
+        launch = self._live.get(key)
+        while launch is not None:
+            launch.abandoned = True
+            launch = launch.after
+        self.revoke(key, reason, now)
+
+    def seconds_to_review(self, now: float) -> float:
+        """Return how long until Airflow's database is to be asked which of the tasks in hand are still wanted."""
+        if self._reviewed is None:
+            self._reviewed = now
+        return max(0.0, self._reviewed + self.policy.review_interval - now)
+
+    def review(self, now: float) -> list[Any]:
+        """Return the tasks in hand; `reviewed` has to follow."""
+        self._reviewed = now
+        return [key for key in self._live if self.has_in_hand(key)]
+
+    def reviewed(self, unwanted: Collection[Any], now: float) -> None:
+        """Let go of those that Airflow has not wanted twice: a container ends by itself in the time between."""
+        for key, launch in list(self._live.items()):
+            if key in unwanted and launch.unwanted and not launch.quiet:
+                self.let_go(key, "Airflow has ended the task, or started another try of it", now)
+            launch.unwanted = key in unwanted
 
     def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> None:
         """Follow a task that another scheduler launched; without an ARN, look for its container first."""
@@ -341,6 +409,11 @@ class Ledger:
         return len(self._followed)
 
     @property
+    def waiting(self) -> int:
+        """Tasks that wait for room or for a quota."""
+        return len(self._without_room)
+
+    @property
     def in_flight(self) -> int:
         """RunTask calls that wait for their answer."""
         return self._sending
@@ -388,21 +461,20 @@ class Ledger:
         self._sending -= 1
         self._fail(launch, reason)
 
-    def not_ready(self, launch: Launch, now: float) -> None:
-        """Its request could not be made now: that is tried again, and uses up no attempt."""
+    def not_ready(self, launch: Launch, reason: str, now: float) -> None:
+        """Its request could not be made now: that is tried again."""
         self._sending -= 1
         self.counters.api_errors += 1
-        launch.sends += 1
         self._discard(launch)
-        self._again(launch, now + self._unanswered_backoff(launch), same_request=True)
+        self._wait_for_answer(launch, reason, now)
 
-    def _unanswered_backoff(self, launch: Launch) -> float:
-        return _jittered(min(self.policy.unanswered_base * 2.0 ** (launch.sends - 1), self.policy.unanswered_cap))
-
-    def not_placed(self, launch: Launch, reason: str, now: float) -> None:
+    def not_placed(self, launch: Launch, answer: NotStarted, now: float) -> None:
         """ECS answered that it did not start the task (``failures[]``, or an answer with nothing in it)."""
         self._sending -= 1
-        self._attempt_failed(launch, reason, now)
+        if answer.temporary:
+            self._wait_for_room(launch, answer.explanation, now)
+        else:
+            self._attempt_failed(launch, answer.explanation, now)
 
     def rejected(self, launch: Launch, error: ApiError, now: float) -> None:
         """The call failed: decide by the kind of trouble."""
@@ -412,42 +484,89 @@ class Ledger:
             self.launched(launch, error.resource_ids[0], now)
             return
         self._sending -= 1
+        launch.uncertain |= error.outcome_unknown
         # What AWS has turned away was not carried out: a new request may go out, with a token that is still fresh.
         if trouble is Trouble.THROTTLED:
             self.counters.throttled += 1
-            self._again(launch, now + _jittered(0.2), same_request=launch.uncertain)
+            policy = self.policy
+            pause = self._next_pause(launch, policy.throttled_base, policy.throttled_cap, now)
+            self._wait(launch, error.explanation, now, pause, policy.note_delay, same_request=launch.uncertain)
             return
         self.counters.api_errors += 1
         if trouble is Trouble.UNANSWERED:
             self.counters.unanswered += 1
-            launch.uncertain = True
-            launch.sends += 1
-            self._again(launch, now + self._unanswered_backoff(launch), same_request=True)
+            self._wait_for_answer(launch, error.explanation, now)
+        elif trouble is Trouble.SERVER:
+            self.counters.server_errors += 1
+            self._wait_for_answer(launch, error.explanation, now)
         elif trouble is Trouble.CREDENTIALS:
             self._again(launch, now, same_request=launch.uncertain)
         elif trouble in (Trouble.TAGGING_DENIED, Trouble.REVISION_GONE):
             self._again(launch, now, same_request=False)
-        elif trouble is Trouble.SERVER:
-            launch.uncertain = True
-            self._attempt_failed(launch, error.reason, now, same_request=True)
-        elif trouble in (Trouble.CONFLICT, Trouble.CAPACITY):
-            self._attempt_failed(launch, error.reason, now)
+        elif trouble is Trouble.CAPACITY:
+            self._wait_for_room(launch, error.explanation, now)
+        elif trouble is Trouble.CONFLICT:
+            self._attempt_failed(launch, error.explanation, now)
         else:
-            self._give_up(launch, error.reason, now)
+            self._give_up(launch, error.explanation, now)
 
     def pause(self, until: float) -> None:
         """Send nothing before a time: there are no credentials now."""
         self.paused_until = max(self.paused_until, until)
 
-    def _attempt_failed(self, launch: Launch, reason: str, now: float, same_request: bool = False) -> None:
+    def _wait_for_answer(self, launch: Launch, reason: str, now: float) -> None:
+        """Send the same request again: it is not known what became of it."""
+        policy = self.policy
+        pause = self._next_pause(launch, policy.unanswered_base, policy.unanswered_cap, now)
+        self._wait(launch, reason, now, pause, policy.note_delay, same_request=True)
+
+    def _wait_for_room(self, launch: Launch, reason: str, now: float) -> None:
+        """Launch it again when there may be room for it: in time, or as soon as another task has ended."""
+        self.counters.no_capacity += 1
+        self._without_room.setdefault(id(launch), launch)
+        pause = self._next_pause(launch, self.policy.room_base, self.policy.room_cap, now)
+        self._wait(launch, reason, now, pause, 0.0, same_request=False)
+
+    def _next_pause(self, launch: Launch, base: float, cap: float, now: float) -> float:
+        wait = launch.wait = launch.wait or Wait(now)
+        wait.pauses += 1
+        return _jittered(min(base * 2.0 ** min(wait.pauses - 1, 30), cap))
+
+    def _wait(
+        self, launch: Launch, reason: str, now: float, pause: float, note_delay: float, same_request: bool
+    ) -> None:
+        wait, policy = launch.wait or Wait(now), self.policy
+        if policy.wait_limit is not None and now - wait.since >= policy.wait_limit:
+            self._give_up(
+                launch, f"No container could be started within {policy.wait_limit:.0f} s. Last: {reason}", now
+            )
+            return
+        due = wait.since + note_delay if wait.noted is None else wait.noted + policy.note_interval
+        if now >= due:
+            wait.noted = now
+            text = f"Waiting to be launched, for {now - wait.since:.0f} s so far; no attempt is used up. {reason}"
+            self.events.append(Event("wait", launch, text))
+        self._again(launch, now + pause, same_request)
+
+    def _room_made(self, now: float) -> None:
+        """Launch the one that has waited longest for room now: a task has ended."""
+        for launch in self._without_room.values():
+            if launch.step is Step.PENDING and launch.not_before > now:
+                launch.not_before = now
+                if launch.wait is not None:
+                    launch.wait.pauses = 0
+                self._push(launch)
+                return
+
+    def _attempt_failed(self, launch: Launch, reason: str, now: float) -> None:
         launch.attempts += 1
         limit = self.policy.max_attempts
         if launch.attempts >= limit:
             self._give_up(launch, f"No container could be started in {launch.attempts} attempts. Last: {reason}", now)
             return
-        text = f"Attempt {launch.attempts} of {limit} to start a container failed: {with_hint(reason)}"
+        text = f"Attempt {launch.attempts} of {limit} to start a container failed: {reason}"
         self.events.append(Event("note", launch, text))
-        self._again(launch, now + self.policy.backoff(launch.attempts), same_request)
+        self._again(launch, now + self.policy.backoff(launch.attempts), same_request=False)
 
     def _give_up(self, launch: Launch, reason: str, now: float) -> None:
         if launch.uncertain:
@@ -468,7 +587,7 @@ class Ledger:
             # A new token must not go out while the old one may have started a container.
             age = not_before - launch.first_sent if launch.first_sent is not None else 0.0
             if launch.unlocatable and age > _TOKEN_LIFE:
-                self._fail(launch, "ECS did not answer for a day; whether a container was started is not known.")
+                self._fail(launch, "ECS did not answer for an hour; whether a container was started is not known.")
                 return
             if not launch.unlocatable and (age > self.policy.resend_limit or not same_request):
                 launch.relocate = True
@@ -476,7 +595,6 @@ class Ledger:
                 return
         elif not same_request:
             launch.request = launch.first_sent = None
-            launch.sends = 0
             self._discard(launch)
         launch.step = Step.PENDING
         launch.arn = None
@@ -496,9 +614,9 @@ class Ledger:
         launch.arn = arn
         launch.request = launch.first_sent = None
         launch.uncertain = False
-        launch.sends = 0
         launch.missing_since = None
         launch.looks_missing = 0
+        self._without_room.pop(id(launch), None)
         self._followed[arn] = launch
         self._looked[arn] = now
         self.watch.notify()
@@ -583,9 +701,11 @@ class Ledger:
         if launch is None:
             return
         self._unfollow(arn)
-        ending, reason = verdict.ending, verdict.reason
+        if not verdict.temporary:
+            self._room_made(now)
+        ending, reason = verdict.ending, verdict.explanation
         if verdict.remarkable and not launch.revoked:
-            self.events.append(Event("remark", launch, with_hint(reason)))
+            self.events.append(Event("remark", launch, reason))
         if launch.quiet:
             self._end(launch)
         elif ending is Ending.SUCCEEDED:
@@ -594,31 +714,35 @@ class Ledger:
             self._report(launch, "succeeded", arn)
         elif ending is Ending.NEVER_STARTED:
             self.counters.never_started += 1
-            self._attempt_failed(launch, reason, now)
+            if verdict.temporary:
+                self._wait_for_room(launch, reason, now)
+            else:
+                self._attempt_failed(launch, reason, now)
         elif ending is Ending.SPOT:
             self.counters.spot_interruptions += 1
-            self._interrupted(launch, verdict, now, relaunch)
+            self._interrupted(launch, "AWS took the Spot capacity back", reason, now, relaunch)
+        elif ending is Ending.INFRASTRUCTURE:
+            self.counters.infrastructure_interruptions += 1
+            self._interrupted(launch, "AWS took the host of the ECS task away", reason, now, relaunch)
         elif ending is Ending.STOPPED_BY_USER:
             self._fail(launch, f"Stopped before it ran. {reason}")
         else:
-            self._fail(launch, reason, verdict.exit_code)
+            self._fail(launch, reason)
 
     def logged(self, launch: Launch, text: str) -> None:
         """What a container that failed has logged last has become known, some time after its end."""
         self.events.append(Event("log", launch, text))
 
-    def _interrupted(self, launch: Launch, verdict: Verdict, now: float, relaunch: bool) -> None:
-        policy = self.policy
-        if not policy.relaunch_after_spot or not relaunch:
-            self._fail(launch, f"Interrupted: the Spot capacity was taken back. {verdict.reason}")
-        elif launch.spot_relaunches >= policy.max_spot_relaunches:
-            self._fail(launch, f"Interrupted by Spot {launch.spot_relaunches + 1} times. {verdict.reason}")
+    def _interrupted(self, launch: Launch, what: str, reason: str, now: float, relaunch: bool) -> None:
+        limit = self.policy.max_relaunches
+        if not self.policy.relaunch or not relaunch:
+            self._fail(launch, f"Interrupted: {what}. {reason}")
+        elif launch.relaunches >= limit:
+            self._fail(launch, f"Interrupted {launch.relaunches + 1} times, last: {what}. {reason}")
         else:
-            launch.spot_relaunches += 1
-            text = (
-                f"Interrupted: the Spot capacity was taken back; launching again "
-                f"({launch.spot_relaunches} of {policy.max_spot_relaunches}). {verdict.reason}"
-            )
+            launch.relaunches += 1
+            launch.wait = None
+            text = f"Interrupted: {what}; launching again ({launch.relaunches} of {limit}). {reason}"
             self.events.append(Event("note", launch, text))
             self._again(launch, now + _jittered(1.0), same_request=False)
 
@@ -695,9 +819,14 @@ class Ledger:
         """Return how long until a container is to be stopped, or None."""
         return max(0.0, self._stops[0][0] - now) if self._stops else None
 
-    def stopped(self) -> None:
+    def stopped(self, arn: str) -> None:
         """It was stopped, or nothing helps."""
         self._stopping -= 1
+        launch = self._followed.get(arn)
+        # A host that is lost may never say that the container has ended. A launch that waits for its end still has to.
+        if launch is not None and launch.abandoned and self._live.get(launch.key) is launch:
+            self._unfollow(arn)
+            self._end(launch)
 
     def stop_failed(self, arn: str, reason: str, now: float) -> None:
         """The container could not be stopped now: try again, as long as it is followed."""
@@ -707,10 +836,10 @@ class Ledger:
 
     # Ends
 
-    def _fail(self, launch: Launch, reason: str, exit_code: int | None = None) -> None:
+    def _fail(self, launch: Launch, reason: str) -> None:
         if not launch.quiet:
             self.counters.failed += 1
-        self._report(launch, "failed", with_hint(reason, exit_code))
+        self._report(launch, "failed", reason)
 
     def _report(self, launch: Launch, kind: str, info: str) -> None:
         self.events.append(Event(kind, launch, info))
@@ -724,6 +853,7 @@ class Ledger:
         if not launch.uncertain:  # else a container may be about to read them
             self._discard(launch)
         self._locating.pop(id(launch), None)
+        self._without_room.pop(id(launch), None)
         successor = self._live.get(launch.key)
         if successor is launch:
             if launch.after is None:
@@ -777,12 +907,3 @@ class Ledger:
             return False
         self._push_discard(discard.uri, now + self.policy.backoff(tries), tries)
         return True
-
-
-def describe_failures(failures: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence from RunTask's ``failures[]``."""
-    parts = []
-    for failure in failures:
-        detail = f" ({failure['detail']})" if failure.get("detail") else ""
-        parts.append(f"{failure.get('reason', 'no reason given')}{detail}")
-    return "ECS did not start the task: " + ("; ".join(parts) if parts else "its answer names no task and no reason")

@@ -231,8 +231,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "run_task_burst",
         INTEGER,
         "Launches at once (RunTask) after a pause, before run_task_rate holds. The default is AWS's published quota.",
-        default="100",
-        example="100",
+        default="20",
+        example="20",
         minimum=1,
     ),
     _own(
@@ -282,8 +282,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "spot_interruptions",
         STRING,
-        "What becomes of a task whose Spot capacity was taken back: relaunch it in a new container, or fail it, so "
-        "that Airflow's retries decide.",
+        "What becomes of a task whose Spot capacity AWS took back, or whose host AWS took away or retired: relaunch it "
+        "in a new container, or fail it, so that Airflow's retries decide.",
         default="relaunch",
         example="relaunch",
         choices=("relaunch", "fail"),
@@ -291,9 +291,18 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "max_spot_relaunches",
         INTEGER,
-        "How often a task is launched again after Spot interruptions. They do not count as max_run_task_attempts.",
+        "How often a task is launched again after such interruptions. They do not count as max_run_task_attempts.",
         default="3",
         example="3",
+        minimum=0,
+    ),
+    _own(
+        "launch_wait_limit",
+        FLOAT,
+        "Seconds for which a launch waits for capacity, for a quota, or while AWS throttles or does not answer, before "
+        "its task fails. Waiting uses up no attempt. Without it, a launch waits until Airflow revokes the task "
+        "([scheduler] task_queued_timeout).",
+        example="1800",
         minimum=0,
     ),
     _own(
@@ -344,9 +353,9 @@ OWN_OPTIONS: tuple[Option, ...] = (
         maximum=200,
     ),
 )
-"""Quotas are AWS's, per account and region. RunTask on Fargate: 20 a second sustained, 100 at once (Amazon ECS service
-quotas, docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html). DescribeTasks: 20 a second (request
-throttling, docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html)."""
+"""Quotas are AWS's, per account and region. RunTask on Fargate: 20 calls a second, sustained and at once, each of which
+launches one task here (docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html). DescribeTasks: 20 a second
+(docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html)."""
 
 OPTIONS: tuple[Option, ...] = SHARED_OPTIONS + OWN_OPTIONS
 

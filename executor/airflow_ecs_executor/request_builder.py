@@ -90,7 +90,7 @@ class RequestBuilder:
             if loaded is None:
                 raise Unlaunchable("The task instance cannot be launched again: Airflow has moved it on.")
             workload, executor_config = loaded
-        old = launch.attempts > 0 or launch.spot_relaunches > 0 or time.monotonic() - launch.created > _TOKEN_AGE
+        old = launch.attempts > 0 or launch.relaunches > 0 or time.monotonic() - launch.created > _TOKEN_AGE
         return self._airflow.command_of(workload, generator, renew_token=old), executor_config
 
     def _fit(self, launch: Launch, request: dict[str, Any], command: list[str]) -> None:

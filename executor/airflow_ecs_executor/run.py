@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import asdict, replace
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from airflow_ecs_executor import health
 from airflow_ecs_executor.adoption import Orphan, adopt
@@ -30,6 +30,7 @@ log = logging.getLogger("airflow_ecs_executor")
 EVENT_NAMES = {
     "failed": "ecs task failed",
     "note": "ecs task attempt failed",
+    "wait": "ecs task waiting",
     "remark": "ecs container reason",
     "log": "ecs container log",
 }
@@ -55,8 +56,9 @@ class Run:
         self._policy = replace(
             policy,
             max_attempts=settings.max_run_task_attempts,
-            relaunch_after_spot=settings.spot_interruptions == "relaunch",
-            max_spot_relaunches=settings.max_spot_relaunches,
+            relaunch=settings.spot_interruptions == "relaunch",
+            max_relaunches=settings.max_spot_relaunches,
+            wait_limit=settings.launch_wait_limit,
             missing_grace=settings.missing_grace_period,
             poll_interval=settings.poll_interval,
         )
@@ -119,10 +121,17 @@ class Run:
 
     def revoke(self, key: Any) -> None:
         """Forget a task that was queued for too long, and stop its container if it has one."""
+        self._drop(key, "Airflow revoked the task: it was queued for too long", Ledger.revoke)
+
+    def let_go(self, key: Any) -> None:
+        """Stop the container of a task that Airflow has ended by itself, and follow it no longer."""
+        self._drop(key, "Airflow has ended the task, since it sent no heartbeat, or on request", Ledger.let_go)
+
+    def _drop(self, key: Any, reason: str, how: Callable[[Ledger, Any, str, float], None]) -> None:
         self._arrivals = deque(arrival for arrival in self._arrivals if arrival[0] != key)
         self._crew.ensure_running()
         with self._ledger.lock:
-            self._ledger.revoke(key, "Airflow revoked the task: it was queued for too long", time.monotonic())
+            how(self._ledger, key, reason, time.monotonic())
 
     def sync(self) -> None:
         """Hand over what was submitted, and tell the executor what has happened."""
@@ -163,7 +172,9 @@ class Run:
             if event.kind == "failed":
                 executor.fail(key, event.info)
             executor.log_task_event(event=EVENT_NAMES[event.kind], extra=event.info, ti_key=key)
-            if event.kind != "log":
+            if event.kind == "wait":  # the launchers have warned, once for all tasks
+                log.info("%s: %s", key, event.info)
+            elif event.kind != "log":
                 log.warning("%s: %s", key, event.info)
 
     def _emit(self, counts: Mapping[str, int]) -> None:
@@ -171,6 +182,7 @@ class Run:
         gauges = {
             "queued": len(self._executor.queued_tasks),
             "pending_launches": ledger.pending + ledger.in_flight,
+            "waiting": ledger.waiting,
             "running": ledger.running,
         }
         for name, value in gauges.items():
@@ -242,13 +254,16 @@ class Run:
     # End
 
     def end(self, heartbeat_interval: float) -> None:
-        """Wait until what runs has ended, and launch nothing; what is pending stays queued for the next scheduler."""
+        """Wait until what runs has ended, for a while, and launch nothing: the rest is left to the next scheduler."""
         ledger = self._ledger
         try:
             with ledger.lock:
                 ledger.close()
-            said = 0.0
+            said, deadline = 0.0, time.monotonic() + self._policy.end_timeout
             while ledger.running or ledger.in_flight:
+                if time.monotonic() > deadline:
+                    log.warning("%d ECS tasks still run: the next scheduler takes them over", ledger.running)
+                    break
                 if time.monotonic() - said > 60:
                     said = time.monotonic()
                     log.info("Waiting for %d ECS tasks to end", ledger.running)

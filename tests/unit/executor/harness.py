@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from typing import Any, Callable, ClassVar, Mapping, NamedTuple
+from typing import Any, Callable, ClassVar, Mapping, NamedTuple, Sequence
 
 from airflow_ecs_executor.adoption import Orphan
 from airflow_ecs_executor.config import Settings, read_settings
@@ -37,6 +37,10 @@ FAST = Policy(
     backoff_base=0.1,
     unanswered_base=0.05,
     unanswered_cap=0.5,
+    throttled_base=0.02,
+    throttled_cap=0.5,
+    room_base=0.1,
+    room_cap=0.5,
     credentials_base=0.1,
     locate_delay=0.3,
     clock_skew=0.2,
@@ -158,6 +162,10 @@ class Airflow:
         """Whether an interrupted task instance may run again."""
         self.interrupted.append(ti_key)
         return self.runnable
+
+    def unwanted(self, keys: Sequence[Any]) -> set[Any]:
+        """Which tasks the database has not got any more."""
+        return self.moved_on.intersection(keys)
 
     def external_executor_id(self, ti: Any, try_number: int) -> str | None:
         """The ARN of a try."""

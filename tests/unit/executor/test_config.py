@@ -68,10 +68,11 @@ def test_defaults_are_those_of_the_documentation():
     assert (settings.conn_id, settings.conn_id_named) == ("aws_default", False)
     assert settings.check_health_on_startup is True and settings.max_run_task_attempts == 3
     assert settings.use_cluster_default and settings.fargate and settings.fargate_only == {}
-    assert (settings.run_task_rate, settings.run_task_burst, settings.launch_concurrency) == (20.0, 100, 16)
+    assert (settings.run_task_rate, settings.run_task_burst, settings.launch_concurrency) == (20.0, 20, 16)
     assert (settings.describe_tasks_rate, settings.poll_interval) == (5.0, 3.0)
     assert (settings.missing_grace_period, settings.adoption_timeout) == (60.0, 30.0)
     assert (settings.spot_interruptions, settings.max_spot_relaunches) == ("relaunch", 3)
+    assert settings.launch_wait_limit is None
     assert settings.deployment is None and settings.task_instance_tags is True
     assert settings.container_log_lines == 20
     assert settings.warnings == ()
@@ -238,6 +239,7 @@ def test_other_words_are_no_booleans(name, text):
         ("missing_grace_period", "0", 0.0),
         ("adoption_timeout", "5.", 5.0),
         ("max_spot_relaunches", "0", 0),
+        ("launch_wait_limit", "0", 0.0),
         ("spot_interruptions", "fail", "fail"),
         ("deployment", "team-a/airflow_2", "team-a/airflow_2"),
         ("deployment", "x" * 64, "x" * 64),
@@ -269,6 +271,7 @@ def test_a_value_within_its_bounds(name, text, value):
         ("missing_grace_period", "a minute"),
         ("adoption_timeout", "0"),
         ("max_spot_relaunches", "-1"),
+        ("launch_wait_limit", "-1"),
         ("spot_interruptions", "Relaunch it"),
         ("deployment", "has space"),
         ("deployment", "x" * 65),

@@ -43,6 +43,7 @@ OTHERS = {
     "adoption_timeout": "20",
     "spot_interruptions": "fail",
     "max_spot_relaunches": "0",
+    "launch_wait_limit": "900",
     "deployment": "airflow/production",
     "task_instance_tags": "False",
     "image_version_check": "warn",

@@ -82,16 +82,31 @@ def test_a_container_s_reason_is_told_even_of_one_that_left_in_order(ecs: EcsApi
 
 def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) -> None:
     scheduler = Scheduler()
-    ecs.configure(
-        run_seconds=0.1,
-        exit_code=None,
-        stop_code="InfrastructureHealth",
-        stopped_reason="Host EC2 (instance i-0) terminated.",
-    )
+    ecs.configure(run_seconds=0.1, exit_code=None, stopped_reason="Something new.")
     scheduler.queue(key())
     scheduler.run_to_the_end(timeout=5)
     assert scheduler.states() == ["running", "failed"]
-    assert "Host EC2" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
+    assert "Something new" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
+
+
+def test_a_task_whose_host_aws_took_away_is_launched_again_and_counted_apart(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1", max_spot_relaunches="1")
+    ecs.configure(run_seconds=None)
+    scheduler.queue(key())
+    for reason in (
+        "Host EC2 (instance i-0123456789abcdef0) terminated.",
+        "Your task is running on unhealthy hardware.",
+    ):
+        scheduler.run(lambda: bool(started(ecs)))
+        ecs.stop_tasks(started(ecs), stop_code="InfrastructureHealth", reason=reason, exit_code=137)
+        scheduler.run(lambda: not started(ecs))
+    scheduler.run_to_the_end()
+    assert scheduler.airflow.interrupted == [key()] * 2
+    first, last = [note for _, note in scheduler.notes]
+    assert "AWS took the host of the ECS task away; launching again (1 of 1)" in first and "Spot" not in first
+    assert "Interrupted 2 times, last: AWS took the host" in last and "out of memory" not in last
+    counters = scheduler.airflow.figures.counters
+    assert counters["infrastructure_interruptions"] == 2 and counters["spot_interruptions"] == 0
 
 
 def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: EcsApi) -> None:
@@ -108,7 +123,7 @@ def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: Ecs
     assert len(ecs.tasks()) == 3
     assert scheduler.airflow.interrupted == [key()] * 3
     assert scheduler.ends() == {key(): ["failed"]}
-    assert "Interrupted by Spot 3 times" in scheduler.notes[-1][1]
+    assert "Interrupted 3 times, last: AWS took the Spot capacity back" in scheduler.notes[-1][1]
 
 
 def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(ecs: EcsApi) -> None:
@@ -130,7 +145,7 @@ def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi) -> None:
     ecs.stop_tasks(started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
     scheduler.run_to_the_end()
     assert len(ecs.tasks()) == 1 and scheduler.airflow.interrupted == []
-    assert "Spot capacity was taken back" in scheduler.notes[-1][1]
+    assert "Interrupted: AWS took the Spot capacity back" in scheduler.notes[-1][1]
 
 
 def test_row_9_a_new_task_that_ecs_does_not_know_yet_is_not_launched_twice(ecs: EcsApi) -> None:

@@ -152,16 +152,19 @@ def test_row_13_an_empty_answer_costs_an_attempt_and_loses_nothing(ecs: EcsApi) 
     assert len([note for _, note in scheduler.notes if "no task and no reason" in note]) == 1
 
 
-def test_no_capacity_is_tried_again_and_fails_after_the_attempts_with_a_hint(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="2")
+def test_capacity_is_waited_for_until_the_option_s_limit_and_both_are_told_with_advice(ecs: EcsApi) -> None:
+    scheduler = Scheduler(max_run_task_attempts="1", launch_wait_limit="0.5")
     ecs.fault("RunTask", "no_capacity", match="task-0")
-    ecs.fault("RunTask", "no_capacity", match="task-1", times=1)
+    ecs.fault("RunTask", "no_capacity", match="task-1", times=2)
     scheduler.queue(key(0))
     scheduler.queue(key(1))
     scheduler.run_to_the_end()
     assert scheduler.ends() == {key(0): ["failed"], key(1): ["success"]}
-    last = [text for noted, text in scheduler.notes if noted.task_id == "task-0"][-1]
-    assert "2 attempts" in last
+    first, last = [text for noted, text in scheduler.notes if noted == key(0)]
+    assert first.startswith("ecs task waiting: ") and "no attempt is used up" in first
+    assert "No container could be started within" in last and "FARGATE beside FARGATE_SPOT" in last
+    figures = scheduler.airflow.figures
+    assert figures.counters["no_capacity"] >= 4 and max(figures.gauges["waiting"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor import config_command, container_logs, failures, options
+from airflow_ecs_executor import config_command, container_logs, hints, options
 from airflow_ecs_executor.config import unread_variables
 from airflow_ecs_executor.ledger import Counters, Policy
 
@@ -109,14 +109,19 @@ def test_the_constants_are_the_code_s():
         f"unanswered request: after {policy.unanswered_base:g}, 2, 4 … {policy.unanswered_cap:g} s",
         f"counts as gone: after {policy.missing_grace:g} s",
         f"ARN is unknown: {policy.locate_delay:g} s later",
-        f"Spot interruptions: {policy.max_spot_relaunches},",
+        f"relaunches after AWS took the capacity away: {policy.max_relaunches},",
+        f"waiting for room: {policy.room_base:g}, {2 * policy.room_base:g}, {4 * policy.room_base:g} … "
+        f"{policy.room_cap:g} s",
+        f"events about a wait: each {policy.note_interval / 60:g} minutes",
+        f"looking whether Airflow still wants a task: each {policy.review_interval / 60:g} minutes",
+        f"waiting for running tasks when the scheduler ends: {policy.end_timeout / 60:g} minutes",
     ):
         assert said in text
 
 
 def test_every_counter_is_documented():
     names = {row[0].strip("`") for row in table(page("metrics.md"), "| Name, after")}
-    gauges_and_timers = {"queued", "pending_launches", "running", "launch_latency", "adoption"}
+    gauges_and_timers = {"queued", "pending_launches", "waiting", "running", "launch_latency", "adoption"}
     assert names == {field.name for field in fields(Counters)} | gauges_and_timers
 
 
@@ -132,7 +137,7 @@ def test_the_limits_of_logs_are_the_code_s():
 def test_every_exit_code_with_a_hint_is_documented():
     text = section(page("failures.md"), "## Exit codes")
     documented = {int(code) for row in table(text, "| Code |") for code in re.findall(r"\d+", row[0])}
-    assert set(failures._EXIT_HINTS) <= documented
+    assert set(hints.EXIT_CODES) <= documented
 
 
 @pytest.mark.parametrize("name", PAGES)

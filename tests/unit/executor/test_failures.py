@@ -1,16 +1,14 @@
-"""What an answer of ECS means, and what is said about it."""
+"""What a failed call means. `tests/phrasebook` has AWS's own messages; these are the rules."""
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import botocore.exceptions as b
 import pytest
-from airflow_ecs_executor.failures import Ending, Trouble, classify, has_started, hint, verdict, with_hint
+from airflow_ecs_executor.failures import Trouble, classify, not_started
 
 DENIED = "User: arn:aws:sts::1:assumed-role/s/i is not authorized to perform: {} on resource: x"
-OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
 def client_error(code: str, message: str = "", status: int = 400, **more: Any) -> b.ClientError:
@@ -27,6 +25,9 @@ def client_error(code: str, message: str = "", status: int = 400, **more: Any) -
         (client_error("InvalidParameterException", "Error calling EC2: Rate exceeded"), Trouble.THROTTLED),
         (client_error("ClientException", "Too many requests"), Trouble.THROTTLED),
         (client_error("RequestLimitExceeded"), Trouble.THROTTLED),
+        (client_error("ClientException", "No. (ErrorCode: RequestThrottled)"), Trouble.THROTTLED),
+        (client_error("ClientException", "No. (Service: AmazonEC2; Error Code: Client.Throttling)"), Trouble.THROTTLED),
+        (client_error("InvalidParameterException", "No. (ErrorCode: InternalError)"), Trouble.SERVER),
         (client_error("ExpiredTokenException", "The security token is expired"), Trouble.CREDENTIALS),
         (client_error("UnrecognizedClientException"), Trouble.CREDENTIALS),
         (client_error("InvalidClientTokenId"), Trouble.CREDENTIALS),
@@ -73,154 +74,34 @@ def test_a_conflict_names_the_tasks_that_the_token_started() -> None:
     assert error.resource_ids == ("arn:task",)
 
 
-def described(
-    status: str = "STOPPED",
-    exit_code: int | None = None,
-    stop_code: str | None = None,
-    started: bool = True,
-    container_reason: str | None = None,
-    **more: Any,
-) -> dict[str, Any]:
-    container: dict[str, Any] = {"name": "airflow", "lastStatus": status}
-    if exit_code is not None:
-        container["exitCode"] = exit_code
-    if container_reason is not None:
-        container["reason"] = container_reason
-    task: dict[str, Any] = {"taskArn": "arn:task", "lastStatus": status, "containers": [container]}
-    if stop_code is not None:
-        task["stopCode"] = stop_code
-    if started:
-        task["startedAt"] = datetime.datetime(2026, 1, 1)
-    task.update(more)
-    return task
-
-
-@pytest.mark.parametrize("status", ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING"])
-def test_a_task_whose_container_has_not_ended_goes_on(status: str) -> None:
-    assert verdict(described(status), "airflow") is None
-
-
-def test_the_end_is_seen_as_soon_as_the_container_has_an_exit_code() -> None:
-    end = verdict(described("DEPROVISIONING", 0, "EssentialContainerExited"), "airflow")
-    assert end is not None and end.ending is Ending.SUCCEEDED
+def test_a_denial_is_one_whatever_the_names_in_it_say() -> None:
+    error = classify(client_error("AccessDeniedException", DENIED.format("ecs:RunTask") + "/throttled-quota"))
+    assert error.denied and error.trouble is Trouble.HOPELESS
 
 
 @pytest.mark.parametrize(
-    ("task", "ending"),
+    ("error", "unknown"),
     [
-        (described(exit_code=0), Ending.SUCCEEDED),
-        (described(exit_code=1), Ending.FAILED),
-        (described(exit_code=137, stop_code="EssentialContainerExited"), Ending.FAILED),
-        (described(exit_code=143, stop_code="UserInitiated"), Ending.FAILED),
-        (described(exit_code=143, stop_code="SpotInterruption"), Ending.SPOT),
-        (described(exit_code=143, stop_code="TerminationNotice"), Ending.SPOT),
-        (described(exit_code=0, stop_code="SpotInterruption"), Ending.SUCCEEDED),
-        (described(stop_code="SpotInterruption", started=False), Ending.SPOT),
-        (described(exit_code=143, stoppedReason="Your Spot Task was interrupted."), Ending.SPOT),
-        (described(exit_code=80), Ending.FAILED),
-        (described(exit_code=84), Ending.NEVER_STARTED),
-        (described(exit_code=85), Ending.NEVER_STARTED),
-        (described(exit_code=85, stop_code="UserInitiated"), Ending.STOPPED_BY_USER),
-        (described(exit_code=85, stop_code="SpotInterruption"), Ending.SPOT),
-        (described(stop_code="TaskFailedToStart", started=False), Ending.NEVER_STARTED),
-        (described(stop_code="TaskFailedToStart"), Ending.NEVER_STARTED),
-        (described(started=False), Ending.NEVER_STARTED),
-        (described(), Ending.FAILED),
-        (described(stop_code="InfrastructureHealth"), Ending.FAILED),
-        (described(stop_code="UserInitiated", started=False), Ending.STOPPED_BY_USER),
-        (described(containers=[]), Ending.FAILED),
-        (described(containers=[], started=False, stop_code="TaskFailedToStart"), Ending.NEVER_STARTED),
+        (client_error("ThrottlingException", "Rate exceeded"), False),
+        (client_error("ThrottlingException", "Rate exceeded", 503), True),
+        (client_error("ServerException", "Service Unavailable", 500), True),
+        (b.ReadTimeoutError(endpoint_url="http://x"), True),
+        (client_error("ClientException", "TaskDefinition is inactive"), False),
     ],
 )
-def test_a_stopped_task_is_judged(task: dict[str, Any], ending: Ending) -> None:
-    end = verdict(task, "airflow")
-    assert end is not None and end.ending is ending
+def test_a_call_that_may_have_been_carried_out_is_known_as_such(error: Exception, unknown: bool) -> None:
+    assert classify(error).outcome_unknown is unknown
 
 
 @pytest.mark.parametrize(
-    ("task", "remarkable"),
-    [
-        (described(exit_code=0, stop_code="EssentialContainerExited"), False),
-        (described(exit_code=0), False),
-        (described(exit_code=0, stop_code="UserInitiated"), True),
-        (described(exit_code=0, stop_code="SpotInterruption"), True),
-        (described(exit_code=0, stop_code="EssentialContainerExited", container_reason=OUT_OF_MEMORY), True),
-        (described("DEPROVISIONING", 0, container_reason=OUT_OF_MEMORY), True),
-    ],
+    ("reason", "temporary"),
+    [("RESOURCE:MEMORY", True), ("AGENT", True), ("Internal error.", True), ("ATTRIBUTE", False), ("MISSING", False)],
 )
-def test_a_container_that_left_in_order_but_not_by_itself_is_told_of(task: dict[str, Any], remarkable: bool) -> None:
-    end = verdict(task, "airflow")
-    assert end is not None and end.ending is Ending.SUCCEEDED
-    assert end.remarkable is remarkable
+def test_room_may_come_where_run_task_said_that_there_is_none(reason: str, temporary: bool) -> None:
+    answer = not_started([{"reason": reason, "detail": "more"}])
+    assert answer.temporary is temporary
+    assert f"{reason} (more)" in answer.reason
 
 
-def test_a_task_s_process_that_was_killed_for_want_of_memory_is_told_of_with_advice() -> None:
-    """Airflow's own process survives that of the task, reports its end, and exits with 0."""
-    end = verdict(described(exit_code=0, container_reason=OUT_OF_MEMORY), "airflow")
-    assert end is not None
-    told = with_hint(end.reason)
-    assert OUT_OF_MEMORY in told and "raise `memory`" in told
-
-
-def test_row_7_a_sidecar_s_exit_code_does_not_count() -> None:
-    task = described(exit_code=0)
-    task["containers"].insert(0, {"name": "sidecar", "exitCode": 1})
-    end = verdict(task, "airflow")
-    assert end is not None and end.ending is Ending.SUCCEEDED
-
-
-def test_a_task_without_our_container_has_failed_and_says_so() -> None:
-    end = verdict(described(exit_code=0), "worker")
-    assert end is not None and end.ending is Ending.FAILED and "no container 'worker'" in end.reason
-
-
-@pytest.mark.parametrize("code", [84, 85])
-def test_a_reserved_exit_code_of_a_foreign_image_is_just_an_exit_code(code: int) -> None:
-    end = verdict(described(exit_code=code), "airflow", foreign_image=True)
-    assert end is not None and end.ending is Ending.FAILED
-
-
-def test_the_reason_says_all_that_ecs_says() -> None:
-    task = described(
-        exit_code=137,
-        stop_code="EssentialContainerExited",
-        container_reason=OUT_OF_MEMORY,
-        stoppedReason="Essential container exited",
-    )
-    end = verdict(task, "airflow")
-    assert end is not None
-    for part in ("arn:task", "Essential container exited", "OutOfMemoryError", "137", "EssentialContainerExited"):
-        assert part in end.reason
-
-
-@pytest.mark.parametrize("status", [{"startedAt": 1}, {"lastStatus": "RUNNING"}])
-def test_a_task_has_started(status: dict[str, Any]) -> None:
-    assert has_started(status)
-
-
-@pytest.mark.parametrize(
-    ("reason", "exit_code", "word"),
-    [
-        (OUT_OF_MEMORY, 137, "memory"),
-        ("CannotPullContainerError: pull image manifest has been retried 5 time(s): not found", None, "image"),
-        ("ResourceInitializationError: unable to pull secrets or registry auth", None, "execution role"),
-        ("ResourceInitializationError: failed to validate logger args: log group", None, "log"),
-        ("ResourceInitializationError: dial tcp 10.0.0.1:443: i/o timeout", None, "subnet"),
-        ("ECS did not start the task: RESOURCE:ENI", None, "network interface"),
-        ("ECS did not start the task: RESOURCE:MEMORY", None, "instances"),
-        ("Capacity is unavailable at this time.", None, "capacity"),
-        ("You've reached the limit on the number of tasks", None, "quota"),
-        ("CannotStartContainerError: exec format error", None, "architecture"),
-        ("TaskDefinition is inactive", None, "task definition"),
-        (DENIED.format("iam:PassRole"), None, "iam:PassRole"),
-        ("x", 127, "not found"),
-        ("x", 137, "killed"),
-        ("x", 83, "build the image"),
-    ],
-)
-def test_a_failure_comes_with_what_helps(reason: str, exit_code: int | None, word: str) -> None:
-    assert word in hint(reason, exit_code)
-
-
-def test_what_is_not_known_gets_no_hint() -> None:
-    assert with_hint("Something new.", 42) == "Something new."
+def test_an_answer_without_task_and_reason_says_so() -> None:
+    assert not_started([]).explanation == "ECS did not start the task: its answer names no task and no reason"

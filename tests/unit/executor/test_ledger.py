@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict
-from airflow_ecs_executor.ledger import DESCRIBE_LIMIT, Launch, Ledger, Policy, describe_failures
+from airflow_ecs_executor.failures import ApiError, NotStarted, Trouble
+from airflow_ecs_executor.ledger import DESCRIBE_LIMIT, Launch, Ledger, Policy
+from airflow_ecs_executor.task_outcome import Ending, Verdict
 
 NOW = 1000.0
 LONG = 10_000.0
@@ -52,9 +53,9 @@ class Story:
             self.ledger.rejected(launch, ApiError(trouble, "because", **more), self.now)
         return launch
 
-    def end(self, arn: str, ending: Ending, relaunch: bool = True, remarkable: bool = False) -> None:
+    def end(self, arn: str, ending: Ending, relaunch: bool = True, **more: bool) -> None:
         with self.ledger.lock:
-            self.ledger.ended(arn, Verdict(ending, "because", remarkable=remarkable), self.now, relaunch)
+            self.ledger.ended(arn, Verdict(ending, "because", **more), self.now, relaunch)  # type: ignore[arg-type]
 
     def discards(self) -> list[str]:
         """Take what is to be removed now."""
@@ -77,6 +78,10 @@ class Story:
     def revoke(self, key: str) -> None:
         with self.ledger.lock:
             self.ledger.revoke(key, "too long", self.now)
+
+    def let_go(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.let_go(key, "no heartbeat", self.now)
 
     def adopt(self, key: str, arn: str | None, relocate: bool = False) -> None:
         with self.ledger.lock:
@@ -132,8 +137,8 @@ def test_row_5_throttling_never_uses_up_an_attempt() -> None:
     story.submit("a")
     for _ in range(50):
         launch = story.reject(Trouble.THROTTLED)
-        story.now += 1
-    assert launch.attempts == 0 and story.told == []
+        story.now += LONG
+    assert launch.attempts == 0 and {kind for kind, _ in story.told} == {"wait"}
     assert story.ledger.counters.throttled == 50
 
 
@@ -158,7 +163,7 @@ def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_aw
             for lost in story.ledger.to_locate(story.now):
                 story.ledger.locate_later(lost, story.now)
         story.now += 60
-    assert launch.attempts == 0 and story.told == []
+    assert launch.attempts == 0 and {kind for kind, _ in story.told} == {"wait"}
 
 
 def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> None:
@@ -175,7 +180,7 @@ def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> 
     assert story.send() is launch and launch.attempts == 0
 
 
-def test_without_the_right_to_search_an_unanswered_request_goes_out_again_for_a_day() -> None:
+def test_without_the_right_to_search_an_unanswered_request_goes_out_again_for_an_hour() -> None:
     story = Story(resend_limit=300.0)
     story.submit("a")
     launch = story.reject(Trouble.UNANSWERED)
@@ -186,9 +191,9 @@ def test_without_the_right_to_search_an_unanswered_request_goes_out_again_for_a_
     with story.ledger.lock:
         story.ledger.cannot_locate(launch, story.now)
     story.reject(Trouble.CAPACITY)
-    story.now += 3600
+    story.now += 1800
     assert story.reject(Trouble.UNANSWERED) is launch and launch.request is frozen
-    story.now += 24 * 3600
+    story.now += 3600
     story.reject(Trouble.UNANSWERED)
     assert story.told[-1] == ("failed", "a")
 
@@ -200,14 +205,13 @@ def test_what_aws_has_turned_away_goes_out_with_a_new_request_for_the_token_in_i
     assert story.reject(trouble).request is None
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SERVER, Trouble.CAPACITY, Trouble.CONFLICT])
-def test_an_api_failure_uses_up_an_attempt_and_waits_longer_each_time(trouble: Trouble) -> None:
+def test_an_attempt_that_failed_is_followed_by_a_longer_pause_each_time() -> None:
     story = Story(max_attempts=3, backoff_base=4.0)
     story.submit("a")
-    launch = story.reject(trouble)
+    launch = story.reject(Trouble.CONFLICT)
     first = launch.not_before - story.now
     story.now += 10
-    story.reject(trouble)
+    story.reject(Trouble.CONFLICT)
     second = launch.not_before - story.now
     assert launch.attempts == 2
     assert 2.0 <= first <= 4.0 and 8.0 <= second <= 16.0
@@ -216,10 +220,9 @@ def test_an_api_failure_uses_up_an_attempt_and_waits_longer_each_time(trouble: T
 
 def test_the_last_attempt_fails_the_task_with_the_reason() -> None:
     story = Story(max_attempts=2)
-    story.submit("a")
-    for _ in range(2):
-        story.reject(Trouble.CAPACITY)
-        story.now += LONG
+    story.end(story.launch("a"), Ending.NEVER_STARTED)
+    story.now += LONG
+    story.end(story.launch(), Ending.NEVER_STARTED)
     event = story.ledger.events[-1]
     assert event.kind == "failed" and "2 attempts" in event.info and "because" in event.info
     assert story.is_empty()
@@ -242,7 +245,157 @@ def test_no_new_token_goes_out_while_an_unanswered_request_may_have_started_a_co
     assert story.send() is None
     with story.ledger.lock:
         story.ledger.located(launch, None, story.now)
-    assert story.send() is launch and launch.attempts == 1
+    assert story.send() is launch and launch.attempts == 0
+
+
+# Waiting
+
+
+TEMPORARY = [Trouble.THROTTLED, Trouble.CAPACITY, Trouble.SERVER, Trouble.UNANSWERED]
+
+
+@pytest.mark.parametrize("trouble", TEMPORARY)
+def test_what_can_be_waited_for_uses_up_no_attempt_and_the_pauses_grow(trouble: Trouble) -> None:
+    story = Story(max_attempts=1, resend_limit=LONG)
+    story.submit("a")
+    pauses = []
+    for _ in range(12):
+        launch = story.reject(trouble)
+        pauses.append(launch.not_before - story.now)
+        story.now = launch.not_before
+    assert launch.attempts == 0
+    assert max(pauses[:2]) < min(pauses[-2:]) <= 60.0
+    story.launch()
+    assert ("launched", "a") in story.told
+
+
+@pytest.mark.parametrize("trouble", TEMPORARY)
+def test_the_event_log_says_that_a_task_waits_then_once_in_a_while(trouble: Trouble) -> None:
+    story = Story(note_delay=10.0, note_interval=300.0, room_cap=1.0, resend_limit=LONG)
+    story.submit("a")
+    begun, noted = story.now, []
+    while story.now < begun + 900:
+        launch = story.reject(trouble)
+        waits = [event for event in story.ledger.events if event.kind == "wait"]
+        if len(waits) > len(noted):
+            noted.append(story.now - begun)
+        story.now = launch.not_before
+    first, second, third = noted
+    assert first <= (0.0 if trouble is Trouble.CAPACITY else 50.0)
+    assert 300 <= second - first < 350 and 300 <= third - second < 350
+    assert "no attempt is used up. because" in waits[-1].info
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CAPACITY])
+def test_an_option_limits_the_wait(trouble: Trouble) -> None:
+    story = Story(wait_limit=100.0)
+    story.submit("a")
+    story.reject(trouble)
+    story.now += 99
+    story.reject(trouble)
+    assert ("failed", "a") not in story.told
+    story.now += 61
+    story.reject(trouble)
+    assert story.told[-1] == ("failed", "a") and "within 100 s" in story.ledger.events[-1].info
+    assert story.is_empty()
+
+
+def test_a_server_error_is_an_unknown_outcome_and_the_same_request_goes_out_again() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.SERVER)
+    frozen = launch.request
+    assert frozen is not None
+    story.now += 60
+    assert story.send() is launch and launch.request is frozen
+    assert story.ledger.counters.server_errors == 1
+
+
+def test_throttling_with_a_server_s_status_may_have_started_a_container() -> None:
+    story = Story()
+    story.submit("a")
+    assert story.reject(Trouble.THROTTLED, status=503).request is not None
+
+
+def test_a_task_that_waits_for_room_is_launched_with_a_new_token() -> None:
+    story = Story()
+    story.submit("a")
+    assert story.reject(Trouble.CAPACITY).request is None
+
+
+def test_room_that_another_task_makes_goes_at_once_to_the_one_that_has_waited_longest() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b", "c")
+    for _ in "bc":
+        story.reject(Trouble.CAPACITY)
+    assert story.ledger.waiting == 2 and story.send() is None
+    story.end(arn, Ending.SUCCEEDED)
+    launch = story.send()
+    assert launch is not None and launch.key == "b"
+    assert story.send() is None
+
+
+def test_a_container_that_found_no_room_waits_as_a_launch_does() -> None:
+    story = Story(max_attempts=1)
+    story.end(story.launch("a"), Ending.NEVER_STARTED, temporary=True)
+    story.now += 60
+    story.end(story.launch(), Ending.NEVER_STARTED, temporary=True)
+    assert ("failed", "a") not in story.told
+    story.now += 60
+    story.launch()
+    assert story.ledger.waiting == 0
+
+
+def test_a_revoked_task_waits_no_longer() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    story.revoke("a")
+    assert story.ledger.waiting == 0 and story.is_empty()
+
+
+# What Airflow has ended
+
+
+def test_a_task_that_airflow_has_ended_is_stopped_and_followed_no_longer() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.let_go("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn)
+    assert story.ledger.running == 0
+    assert story.told == [] and story.is_empty()
+
+
+def test_a_new_launch_of_the_same_try_still_waits_for_the_container_s_end() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.let_go("a")
+    story.submit("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn)
+    assert story.send() is None
+    story.end(arn, Ending.FAILED)
+    assert story.send() is not None
+
+
+def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
+    story = Story(review_interval=300.0)
+    arns = {key: story.launch(key) for key in "abc"}
+    assert story.ledger.seconds_to_review(story.now) == 300.0
+    for unwanted in ({"a", "b"}, {"b", "c"}):
+        story.now += 300
+        assert story.ledger.seconds_to_review(story.now) == 0.0
+        with story.ledger.lock:
+            assert story.ledger.review(story.now) == ["a", "b", "c"]
+            story.ledger.reviewed(unwanted, story.now)
+    assert story.stops() == [arns["b"]]
+
+
+# Attempts
 
 
 def test_failures_of_run_task_use_up_an_attempt_with_a_new_token() -> None:
@@ -251,14 +404,9 @@ def test_failures_of_run_task_use_up_an_attempt_with_a_new_token() -> None:
     launch = story.send()
     assert launch is not None
     with story.ledger.lock:
-        story.ledger.not_placed(launch, "RESOURCE:MEMORY", story.now)
+        story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
     assert launch.attempts == 1 and launch.request is None
     assert story.told == [("note", "a")]
-
-
-def test_row_13_an_empty_answer_is_a_failed_attempt_like_others() -> None:
-    assert "names no task and no reason" in describe_failures([])
-    assert "RESOURCE:CPU (on i-1)" in describe_failures([{"reason": "RESOURCE:CPU", "detail": "on i-1"}])
 
 
 def test_a_hopeless_error_fails_at_once() -> None:
@@ -297,7 +445,7 @@ def test_nothing_goes_out_while_there_are_no_credentials() -> None:
 
 
 def test_giving_up_looks_first_whether_an_unanswered_request_has_started_a_container() -> None:
-    story = Story(max_attempts=1)
+    story = Story(wait_limit=0)
     story.submit("a")
     launch = story.reject(Trouble.SERVER)
     assert story.told == []
@@ -309,7 +457,7 @@ def test_giving_up_looks_first_whether_an_unanswered_request_has_started_a_conta
 
 
 def test_giving_up_fails_the_task_when_there_is_no_container() -> None:
-    story = Story(max_attempts=1)
+    story = Story(wait_limit=0)
     story.submit("a")
     launch = story.reject(Trouble.SERVER)
     story.now += 60
@@ -336,19 +484,24 @@ def test_a_container_that_never_started_is_launched_again_within_the_attempts() 
     assert story.told == [("launched", "a"), ("note", "a"), ("launched", "a"), ("failed", "a")]
 
 
-def test_row_8_a_spot_interruption_has_its_own_count() -> None:
-    story = Story(max_attempts=1, max_spot_relaunches=2)
+@pytest.mark.parametrize("ending", [Ending.SPOT, Ending.INFRASTRUCTURE])
+def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: Ending) -> None:
+    story = Story(max_attempts=1, max_relaunches=2)
     arn = story.launch("a")
     for _ in range(2):
-        story.end(arn, Ending.SPOT)
+        story.end(arn, ending)
         story.now += LONG
         arn = story.launch()
-    story.end(arn, Ending.SPOT)
+    story.end(arn, ending)
+    counters = story.ledger.counters
+    spot = ending is Ending.SPOT
+    assert (counters.spot_interruptions, counters.infrastructure_interruptions) == ((3, 0) if spot else (0, 3))
+    assert ("Spot" in story.ledger.events[-1].info) is spot
     assert [kind for kind, _ in story.told] == ["launched", "note", "launched", "note", "launched", "failed"]
 
 
 def test_a_spot_interruption_fails_the_task_by_option() -> None:
-    story = Story(relaunch_after_spot=False)
+    story = Story(relaunch=False)
     story.end(story.launch("a"), Ending.SPOT)
     assert story.told == [("launched", "a"), ("failed", "a")]
 
@@ -456,7 +609,7 @@ def test_the_event_log_has_what_was_remarkable_of_a_former_container(seen_first:
 def test_the_event_log_has_attempts_of_a_task_that_is_queued_again() -> None:
     story = Story()
     story.submit("a")
-    story.reject(Trouble.CAPACITY)
+    story.reject(Trouble.CONFLICT)
     story.now += LONG
     story.end(story.launch(), Ending.SUCCEEDED)
     story.submit("a")
@@ -685,7 +838,7 @@ def test_a_request_that_cannot_be_made_now_is_made_later_with_growing_pauses_and
         assert launch is not None
         uri = stored(story, launch)
         with story.ledger.lock:
-            story.ledger.not_ready(launch, story.now)
+            story.ledger.not_ready(launch, "because", story.now)
             _, seconds = story.ledger.next_launch(story.now)
         assert seconds is not None and pause / 2 <= seconds <= pause
         assert story.discards() == [uri], "each is stored under a name of its own"

@@ -1,18 +1,19 @@
-"""Random schedules of faults, interruptions, requeues, revocations and restarts, against a model of ECS.
+"""Random schedules of faults, quotas, interruptions, lost hosts, requeues, revocations and restarts, on a model of ECS.
 
 Whatever happens: no task instance has two containers at once, every queued run ends in exactly one of success or
-failure, and in the end nothing is left.
+failure, and in the end nothing is left. What can be waited for fails no task.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Sequence
 
 from airflow_ecs_executor.ecs import DESCRIBE_LIMIT
-from airflow_ecs_executor.failures import ApiError, Ending, Trouble, Verdict
+from airflow_ecs_executor.failures import ApiError, NotStarted, Trouble
 from airflow_ecs_executor.ledger import Launch, Ledger, Policy
+from airflow_ecs_executor.task_outcome import Ending, Verdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,8 @@ class Container:
     ends_at: float
     visible_from: float
     ended: bool = False
-    sent_stop: bool = False
+    lost: bool = False
+    """Its host is gone: ECS says RUNNING for ever."""
 
 
 @dataclass
@@ -46,6 +48,9 @@ class World:
 
     dice: random.Random
     chaos: float
+    room: int = 1000
+    """How many containers may live at once."""
+    endings: tuple[Ending, ...] = (*[Ending.SUCCEEDED] * 6, *Ending)
     now: float = 1000.0
     containers: dict[str, Container] = field(default_factory=dict)
     tokens: dict[object, str] = field(default_factory=dict)
@@ -57,30 +62,34 @@ class World:
         living = [item for item in self.containers.values() if item.key == launch.key and not item.ended]
         assert not living, f"{launch.key} has two containers at once"
         arn = f"arn-{len(self.containers)}"
-        kinds = [Ending.SUCCEEDED] * 6 + [Ending.FAILED, Ending.NEVER_STARTED, Ending.SPOT, Ending.STOPPED_BY_USER]
         self.containers[arn] = Container(
             arn,
             launch.key,
             self.now,
-            self.dice.choice(kinds),
+            self.dice.choice(self.endings),
             self.now + self.dice.uniform(0, 20),
             self.now + (self.dice.uniform(0, 5) if self.dice.random() < self.chaos else 0),
         )
         self.tokens[token] = arn
         return arn
 
+    @property
+    def is_full(self) -> bool:
+        return sum(not item.ended for item in self.containers.values()) >= self.room
+
     def pass_time(self) -> None:
         self.now += STEP
         for container in self.containers.values():
-            if not container.ended and self.now >= container.ends_at:
+            if not container.ended and not container.lost and self.now >= container.ends_at:
                 container.ended = True
 
 
 class Deployment:
     """A scheduler with its ledger, and the crew's work done step by step."""
 
-    def __init__(self, world: World, policy: Policy) -> None:
+    def __init__(self, world: World, policy: Policy, troubles: Sequence[Trouble] = tuple(TROUBLES)) -> None:
         self.world = world
+        self.troubles = troubles
         self.policy = policy
         self.ledger = Ledger(policy)
         self.expected: dict[str, int] = {}
@@ -100,10 +109,15 @@ class Deployment:
             self.ledger.revoke(key, "too long", self.world.now)
         self.expected[key] = 0
 
+    def let_go(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.let_go(key, "no heartbeat", self.world.now)
+        self.expected[key] = 0
+
     def read(self) -> None:
         while self.ledger.events:
             event = self.ledger.events.popleft()
-            if event.launch.quiet or event.kind in ("launched", "note"):
+            if event.launch.quiet or event.kind in ("launched", "note", "wait"):
                 continue
             key = event.launch.key
             assert self.expected.get(key) == 1, f"{key} was reported though nobody waits: {event.kind}"
@@ -136,6 +150,9 @@ class Deployment:
         world, ledger = self.world, self.ledger
         fault = world.dice.random() < world.chaos
         kind = world.dice.choice(["lost answer", "lost request", "server", "failures", "trouble"]) if fault else "fine"
+        token = launch.request["token"] if launch.request else None
+        if world.is_full and token not in world.tokens and kind in ("fine", "lost answer", "server"):
+            kind = "full"
         arn = world.run_task(launch) if kind in ("fine", "lost answer") else ""
         if kind == "server" and world.dice.random() < 0.5:
             world.run_task(launch)
@@ -146,10 +163,16 @@ class Deployment:
                 ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "lost"), world.now)
             elif kind == "server":
                 ledger.rejected(launch, ApiError(Trouble.SERVER, "broken"), world.now)
+            elif kind == "full":
+                ledger.rejected(launch, ApiError(Trouble.CAPACITY, "no room"), world.now)
             elif kind == "failures":
-                ledger.not_placed(launch, "RESOURCE:MEMORY", world.now)
+                ledger.not_placed(launch, NotStarted("because", self._temporary), world.now)
             else:
-                ledger.rejected(launch, ApiError(world.dice.choice(TROUBLES), "trouble"), world.now)
+                ledger.rejected(launch, ApiError(world.dice.choice(self.troubles), "trouble"), world.now)
+
+    @property
+    def _temporary(self) -> bool:
+        return Trouble.HOPELESS not in self.troubles or self.world.dice.random() < 0.5
 
     def look(self) -> None:
         world, ledger = self.world, self.ledger
@@ -164,7 +187,8 @@ class Deployment:
                     ledger.missing(arn, world.now)
                 elif container.ended:
                     relaunch = world.dice.random() < 0.8
-                    ledger.ended(arn, Verdict(container.ending, "because"), world.now, relaunch)
+                    end = Verdict(container.ending, "because", temporary=self._temporary)
+                    ledger.ended(arn, end, world.now, relaunch or Trouble.HOPELESS not in self.troubles)
                 else:
                     ledger.seen(arn)
 
@@ -194,20 +218,23 @@ class Deployment:
                 if world.dice.random() < world.chaos:
                     ledger.stop_failed(arn, reason, world.now)
                     continue
-                ledger.stopped()
+                ledger.stopped(arn)
                 container = world.containers[arn]
                 container.ends_at = min(container.ends_at, world.now + world.dice.uniform(0, 3))
 
 
 POLICY = Policy(
     max_attempts=3,
-    max_spot_relaunches=2,
+    max_relaunches=2,
     missing_grace=30.0,
     poll_interval=1.0,
     backoff_base=2.0,
     backoff_cap=10.0,
     unanswered_base=0.5,
     unanswered_cap=4.0,
+    throttled_cap=4.0,
+    room_base=1.0,
+    room_cap=8.0,
     locate_delay=8.0,
 )
 
@@ -222,10 +249,13 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
     keys = [f"task-{number}" for number in range(12)]
     runs: dict[str, int] = dict.fromkeys(keys, 0)
     revoked: set[str] = set()
+    let_go: set[str] = set()
     for step in range(240):
         if step < 120:
             for key in keys:
                 idle = not deployment.expected.get(key)
+                if key in let_go:
+                    continue  # Airflow's next try has another key
                 # Queued for the first time; deferred and queued again; retried after a revocation.
                 if idle and runs[key] < 3 and world.dice.random() < 0.2:
                     deployment.submit(key)
@@ -233,6 +263,11 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
                 elif revocations and not idle and world.dice.random() < 0.02:
                     deployment.revoke(key)
                     revoked.add(key)
+                elif revocations and not idle and world.dice.random() < 0.01:
+                    for container in world.containers.values():
+                        container.lost |= container.key == key and not container.ended
+                    deployment.let_go(key)
+                    let_go.add(key)
         if step == 160:
             world.chaos = 0.0  # faults end some day
         deployment.work()
@@ -244,17 +279,39 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
         world.pass_time()
     assert not any(deployment.expected.values()), "a run was never reported"
     for key in keys:
-        if key not in revoked:
+        if key not in revoked | let_go:
             assert len(deployment.results.get(key, [])) == runs[key]
     ledger = deployment.ledger
     assert (ledger.pending, ledger.running, ledger.in_flight, ledger.stops_outstanding) == (0, 0, 0, 0)
-    for key in keys:
+    for key in set(keys) - let_go:
         deployment.submit(key)
         with ledger.lock:
             launch, _ = ledger.next_launch(world.now)
             assert launch is not None and launch.key == key, "nothing is left that it would wait for"
             ledger.begin_sending(launch)
-    assert all(container.ended for container in world.containers.values())
+    assert all(container.ended or container.lost for container in world.containers.values())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.2, 0.6]), room=st.integers(1, 8))
+def test_what_can_be_waited_for_fails_no_task(seed: int, chaos: float, room: int) -> None:
+    """Quotas, throttling, server errors, lost answers, no room for a container; and one attempt has to do."""
+    endings = (*[Ending.SUCCEEDED] * 4, Ending.NEVER_STARTED, Ending.SPOT, Ending.INFRASTRUCTURE)
+    world = World(random.Random(seed), chaos, room, endings)
+    policy = replace(POLICY, max_attempts=1, max_relaunches=1000)
+    deployment = Deployment(world, policy, (Trouble.THROTTLED, Trouble.CAPACITY, Trouble.CREDENTIALS))
+    keys = [f"task-{number}" for number in range(20)]
+    for key in keys:
+        deployment.submit(key)
+    for step in range(6000):
+        if step == 400:
+            world.chaos, world.endings = 0.0, (Ending.SUCCEEDED,)
+        deployment.work()
+        deployment.read()
+        world.pass_time()
+        if not any(deployment.expected.values()):
+            break
+    assert {key: ["succeeded"] for key in keys} == deployment.results
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

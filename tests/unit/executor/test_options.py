@@ -36,7 +36,7 @@ def test_options_of_our_own_have_the_documented_defaults():
     defaults = {name: option.default for name, option in options.named("airflow_ecs_executor").items()}
     assert defaults == {
         "run_task_rate": "20",
-        "run_task_burst": "100",
+        "run_task_burst": "20",
         "launch_concurrency": "16",
         "describe_tasks_rate": "5",
         "poll_interval": "3",
@@ -44,6 +44,7 @@ def test_options_of_our_own_have_the_documented_defaults():
         "adoption_timeout": "30",
         "spot_interruptions": "relaunch",
         "max_spot_relaunches": "3",
+        "launch_wait_limit": None,
         "deployment": None,
         "task_instance_tags": "True",
         "image_version_check": "strict",

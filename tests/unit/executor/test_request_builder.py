@@ -217,10 +217,10 @@ def test_arguments_that_are_longer_than_the_entrypoint_reads_fail_the_task(ecs: 
 
 def test_a_new_attempt_has_a_new_token(ecs: EcsApi) -> None:
     scheduler = Scheduler()
-    ecs.fault("RunTask", "no_capacity", times=1)
+    ecs.behave("task-0", times=1, never_starts="CannotPullContainerError: timeout")
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    assert scheduler.states() == ["running", "success"] and scheduler.airflow.renewed == [command(key())]
+    assert scheduler.states() == ["running", "running", "success"] and scheduler.airflow.renewed == [command(key())]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -27,7 +27,8 @@ def test_launches_ends_and_troubles_are_counted(ecs: EcsApi, said: Callable[[], 
     scheduler.run_to_the_end()
     figures = scheduler.airflow.figures
     assert figures.counters == {
-        "launched": 5, "succeeded": 3, "failed": 1, "throttled": 2, "api_errors": 1, "never_started": 1
+        "launched": 5, "succeeded": 3, "failed": 1, "throttled": 2, "api_errors": 1, "server_errors": 1,
+        "never_started": 1,
     }  # fmt: skip
     assert max(figures.gauges["running"]) >= 1 and figures.gauges["running"][-1] == 0
     assert {"queued", "pending_launches"} <= set(figures.gauges)
