@@ -108,6 +108,11 @@ class TestPermissions:
         ]
         assert read[0] == read[1]
 
+    def test_the_stack_is_read_by_its_name(self) -> None:
+        """IAM compares a call by name with ``stack/NAME/*``: aws-samples/aws-hpc-tutorials#271, aws/aws-cdk#7319."""
+        (statement,) = (item for item in statements("SchedulerPolicy") if item["Sid"] == "Stack")
+        assert statement["Resource"]["Fn::Sub"].endswith(":stack/${AWS::StackName}/*")
+
     def test_the_scheduler_hands_roles_to_nobody_but_ecs(self) -> None:
         (statement,) = (item for item in statements("SchedulerPolicy") if item["Action"] == "iam:PassRole")
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
