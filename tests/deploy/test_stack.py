@@ -135,6 +135,7 @@ class TestNetwork:
             (5432, outputs.scheduler_security_group),
         }
         assert airflow_2.ingress(outputs.security_groups) == set()
+        assert airflow_2.ingress(outputs.scheduler_security_group) == set()
 
     def test_tasks_of_airflow_3_reach_the_api_server_and_not_the_database(self, airflow_3: Deployed) -> None:
         outputs = airflow_3.outputs

@@ -129,6 +129,9 @@ class TestPermissions:
         assert container["Secrets"]["Fn::If"][0] == "Airflow2"
         assert RESOURCES["TasksReachTheDatabase"]["Condition"] == "Airflow2"
 
+    def test_only_tasks_of_airflow_3_reach_the_api_server(self) -> None:
+        assert RESOURCES["TasksReachTheApiServer"]["Condition"] == "Airflow3"
+
 
 class TestBucket:
     def test_it_keeps_old_versions_for_pins_and_no_arguments_of_tasks(self) -> None:
