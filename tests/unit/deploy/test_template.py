@@ -179,6 +179,15 @@ class TestDatabase:
         assert properties("Database")["VPCSecurityGroups"] == [{"Fn::GetAtt": "DatabaseSecurityGroup.GroupId"}]
 
 
+def test_a_new_vpc_is_in_the_zones_that_are_named_or_else_in_the_region_s_first_two() -> None:
+    """Not every zone has Fargate: AWS_Fargate-Regions in the Amazon ECS Developer Guide."""
+    zones = {"Fn::If": ["NamedZones", {"Fn::Split": [",", {"Ref": "AvailabilityZones"}]}, {"Fn::GetAZs": ""}]}
+    for kind in ("Public", "Private"):
+        chosen = [properties(f"{kind}Subnet{letter}")["AvailabilityZone"] for letter in "AB"]
+        assert chosen == [{"Fn::Select": [0, zones]}, {"Fn::Select": [1, zones]}]
+    assert TEMPLATE["Parameters"]["AvailabilityZones"]["Default"] == ""
+
+
 def test_private_subnets_have_the_private_routes() -> None:
     for letter in "AB":
         assert properties(f"PrivateRoutes{letter}") == {
