@@ -183,6 +183,26 @@ class TestDatabase:
     def test_what_its_snapshot_is_encrypted_with_outlives_the_stack(self) -> None:
         assert outlives_the_stack("FernetKey")
 
+    @pytest.mark.parametrize("name", ["DBName", "MasterUsername", "AllocatedStorage", "StorageEncrypted"])
+    def test_a_restored_one_has_what_its_snapshot_has(self, name: str) -> None:
+        """AWS::RDS::DBInstance, DBSnapshotIdentifier: what must not be given beside it."""
+        assert properties("Database")[name]["Fn::If"][:2] == ["Restored", {"Ref": "AWS::NoValue"}]
+
+    def test_a_restored_one_gets_the_stack_s_password_which_its_url_has(self) -> None:
+        password = properties("Database")["MasterUserPassword"]
+        assert password in properties("DatabaseUrl")["SecretString"]["Fn::Join"][1]
+
+    def test_a_restored_one_comes_with_the_fernet_key_of_its_snapshot(self) -> None:
+        (rule,) = TEMPLATE["Rules"]["ARestoredDatabaseHasItsFernetKey"]["Assertions"]
+        assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "FernetKeySecretArn"}, ""]}]}
+        key = {"Fn::If": ["NewFernetKey", {"Ref": "FernetKey"}, {"Ref": "FernetKeySecretArn"}]}
+        assert TEMPLATE["Outputs"]["FernetKeySecretArn"]["Value"] == key
+        readers = [item for role in ("ExecutionRole", "SchedulerPolicy") for item in statements(role)]
+        secrets = [item["Resource"] for item in readers if item["Action"] == "secretsmanager:GetSecretValue"]
+        assert secrets == [[{"Ref": "DatabaseUrl"}, key]] * 2
+        (container,) = properties("TaskDefinition")["ContainerDefinitions"]
+        assert {"Name": "AIRFLOW__CORE__FERNET_KEY", "ValueFrom": key} in container["Secrets"]["Fn::If"][1]
+
     def test_its_security_group_alone_is_in_front_of_it(self) -> None:
         assert properties("Database")["VPCSecurityGroups"] == [{"Fn::GetAtt": "DatabaseSecurityGroup.GroupId"}]
 
@@ -228,8 +248,14 @@ def test_every_parameter_says_what_it_is_and_stands_in_a_group() -> None:
     assert not [name for name, parameter in TEMPLATE["Parameters"].items() if not parameter.get("Description")]
 
 
-def test_no_parameter_takes_a_secret() -> None:
-    assert not [name for name in TEMPLATE["Parameters"] if re.search("password|secret|key", name, re.IGNORECASE)]
+def test_no_parameter_takes_a_secret_but_by_its_arn() -> None:
+    named = {
+        name: parameter
+        for name, parameter in TEMPLATE["Parameters"].items()
+        if re.search("password|secret|key", name, re.IGNORECASE)
+    }
+    assert named
+    assert not [name for name, parameter in named.items() if not parameter["AllowedPattern"].startswith("|arn:")]
 
 
 def test_descriptions_of_security_groups_are_of_the_characters_that_ec2_takes() -> None:
