@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -51,10 +51,18 @@ def statements(resource: str) -> Iterator[dict[str, Any]]:
     given = properties(resource)
     documents = [given["PolicyDocument"]] if "PolicyDocument" in given else []
     for policy in given.get("Policies", ()):
-        branch = policy["Fn::If"][1] if "Fn::If" in policy else policy
-        documents.append(branch["PolicyDocument"])
+        documents.append(on_request(policy)["PolicyDocument"])
     for document in documents:
-        yield from document["Statement"]
+        yield from map(on_request, document["Statement"])
+
+
+def on_request(item: dict[str, Any]) -> dict[str, Any]:
+    """An item of a list; if it is there under a condition alone, as it then is."""
+    if "Fn::If" not in item:
+        return item
+    _, found, otherwise = item["Fn::If"]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    return dict(found)
 
 
 def outlives_the_stack(name: str) -> bool:
@@ -131,6 +139,48 @@ class TestPermissions:
 
     def test_only_tasks_of_airflow_3_reach_the_api_server(self) -> None:
         assert RESOURCES["TasksReachTheApiServer"]["Condition"] == "Airflow3"
+
+    def test_both_roles_of_tasks_have_the_permissions_boundary(self) -> None:
+        for role in ("ExecutionRole", "TaskRole"):
+            boundary = properties(role)["PermissionsBoundary"]
+            assert boundary["Fn::If"] == ["Boundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]
+
+
+class TestCustomerKey:
+    KEY: ClassVar = {"Fn::If": ["CustomerKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+
+    def test_all_that_is_kept_is_encrypted_by_it(self) -> None:
+        secrets = [name for name, item in RESOURCES.items() if item["Type"] == "AWS::SecretsManager::Secret"]
+        assert secrets
+        assert [properties(name)["KmsKeyId"] for name in (*secrets, "LogGroup")] == [self.KEY] * (len(secrets) + 1)
+        assert properties("Database")["KmsKeyId"]["Fn::If"] == ["Restored", {"Ref": "AWS::NoValue"}, self.KEY]
+        assert properties("Repository")["EncryptionConfiguration"]["Fn::If"] == [
+            "CustomerKey",
+            {"EncryptionType": "KMS", "KmsKey": {"Ref": "KmsKeyArn"}},
+            {"EncryptionType": "AES256"},
+        ]
+        (rule,) = properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["Fn::If"] == [
+            "CustomerKey",
+            {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}},
+            {"SSEAlgorithm": "AES256"},
+        ]
+
+    @pytest.mark.parametrize(
+        "resource, actions, services",
+        [
+            ("ExecutionRole", ["kms:Decrypt"], ["secretsmanager"]),
+            ("TaskRole", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3"]),
+            ("SchedulerPolicy", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "secretsmanager"]),
+        ],
+    )
+    def test_it_is_used_through_the_services_that_the_policy_is_about(
+        self, resource: str, actions: list[str], services: list[str]
+    ) -> None:
+        (statement,) = (item for item in statements(resource) if item["Sid"] == "Key")
+        assert (listed(statement["Action"]), statement["Resource"]) == (actions, {"Ref": "KmsKeyArn"})
+        through = statement["Condition"]["StringLike"]["kms:ViaService"]
+        assert listed(through) == [{"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com*"} for service in services]
 
 
 class TestBucket:
