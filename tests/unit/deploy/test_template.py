@@ -202,6 +202,15 @@ class TestBucket:
             assert outlives_the_stack(name)
 
 
+def test_the_api_server_has_a_name_in_the_vpc_once_its_address_is_known() -> None:
+    assert RESOURCES["Zone"]["Condition"] == RESOURCES["ApiServerRecord"]["Condition"] == "ApiServerName"
+    (network,) = properties("Zone")["VPCs"]
+    assert network["VPCId"] == {"Fn::If": ["NewVpc", {"Ref": "Vpc"}, {"Ref": "VpcId"}]}
+    record = properties("ApiServerRecord")
+    assert record["Name"] == properties("Zone")["Name"] == {"Fn::Sub": "${Name}.internal"}
+    assert (record["Type"], record["ResourceRecords"]) == ("A", [{"Ref": "ApiServerAddress"}])
+
+
 class TestDatabase:
     def test_connections_are_encrypted(self) -> None:
         assert properties("DatabaseParameters")["Parameters"] == {"rds.force_ssl": "1"}
@@ -264,6 +273,57 @@ def test_a_new_vpc_is_in_the_zones_that_are_named_or_else_in_the_region_s_first_
         chosen = [properties(f"{kind}Subnet{letter}")["AvailabilityZone"] for letter in "AB"]
         assert chosen == [{"Fn::Select": [0, zones]}, {"Fn::Select": [1, zones]}]
     assert TEMPLATE["Parameters"]["AvailabilityZones"]["Default"] == ""
+
+
+class TestEgress:
+    """How the private subnets of a new VPC reach AWS."""
+
+    @staticmethod
+    def under(condition: str) -> set[str]:
+        return {name for name, resource in RESOURCES.items() if resource.get("Condition") == condition}
+
+    def test_by_default_through_a_nat_gateway(self) -> None:
+        assert TEMPLATE["Parameters"]["Egress"]["Default"] == "nat-gateway"
+        assert {"NatGateway", "PrivateRoute", "InternetGateway"} <= self.under("NatEgress")
+
+    def test_with_endpoints_there_is_no_way_to_the_internet(self) -> None:
+        for name in self.under("NewVpc") | self.under("EndpointEgress"):
+            assert RESOURCES[name]["Type"] not in (
+                "AWS::EC2::InternetGateway",
+                "AWS::EC2::NatGateway",
+                "AWS::EC2::Route",
+            )
+
+    @pytest.mark.parametrize(
+        "service, prefix_in_china",
+        [
+            ("ecr.api", True),
+            ("ecr.dkr", True),
+            ("logs", False),
+            ("secretsmanager", False),
+            ("ecs", False),
+            ("sts", True),
+        ],
+    )
+    def test_an_endpoint_answers_for_its_service_in_both_subnets(self, service: str, prefix_in_china: bool) -> None:
+        """Some services' endpoints begin with ``cn.`` in China, others do not: aws/aws-cdk#25333."""
+        plain = f"com.amazonaws.${{AWS::Region}}.{service}"
+        prefixed = [f"${{Cn}}{plain}", {"Cn": {"Fn::If": ["China", "cn.", ""]}}]
+        name = {"Fn::Sub": prefixed if prefix_in_china else plain}
+        found = [
+            properties(item) for item in self.under("EndpointEgress") if properties(item).get("ServiceName") == name
+        ]
+        (endpoint,) = found
+        assert endpoint["SubnetIds"] == [{"Ref": "PrivateSubnetA"}, {"Ref": "PrivateSubnetB"}]
+        assert (endpoint["VpcEndpointType"], endpoint["PrivateDnsEnabled"]) == ("Interface", True)
+        assert endpoint["SecurityGroupIds"] == [{"Ref": "EndpointSecurityGroup"}]
+
+    def test_tasks_and_scheduler_reach_the_endpoints(self) -> None:
+        rules = properties("EndpointSecurityGroup")["SecurityGroupIngress"]
+        assert [(rule["ToPort"], rule["SourceSecurityGroupId"]["Fn::GetAtt"]) for rule in rules] == [
+            (443, "TaskSecurityGroup.GroupId"),
+            (443, "SchedulerSecurityGroup.GroupId"),
+        ]
 
 
 def test_private_subnets_have_the_private_routes() -> None:
