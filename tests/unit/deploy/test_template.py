@@ -351,6 +351,11 @@ def test_the_cluster_offers_spot_as_well() -> None:
     assert properties("Cluster")["CapacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
 
 
+def test_it_is_small_enough_to_be_deployed_without_a_bucket() -> None:
+    """AWS CloudFormation User Guide, "Understand CloudFormation quotas": template body size in a request."""
+    assert len(TEXT.encode()) <= 51_200
+
+
 def test_every_parameter_says_what_it_is_and_stands_in_a_group() -> None:
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in interface for name in group["Parameters"]]
