@@ -242,9 +242,11 @@ class TestDatabase:
     def test_what_its_snapshot_is_encrypted_with_outlives_the_stack(self) -> None:
         assert outlives_the_stack("FernetKey")
 
-    @pytest.mark.parametrize("name", ["DBName", "MasterUsername", "AllocatedStorage", "StorageEncrypted"])
+    @pytest.mark.parametrize(
+        "name", ["DBName", "MasterUsername", "AllocatedStorage", "StorageType", "StorageEncrypted"]
+    )
     def test_a_restored_one_has_what_its_snapshot_has(self, name: str) -> None:
-        """AWS::RDS::DBInstance, DBSnapshotIdentifier: what must not be given beside it."""
+        """AWS::RDS::DBInstance, DBSnapshotIdentifier: what must not be given beside it, or may not fit the snapshot."""
         assert properties("Database")[name]["Fn::If"][:2] == ["Restored", {"Ref": "AWS::NoValue"}]
 
     def test_a_restored_one_gets_the_stack_s_password_which_its_url_has(self) -> None:
