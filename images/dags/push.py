@@ -162,7 +162,7 @@ def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], No
     if kept is None:
         say(
             f"note: no version to pin: whether {name} keeps versions may not be asked; allow s3:GetBucketVersioning on "
-            f"arn:aws:s3:::{name}"
+            "the bucket"
         )
     elif not kept:
         say(

@@ -105,6 +105,18 @@ def airflow_3(local: Stack, network: dict[str, str]) -> Deployed:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def closed(local: Stack) -> Deployed:
+    """A stack without a way to the internet, with a permissions boundary and a key of the customer's."""
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    boundary = local.aws_client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(document))
+    return Deployed(
+        local, "closed", Name="closed", Egress="vpc-endpoints", PermissionsBoundaryArn=boundary["Policy"]["Arn"],
+        AvailabilityZones=f"{REGION}b,{REGION}c", ApiServerAddress="10.64.128.9",
+        KmsKeyArn=local.aws_client("kms").create_key()["KeyMetadata"]["Arn"],
+    )  # fmt: skip
+
+
 class TestNetwork:
     def test_a_new_one_has_private_subnets_for_tasks_with_a_way_out(self, airflow_2: Deployed) -> None:
         ec2, outputs = airflow_2.client("ec2"), airflow_2.outputs
@@ -128,6 +140,29 @@ class TestNetwork:
         }
         assert outputs.assign_public_ip == "True"
 
+    def test_a_closed_one_has_endpoints_instead_in_the_zones_that_were_named(self, closed: Deployed) -> None:
+        ec2, outputs = closed.client("ec2"), closed.outputs
+        where = [{"Name": "vpc-id", "Values": [outputs.vpc_id]}]
+        endpoints = ec2.describe_vpc_endpoints(Filters=where)["VpcEndpoints"]
+        prefix = f"com.amazonaws.{REGION}."
+        assert {(item["ServiceName"].removeprefix(prefix), item["VpcEndpointType"]) for item in endpoints} == {
+            ("s3", "Gateway"),
+            *((name, "Interface") for name in ("ecr.api", "ecr.dkr", "ecs", "logs", "secretsmanager", "sts")),
+        }
+        assert not ec2.describe_nat_gateways(Filter=where)["NatGateways"]
+        subnets = ec2.describe_subnets(Filters=where)["Subnets"]
+        assert sorted(item["AvailabilityZone"] for item in subnets) == [f"{REGION}b", f"{REGION}c"]
+
+    def test_the_api_server_has_a_name_once_its_address_is_known(self, closed: Deployed) -> None:
+        route53 = closed.client("route53")
+        (zone,) = route53.list_hosted_zones()["HostedZones"]
+        records = route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+        (record,) = (item for item in records if item["Type"] == "A")
+        assert (record["Name"].rstrip("."), record["ResourceRecords"]) == (
+            "closed.internal",
+            [{"Value": "10.64.128.9"}],
+        )
+
     def test_tasks_of_airflow_2_reach_the_database_and_nothing_reaches_tasks(self, airflow_2: Deployed) -> None:
         outputs = airflow_2.outputs
         assert airflow_2.ingress(airflow_2.resource("DatabaseSecurityGroup")) == {
@@ -135,6 +170,7 @@ class TestNetwork:
             (5432, outputs.scheduler_security_group),
         }
         assert airflow_2.ingress(outputs.security_groups) == set()
+        assert airflow_2.ingress(outputs.scheduler_security_group) == set()
 
     def test_tasks_of_airflow_3_reach_the_api_server_and_not_the_database(self, airflow_3: Deployed) -> None:
         outputs = airflow_3.outputs
@@ -163,6 +199,22 @@ class TestDatabase:
         key = airflow_2.secret(airflow_2.outputs.fernet_key_secret_arn)
         assert len(key) == 44 and len(base64.urlsafe_b64decode(key)) == 32
 
+    def test_a_fernet_key_that_was_there_is_used_and_none_is_made(self, local: Stack, network: dict[str, str]) -> None:
+        """moto's CloudFormation restores no snapshots, so the database here is a new one."""
+        former = local.aws_client("secretsmanager").create_secret(Name="former", SecretString="a key")["ARN"]
+        stack = Deployed(local, "restored", **network, Name="restored", FernetKeySecretArn=former)
+        assert stack.outputs.fernet_key_secret_arn == former
+        described = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
+        assert not {"FernetKey", "FernetKeyMaterial"} & {item.get("LogicalResourceId") for item in described}
+
+
+class TestRoles:
+    def test_a_permissions_boundary_is_that_of_both_roles_of_tasks(self, closed: Deployed) -> None:
+        iam = closed.client("iam")
+        for arn in (closed.outputs.task_role_arn, closed.outputs.execution_role_arn):
+            role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
+            assert role["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith(":policy/boundary")
+
 
 class TestStorage:
     def test_the_bucket_is_private_encrypted_and_versioned(self, airflow_2: Deployed) -> None:
@@ -171,6 +223,11 @@ class TestStorage:
         assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
         (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
         assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+    def test_the_customer_s_key_encrypts_the_bucket(self, closed: Deployed) -> None:
+        found = closed.client("s3").get_bucket_encryption(Bucket=closed.outputs.bucket_name)
+        (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
 
     def test_the_repository_is_immutable(self, airflow_2: Deployed) -> None:
         outputs = airflow_2.outputs

@@ -1,7 +1,8 @@
 """docs/production.md, followed on a local AWS: its commands as they are printed, up to a first DAG that ran on ECS.
 
 What differs from AWS is said where it is done. Blocks without the mark ``aws`` are not run: they need a person, a host
-that is there already or somebody's VPC, or show what was done.
+that is there already or somebody's VPC, show what was done, or update a stack, where moto's CloudFormation looks at no
+condition.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -51,10 +51,18 @@ def statements(resource: str) -> Iterator[dict[str, Any]]:
     given = properties(resource)
     documents = [given["PolicyDocument"]] if "PolicyDocument" in given else []
     for policy in given.get("Policies", ()):
-        branch = policy["Fn::If"][1] if "Fn::If" in policy else policy
-        documents.append(branch["PolicyDocument"])
+        documents.append(on_request(policy)["PolicyDocument"])
     for document in documents:
-        yield from document["Statement"]
+        yield from map(on_request, document["Statement"])
+
+
+def on_request(item: dict[str, Any]) -> dict[str, Any]:
+    """An item of a list; if it is there under a condition alone, as it then is."""
+    if "Fn::If" not in item:
+        return item
+    _, found, otherwise = item["Fn::If"]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    return dict(found)
 
 
 def outlives_the_stack(name: str) -> bool:
@@ -108,6 +116,11 @@ class TestPermissions:
         ]
         assert read[0] == read[1]
 
+    def test_the_stack_is_read_by_its_name(self) -> None:
+        """IAM compares a call by name with ``stack/NAME/*``: aws-samples/aws-hpc-tutorials#271, aws/aws-cdk#7319."""
+        (statement,) = (item for item in statements("SchedulerPolicy") if item["Sid"] == "Stack")
+        assert statement["Resource"]["Fn::Sub"].endswith(":stack/${AWS::StackName}/*")
+
     def test_the_scheduler_hands_roles_to_nobody_but_ecs(self) -> None:
         (statement,) = (item for item in statements("SchedulerPolicy") if item["Action"] == "iam:PassRole")
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
@@ -123,6 +136,51 @@ class TestPermissions:
         container = properties("TaskDefinition")["ContainerDefinitions"][0]
         assert container["Secrets"]["Fn::If"][0] == "Airflow2"
         assert RESOURCES["TasksReachTheDatabase"]["Condition"] == "Airflow2"
+
+    def test_only_tasks_of_airflow_3_reach_the_api_server(self) -> None:
+        assert RESOURCES["TasksReachTheApiServer"]["Condition"] == "Airflow3"
+
+    def test_both_roles_of_tasks_have_the_permissions_boundary(self) -> None:
+        for role in ("ExecutionRole", "TaskRole"):
+            boundary = properties(role)["PermissionsBoundary"]
+            assert boundary["Fn::If"] == ["Boundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]
+
+
+class TestCustomerKey:
+    KEY: ClassVar = {"Fn::If": ["CustomerKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+
+    def test_all_that_is_kept_is_encrypted_by_it(self) -> None:
+        secrets = [name for name, item in RESOURCES.items() if item["Type"] == "AWS::SecretsManager::Secret"]
+        assert secrets
+        assert [properties(name)["KmsKeyId"] for name in (*secrets, "LogGroup")] == [self.KEY] * (len(secrets) + 1)
+        assert properties("Database")["KmsKeyId"]["Fn::If"] == ["Restored", {"Ref": "AWS::NoValue"}, self.KEY]
+        assert properties("Repository")["EncryptionConfiguration"]["Fn::If"] == [
+            "CustomerKey",
+            {"EncryptionType": "KMS", "KmsKey": {"Ref": "KmsKeyArn"}},
+            {"EncryptionType": "AES256"},
+        ]
+        (rule,) = properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["Fn::If"] == [
+            "CustomerKey",
+            {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}},
+            {"SSEAlgorithm": "AES256"},
+        ]
+
+    @pytest.mark.parametrize(
+        "resource, actions, services",
+        [
+            ("ExecutionRole", ["kms:Decrypt"], ["secretsmanager"]),
+            ("TaskRole", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3"]),
+            ("SchedulerPolicy", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "secretsmanager"]),
+        ],
+    )
+    def test_it_is_used_through_the_services_that_the_policy_is_about(
+        self, resource: str, actions: list[str], services: list[str]
+    ) -> None:
+        (statement,) = (item for item in statements(resource) if item["Sid"] == "Key")
+        assert (listed(statement["Action"]), statement["Resource"]) == (actions, {"Ref": "KmsKeyArn"})
+        through = statement["Condition"]["StringLike"]["kms:ViaService"]
+        assert listed(through) == [{"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com*"} for service in services]
 
 
 class TestBucket:
@@ -142,6 +200,15 @@ class TestBucket:
     def test_it_outlives_the_stack_with_its_policy(self) -> None:
         for name in ("Bucket", "BucketPolicy"):
             assert outlives_the_stack(name)
+
+
+def test_the_api_server_has_a_name_in_the_vpc_once_its_address_is_known() -> None:
+    assert RESOURCES["Zone"]["Condition"] == RESOURCES["ApiServerRecord"]["Condition"] == "ApiServerName"
+    (network,) = properties("Zone")["VPCs"]
+    assert network["VPCId"] == {"Fn::If": ["NewVpc", {"Ref": "Vpc"}, {"Ref": "VpcId"}]}
+    record = properties("ApiServerRecord")
+    assert record["Name"] == properties("Zone")["Name"] == {"Fn::Sub": "${Name}.internal"}
+    assert (record["Type"], record["ResourceRecords"]) == ("A", [{"Ref": "ApiServerAddress"}])
 
 
 class TestDatabase:
@@ -164,11 +231,101 @@ class TestDatabase:
     def test_its_major_version_can_be_raised(self) -> None:
         assert properties("Database")["AllowMajorVersionUpgrade"] is True
 
+    def test_its_default_version_is_the_newest_that_every_airflow_is_tested_with(self) -> None:
+        """Airflow's README, "Requirements", of each release: 2.10 and 2.11 with 12 to 16, 3.0 and 3.1 with 13 to 17,
+        3.2 and 3.3 with 14 to 18. RDS names the family of parameters after the major version (postgres16).
+        """
+        version = TEMPLATE["Parameters"]["DatabaseVersion"]
+        assert (version["AllowedValues"], version["Default"]) == (["15", "16", "17", "18"], "16")
+        assert properties("DatabaseParameters")["Family"] == {"Fn::Sub": "postgres${DatabaseVersion}"}
+
     def test_what_its_snapshot_is_encrypted_with_outlives_the_stack(self) -> None:
         assert outlives_the_stack("FernetKey")
 
+    @pytest.mark.parametrize(
+        "name", ["DBName", "MasterUsername", "AllocatedStorage", "StorageType", "StorageEncrypted"]
+    )
+    def test_a_restored_one_has_what_its_snapshot_has(self, name: str) -> None:
+        """AWS::RDS::DBInstance, DBSnapshotIdentifier: what must not be given beside it, or may not fit the snapshot."""
+        assert properties("Database")[name]["Fn::If"][:2] == ["Restored", {"Ref": "AWS::NoValue"}]
+
+    def test_a_restored_one_gets_the_stack_s_password_which_its_url_has(self) -> None:
+        password = properties("Database")["MasterUserPassword"]
+        assert password in properties("DatabaseUrl")["SecretString"]["Fn::Join"][1]
+
+    def test_a_restored_one_comes_with_the_fernet_key_of_its_snapshot(self) -> None:
+        (rule,) = TEMPLATE["Rules"]["ARestoredDatabaseHasItsFernetKey"]["Assertions"]
+        assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "FernetKeySecretArn"}, ""]}]}
+        key = {"Fn::If": ["NewFernetKey", {"Ref": "FernetKey"}, {"Ref": "FernetKeySecretArn"}]}
+        assert TEMPLATE["Outputs"]["FernetKeySecretArn"]["Value"] == key
+        readers = [item for role in ("ExecutionRole", "SchedulerPolicy") for item in statements(role)]
+        secrets = [item["Resource"] for item in readers if item["Action"] == "secretsmanager:GetSecretValue"]
+        assert secrets == [[{"Ref": "DatabaseUrl"}, key]] * 2
+        (container,) = properties("TaskDefinition")["ContainerDefinitions"]
+        assert {"Name": "AIRFLOW__CORE__FERNET_KEY", "ValueFrom": key} in container["Secrets"]["Fn::If"][1]
+
     def test_its_security_group_alone_is_in_front_of_it(self) -> None:
         assert properties("Database")["VPCSecurityGroups"] == [{"Fn::GetAtt": "DatabaseSecurityGroup.GroupId"}]
+
+
+def test_a_new_vpc_is_in_the_zones_that_are_named_or_else_in_the_region_s_first_two() -> None:
+    """Not every zone has Fargate: AWS_Fargate-Regions in the Amazon ECS Developer Guide."""
+    zones = {"Fn::If": ["NamedZones", {"Fn::Split": [",", {"Ref": "AvailabilityZones"}]}, {"Fn::GetAZs": ""}]}
+    for kind in ("Public", "Private"):
+        chosen = [properties(f"{kind}Subnet{letter}")["AvailabilityZone"] for letter in "AB"]
+        assert chosen == [{"Fn::Select": [0, zones]}, {"Fn::Select": [1, zones]}]
+    assert TEMPLATE["Parameters"]["AvailabilityZones"]["Default"] == ""
+
+
+class TestEgress:
+    """How the private subnets of a new VPC reach AWS."""
+
+    @staticmethod
+    def under(condition: str) -> set[str]:
+        return {name for name, resource in RESOURCES.items() if resource.get("Condition") == condition}
+
+    def test_by_default_through_a_nat_gateway(self) -> None:
+        assert TEMPLATE["Parameters"]["Egress"]["Default"] == "nat-gateway"
+        assert {"NatGateway", "PrivateRoute", "InternetGateway"} <= self.under("NatEgress")
+
+    def test_with_endpoints_there_is_no_way_to_the_internet(self) -> None:
+        for name in self.under("NewVpc") | self.under("EndpointEgress"):
+            assert RESOURCES[name]["Type"] not in (
+                "AWS::EC2::InternetGateway",
+                "AWS::EC2::NatGateway",
+                "AWS::EC2::Route",
+            )
+
+    @pytest.mark.parametrize(
+        "service, prefix_in_china",
+        [
+            ("ecr.api", True),
+            ("ecr.dkr", True),
+            ("logs", False),
+            ("secretsmanager", False),
+            ("ecs", False),
+            ("sts", True),
+        ],
+    )
+    def test_an_endpoint_answers_for_its_service_in_both_subnets(self, service: str, prefix_in_china: bool) -> None:
+        """Some services' endpoints begin with ``cn.`` in China, others do not: aws/aws-cdk#25333."""
+        plain = f"com.amazonaws.${{AWS::Region}}.{service}"
+        prefixed = [f"${{Cn}}{plain}", {"Cn": {"Fn::If": ["China", "cn.", ""]}}]
+        name = {"Fn::Sub": prefixed if prefix_in_china else plain}
+        found = [
+            properties(item) for item in self.under("EndpointEgress") if properties(item).get("ServiceName") == name
+        ]
+        (endpoint,) = found
+        assert endpoint["SubnetIds"] == [{"Ref": "PrivateSubnetA"}, {"Ref": "PrivateSubnetB"}]
+        assert (endpoint["VpcEndpointType"], endpoint["PrivateDnsEnabled"]) == ("Interface", True)
+        assert endpoint["SecurityGroupIds"] == [{"Ref": "EndpointSecurityGroup"}]
+
+    def test_tasks_and_scheduler_reach_the_endpoints(self) -> None:
+        rules = properties("EndpointSecurityGroup")["SecurityGroupIngress"]
+        assert [(rule["ToPort"], rule["SourceSecurityGroupId"]["Fn::GetAtt"]) for rule in rules] == [
+            (443, "TaskSecurityGroup.GroupId"),
+            (443, "SchedulerSecurityGroup.GroupId"),
+        ]
 
 
 def test_private_subnets_have_the_private_routes() -> None:
@@ -196,6 +353,11 @@ def test_the_cluster_offers_spot_as_well() -> None:
     assert properties("Cluster")["CapacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
 
 
+def test_it_is_small_enough_to_be_deployed_without_a_bucket() -> None:
+    """AWS CloudFormation User Guide, "Understand CloudFormation quotas": template body size in a request."""
+    assert len(TEXT.encode()) <= 51_200
+
+
 def test_every_parameter_says_what_it_is_and_stands_in_a_group() -> None:
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in interface for name in group["Parameters"]]
@@ -203,8 +365,14 @@ def test_every_parameter_says_what_it_is_and_stands_in_a_group() -> None:
     assert not [name for name, parameter in TEMPLATE["Parameters"].items() if not parameter.get("Description")]
 
 
-def test_no_parameter_takes_a_secret() -> None:
-    assert not [name for name in TEMPLATE["Parameters"] if re.search("password|secret|key", name, re.IGNORECASE)]
+def test_no_parameter_takes_a_secret_but_by_its_arn() -> None:
+    named = {
+        name: parameter
+        for name, parameter in TEMPLATE["Parameters"].items()
+        if re.search("password|secret|key", name, re.IGNORECASE)
+    }
+    assert named
+    assert not [name for name, parameter in named.items() if not parameter["AllowedPattern"].startswith("|arn:")]
 
 
 def test_descriptions_of_security_groups_are_of_the_characters_that_ec2_takes() -> None:

@@ -141,10 +141,12 @@ class TestPublishingPage:
         refs = [text.partition(":ref:")[2] for text in publish["StringLike"][subject]]
         assert refs == ["refs/heads/main", *(f"refs/tags/{tag}" for tag in tags)]
 
-    def test_it_has_every_optional_input(self) -> None:
+    def test_it_has_every_optional_input_and_secret(self) -> None:
         page = (DOCS / "publishing.md").read_text(encoding="utf-8")
-        inputs = workflow("worker-image")[True]["workflow_call"]["inputs"]
-        optional = [name for name, given in inputs.items() if not given.get("required")]
+        called = workflow("worker-image")[True]["workflow_call"]
+        optional = [
+            name for name, given in {**called["inputs"], **called["secrets"]}.items() if not given.get("required")
+        ]
         rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
         assert optional
         assert [name for name in optional if f"`{name}`" not in rows] == []
@@ -179,6 +181,13 @@ class TestWorkerImage:
         assert "repository" not in job["steps"][0]["with"], "the caller's is checked out by default"
         assert '--dag-path "$DAGS"' in steps["Build and verify"]["run"]
         assert 'dags push "$DAGS"' in steps["Push the DAGs"]["run"]
+
+    def test_a_private_copy_of_this_project_is_read_by_a_token_of_its_own(self, job: Any) -> None:
+        secrets = workflow("worker-image")[True]["workflow_call"]["secrets"]
+        assert secrets["tool-token"]["required"] is False
+        caller, tool = (step["with"] for step in job["steps"][:2])
+        assert tool["token"] == "${{ secrets.tool-token || github.token }}"
+        assert tool["persist-credentials"] is False and "token" not in caller
 
     @staticmethod
     def registered(steps: dict[str, Any], folder: Path, **given: str) -> list[str]:
