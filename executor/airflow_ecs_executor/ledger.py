@@ -720,10 +720,10 @@ class Ledger:
                 self._attempt_failed(launch, reason, now)
         elif ending is Ending.SPOT:
             self.counters.spot_interruptions += 1
-            self._interrupted(launch, "AWS took the Spot capacity back", reason, now, relaunch)
+            self._interrupted(launch, "Interrupted: AWS took the Spot capacity back", reason, now, relaunch)
         elif ending is Ending.INFRASTRUCTURE:
             self.counters.infrastructure_interruptions += 1
-            self._interrupted(launch, "AWS took the host of the ECS task away", reason, now, relaunch)
+            self._interrupted(launch, "Interrupted: AWS took the host of the ECS task away", reason, now, relaunch)
         elif ending is Ending.STOPPED_BY_USER:
             self._fail(launch, f"Stopped before it ran. {reason}")
         else:
@@ -736,13 +736,13 @@ class Ledger:
     def _interrupted(self, launch: Launch, what: str, reason: str, now: float, relaunch: bool) -> None:
         limit = self.policy.max_relaunches
         if not self.policy.relaunch or not relaunch:
-            self._fail(launch, f"Interrupted: {what}. {reason}")
+            self._fail(launch, f"{what}. {reason}")
         elif launch.relaunches >= limit:
-            self._fail(launch, f"Interrupted {launch.relaunches + 1} times, last: {what}. {reason}")
+            self._fail(launch, f"{what}, after relaunch {launch.relaunches} of {limit}. {reason}")
         else:
             launch.relaunches += 1
             launch.wait = None
-            text = f"Interrupted: {what}; launching again ({launch.relaunches} of {limit}). {reason}"
+            text = f"{what}; launching again ({launch.relaunches} of {limit}). {reason}"
             self.events.append(Event("note", launch, text))
             self._again(launch, now + _jittered(1.0), same_request=False)
 

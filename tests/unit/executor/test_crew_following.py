@@ -104,7 +104,7 @@ def test_a_task_whose_host_aws_took_away_is_launched_again_and_counted_apart(ecs
     assert scheduler.airflow.interrupted == [key()] * 2
     first, last = [note for _, note in scheduler.notes]
     assert "AWS took the host of the ECS task away; launching again (1 of 1)" in first and "Spot" not in first
-    assert "Interrupted 2 times, last: AWS took the host" in last and "out of memory" not in last
+    assert "AWS took the host of the ECS task away, after relaunch 1 of 1" in last and "out of memory" not in last
     counters = scheduler.airflow.figures.counters
     assert counters["infrastructure_interruptions"] == 2 and counters["spot_interruptions"] == 0
 
@@ -123,7 +123,7 @@ def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: Ecs
     assert len(ecs.tasks()) == 3
     assert scheduler.airflow.interrupted == [key()] * 3
     assert scheduler.ends() == {key(): ["failed"]}
-    assert "Interrupted 3 times, last: AWS took the Spot capacity back" in scheduler.notes[-1][1]
+    assert "Interrupted: AWS took the Spot capacity back, after relaunch 2 of 2" in scheduler.notes[-1][1]
 
 
 def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(ecs: EcsApi) -> None:
