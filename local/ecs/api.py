@@ -18,7 +18,7 @@ from local.ecs.endpoints import command
 from local.ecs.errors import ApiError
 from local.ecs.faults import Call, Effects
 from local.ecs.model import request_check
-from local.ecs.operations import OPERATIONS
+from local.ecs.operations import OPERATIONS, failures
 from local.ecs.quotas import RATE_EXCEEDED, throttled
 from local.ecs.world import Calls, World
 from local.errors import LocalError, ServiceError
@@ -170,15 +170,9 @@ async def _with_faults(world: World, operation: str, params: Mapping[str, Any], 
     if refusal is not None:
         raise refusal
     if effects.failures is not None:
-        return json.dumps({"tasks": [], "failures": _failures(params, effects.failures, world)})
+        cluster = str(params.get("cluster") or "default").rpartition("/")[2]
+        failed = failures(world.account, cluster, effects.failures, params.get("count", 1))
+        return json.dumps({"tasks": [], "failures": failed})
     if effects.empty:
         return "{}" if operation == "ListTasks" else '{"tasks": [], "failures": []}'
     return answer
-
-
-def _failures(params: Mapping[str, Any], reason: str, world: World) -> list[dict[str, str]]:
-    """One failure for each task that was asked for; those of resources name a container instance."""
-    failure = {"reason": reason}
-    if reason.startswith("RESOURCE:"):
-        failure["arn"] = world.account.arn("container-instance/airflow/0123456789abcdef0123456789abcdef")
-    return [failure] * params.get("count", 1)

@@ -37,8 +37,9 @@ class Behaviour:
     """The task stops with TaskFailedToStart for this reason, and its containers have no exit code."""
     sidecar_exit_codes: Mapping[str, int] = field(default_factory=dict)
     """Exit codes of the definition's other containers by name; 0 for those not named."""
-    stop_seconds: float = 0.0
-    """From the request to stop until the containers have ended."""
+    stop_seconds: float | None = 0.0
+    """From the request to stop until the containers have ended; None: a stop changes nothing, the task stays RUNNING
+    until its program ends by itself."""
     stop_exit_code: int = SIGTERM_EXIT_CODE
     """143 when the program ends on SIGTERM, 137 when it has to be killed."""
     deprovision_seconds: float = 0.0
@@ -64,7 +65,9 @@ def _check(name: str, value: Any) -> None:
     elif name == "stop_code":
         good = value in STOP_CODES
     elif name.endswith("_seconds"):
-        good = (type(value) in (int, float) and value >= 0) or (value is None and name == "run_seconds")
+        good = (type(value) in (int, float) and value >= 0) or (
+            value is None and name in ("run_seconds", "stop_seconds")
+        )
     else:
         good = isinstance(value, _TYPES[name]) and not isinstance(value, bool)
     if not good:

@@ -79,10 +79,10 @@ class EcsControl:
     def configure(self, **settings: Any) -> None:
         """Change settings; those that are not named stay.
 
-        ``forget_after``: seconds until a stopped task is forgotten. ``run_task_rate``, ``run_task_burst``: RunTask
-        calls. ``launch_rate``, ``launch_burst``: launched tasks. ``quotas``: ``{"DescribeTasks": [rate, burst]}``, rate
-        per second; None takes a quota away. ``max_running_tasks``; ``seed``: of the faults' probabilities. Anything
-        else is a field of the default behaviour, see ``behave``.
+        ``run_task_rate``, ``run_task_burst``: RunTask calls. ``launch_rate``, ``launch_burst``: launched tasks.
+        ``quotas``: ``{"DescribeTasks": [rate, burst]}``, rate per second; None takes a quota away. ``seed``: of the
+        faults' probabilities. Fields of the default behaviour: see ``behave``. The others: see
+        ``local.ecs.quotas.Settings``.
         """
         self._command("configure", **settings)
 

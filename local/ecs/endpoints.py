@@ -36,6 +36,7 @@ def _configure(world: World, **settings: Any) -> None:
         known = ", ".join(sorted([*Settings.NAMES, "seed", *fields]))
         raise LocalError(f"There is no setting {unknown[0]!r}. There are: {known}")
     world.account.settings.change(settings, _OPERATIONS)
+    world.capacity.settle()
     if behaviour:
         world.runner.behave(None, None, behaviour)
 

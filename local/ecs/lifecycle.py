@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from local.ecs.behaviour import ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON
+from local.ecs.capacity import Capacity
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Account, Container, Task, new_id, now, private_dns_name
 
@@ -28,9 +29,10 @@ _PATIENCE = 50.0
 class Lifecycle:
     """Launches and stops tasks of one account, and implements ``runner.Reports``."""
 
-    def __init__(self, account: Account, runner: Runner) -> None:
+    def __init__(self, account: Account, capacity: Capacity, runner: Runner) -> None:
         """Become the one to whom the runner reports."""
         self._account = account
+        self._capacity = capacity
         self._runner = runner
         self._work: set[asyncio.Task[None]] = set()
         runner.reports = self
@@ -38,7 +40,8 @@ class Lifecycle:
     # What the API asks for
 
     def launch(self, task: Task) -> None:
-        """Hold a new task and have it run."""
+        """Hold a new task and have it run, as soon as it has a place."""
+        self._capacity.enter(task)
         self._account.launched.append(task)
         self._account.living += 1
         task.cluster.add(task)
@@ -48,7 +51,8 @@ class Lifecycle:
         """Have a task stopped, unless it stops already; return whether it was running."""
         if not self._mark(task, stop_code, reason):
             return False
-        self._spawn(self._runner.stop(task, exit_code))
+        if not self._capacity.give_up(task):
+            self._spawn(self._runner.stop(task, exit_code))
         return True
 
     async def close(self) -> None:
@@ -61,6 +65,7 @@ class Lifecycle:
 
     async def _start(self, task: Task) -> None:
         try:
+            await self._capacity.wait(task)
             await self._runner.start(task)
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
@@ -160,6 +165,7 @@ class Lifecycle:
             if task.attachment is not None:
                 task.attachment["status"] = "DELETED"
             self._account.has_stopped(task)
+            self._capacity.leave(task)
 
     # Changes
 
