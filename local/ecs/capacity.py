@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from local.ecs.errors import client_error
+from local.ecs.answers import ANSWERS, refusal
 from local.ecs.quotas import Settings
 from local.ecs.state import Task
 
-VCPU_QUOTA = "You’ve reached the limit on the number of vCPUs you can run concurrently"
-PROVISIONING_LIMIT = "Tasks provisioning capacity limit exceeded."
 _SPOT = "FARGATE_SPOT"
 
 
@@ -35,13 +33,13 @@ class Capacity:
             if settings.max_vcpus is None or not vcpus:
                 return count, ""
             left = (settings.max_vcpus - self._vcpus[provider == _SPOT]) / vcpus
-            return min(count, max(0, int(left + 1e-9))), VCPU_QUOTA
+            return min(count, max(0, int(left + 1e-9))), ANSWERS["vcpu_quota"].message
         room = count if settings.ec2_room is None else max(0, settings.ec2_room - len(self._in_room))
         if provider is None:
             return min(count, room), settings.ec2_shortage
         waiting = len(self._waiting) + max(0, count - room)
         if settings.max_provisioning_tasks is not None and waiting > settings.max_provisioning_tasks:
-            raise client_error(PROVISIONING_LIMIT)
+            raise refusal("provisioning_limit")
         return count, ""
 
     def enter(self, task: Task) -> None:

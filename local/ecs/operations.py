@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from local.ecs import rules, strictness
+from local.ecs.answers import refusal
 from local.ecs.capacity import Capacity
 from local.ecs.errors import ApiError, client_error, invalid_parameter
 from local.ecs.lifecycle import Lifecycle
 from local.ecs.notation import CPU_UNITS, units
-from local.ecs.quotas import throttled
 from local.ecs.state import (
     ACTIVE,
     INACTIVE,
@@ -39,7 +39,6 @@ _CONTAINER_DEFAULTS: Document = {
 }  # fmt: skip
 _FARGATE_PLATFORM = "1.4.0"
 _STOPPED_BY_USER = "Task stopped by user"
-TASK_QUOTA = "You’ve reached the limit on the number of tasks you can run concurrently"
 
 
 class Operations:
@@ -74,11 +73,7 @@ class Operations:
         token = request.get("clientToken")
         if token is not None and (launch := cluster.launched_by(token, account.settings)) is not None:
             if launch.request != request:
-                raise ApiError(
-                    "ConflictException",
-                    "The client token was used before, by a request with other parameters.",
-                    resourceIds=[task.arn for task in launch.tasks],
-                )
+                raise refusal("conflict", resourceIds=[task.arn for task in launch.tasks])
             return _launched(launch.tasks)
         definition = account.definition_to_run(request["taskDefinition"])
         placement = rules.check_launch(request, cluster, definition)
@@ -87,9 +82,9 @@ class Operations:
         count = request.get("count", 1)
         settings = account.settings
         if settings.launches is not None and not settings.launches.take(count):
-            raise throttled()
+            raise refusal("throttle")
         if settings.max_running_tasks is not None and account.living + count > settings.max_running_tasks:
-            raise invalid_parameter(TASK_QUOTA)
+            raise refusal("task_quota_error")
         vcpus = _vcpus(request, definition)
         placed, reason = self._capacity.admit(*placement, vcpus, count)
         tasks = _new_tasks(account, cluster, definition, request, placement, vcpus, placed, hidden)
@@ -104,7 +99,7 @@ class Operations:
         account = self._account
         asked: list[str] = request["tasks"]
         if not asked:
-            raise invalid_parameter("Tasks cannot be empty.")
+            raise refusal("no_tasks")
         if len(asked) > rules.MAX_DESCRIBED:
             raise invalid_parameter(f"Tasks cannot be more than {rules.MAX_DESCRIBED}.")
         cluster = account.cluster(request.get("cluster"))
@@ -129,7 +124,7 @@ class Operations:
             raise invalid_parameter("Task can not be blank.")
         task = cluster.tasks.get(self._account.task_id(cluster, request["task"]))
         if task is None:
-            raise invalid_parameter("The referenced task was not found.")
+            raise refusal("unknown_task")
         self._lifecycle.stop(task, "UserInitiated", request.get("reason") or _STOPPED_BY_USER)
         return f'{{"task": {task.text(tags=True)}}}'
 
@@ -221,7 +216,7 @@ class Operations:
         """One revision, INACTIVE ones too."""
         definition = self._account.definition(request["taskDefinition"])
         if definition is None:
-            raise client_error("Unable to describe task definition.")
+            raise refusal("undescribed_definition")
         tags = definition.tags if "TAGS" in request.get("include", ()) else []
         return {"taskDefinition": definition.describe(), "tags": tags}
 

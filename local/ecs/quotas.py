@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ecs.errors import ApiError
 from local.errors import LocalError
 
 FORGET_AFTER = 3600.0
@@ -23,7 +22,6 @@ FARGATE_QUOTAS: Mapping[str, float] = {
 }
 """Of an account as Fargate has them: 20 calls of RunTask a second, burst and sustained; 100 tasks at once, then 20 a
 second (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html). For ``configure``."""
-RATE_EXCEEDED = "Rate exceeded"
 
 
 class TokenBucket:
@@ -46,11 +44,6 @@ class TokenBucket:
             return False
         self._tokens -= count
         return True
-
-
-def throttled() -> ApiError:
-    """What a call gets that is over a rate."""
-    return ApiError("ThrottlingException", RATE_EXCEEDED)
 
 
 def number(name: str, value: Any, *, whole: bool = False) -> float:

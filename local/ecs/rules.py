@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from local.ecs.answers import refusal
 from local.ecs.errors import ApiError, client_error, invalid_parameter
 from local.ecs.notation import path_in_ecr, units
 from local.ecs.state import Cluster, TaskDefinition
@@ -26,8 +27,6 @@ _STARTED_BY = re.compile(r"[A-Za-z0-9\-/_]{1,128}")
 _TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _AWSLOGS_OPTIONS = ("awslogs-region", "awslogs-group")
-STARTED_BY_ALONE = "cannot specify startedBy with other arguments"
-"""From https://github.com/aws/aws-sdk-go-v2/issues/1893."""
 _FARGATE_PROVIDERS = frozenset({"FARGATE", "FARGATE_SPOT"})
 
 
@@ -161,7 +160,7 @@ def check_list_tasks(request: Mapping[str, Any]) -> None:
     check_started_by(request.get("startedBy"))
     others = ("containerInstance", "family", "serviceName", "launchType", "daemonName")
     if request.get("startedBy") is not None and any(request.get(name) for name in others):
-        raise invalid_parameter(STARTED_BY_ALONE)
+        raise refusal("started_by_alone")
     if request.get("serviceName"):
         raise ApiError("ServiceNotFoundException", "Service not found.")
     if request.get("containerInstance"):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ecs.errors import ApiError, client_error
+from local.ecs.answers import refusal
 from local.ecs.quotas import Settings
 
 RUNNING, STOPPED = "RUNNING", "STOPPED"
@@ -325,7 +325,7 @@ class Account:
         """The ACTIVE cluster of a request; ``default`` without a name. Raises ClusterNotFoundException."""
         found = self.known_cluster(name_or_arn)
         if found is None or found.status != ACTIVE:
-            raise ApiError("ClusterNotFoundException", "Cluster not found.")
+            raise refusal("unknown_cluster")
         return found
 
     def known_cluster(self, name_or_arn: str | None) -> Cluster | None:
@@ -394,9 +394,9 @@ class Account:
         """The task definition of a RunTask request."""
         found = self.definition(name)
         if found is None:
-            raise client_error("TaskDefinition not found.")
+            raise refusal("unknown_definition")
         if found.status != ACTIVE:
-            raise client_error("TaskDefinition is inactive")
+            raise refusal("inactive_definition")
         return found
 
 

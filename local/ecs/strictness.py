@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.ecs.answers import refusal
 from local.ecs.errors import client_error, invalid_parameter
 from local.ecs.notation import units
-from local.ecs.rules import STARTED_BY_ALONE
 from local.ecs.state import TaskDefinition
 
 _MAX_PROVIDERS, _MAX_CONSTRAINTS, _MAX_STRATEGIES = 20, 10, 5
@@ -67,7 +67,7 @@ def _check_run_task(request: Mapping[str, Any]) -> None:
 def _check_list_tasks(request: Mapping[str, Any]) -> None:
     """ "When you specify startedBy as the filter, it must be the only filter that you use." """
     if request.get("startedBy") and request.get("desiredStatus"):
-        raise invalid_parameter(STARTED_BY_ALONE)
+        raise refusal("started_by_alone")
 
 
 def _check_stop_task(request: Mapping[str, Any]) -> None:

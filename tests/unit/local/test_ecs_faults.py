@@ -190,8 +190,6 @@ class TestErrors:
         ("kind", "details", "code", "part", "status"),
         [
             ("throttle", {}, "ThrottlingException", "Rate exceeded", 400),
-            ("throttle_wrapped", {}, "InvalidParameterException", "Rate exceeded", 400),
-            ("throttle_wrapped", {"code": "ClientException"}, "ClientException", "Rate exceeded", 400),
             ("server_error", {}, "ServerException", "", 500),
             ("unavailable", {}, "ServiceUnavailable", "", 503),
             ("expired_credentials", {}, "ExpiredTokenException", "expired", 400),
