@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from local.ecs import rules, strictness
 from local.ecs.answers import refusal
 from local.ecs.capacity import Capacity
+from local.ecs.ends import ENDS
 from local.ecs.errors import ApiError, client_error, invalid_parameter
 from local.ecs.lifecycle import Lifecycle
 from local.ecs.notation import CPU_UNITS, units
@@ -38,7 +40,7 @@ _CONTAINER_DEFAULTS: Document = {
     "systemControls": [],
 }  # fmt: skip
 _FARGATE_PLATFORM = "1.4.0"
-_STOPPED_BY_USER = "Task stopped by user"
+_STOPPED = replace(ENDS["stopped_by_user"], exit_code=None)
 
 
 class Operations:
@@ -125,7 +127,8 @@ class Operations:
         task = cluster.tasks.get(self._account.task_id(cluster, request["task"]))
         if task is None:
             raise refusal("unknown_task")
-        self._lifecycle.stop(task, "UserInitiated", request.get("reason") or _STOPPED_BY_USER)
+        reason = request.get("reason")
+        self._lifecycle.stop(task, replace(_STOPPED, reason=reason) if reason else _STOPPED)
         return f'{{"task": {task.text(tags=True)}}}'
 
     def list_tasks(self, request: Request) -> Document:

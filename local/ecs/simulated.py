@@ -165,5 +165,5 @@ class SimulatedRunner(Runner):
         self.reports.container_exited(task, task.main.name, code, behaviour.container_reason)
         for container in task.containers:
             if container is not task.main:
-                other = behaviour.sidecar_exit_codes.get(container.name, 0)
+                other = behaviour.sidecar_exit_codes.get(container.name, None if code is None else 0)
                 self.reports.container_exited(task, container.name, other)

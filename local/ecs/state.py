@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.ecs.answers import refusal
+from local.ecs.ends import End
 from local.ecs.quotas import Settings
 
 RUNNING, STOPPED = "RUNNING", "STOPPED"
@@ -136,6 +137,8 @@ class Task:
     stopped_at: float | None = None
     stop_code: str | None = None
     stopped_reason: str | None = None
+    end: End | None = None
+    """What it was told to end with."""
     _text: str | None = None
     _tagged_text: str | None = None
 
