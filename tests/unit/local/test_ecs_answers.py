@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET
 from local.ecs.control import EcsApi
+from local.ecs.ends import ENDS
+from local.ecs.faults import KINDS
 
 CLUSTER = "airflow"
 CALLS: Mapping[str, Callable[[Any], Any]] = {
@@ -96,3 +100,11 @@ def test_what_a_server_error_refuses_may_be_carried_out(ecs: EcsApi, client: Any
         with pytest.raises(ClientError):
             run_task(client)
         assert len(ecs.tasks()) == launched
+
+
+@pytest.mark.parametrize(("mark", "names"), [("names of faults", KINDS), ("names of ends", ENDS)])
+def test_the_page_about_the_local_ecs_has_every_name(mark: str, names: Iterable[str]) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "local-ecs.md").read_text(encoding="utf-8")
+    table = page.split(f"<!-- {mark} -->\n\n")[1].split("\n\n")[0]
+    cells = [row.split("|")[2] for row in table.splitlines()]
+    assert sorted(re.findall(r"`([a-z0-9_]+)`", "".join(cells))) == sorted(names)
