@@ -158,14 +158,14 @@ ANSWERS: Mapping[str, Answer] = {
     ),
     "clock_behind": Answer(
         "InvalidSignatureException",
-        "Signature expired: 20191209T104625Z is now earlier than 20191210T033904Z (20191210T034404Z - 5 min.)",
-        "fabfuel/ecs-deploy#126",
+        "Signature expired: 20211210T145000Z is now earlier than 20211210T145057Z (20211210T145557Z - 5 min.)",
+        "public code; of the same form: fabfuel/ecs-deploy#126",
     ),
     "clock_ahead": Answer(
         "InvalidSignatureException",
-        "Signature not yet current: 20190305T002809Z is still later than 20190304T214315Z "
-        "(20190304T212815Z + 15 min.)",
-        "aws/aws-sdk-js#2565",
+        "Signature not yet current: 20201226T000000Z is still later than 20201122T215827Z "
+        "(20201122T214327Z + 15 min.)",
+        "public code; of the same form: aws/aws-sdk-js#2565",
     ),
     "wrong_region": Answer(
         "InvalidSignatureException", "Credential should be scoped to a valid region, not 'us-east-99'.",
@@ -255,6 +255,9 @@ ANSWERS: Mapping[str, Answer] = {
         "InvalidParameterException",
         f"Security group {EXAMPLE_GROUP} does not appear to belong to the same VPC as the input subnets.",
         "public code",
+    ),
+    "blank_security_group": _run_task(
+        "InvalidParameterException", "security group cannot be blank", "awslabs/fargatecli#73 (assembled)"
     ),
     "account_mismatch": _run_task("InvalidParameterException", "AccountIDs mismatch", "uktrade/platform-tools"),
     "unknown_cluster": Answer("ClusterNotFoundException", "Cluster not found.", "fabfuel/ecs-deploy"),

@@ -102,6 +102,17 @@ ENDS: Mapping[str, End] = {
         "ServiceSchedulerInitiated", "ECS is performing maintenance on the underlying infrastructure hosting the task",
         f"{_GUIDE}/task-maintenance.html; stop code and exit code of public code", exit_code=_SIGKILL,
     ),
+    # Of services alone
+    "scaled_in": End(
+        "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/8646900195280463695)",
+        "public code", exit_code=_SIGTERM,
+    ),
+    "health_checks_failed": End(
+        "ServiceSchedulerInitiated",
+        "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:us-east-1:123456789012:"
+        "targetgroup/Example/7a7a1fcbd0455d4b)",
+        "public code; its beginning in https://repost.aws/knowledge-center/ecs-task-stopped", exit_code=_SIGTERM,
+    ),
     # The image
     "pull_not_found": _never_started(
         "CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref "
@@ -125,6 +136,18 @@ ENDS: Mapping[str, End] = {
         "ecr:BatchGetImage action",
         "aws/amazon-ecs-agent agent/api/errormessages/error_messages_test.go",
     ),
+    "pull_denied_by_daemon": _never_started(
+        "CannotPullContainerError: Error response from daemon: pull access denied for "
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/my-service, repository does not exist or may require "
+        "'docker login'",
+        "assembled from parts: public code",
+    ),
+    "pull_unknown_image": _container_never_started(
+        "CannotPullContainerError: The task can’t pull the image. Check whether the image exists. Error "
+        "response from daemon: pull access denied for some/nonsense, repository does not exist or may require "
+        "'docker login': denied: requested access to the resource is denied",
+        "aws/amazon-ecs-agent agent/api/errormessages/error_messages_test.go",
+    ),
     "pull_wrong_platform": _never_started(
         "CannotPullContainerError: pull image manifest has been retried 7 time(s): image Manifest does not "
         "contain descriptor matching platform 'linux/amd64'",
@@ -135,6 +158,20 @@ ENDS: Mapping[str, End] = {
         "\"https://123456789012.dkr.ecr.us-east-1.amazonaws.com/v2/app/manifests/latest\": dial tcp "
         "10.0.0.1:443: i/o timeout",
         "dagster-io/dagster test_launcher (public code)",
+    ),
+    "pull_resolve_timeout": _never_started(
+        "CannotPullContainerError: inspect image has been retried 5 time(s): failed to resolve ref "
+        "\"123456789012.dkr.ecr.us-east-1.amazonaws.com/app:latest\": failed to do request: Head "
+        "https://123456789012.dkr.ecr.us-east-1.amazonaws.com/v2/app/manifests/latest: dial tcp 52.94.0.1:443: "
+        "i/o timeout",
+        "assembled from parts: public code",
+    ),
+    "pull_login_timeout": _container_never_started(
+        "CannotPullECRContainerError: The task can’t pull the image. Check your network configuration. "
+        "RequestError: send request failed\ncaused by: Post \"https://api.ecr.us-east-1.amazonaws.com/\": "
+        "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting "
+        "headers)",
+        "aws/amazon-ecs-agent error_messages_test.go, public code",
     ),
     "pull_connection": _never_started(
         "CannotPullContainerError: API error (500): Get "
@@ -151,6 +188,11 @@ ENDS: Mapping[str, End] = {
         "open: failed to do request: Get "
         "\"https://prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com/0123\": EOF",
         "assembled from parts: dagster-io/dagster dagster_aws/ecs/utils.py (transient: EOF)",
+    ),
+    "pull_unexpected_status": _never_started(
+        "CannotPullContainerError: ref pull has been retried 1 time(s): failed to copy: httpReaderSeeker: "
+        "failed open: unexpected status code",
+        f"{_GUIDE}/task_cannot_pull_image.html",
     ),
     "pull_rate_limit": _never_started(
         "CannotPullContainerError: inspect image has been retried 1 time(s): httpReaderSeeker: failed open: "
@@ -181,6 +223,14 @@ ENDS: Mapping[str, End] = {
         "network configuration. RequestError: send request failed caused by: Post "
         "\"https://api.ecr.us-east-1.amazonaws.com/\": dial tcp 44.213.79.86:443: i/o timeout",
         "aws/copilot-cli#5927",
+    ),
+    "registry_auth_timeout_retried": _never_started(
+        "ResourceInitializationError: unable to pull secrets or registry auth: The task cannot pull registry "
+        "auth from Amazon ECR: There is a connection issue between the task and Amazon ECR. Check your task "
+        "network configuration. operation error ECR: GetAuthorizationToken, exceeded maximum number of "
+        "attempts, 3, https response error StatusCode: 0, RequestID: , request send failed, Post "
+        "\"https://api.ecr.me-central-1.amazonaws.com/\": dial tcp 10.0.0.1:443: i/o timeout",
+        "public code",
     ),
     "registry_auth_timeout_old": _never_started(
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
@@ -225,11 +275,42 @@ ENDS: Mapping[str, End] = {
         "deletion.",
         "public code",
     ),
+    "secret_unknown": _never_started(
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
+        "failed: unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch "
+        "secret arn:aws:secretsmanager:us-east-1:123456789012:secret:app from secrets manager: "
+        "ResourceNotFoundException: Secrets Manager can't find the specified secret.",
+        "assembled from parts: localstack/localstack AWS-validated snapshot, secretsmanager (wording), prefix "
+        "as public code",
+    ),
+    "secret_invalid_name": _never_started(
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
+        "failed: unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch "
+        "secret arn:aws:secretsmanager:us-east-1:123456789012:secret:investment-tracker/db from secrets "
+        "manager: operation error Secrets Manager: GetSecretValue, https response error StatusCode: 400, api "
+        "error ValidationException: Invalid name. Must be a valid name containing alphanumeric characters, or "
+        "any of the following: -/_+=.@!",
+        "public code",
+    ),
+    "secrets_killed": _never_started(
+        "ResourceInitializationError: unable to pull secrets or registry auth: pull command failed: : signal: "
+        "killed",
+        "public code (r/aws)",
+    ),
     # Logs
     "log_group_missing": _never_started(
         "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
         "failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
         "exist. : exit status 1",
+        "public code",
+    ),
+    "log_region_missing": _never_started(
+        "ResourceInitializationError: failed to validate logger args: unable to get awslogs driver arguments: "
+        "awslogs-region is required",
+        "public code",
+    ),
+    "log_driver_killed": _never_started(
+        "ResourceInitializationError: failed to validate logger args: : signal: killed",
         "public code",
     ),
     "log_driver_timeout": _container_never_started(
@@ -287,6 +368,14 @@ ENDS: Mapping[str, End] = {
         f"{_GUIDE}/stopped-task-error-codes.html; the code "
         "is in paradisec-archive/nabu#1259",
     ),
+    "network_not_tagged": _never_started(
+        "Unexpected EC2 error while attempting to tag the network interface: TagPolicyViolation",
+        "public code",
+    ),
+    "network_not_attached": _never_started(
+        "Unexpected EC2 error while attempting to attach network interface to instance",
+        "public code (Step Functions retry list)",
+    ),
     "network_not_configured": _never_started(
         "ResourceInitializationError: failed to configure ENI: failed to setup regular eni: netplugin failed "
         "with no error message",
@@ -299,11 +388,24 @@ ENDS: Mapping[str, End] = {
         "assembled from parts: "
         f"{_GUIDE}/stopped-task-error-codes.html",
     ),
+    "container_timeout_of_docker": _never_started(
+        "DockerTimeoutError: Could not transition to started; timed out after waiting 8m0s",
+        "aws-actions/amazon-ecs-deploy-task-definition#232",
+    ),
     "container_not_created": _container_never_started(
         "CannotCreateContainerError: API error (500): devmapper: Thin Pool has 4350 free data blocks which is "
         "less than minimum required 4454 free data blocks. Create more free space in thin pool or use "
         "dm.min_free_space option to change behavior",
         f"{_GUIDE}/stopped-task-error-codes.html",
+    ),
+    "container_device_failed": _container_never_started(
+        "CannotCreateContainerError: API error (500): devicemapper: Error running deviceResume dm_task_run failed",
+        "public code",
+    ),
+    "container_volume_denied": _container_never_started(
+        "CannotCreateContainerError: failed to copy file info for /var/lib/ecs/volumes/task-claude: failed to "
+        "chown /var/lib/ecs/volumes/task-claude: lchown: operation not permitted",
+        "assembled from parts: public code",
     ),
     "dependency_failed": _container_never_started(
         "TaskDependencyError: Task dependencies cannot be resolved, taskArn: "
