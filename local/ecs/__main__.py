@@ -1,4 +1,5 @@
-"""Command line: ``python -m local.ecs [--port N] [--runner module:factory]`` serves the ECS API until Ctrl-C.
+"""Command line: ``python -m local.ecs [--port N] [--runner module:factory] [--strict]`` serves the ECS API until
+Ctrl-C.
 
 Its address is the one line on stdout. Point a client to it with ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
 credentials; tell it what to do with ``local.ecs.control`` or by POST to ``/_control/COMMAND``. Exit codes: those of
@@ -20,6 +21,7 @@ from local.errors import LocalError, ServiceError
 
 # How often to look whether the parent still lives.
 _PARENT_SECONDS = 1.0
+_STRICT_VARIABLE = "LOCAL_ECS_STRICT"
 
 
 def _runner_factory(name: str) -> object:
@@ -67,7 +69,7 @@ async def _serve(options: argparse.Namespace) -> int:
     else:
         loop.add_signal_handler(signal.SIGINT, stop, 128 + signal.SIGINT)
     await runner.open()
-    server = Server(World(runner, options.region, options.account))
+    server = Server(World(runner, options.region, options.account, options.strict))
     watch: asyncio.Task[None] | None = None
     try:
         address = await server.start(options.host, options.port)
@@ -107,6 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runner", default="local.ecs.simulated:SimulatedRunner", metavar="MODULE:FACTORY")
     parser.add_argument("--region", default="us-east-1", help="of the ARNs (default: %(default)s)")
     parser.add_argument("--account", default="123456789012", help="of the ARNs (default: %(default)s)")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        default=os.environ.get(_STRICT_VARIABLE, "") not in ("", "0"),
+        help=f"refuse what AWS's documentation says is refused (default: ${_STRICT_VARIABLE})",
+    )
     parser.add_argument("--with-parent", action="store_true", help="end when stdin closes or the parent is gone")
     options = parser.parse_args(arguments)
     try:

@@ -14,12 +14,12 @@ from typing import Any
 
 from aiohttp import web
 
+from local.ecs.answers import is_throttling, refusal
 from local.ecs.endpoints import command
 from local.ecs.errors import ApiError
 from local.ecs.faults import Call, Effects
 from local.ecs.model import request_check
-from local.ecs.operations import OPERATIONS
-from local.ecs.quotas import RATE_EXCEEDED, throttled
+from local.ecs.operations import OPERATIONS, failures
 from local.ecs.world import Calls, World
 from local.errors import LocalError, ServiceError
 
@@ -27,6 +27,7 @@ _CONTROL = "/_control/"
 _TARGET = "X-Amz-Target"
 _PREFIX = "AmazonEC2ContainerServiceV20141113."
 _TYPE = "application/x-amz-json-1.1"
+_HTML = "<html><body><b>Http/1.1 {0.message}</b></body></html>"
 # Longer than any test: a connection that the server closes while the client uses it would be a fault nobody asked for.
 _KEEP_ALIVE_SECONDS = 3600.0
 # How long calls that hang may hold up the server's end.
@@ -86,6 +87,8 @@ class Server:
                 request.transport.close()
             return web.Response(status=500)  # goes nowhere
         except ApiError as error:
+            if error.plain:
+                return web.Response(status=error.status, text=_HTML.format(error), content_type="text/html")
             headers["x-amzn-ErrorType"] = error.code
             return web.Response(status=error.status, body=json.dumps(error.document()).encode(), headers=headers)
 
@@ -102,7 +105,7 @@ class Server:
             return await self._processed(operation, body)
         except (ApiError, LostError) as error:
             calls.errors += 1
-            if isinstance(error, ApiError) and RATE_EXCEEDED in error.message:
+            if isinstance(error, ApiError) and is_throttling(error):
                 calls.throttled += 1
             raise
         except Exception:
@@ -117,7 +120,7 @@ class Server:
         world = self._world
         bucket = world.account.settings.buckets.get(operation)
         if bucket is not None and not bucket.take():
-            raise throttled()
+            raise refusal("throttle")
         params = _parsed(body)
         effects = world.faults.effects(Call(operation, params, world.account))
         if effects is None:
@@ -170,15 +173,9 @@ async def _with_faults(world: World, operation: str, params: Mapping[str, Any], 
     if refusal is not None:
         raise refusal
     if effects.failures is not None:
-        return json.dumps({"tasks": [], "failures": _failures(params, effects.failures, world)})
+        cluster = str(params.get("cluster") or "default").rpartition("/")[2]
+        failed = failures(world.account, cluster, effects.failures, params.get("count", 1))
+        return json.dumps({"tasks": [], "failures": failed})
     if effects.empty:
         return "{}" if operation == "ListTasks" else '{"tasks": [], "failures": []}'
     return answer
-
-
-def _failures(params: Mapping[str, Any], reason: str, world: World) -> list[dict[str, str]]:
-    """One failure for each task that was asked for; those of resources name a container instance."""
-    failure = {"reason": reason}
-    if reason.startswith("RESOURCE:"):
-        failure["arn"] = world.account.arn("container-instance/airflow/0123456789abcdef0123456789abcdef")
-    return [failure] * params.get("count", 1)

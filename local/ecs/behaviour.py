@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
+from local.ecs.ends import ENDS, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, FAILED_TO_START, End
 from local.errors import LocalError
 
-ESSENTIAL_EXITED = "EssentialContainerExited"
-ESSENTIAL_EXITED_REASON = "Essential container in task exited"
 SIGTERM_EXIT_CODE = 143
 STOP_CODES = (
-    ESSENTIAL_EXITED, "InfrastructureHealth", "ServiceSchedulerInitiated", "SpotInterruption", "TaskFailedToStart",
+    ESSENTIAL_EXITED, "InfrastructureHealth", "ServiceSchedulerInitiated", "SpotInterruption", FAILED_TO_START,
     "TerminationNotice", "UserInitiated",
 )  # fmt: skip
 
@@ -27,7 +26,7 @@ class Behaviour:
     """How long the container runs; None: until it is stopped or told to finish."""
     exit_code: int | None = 0
     """Of the container that the request overrides; None: it ends without one, as when its host is lost."""
-    stop_code: str = ESSENTIAL_EXITED
+    stop_code: str | None = ESSENTIAL_EXITED
     stopped_reason: str = ESSENTIAL_EXITED_REASON
     container_reason: str | None = None
     """What ``containers[].reason`` says, such as ``OutOfMemoryError: Container killed due to memory usage``."""
@@ -36,23 +35,38 @@ class Behaviour:
     never_starts: str | None = None
     """The task stops with TaskFailedToStart for this reason, and its containers have no exit code."""
     sidecar_exit_codes: Mapping[str, int] = field(default_factory=dict)
-    """Exit codes of the definition's other containers by name; 0 for those not named."""
-    stop_seconds: float = 0.0
-    """From the request to stop until the containers have ended."""
+    """Exit codes of the definition's other containers by name; those not named have 0, or none with a lost host."""
+    stop_seconds: float | None = 0.0
+    """From the request to stop until the containers have ended; None: a stop changes nothing, the task stays RUNNING
+    until its program ends by itself."""
     stop_exit_code: int = SIGTERM_EXIT_CODE
     """143 when the program ends on SIGTERM, 137 when it has to be killed."""
     deprovision_seconds: float = 0.0
     """From the containers' end to STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Behaviour:
-        """This behaviour with other values. Raises LocalError for a value that makes no sense."""
+        """This behaviour with other values. Raises LocalError for a value that makes no sense.
+
+        ``end`` stands for the values of an end by its name; others go before those.
+        """
+        if "end" in values:
+            others = {name: value for name, value in values.items() if name != "end"}
+            values = {**named_end(values["end"]).as_behaviour(), **others}
         for name, value in values.items():
             _check(name, value)
         return replace(self, **values)
 
 
-FIELDS = frozenset(item.name for item in fields(Behaviour))
+FIELDS = frozenset({"end", *(item.name for item in fields(Behaviour))})
 _TYPES = get_type_hints(Behaviour)
+
+
+def named_end(name: Any) -> End:
+    """An end by its name. Raises LocalError for one that is not there."""
+    found = ENDS.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise LocalError(f"There is no end {name!r}. There are: {', '.join(ENDS)}")
+    return found
 
 
 def _check(name: str, value: Any) -> None:
@@ -62,9 +76,11 @@ def _check(name: str, value: Any) -> None:
     if name == "sidecar_exit_codes":
         good = isinstance(value, dict) and all(type(code) is int for code in value.values())
     elif name == "stop_code":
-        good = value in STOP_CODES
+        good = value is None or value in STOP_CODES
     elif name.endswith("_seconds"):
-        good = (type(value) in (int, float) and value >= 0) or (value is None and name == "run_seconds")
+        good = (type(value) in (int, float) and value >= 0) or (
+            value is None and name in ("run_seconds", "stop_seconds")
+        )
     else:
         good = isinstance(value, _TYPES[name]) and not isinstance(value, bool)
     if not good:

@@ -79,10 +79,10 @@ class EcsControl:
     def configure(self, **settings: Any) -> None:
         """Change settings; those that are not named stay.
 
-        ``forget_after``: seconds until a stopped task is forgotten. ``run_task_rate``, ``run_task_burst``: RunTask
-        calls. ``launch_rate``, ``launch_burst``: launched tasks. ``quotas``: ``{"DescribeTasks": [rate, burst]}``, rate
-        per second; None takes a quota away. ``max_running_tasks``; ``seed``: of the faults' probabilities. Anything
-        else is a field of the default behaviour, see ``behave``.
+        ``run_task_rate``, ``run_task_burst``: RunTask calls. ``launch_rate``, ``launch_burst``: launched tasks.
+        ``quotas``: ``{"DescribeTasks": [rate, burst]}``, rate per second; None takes a quota away. ``seed``: of the
+        faults' probabilities. Fields of the default behaviour: see ``behave``. The others: see
+        ``local.ecs.quotas.Settings``.
         """
         self._command("configure", **settings)
 
@@ -90,12 +90,14 @@ class EcsControl:
         """Say how tasks behave whose overrides, as JSON, contain ``match``; the fields left out are the default's.
 
         The first rule that matches is taken, in the order they were given; with ``times`` it serves that many tasks.
-        Without ``match`` and ``times`` the default itself changes. Fields: see ``local.ecs.behaviour.Behaviour``.
+        Without ``match`` and ``times`` the default itself changes. Fields: see ``local.ecs.behaviour.Behaviour``; and
+        ``end``, one of ``local.ecs.ends.ENDS``.
         """
         self._command("behave", match=match, times=times, behaviour=behaviour)
 
     def fault(self, operation: str, kind: str, **details: Any) -> None:
-        """Make an operation (``*``: all of them) fail in a way; see ``local.ecs.faults.KINDS``.
+        """Make an operation (``*``: all of them) fail in a way: a kind of ``local.ecs.faults.KINDS``, or one of AWS's
+        answers by its name in ``local.ecs.answers.ANSWERS``.
 
         Each kind takes ``times``, ``probability`` (0 to 1), ``after`` (so many calls are spared first) and ``match``
         (a part of the request's JSON).
@@ -106,10 +108,22 @@ class EcsControl:
         """Take every fault away."""
         self._command("clear_faults")
 
-    def stop_tasks(self, arns: Sequence[str], *, stop_code: str, reason: str, exit_code: int | None = None) -> int:
-        """Stop running tasks as AWS itself does, such as by ``SpotInterruption``; return how many were running."""
+    def stop_tasks(
+        self,
+        arns: Sequence[str],
+        end: str | None = None,
+        *,
+        stop_code: str | None = None,
+        reason: str | None = None,
+        exit_code: int | None = None,
+    ) -> int:
+        """Stop tasks as AWS itself does; return how many were to go on.
+
+        ``end``: one of ``local.ecs.ends.ENDS``, such as ``spot_interruption``; else a stop code and a reason.
+        ``exit_code``: of a simulated container.
+        """
         count: int = self._command(
-            "stop_tasks", arns=list(arns), stop_code=stop_code, reason=reason, exit_code=exit_code
+            "stop_tasks", arns=list(arns), end=end, stop_code=stop_code, reason=reason, exit_code=exit_code
         )
         return count
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from local.ecs.behaviour import STOP_CODES
+from local.ecs.behaviour import STOP_CODES, named_end
+from local.ecs.ends import End
 from local.ecs.operations import OPERATIONS
 from local.ecs.quotas import Settings
 from local.ecs.state import Task, as_mapping
@@ -36,6 +38,7 @@ def _configure(world: World, **settings: Any) -> None:
         known = ", ".join(sorted([*Settings.NAMES, "seed", *fields]))
         raise LocalError(f"There is no setting {unknown[0]!r}. There are: {known}")
     world.account.settings.change(settings, _OPERATIONS)
+    world.capacity.settle()
     if behaviour:
         world.runner.behave(None, None, behaviour)
 
@@ -52,11 +55,29 @@ def _clear_faults(world: World) -> None:
     world.faults.clear()
 
 
-def _stop_tasks(world: World, arns: Sequence[str], stop_code: str, reason: str, exit_code: int | None) -> int:
-    if stop_code not in STOP_CODES:
+def _stop_tasks(
+    world: World,
+    arns: Sequence[str],
+    end: str | None = None,
+    stop_code: str | None = None,
+    reason: str | None = None,
+    exit_code: int | None = None,
+) -> int:
+    if end is not None and stop_code is reason is None:
+        what = named_end(end)
+    elif end is not None or stop_code is None or reason is None:
+        raise LocalError("stop_tasks needs an end, or a stop_code and a reason")
+    elif stop_code not in STOP_CODES:
         raise LocalError(f"There is no stop code {stop_code!r}. There are: {', '.join(STOP_CODES)}")
+    else:
+        what = End(stop_code, reason, "")
+    if exit_code is not None:
+        what = replace(what, exit_code=exit_code)
     tasks = [_task(world, arn) for arn in arns]
-    return sum([world.lifecycle.stop(task, stop_code, reason, exit_code) for task in tasks])
+    running = next((task.arn for task in tasks if task.started_at is not None), None)
+    if running is not None and not what.started:
+        raise LocalError(f"A task that has started cannot end with {end}: {running}")
+    return sum([world.lifecycle.stop(task, what) for task in tasks])
 
 
 def _finish(world: World, arn: str, exit_code: int) -> None:

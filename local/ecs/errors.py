@@ -6,14 +6,18 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """An error answer of AWS: its code, message, HTTP status and any further members of its shape."""
+    """An error answer of AWS: its code, message, HTTP status and any further members of its shape.
 
-    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
+    A plain one comes from what is in front of the service: HTML that names neither code nor message.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, *, plain: bool = False, **members: Any) -> None:
         """Keep what the answer says."""
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.plain = plain
         self.members = members
 
     def document(self) -> dict[str, Any]:

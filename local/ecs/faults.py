@@ -1,7 +1,4 @@
-"""Faults on request: what goes wrong with which calls.
-
-Error codes are those of AWS's "Common errors" and of the operations' own; see the ECS API Reference.
-"""
+"""Faults on request: what goes wrong with which calls, and how. What AWS answers then is in ``answers``."""
 
 from __future__ import annotations
 
@@ -11,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET, Answer
 from local.ecs.errors import ApiError
-from local.ecs.quotas import number, throttled
+from local.ecs.quotas import number
 from local.ecs.state import Account
 from local.errors import LocalError
 
 ALL_OPERATIONS = "*"
-NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+_SERVER_ERROR = 500
 _COMMON = frozenset({"times", "probability", "after", "match"})
 
 
@@ -68,6 +66,18 @@ class Call:
             return self.account.arn(f"task/{cluster}/*")
         return "*"
 
+    def in_words(self, message: str, action: str) -> str:
+        """A message with the names of this request, which is not checked yet, in place of an example's."""
+        for example, names in ((EXAMPLE_SUBNET, "subnets"), (EXAMPLE_GROUP, "securityGroups")):
+            try:
+                own = self.params["networkConfiguration"]["awsvpcConfiguration"][names][0]
+            except (KeyError, IndexError, TypeError):
+                continue
+            message = message.replace(example, str(own))
+        if "{action}" in message:
+            message = message.format(user=self.account.user, action=action, resource=self.resource(action))
+        return message
+
 
 _Details = Mapping[str, Any]
 _Apply = Callable[[Effects, _Details, Call], None]
@@ -96,15 +106,6 @@ def _eventual(effects: Effects, details: _Details, call: Call) -> None:
     effects.hidden = max(effects.hidden, details["seconds"])
 
 
-def _throttle(effects: Effects, details: _Details, call: Call) -> None:
-    effects.error = throttled()
-
-
-def _throttle_wrapped(effects: Effects, details: _Details, call: Call) -> None:
-    message = "Error retrieving subnet information for [subnet-1]: Rate exceeded"
-    effects.error = ApiError(details.get("code", "InvalidParameterException"), details.get("message", message))
-
-
 def _lost_answer(effects: Effects, details: _Details, call: Call) -> None:
     effects.lost = effects.carried_out = True
 
@@ -113,49 +114,37 @@ def _lost_request(effects: Effects, details: _Details, call: Call) -> None:
     effects.lost = True
 
 
-def _server_error(effects: Effects, details: _Details, call: Call) -> None:
-    effects.error = ApiError("ServerException", details.get("message", "Service Unavailable. Please try again later."),
-                             500)  # fmt: skip
-    effects.carried_out = details.get("carried_out", False)
-
-
-def _unavailable(effects: Effects, details: _Details, call: Call) -> None:
-    effects.error = ApiError("ServiceUnavailable", "Service is temporarily unavailable", 503)
-
-
-def _expired_credentials(effects: Effects, details: _Details, call: Call) -> None:
-    effects.error = ApiError("ExpiredTokenException", "The security token included in the request is expired")
-
-
-def _invalid_credentials(effects: Effects, details: _Details, call: Call) -> None:
-    effects.error = ApiError("UnrecognizedClientException", "The security token included in the request is invalid.")
-
-
-def _denied(effects: Effects, details: _Details, call: Call) -> None:
-    action = details.get("action", f"ecs:{call.operation}")
-    effects.error = ApiError(
-        "AccessDeniedException",
-        f"User: {call.account.user} is not authorized to perform: {action} on resource: {call.resource(action)} "
-        f"because no identity-based policy allows the {action} action",
-    )
-
-
-def _no_capacity(effects: Effects, details: _Details, call: Call) -> None:
-    effects.failures = details.get("reason", NO_CAPACITY)
-
-
 def _empty(effects: Effects, details: _Details, call: Call) -> None:
     effects.empty = True
-
-
-def _conflict(effects: Effects, details: _Details, call: Call) -> None:
-    message = "The request uses a client token of another request with other parameters."
-    effects.error = ApiError("ConflictException", message, resourceIds=list(details.get("resource_ids", [])))
 
 
 def _error(effects: Effects, details: _Details, call: Call) -> None:
     effects.error = ApiError(details["code"], details.get("message", ""), details.get("status", 400))
     effects.carried_out = details.get("carried_out", False)
+
+
+def _answering(answer: Answer) -> Kind:
+    """The kind of fault that is one of AWS's answers."""
+    takes = set()
+    if "{action}" in answer.message:
+        takes.add("action")
+    if answer.code is None:
+        takes.add("reason")
+    if answer.code == "ConflictException":
+        takes.add("resource_ids")
+    if answer.status >= _SERVER_ERROR:
+        takes.add("carried_out")
+
+    def apply(effects: Effects, details: _Details, call: Call) -> None:
+        message = call.in_words(answer.message, details.get("action", f"ecs:{call.operation}"))
+        if answer.code is None:
+            effects.failures = details.get("reason", message)
+            return
+        members = {"resourceIds": list(details.get("resource_ids", []))} if "resource_ids" in takes else {}
+        effects.error = answer.error(message, **members)
+        effects.carried_out = details.get("carried_out", False)
+
+    return Kind(apply, frozenset(takes), operations=answer.operations)
 
 
 _SECONDS = frozenset({"seconds"})
@@ -164,21 +153,14 @@ KINDS: Mapping[str, Kind] = {
     "latency": Kind(_latency, _SECONDS, _SECONDS, decides=False),
     "hang": Kind(_hang, _SECONDS, _SECONDS, decides=False),
     "eventual": Kind(_eventual, _SECONDS, _SECONDS, _RUN_TASK, decides=False),
-    "throttle": Kind(_throttle),
-    "throttle_wrapped": Kind(_throttle_wrapped, frozenset({"code", "message"})),
     "lost_answer": Kind(_lost_answer),
     "lost_request": Kind(_lost_request),
-    "server_error": Kind(_server_error, frozenset({"message", "carried_out"})),
-    "unavailable": Kind(_unavailable),
-    "expired_credentials": Kind(_expired_credentials),
-    "invalid_credentials": Kind(_invalid_credentials),
-    "denied": Kind(_denied, frozenset({"action"})),
-    "no_capacity": Kind(_no_capacity, frozenset({"reason"}), operations=_RUN_TASK),
     "empty": Kind(_empty, operations=frozenset({"RunTask", "DescribeTasks", "ListTasks"})),
-    "conflict": Kind(_conflict, frozenset({"resource_ids"})),
     "error": Kind(_error, frozenset({"code", "message", "status", "carried_out"}), frozenset({"code"})),
+    **{name: _answering(answer) for name, answer in ANSWERS.items()},
 }
-"""``latency`` waits before the operation is carried out, ``hang`` after it: the caller gives up on something done."""
+"""``latency`` waits before the operation is carried out, ``hang`` after it: the caller gives up on something done.
+The names of ``ANSWERS`` are AWS's answers."""
 
 _TEXTS = ("code", "message", "action", "reason", "match")
 

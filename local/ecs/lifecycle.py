@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from local.ecs.behaviour import ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON
+from local.ecs.capacity import Capacity
+from local.ecs.ends import ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, FAILED_TO_START, End
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Account, Container, Task, new_id, now, private_dns_name
 
@@ -23,14 +24,16 @@ _ORDER = {
 }
 # Containers of hundreds of tasks take their time to go; less than what ``control`` waits for the answer to ``reset``.
 _PATIENCE = 50.0
+_ESSENTIAL_EXITED = End(ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, "")
 
 
 class Lifecycle:
     """Launches and stops tasks of one account, and implements ``runner.Reports``."""
 
-    def __init__(self, account: Account, runner: Runner) -> None:
+    def __init__(self, account: Account, capacity: Capacity, runner: Runner) -> None:
         """Become the one to whom the runner reports."""
         self._account = account
+        self._capacity = capacity
         self._runner = runner
         self._work: set[asyncio.Task[None]] = set()
         runner.reports = self
@@ -38,17 +41,20 @@ class Lifecycle:
     # What the API asks for
 
     def launch(self, task: Task) -> None:
-        """Hold a new task and have it run."""
+        """Hold a new task and have it run, as soon as it has a place."""
+        self._capacity.enter(task)
         self._account.launched.append(task)
         self._account.living += 1
         task.cluster.add(task)
         self._spawn(self._start(task))
 
-    def stop(self, task: Task, stop_code: str, reason: str, exit_code: int | None = None) -> bool:
-        """Have a task stopped, unless it stops already; return whether it was running."""
-        if not self._mark(task, stop_code, reason):
+    def stop(self, task: Task, end: End) -> bool:
+        """Have a task stopped, unless it stops already; return whether it was to go on."""
+        if not self._mark(task, end.stop_code, end.reason):
             return False
-        self._spawn(self._runner.stop(task, exit_code))
+        task.end = end
+        if not self._capacity.give_up(task):
+            self._spawn(self._runner.stop(task, end.exit_code))
         return True
 
     async def close(self) -> None:
@@ -61,6 +67,7 @@ class Lifecycle:
 
     async def _start(self, task: Task) -> None:
         try:
+            await self._capacity.wait(task)
             await self._runner.start(task)
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
@@ -122,12 +129,12 @@ class Lifecycle:
 
     def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
         """See ``Reports``."""
-        self._mark(task, "TaskFailedToStart", reason)
+        self._mark(task, FAILED_TO_START, reason)
         for container in task.containers:
             self._end(container, None, container_reason)
         task.changed()
 
-    def end(self, task: Task, stop_code: str, reason: str) -> None:
+    def end(self, task: Task, stop_code: str | None, reason: str) -> None:
         """See ``Reports``."""
         self._mark(task, stop_code, reason)
 
@@ -138,11 +145,16 @@ class Lifecycle:
     def container_exited(self, task: Task, name: str, exit_code: int | None, reason: str | None = None) -> None:
         """See ``Reports``."""
         container = next(container for container in task.containers if container.name == name)
+        if task.end is not None:
+            if task.end.host_lost:
+                exit_code = None
+            if container is task.main:
+                reason = reason or task.end.container_reason
         self._end(container, exit_code, reason)
         task.changed()
         if container.essential and task.last_status != STOPPED:
             if task.desired_status != STOPPED:
-                self.stop(task, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON)
+                self.stop(task, _ESSENTIAL_EXITED)
             self._advance(task, "DEACTIVATING")
 
     def deprovisioning(self, task: Task) -> None:
@@ -150,8 +162,9 @@ class Lifecycle:
         self._mark(task, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON)
         if self._advance(task, "DEPROVISIONING"):
             task.execution_stopped_at = now()
+            reason = task.end.container_reason if task.end is not None and not task.end.started else None
             for container in task.containers:
-                self._end(container, None, None)
+                self._end(container, None, reason)
 
     def stopped(self, task: Task) -> None:
         """See ``Reports``."""
@@ -160,6 +173,7 @@ class Lifecycle:
             if task.attachment is not None:
                 task.attachment["status"] = "DELETED"
             self._account.has_stopped(task)
+            self._capacity.leave(task)
 
     # Changes
 
@@ -173,7 +187,7 @@ class Lifecycle:
         return True
 
     @staticmethod
-    def _mark(task: Task, stop_code: str, reason: str) -> bool:
+    def _mark(task: Task, stop_code: str | None, reason: str) -> bool:
         """Note that a task is to stop, and why: the first reason counts."""
         if task.desired_status == STOPPED:
             return False

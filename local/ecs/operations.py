@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from local.ecs import rules
+from local.ecs import rules, strictness
+from local.ecs.answers import refusal
+from local.ecs.capacity import Capacity
+from local.ecs.ends import ENDS
 from local.ecs.errors import ApiError, client_error, invalid_parameter
 from local.ecs.lifecycle import Lifecycle
-from local.ecs.quotas import throttled
+from local.ecs.notation import CPU_UNITS, units
 from local.ecs.state import (
     ACTIVE,
     INACTIVE,
     RUNNING,
     STOPPED,
-    TOKEN_LIFE,
     Account,
     Cluster,
     Container,
@@ -37,15 +40,16 @@ _CONTAINER_DEFAULTS: Document = {
     "systemControls": [],
 }  # fmt: skip
 _FARGATE_PLATFORM = "1.4.0"
-_STOPPED_BY_USER = "Task stopped by user"
+_STOPPED = replace(ENDS["stopped_by_user"], exit_code=None)
 
 
 class Operations:
     """The operations of one account."""
 
-    def __init__(self, account: Account, lifecycle: Lifecycle) -> None:
+    def __init__(self, account: Account, capacity: Capacity, lifecycle: Lifecycle) -> None:
         """Know what to work on."""
         self._account = account
+        self._capacity = capacity
         self._lifecycle = lifecycle
 
     def carry_out(self, operation: str, request: Request, size: int, hidden: float = 0.0) -> str:
@@ -54,6 +58,8 @@ class Operations:
         ``size``: of the request, in bytes. ``hidden``: seconds for which new tasks stay unknown to other operations.
         """
         self._account.forget_old()
+        if self._account.settings.strict:
+            strictness.check(operation, request)
         if operation == "RunTask":
             return self.run_task(request, size, hidden)
         answer = OPERATIONS[operation](self, request)
@@ -67,39 +73,40 @@ class Operations:
         rules.check_run_task(request, size)
         cluster = account.cluster(request.get("cluster"))
         token = request.get("clientToken")
-        if token is not None and (launch := cluster.launched_by(token)) is not None:
+        if token is not None and (launch := cluster.launched_by(token, account.settings)) is not None:
             if launch.request != request:
-                raise ApiError(
-                    "ConflictException",
-                    "The client token was used before, by a request with other parameters.",
-                    resourceIds=[task.arn for task in launch.tasks],
-                )
+                raise refusal("conflict", resourceIds=[task.arn for task in launch.tasks])
             return _launched(launch.tasks)
         definition = account.definition_to_run(request["taskDefinition"])
         placement = rules.check_launch(request, cluster, definition)
+        if account.settings.strict:
+            strictness.check_launch(request, definition, placement[0])
         count = request.get("count", 1)
         settings = account.settings
         if settings.launches is not None and not settings.launches.take(count):
-            raise throttled()
+            raise refusal("throttle")
         if settings.max_running_tasks is not None and account.living + count > settings.max_running_tasks:
-            raise client_error("You've reached the limit on the number of tasks you can run concurrently")
-        tasks = _new_tasks(account, cluster, definition, request, placement, hidden)
+            raise refusal("task_quota_error")
+        vcpus = _vcpus(request, definition)
+        placed, reason = self._capacity.admit(*placement, vcpus, count)
+        tasks = _new_tasks(account, cluster, definition, request, placement, vcpus, placed, hidden)
         for task in tasks:
             self._lifecycle.launch(task)
-        if token is not None:
-            cluster.launches[token] = Launch(dict(request), tasks, time.time() + TOKEN_LIFE)
-        return _launched(tasks)
+        if token is not None and tasks:
+            cluster.launches[token] = Launch(dict(request), tasks, time.time())
+        return _launched(tasks, failures(account, cluster.name, reason, count - placed))
 
     def describe_tasks(self, request: Request) -> str:
         """The texts of up to 100 tasks."""
         account = self._account
         asked: list[str] = request["tasks"]
         if not asked:
-            raise invalid_parameter("Tasks cannot be empty.")
+            raise refusal("no_tasks")
         if len(asked) > rules.MAX_DESCRIBED:
             raise invalid_parameter(f"Tasks cannot be more than {rules.MAX_DESCRIBED}.")
         cluster = account.cluster(request.get("cluster"))
         tags = "TAGS" in request.get("include", ())
+        omitted = account.settings.omit
         found, missing = [], []
         moment = time.time()
         for name in asked:
@@ -107,7 +114,8 @@ class Operations:
             if task is None or task.visible_at > moment:
                 missing.append({"arn": account.task_arn(cluster, name), "reason": "MISSING"})
             else:
-                found.append(task.text(tags=tags))
+                text = task.text(tags=tags)
+                found.append(_without(text, omitted) if omitted else text)
         return f'{{"tasks": [{",".join(found)}], "failures": {json.dumps(missing)}}}'
 
     def stop_task(self, request: Request) -> str:
@@ -118,8 +126,9 @@ class Operations:
             raise invalid_parameter("Task can not be blank.")
         task = cluster.tasks.get(self._account.task_id(cluster, request["task"]))
         if task is None:
-            raise invalid_parameter("The referenced task was not found.")
-        self._lifecycle.stop(task, "UserInitiated", request.get("reason") or _STOPPED_BY_USER)
+            raise refusal("unknown_task")
+        reason = request.get("reason")
+        self._lifecycle.stop(task, replace(_STOPPED, reason=reason) if reason else _STOPPED)
         return f'{{"task": {task.text(tags=True)}}}'
 
     def list_tasks(self, request: Request) -> Document:
@@ -210,7 +219,7 @@ class Operations:
         """One revision, INACTIVE ones too."""
         definition = self._account.definition(request["taskDefinition"])
         if definition is None:
-            raise client_error("Unable to describe task definition.")
+            raise refusal("undescribed_definition")
         tags = definition.tags if "TAGS" in request.get("include", ()) else []
         return {"taskDefinition": definition.describe(), "tags": tags}
 
@@ -303,9 +312,22 @@ OPERATIONS: Mapping[str, Handler] = {
 }
 
 
-def _launched(tasks: Sequence[Task]) -> str:
+def _launched(tasks: Sequence[Task], failed: Sequence[Document] = ()) -> str:
     """RunTask's answer."""
-    return f'{{"tasks": [{",".join(task.text(tags=True) for task in tasks)}], "failures": []}}'
+    return f'{{"tasks": [{",".join(task.text(tags=True) for task in tasks)}], "failures": {json.dumps(failed)}}}'
+
+
+def failures(account: Account, cluster: str, reason: str, count: int) -> list[Document]:
+    """RunTask's failures of so many tasks; those of resources name a container instance."""
+    failure = {"reason": reason}
+    if reason.startswith("RESOURCE:"):
+        failure["arn"] = account.arn(f"container-instance/{cluster}/0123456789abcdef0123456789abcdef")
+    return [failure] * count
+
+
+def _without(text: str, names: Iterable[str]) -> str:
+    """A task's text without some of its members."""
+    return json.dumps({name: value for name, value in json.loads(text).items() if name not in names})
 
 
 def _page(name: str, request: Request, items: Sequence[tuple[int, str]]) -> Document:
@@ -339,9 +361,11 @@ def _new_tasks(
     definition: TaskDefinition,
     request: Request,
     placement: tuple[str, str | None],
+    vcpus: float,
+    count: int,
     hidden: float,
 ) -> list[Task]:
-    """The tasks of one RunTask request."""
+    """The tasks of one RunTask request: so many have a place, or wait for one."""
     launch_type, provider = placement
     overrides = _filled_overrides(request, definition)
     tags = [*request.get("tags", ())]
@@ -355,14 +379,11 @@ def _new_tasks(
     main = _main_container(request, definition)
     moment = now()
     tasks = []
-    for number in range(len(account.launched), len(account.launched) + request.get("count", 1)):
+    for number in range(len(account.launched), len(account.launched) + count):
         identifier = new_id()
         arn = account.arn(f"task/{cluster.name}/{identifier}")
         containers = [_new_container(account, cluster, arn, identifier, item) for item in definition.containers]
         fixed = f'{shared_text}, "taskArn": "{arn}", "createdAt": {moment}, '
-        if launch_type == "EC2":
-            instance = account.arn(f"container-instance/{cluster.name}/{identifier[::-1]}")
-            fixed = f'{fixed}"containerInstanceArn": "{instance}", '
         tasks.append(
             Task(
                 number=number + 1,
@@ -381,9 +402,17 @@ def _new_tasks(
                 created_at=moment,
                 visible_at=moment + hidden if hidden else 0.0,
                 started_by=request.get("startedBy"),
+                provider=provider,
+                vcpus=vcpus,
             )
         )
     return tasks
+
+
+def _vcpus(request: Request, definition: TaskDefinition) -> float:
+    """The size of a task that counts for the quota of Fargate."""
+    size = request.get("overrides", {}).get("cpu") or definition.document.get("cpu") or ""
+    return (units(size) or 0) / CPU_UNITS
 
 
 def _filled_overrides(request: Request, definition: TaskDefinition) -> Document:

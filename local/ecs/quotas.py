@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ecs.errors import ApiError
 from local.errors import LocalError
 
-# AWS: "Stopped tasks are … for at least one hour" in answers of DescribeTasks.
 FORGET_AFTER = 3600.0
-RATE_EXCEEDED = "Rate exceeded"
+"""DescribeTasks: "stopped tasks appear in the returned results for at least one hour" (ECS API Reference)."""
+TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP = 24 * 3600.0, 3600.0
+"""A client token of RunTask is good for 24 hours, or until one hour after its task's end if that is earlier: see
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html, "Idempotency for RunTask"."""
+FARGATE_QUOTAS: Mapping[str, float] = {
+    "run_task_rate": 20,
+    "run_task_burst": 20,
+    "launch_rate": 20,
+    "launch_burst": 100,
+}
+"""Of an account as Fargate has them: 20 calls of RunTask a second, burst and sustained; 100 tasks at once, then 20 a
+second (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html). For ``configure``."""
 
 
 class TokenBucket:
@@ -37,11 +46,6 @@ class TokenBucket:
         return True
 
 
-def throttled() -> ApiError:
-    """What a call gets that is over a rate."""
-    return ApiError("ThrottlingException", RATE_EXCEEDED)
-
-
 def number(name: str, value: Any, *, whole: bool = False) -> float:
     """A setting that must be a number and not negative."""
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
@@ -53,8 +57,24 @@ def number(name: str, value: Any, *, whole: bool = False) -> float:
 class Settings:
     """What ``configure`` changes, but for behaviours."""
 
+    strict: bool = False
+    """Refuse what AWS's documentation says is refused, see ``strictness``."""
+    omit: Sequence[str] = ()
+    """Members that described tasks lack, such as ``createdAt``."""
     forget_after: float = FORGET_AFTER
+    token_life: float = TOKEN_LIFE
+    token_life_after_stop: float = TOKEN_LIFE_AFTER_STOP
     max_running_tasks: int | None = None
+    max_vcpus: float | None = None
+    """Of Fargate tasks, On-Demand and Spot each."""
+    ec2_room: int | None = None
+    """How many tasks the container instances have room for; None: for any number."""
+    ec2_shortage: str = "RESOURCE:MEMORY"
+    """The failure of a task without room whose launch does not name a capacity provider."""
+    scale_out_seconds: float | None = 0.0
+    """After how long managed scaling brings an instance for a task without room; None: never."""
+    max_provisioning_tasks: int | None = None
+    """How many tasks may wait for that; 500 on AWS."""
     run_task_rate: float | None = None
     run_task_burst: float | None = None
     launch_rate: float | None = None
@@ -63,24 +83,38 @@ class Settings:
     launches: TokenBucket | None = None
 
     NAMES = (
-        "forget_after", "max_running_tasks", "quotas", "run_task_rate", "run_task_burst", "launch_rate", "launch_burst",
+        "strict", "omit", "forget_after", "token_life", "token_life_after_stop", "max_running_tasks", "max_vcpus",
+        "ec2_room", "ec2_shortage", "scale_out_seconds", "max_provisioning_tasks", "quotas", "run_task_rate",
+        "run_task_burst", "launch_rate", "launch_burst",
     )  # fmt: skip
+    _WHOLE = ("max_running_tasks", "ec2_room", "max_provisioning_tasks")
+    _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")
 
     def change(self, settings: Mapping[str, Any], operations: frozenset[str]) -> None:
         """Take over new values. Raises LocalError for one that makes no sense."""
         for name, value in settings.items():
             if name == "quotas":
                 self._set_quotas(value, operations)
-            elif name == "forget_after":
-                self.forget_after = number(name, value)
-            elif value is None:
-                setattr(self, name, None)
             else:
-                setattr(self, name, number(name, value, whole=name == "max_running_tasks"))
+                setattr(self, name, self._checked(name, value))
         if settings.keys() & {"run_task_rate", "run_task_burst"}:
             self._set_bucket("RunTask", self.run_task_rate, self.run_task_burst)
         if settings.keys() & {"launch_rate", "launch_burst"}:
             self.launches = _bucket(self.launch_rate, self.launch_burst)
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "strict":
+            if not isinstance(value, bool):
+                raise LocalError(f"strict must be true or false, not {value!r}")
+        elif name == "omit":
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise LocalError(f"omit must be a list of strings, not {value!r}")
+        elif name == "ec2_shortage":
+            if not isinstance(value, str):
+                raise LocalError(f"ec2_shortage must be a string, not {value!r}")
+        elif value is not None or name in self._NEVER_NONE:
+            number(name, value, whole=name in self._WHOLE)
+        return value
 
     def _set_quotas(self, quotas: Any, operations: frozenset[str]) -> None:
         if not isinstance(quotas, dict):

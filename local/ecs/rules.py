@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from local.ecs.answers import refusal
 from local.ecs.errors import ApiError, client_error, invalid_parameter
 from local.ecs.notation import path_in_ecr, units
 from local.ecs.state import Cluster, TaskDefinition
@@ -70,6 +71,12 @@ def check_launch(request: Mapping[str, Any], cluster: Cluster, definition: TaskD
             raise invalid_parameter("The platform version must be null when specifying an EC2 launch type.")
         if network is not None and network.get("assignPublicIp") == "ENABLED":
             raise invalid_parameter("Assign public IP is not supported for this launch type.")
+    role = request.get("overrides", {}).get("taskRoleArn") or document.get("taskRoleArn")
+    if request.get("enableExecuteCommand") and not role:  # https://github.com/boto/boto3/issues/3173
+        raise invalid_parameter(
+            "The execute command failed because a valid task role is not being used. Specify a valid task role in your "
+            "task definition or as a task override and try again."
+        )
     if launch_type not in document["compatibilities"]:
         raise invalid_parameter(f"Task definition does not support launch_type {launch_type}.")
     containers = {container["name"]: container for container in definition.containers}
@@ -147,11 +154,13 @@ def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
 
 
 def check_list_tasks(request: Mapping[str, Any]) -> None:
-    """ListTasks: with ``startedBy`` no other filter but the desired status."""
+    """ListTasks: with ``startedBy`` no other filter but the desired status, which AWS takes in spite of its
+    documentation: Airflow's own EcsRunTaskOperator sends both. ``strictness`` refuses it.
+    """
     check_started_by(request.get("startedBy"))
     others = ("containerInstance", "family", "serviceName", "launchType", "daemonName")
     if request.get("startedBy") is not None and any(request.get(name) for name in others):
-        raise invalid_parameter("startedBy can only be combined with cluster and desiredStatus.")
+        raise refusal("started_by_alone")
     if request.get("serviceName"):
         raise ApiError("ServiceNotFoundException", "Service not found.")
     if request.get("containerInstance"):

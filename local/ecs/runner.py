@@ -53,7 +53,7 @@ class Reports(Protocol):
     def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
         """It will never run: it stops with TaskFailedToStart, its containers have no exit code."""
 
-    def end(self, task: Task, stop_code: str, reason: str) -> None:
+    def end(self, task: Task, stop_code: str | None, reason: str) -> None:
         """It stops for a reason other than an essential container's end; to be told before ``container_exited``."""
 
     def stopping(self, task: Task) -> None:

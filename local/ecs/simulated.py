@@ -34,9 +34,13 @@ class _Life:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def sleep(self, seconds: float | None, *, until_finished: bool = False) -> bool:
+    async def sleep(self, seconds: float | None, *, until_stopping: bool = True, until_finished: bool = False) -> bool:
         """Wait (None: for ever) and return whether the task is to end before."""
-        ending = self.stopping or (until_finished and self.finished)
+
+        def is_ending() -> bool:
+            return (until_stopping and self.stopping) or (until_finished and self.finished)
+
+        ending = is_ending()
         if ending or (seconds is not None and seconds <= 0):
             return ending
         loop = asyncio.get_running_loop()
@@ -49,7 +53,7 @@ class _Life:
             finally:
                 if handle is not None:
                     handle.cancel()
-            if self.stopping or (until_finished and self.finished):
+            if is_ending():
                 return True
             if end is not None and loop.time() >= end - 0.001:
                 return False
@@ -139,8 +143,9 @@ class SimulatedRunner(Runner):
         stopped = False
         try:
             await self.started(task)
-            await life.sleep(behaviour.run_seconds, until_finished=True)
-            stopped = life.stopping
+            stoppable = behaviour.stop_seconds is not None
+            await life.sleep(behaviour.run_seconds, until_stopping=stoppable, until_finished=True)
+            stopped = life.stopping and stoppable
             if stopped:
                 self.reports.stopping(task)
                 if behaviour.stop_seconds:
@@ -160,5 +165,5 @@ class SimulatedRunner(Runner):
         self.reports.container_exited(task, task.main.name, code, behaviour.container_reason)
         for container in task.containers:
             if container is not task.main:
-                other = behaviour.sidecar_exit_codes.get(container.name, 0)
+                other = behaviour.sidecar_exit_codes.get(container.name, None if code is None else 0)
                 self.reports.container_exited(task, container.name, other)

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.ecs.errors import ApiError, client_error
+from local.ecs.answers import refusal
+from local.ecs.ends import End
 from local.ecs.quotas import Settings
 
-TOKEN_LIFE = 24 * 3600.0
 RUNNING, STOPPED = "RUNNING", "STOPPED"
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
 Document = dict[str, Any]
@@ -120,6 +120,11 @@ class Task:
     created_at: float
     visible_at: float
     started_by: str | None
+    provider: str | None = None
+    """Its capacity provider."""
+    vcpus: float = 0.0
+    container_instance: str | None = None
+    """Of an EC2 task, once it has its place."""
     version: int = 1
     last_status: str = "PROVISIONING"
     desired_status: str = RUNNING
@@ -132,6 +137,8 @@ class Task:
     stopped_at: float | None = None
     stop_code: str | None = None
     stopped_reason: str | None = None
+    end: End | None = None
+    """What it was told to end with."""
     _text: str | None = None
     _tagged_text: str | None = None
 
@@ -142,6 +149,11 @@ class Task:
             return []
         address = next(item["value"] for item in self.attachment["details"] if item["name"] == "privateIPv4Address")
         return [{"attachmentId": self.attachment["id"], "privateIpv4Address": address}]
+
+    def arrive(self) -> None:
+        """Have a place on a container instance."""
+        self.container_instance = f"{self.cluster.arn.replace(':cluster/', ':container-instance/')}/{self.id[::-1]}"
+        self.drop_texts()
 
     def changed(self) -> None:
         """Drop the texts, and count the change as AWS does."""
@@ -173,6 +185,7 @@ class Task:
         if self.connectivity_at is not None:
             document["connectivity"] = "CONNECTED"
         for name, value in (
+            ("containerInstanceArn", self.container_instance),
             ("connectivityAt", self.connectivity_at),
             ("pullStartedAt", self.pull_started_at),
             ("pullStoppedAt", self.pull_stopped_at),
@@ -194,7 +207,15 @@ class Launch:
 
     request: Document
     tasks: list[Task]
-    expires: float
+    launched_at: float
+
+    def expired(self, settings: Settings) -> bool:
+        """Whether the token means nothing any more."""
+        ended = [task.stopped_at for task in self.tasks if task.stopped_at is not None]
+        end = self.launched_at + settings.token_life
+        if len(ended) == len(self.tasks):
+            end = min(end, max(ended, default=end) + settings.token_life_after_stop)
+        return end < time.time()
 
 
 @dataclass(slots=True, eq=False)
@@ -231,10 +252,10 @@ class Cluster:
         """The tasks of a desired status, all or those of one ``startedBy``, in the order in which they came to it."""
         return self._index.get((started_by, desired_status), {}).values()
 
-    def launched_by(self, token: str) -> Launch | None:
+    def launched_by(self, token: str, settings: Settings) -> Launch | None:
         """What a client token launched, if it is still remembered."""
         launch = self.launches.get(token)
-        if launch is not None and launch.expires < time.time():
+        if launch is not None and launch.expired(settings):
             del self.launches[token]
             return None
         return launch
@@ -279,11 +300,11 @@ class Cluster:
 class Account:
     """An AWS account in one region, as far as ECS knows it."""
 
-    def __init__(self, region: str, number: str) -> None:
+    def __init__(self, region: str, number: str, strict: bool = False) -> None:
         """Begin empty."""
         self.region = region
         self.number = number
-        self.settings = Settings()
+        self.settings = Settings(strict=strict)
         self.clusters: dict[str, Cluster] = {}
         self.families: dict[str, list[TaskDefinition]] = {}
         self.launched: list[Task] = []
@@ -307,7 +328,7 @@ class Account:
         """The ACTIVE cluster of a request; ``default`` without a name. Raises ClusterNotFoundException."""
         found = self.known_cluster(name_or_arn)
         if found is None or found.status != ACTIVE:
-            raise ApiError("ClusterNotFoundException", "Cluster not found.")
+            raise refusal("unknown_cluster")
         return found
 
     def known_cluster(self, name_or_arn: str | None) -> Cluster | None:
@@ -376,9 +397,9 @@ class Account:
         """The task definition of a RunTask request."""
         found = self.definition(name)
         if found is None:
-            raise client_error("TaskDefinition not found.")
+            raise refusal("unknown_definition")
         if found.status != ACTIVE:
-            raise client_error("TaskDefinition is inactive")
+            raise refusal("inactive_definition")
         return found
 
 

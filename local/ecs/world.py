@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.ecs.capacity import Capacity
 from local.ecs.faults import Faults
 from local.ecs.lifecycle import Lifecycle
 from local.ecs.operations import Operations
@@ -42,16 +43,18 @@ class World:
     """The state of the server."""
 
     account: Account
+    capacity: Capacity
     lifecycle: Lifecycle
     operations: Operations
     faults: Faults
     calls: dict[str, Calls]
 
-    def __init__(self, runner: Runner, region: str, account: str) -> None:
+    def __init__(self, runner: Runner, region: str, account: str, strict: bool = False) -> None:
         """Begin with the cluster and the task definitions that every test may expect."""
         self.runner = runner
         self._region = region
         self._number = account
+        self._strict = strict
         self._begin()
 
     async def reset(self) -> None:
@@ -66,9 +69,10 @@ class World:
         await self.runner.close()
 
     def _begin(self) -> None:
-        self.account = Account(self._region, self._number)
-        self.lifecycle = Lifecycle(self.account, self.runner)
-        self.operations = Operations(self.account, self.lifecycle)
+        self.account = Account(self._region, self._number, self._strict)
+        self.capacity = Capacity(self.account.settings)
+        self.lifecycle = Lifecycle(self.account, self.capacity, self.runner)
+        self.operations = Operations(self.account, self.capacity, self.lifecycle)
         self.faults = Faults()
         self.calls = {}
         self.operations.create_cluster({"clusterName": "airflow", "capacityProviders": ["FARGATE", "FARGATE_SPOT"]})

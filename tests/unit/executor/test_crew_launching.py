@@ -86,7 +86,7 @@ def test_row_3_a_slow_api_does_not_slow_the_heartbeat_down(ecs: EcsApi) -> None:
     assert max(scheduler.beats) < 1.0, "one call alone takes longer"
 
 
-@pytest.mark.parametrize("kind", ["throttle", "throttle_wrapped"])
+@pytest.mark.parametrize("kind", ["throttle", "throttle_subnets"])
 def test_row_5_throttling_never_uses_up_an_attempt(ecs: EcsApi, kind: str) -> None:
     scheduler = Scheduler(max_run_task_attempts="1", run_task_rate="50")
     ecs.fault("RunTask", kind, times=4)

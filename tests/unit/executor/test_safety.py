@@ -15,7 +15,7 @@ RUN_TASK_NAMES = (
     "networkConfiguration", "capacityProviderStrategy", "clientToken", "startedBy", "cpu", "memory", "value",
 )  # fmt: skip
 TROUBLES = (
-    "throttle", "throttle_wrapped", "lost_answer", "lost_request", "server_error", "unavailable",
+    "throttle", "throttle_subnets", "lost_answer", "lost_request", "server_error", "unavailable",
     "expired_credentials", "denied", "no_capacity", "empty",
 )  # fmt: skip
 NAMES = st.sampled_from(sorted({*RUN_TASK_NAMES, "pod_override", "airflow", "sidecar"}))
@@ -56,7 +56,7 @@ def test_row_2_no_executor_config_whatever_raises_through_the_heartbeat(ecs: Ecs
         ecs.clear_faults()
         scheduler.events.clear()
         for operation, kind, times in faults:
-            if kind in ("no_capacity", "empty") and operation != "RunTask":
+            if kind in ("no_capacity", "throttle_subnets", "empty") and operation != "RunTask":
                 continue
             ecs.fault(operation, kind, times=times)
         queued = []

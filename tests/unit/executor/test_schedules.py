@@ -19,7 +19,7 @@ from tests.unit.executor.harness import Scheduler, containers_at_once, key
 
 FAULTS = (
     ("RunTask", "throttle", {}),
-    ("RunTask", "throttle_wrapped", {}),
+    ("RunTask", "throttle_subnets", {}),
     ("RunTask", "lost_answer", {}),
     ("RunTask", "lost_request", {}),
     ("RunTask", "server_error", {"carried_out": True}),

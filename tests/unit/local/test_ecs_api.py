@@ -17,9 +17,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.ecs import state
 from local.ecs.control import EcsApi
 from local.ecs.model import answer_check
+from local.ecs.quotas import TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP
 
 CLUSTER = "airflow"
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
@@ -291,14 +291,23 @@ class TestClientTokens:
         until(lambda: client.describe_tasks(cluster=CLUSTER, tasks=arns(first))["failures"])
         assert arns(launch(clientToken="token")) == arns(first)
 
-    def test_it_lives_for_24_hours(self) -> None:
-        cluster = state.Cluster("airflow", "arn", {}, [])
-        cluster.launches = {
-            "old": state.Launch({}, [], time.time() - 1),
-            "new": state.Launch({}, [], time.time() + state.TOKEN_LIFE),
-        }
-        assert cluster.launched_by("old") is None and cluster.launched_by("new") is not None
-        assert state.TOKEN_LIFE == 24 * 3600
+    def test_it_lives_for_24_hours_or_for_one_after_its_task_s_end(self) -> None:
+        assert (TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP) == (24 * 3600, 3600)
+
+    def test_the_time_since_the_launch_can_be_set(self, launch: Launch, ecs: EcsApi) -> None:
+        ecs.configure(run_seconds=None, token_life=0.3)
+        first = launch(clientToken="token")
+        assert arns(launch(clientToken="token")) == arns(first)
+        until(lambda: arns(launch(clientToken="token")) != arns(first))
+
+    def test_and_that_since_the_end_of_the_last_task(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(run_seconds=None, token_life_after_stop=0)
+        first = launch(clientToken="token", count=2)
+        for arn in arns(first):
+            assert arns(launch(clientToken="token", count=2)) == arns(first)
+            ecs.finish(arn)
+            eventually(client, arn, "STOPPED")
+        assert arns(launch(clientToken="token", count=2)) != arns(first)
 
     def test_a_refused_request_does_not_use_it_up(self, launch: Launch, ecs: EcsApi) -> None:
         ecs.configure(max_running_tasks=0)

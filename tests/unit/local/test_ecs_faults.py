@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from local.ecs.control import EcsApi
+from local.ecs.quotas import FARGATE_QUOTAS
 from local.errors import LocalError
 
 CLUSTER = "airflow"
@@ -190,8 +191,6 @@ class TestErrors:
         ("kind", "details", "code", "part", "status"),
         [
             ("throttle", {}, "ThrottlingException", "Rate exceeded", 400),
-            ("throttle_wrapped", {}, "InvalidParameterException", "Rate exceeded", 400),
-            ("throttle_wrapped", {"code": "ClientException"}, "ClientException", "Rate exceeded", 400),
             ("server_error", {}, "ServerException", "", 500),
             ("unavailable", {}, "ServiceUnavailable", "", 503),
             ("expired_credentials", {}, "ExpiredTokenException", "expired", 400),
@@ -379,6 +378,17 @@ def outcomes(client: Any, count: int) -> str:
     return " ".join(found)
 
 
+def calls_until_throttled(launch: Launch, **parameters: Any) -> int:
+    """How many calls of RunTask in a row were carried out."""
+    for number in range(200):
+        try:
+            launch(**parameters)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ThrottlingException"
+            return number
+    return 200
+
+
 class TestQuotas:
     def test_calls_over_the_rate_are_throttled_and_counted(self, ecs: EcsApi, client: Any) -> None:
         ecs.configure(quotas={"ListTasks": [2, 2]})
@@ -397,6 +407,14 @@ class TestQuotas:
         assert launch(count=6)["tasks"]
         assert code_of(launch, count=6) == "ThrottlingException"
         assert launch(count=4)["tasks"]
+
+    def test_on_fargate_calls_run_out_before_tasks_do(self, ecs: EcsApi, launch: Launch) -> None:
+        ecs.configure(**FARGATE_QUOTAS, run_seconds=0)
+        assert 20 <= calls_until_throttled(launch) < 100
+
+    def test_and_tasks_before_calls_when_a_call_launches_many(self, ecs: EcsApi, launch: Launch) -> None:
+        ecs.configure(**FARGATE_QUOTAS, run_seconds=0)
+        assert 10 <= calls_until_throttled(launch, count=10) < 20
 
     def test_running_tasks_are_limited(self, ecs: EcsApi, launch: Launch, client: Any) -> None:
         ecs.configure(max_running_tasks=2)

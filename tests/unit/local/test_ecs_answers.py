@@ -1,0 +1,110 @@
+"""What AWS answers, by name: the local ECS gives it as a fault, word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET
+from local.ecs.control import EcsApi
+from local.ecs.ends import ENDS
+from local.ecs.faults import KINDS
+
+CLUSTER = "airflow"
+CALLS: Mapping[str, Callable[[Any], Any]] = {
+    "RunTask": lambda client: run_task(client),
+    "ListTasks": lambda client: client.list_tasks(cluster=CLUSTER),
+    "DescribeTasks": lambda client: client.describe_tasks(cluster=CLUSTER, tasks=["x"]),
+    "StopTask": lambda client: client.stop_task(cluster=CLUSTER, task="x"),
+    "DescribeTaskDefinition": lambda client: client.describe_task_definition(taskDefinition="worker"),
+    "RegisterTaskDefinition": lambda client: client.register_task_definition(family="x", containerDefinitions=[]),
+}
+USER = "arn:aws:sts::123456789012:assumed-role/airflow-scheduler/session"
+
+
+@pytest.fixture(scope="module")
+def connected(server: EcsApi) -> Iterator[Any]:
+    client = boto3.client(
+        "ecs",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    yield client
+    client.close()
+
+
+def run_task(client: Any, subnet: str = EXAMPLE_SUBNET, group: str = EXAMPLE_GROUP, **parameters: Any) -> Any:
+    network = {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}}
+    return client.run_task(
+        cluster=CLUSTER, taskDefinition="worker", launchType="FARGATE", networkConfiguration=network, **parameters
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, answer in ANSWERS.items() if answer.code is not None])
+def test_an_error_has_the_code_the_status_and_the_words_of_aws(ecs: EcsApi, client: Any, name: str) -> None:
+    answer = ANSWERS[name]
+    operation = next(iter(answer.operations), "ListTasks")
+    ecs.fault(operation, name)
+    with pytest.raises(ClientError) as caught:
+        CALLS[operation](client)
+    response = caught.value.response
+    message = answer.message.format(user=USER, action=f"ecs:{operation}", resource="*")
+    assert (response["Error"]["Code"], response["Error"]["Message"]) == (answer.code, message)
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == answer.status
+
+
+@pytest.mark.parametrize("name", [name for name, answer in ANSWERS.items() if answer.code is None])
+def test_a_failure_has_the_reason_of_aws(ecs: EcsApi, client: Any, name: str) -> None:
+    ecs.fault("RunTask", name)
+    answer = run_task(client, count=2)
+    assert (answer["tasks"], [item["reason"] for item in answer["failures"]]) == ([], [ANSWERS[name].message] * 2)
+    assert ecs.tasks() == []
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_source_of_its_words_is_known(name: str) -> None:
+    assert ANSWERS[name].source
+
+
+@pytest.mark.parametrize(("name", "own"), [("throttle_subnets", "subnet-7"), ("throttle_security_groups", "sg-8")])
+def test_it_names_what_the_request_names(ecs: EcsApi, client: Any, name: str, own: str) -> None:
+    ecs.fault("RunTask", name)
+    with pytest.raises(ClientError) as caught:
+        run_task(client, "subnet-7", "sg-8")
+    assert f" [{own}]: " in caught.value.response["Error"]["Message"]
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if name.startswith("throttle")])
+def test_throttling_is_counted_in_all_its_forms(ecs: EcsApi, client: Any, name: str) -> None:
+    ecs.fault("RunTask", name)
+    with pytest.raises(ClientError):
+        run_task(client)
+    assert ecs.calls()["RunTask"]["throttled"] == 1
+
+
+@pytest.mark.parametrize("name", [name for name, answer in ANSWERS.items() if answer.status >= 500])
+def test_what_a_server_error_refuses_may_be_carried_out(ecs: EcsApi, client: Any, name: str) -> None:
+    ecs.fault("RunTask", name, times=1)
+    ecs.fault("RunTask", name, carried_out=True, times=1)
+    for launched in (0, 1):
+        with pytest.raises(ClientError):
+            run_task(client)
+        assert len(ecs.tasks()) == launched
+
+
+@pytest.mark.parametrize(("mark", "names"), [("names of faults", KINDS), ("names of ends", ENDS)])
+def test_the_page_about_the_local_ecs_has_every_name(mark: str, names: Iterable[str]) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "local-ecs.md").read_text(encoding="utf-8")
+    table = page.split(f"<!-- {mark} -->\n\n")[1].split("\n\n")[0]
+    cells = [row.split("|")[2] for row in table.splitlines()]
+    assert sorted(re.findall(r"`([a-z0-9_]+)`", "".join(cells))) == sorted(names)

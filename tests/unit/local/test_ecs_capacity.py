@@ -1,0 +1,208 @@
+"""Places for tasks on the local ECS: Fargate's quota of vCPUs, room on container instances, and managed scaling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.ecs.control import EcsApi
+from local.errors import LocalError
+
+CLUSTER = "fleet"
+NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+FARGATE: dict[str, Any] = {"launchType": "FARGATE"}
+INSTANCES: dict[str, Any] = {"launchType": "EC2"}
+SCALING: dict[str, Any] = {"capacityProviderStrategy": [{"capacityProvider": "instances", "weight": 1}]}
+SPOT: dict[str, Any] = {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]}
+VCPUS = "You’ve reached the limit on the number of vCPUs you can run concurrently"
+Launch = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def connected(server: EcsApi) -> Iterator[Any]:
+    client = boto3.client(
+        "ecs",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def launch(client: Any) -> Launch:
+    """RunTask on a cluster that has Fargate and a capacity provider with managed scaling. A task has half a vCPU."""
+    client.create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT", "instances"])
+
+    def run_task(how: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = client.run_task(
+            **{"cluster": CLUSTER, "taskDefinition": "worker", "networkConfiguration": NETWORK, **how, **parameters}
+        )
+        return answer
+
+    return run_task
+
+
+def arns(answer: dict[str, Any]) -> list[str]:
+    return [task["taskArn"] for task in answer["tasks"]]
+
+
+def reasons(answer: dict[str, Any]) -> list[str]:
+    return [failure["reason"] for failure in answer["failures"]]
+
+
+def described(client: Any, arn: str) -> dict[str, Any]:
+    (task,) = client.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"]
+    return dict(task)
+
+
+def reaches(client: Any, arn: str, status: str) -> dict[str, Any]:
+    """The task when it has reached a status."""
+    end = time.monotonic() + 30
+    while (task := described(client, arn))["lastStatus"] != status:
+        assert time.monotonic() < end, f"{task['lastStatus']} instead of {status}"
+        time.sleep(0.005)
+    return task
+
+
+class TestFargate:
+    def test_tasks_over_the_quota_of_vcpus_are_failures_until_others_end(
+        self, launch: Launch, client: Any, ecs: EcsApi
+    ) -> None:
+        ecs.configure(max_vcpus=1)
+        answer = launch(FARGATE, count=3)
+        assert (len(arns(answer)), reasons(answer)) == (2, [VCPUS])
+        assert reasons(launch(FARGATE)) == [VCPUS]
+        ecs.finish(arns(answer)[0])
+        reaches(client, arns(answer)[0], "STOPPED")
+        assert (len(arns(launch(FARGATE))), reasons(launch(FARGATE))) == (1, [VCPUS])
+
+    def test_the_size_in_the_override_counts(self, launch: Launch, ecs: EcsApi) -> None:
+        ecs.configure(max_vcpus=1)
+        assert reasons(launch(FARGATE, overrides={"cpu": "2048"})) == [VCPUS]
+        assert arns(launch(FARGATE, overrides={"cpu": "1024"}))
+
+    def test_spot_has_a_quota_of_its_own(self, launch: Launch, ecs: EcsApi) -> None:
+        ecs.configure(max_vcpus=0.5)
+        assert arns(launch(FARGATE)) and arns(launch(SPOT))
+        assert reasons(launch(FARGATE)) == reasons(launch(SPOT)) == [VCPUS]
+
+
+class TestInstances:
+    def test_without_room_the_answer_is_a_failure(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=1)
+        answer = launch(INSTANCES, count=2)
+        assert (len(arns(answer)), reasons(answer)) == (1, ["RESOURCE:MEMORY"])
+        assert "container-instance/fleet/" in answer["failures"][0]["arn"]
+        ecs.configure(ec2_shortage="RESOURCE:ENI")
+        assert reasons(launch(INSTANCES)) == ["RESOURCE:ENI"]
+        client.stop_task(cluster=CLUSTER, task=arns(answer)[0])
+        reaches(client, arns(answer)[0], "STOPPED")
+        assert arns(launch(INSTANCES))
+
+    def test_room_comes_with_the_setting(self, launch: Launch, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=0)
+        assert launch(INSTANCES)["failures"]
+        ecs.configure(ec2_room=None)
+        assert arns(launch(INSTANCES, count=10))
+
+    def test_a_failure_alone_does_not_use_a_client_token_up(self, launch: Launch, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=0)
+        assert launch(INSTANCES, clientToken="token")["failures"]
+        ecs.configure(ec2_room=1)
+        assert arns(launch(INSTANCES, clientToken="token"))
+
+
+class TestManagedScaling:
+    def test_a_task_waits_in_provisioning_until_its_instance_arrives(
+        self, launch: Launch, client: Any, ecs: EcsApi
+    ) -> None:
+        ecs.configure(ec2_room=0, scale_out_seconds=0.3)
+        (arn,) = arns(launch(SCALING))
+        waiting = described(client, arn)
+        assert (waiting["lastStatus"], waiting["capacityProviderName"]) == ("PROVISIONING", "instances")
+        assert "containerInstanceArn" not in waiting
+        task = reaches(client, arn, "RUNNING")
+        assert (task["startedAt"] - task["createdAt"]).total_seconds() >= 0.29
+        assert ":container-instance/fleet/" in task["containerInstanceArn"]
+
+    def test_or_until_there_is_room_in_the_order_of_launch(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=1, scale_out_seconds=None)
+        first, second, third = (arns(launch(SCALING))[0] for _ in range(3))
+        reaches(client, first, "RUNNING")
+        ecs.finish(first)
+        reaches(client, second, "RUNNING")
+        assert described(client, third)["lastStatus"] == "PROVISIONING"
+        ecs.configure(ec2_room=2)
+        reaches(client, third, "RUNNING")
+
+    def test_tasks_in_provisioning_are_limited(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=1, scale_out_seconds=None, max_provisioning_tasks=2)
+        waiting = arns(launch(SCALING, count=3))[2]
+        with pytest.raises(ClientError) as caught:
+            launch(SCALING)
+        error = caught.value.response["Error"]
+        assert (error["Code"], error["Message"]) == ("ClientException", "Tasks provisioning capacity limit exceeded.")
+        client.stop_task(cluster=CLUSTER, task=waiting)
+        reaches(client, waiting, "STOPPED")
+        assert arns(launch(SCALING))
+
+    def test_a_task_that_is_stopped_while_it_waits_never_runs(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=0, scale_out_seconds=None)
+        (arn,) = arns(launch(SCALING))
+        client.stop_task(cluster=CLUSTER, task=arn, reason="no longer")
+        task = reaches(client, arn, "STOPPED")
+        assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "no longer")
+        assert "startedAt" not in task and "containerInstanceArn" not in task
+        assert "exitCode" not in task["containers"][0]
+
+    def test_fargate_does_not_wait_for_instances(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=0, scale_out_seconds=None)
+        reaches(client, arns(launch(FARGATE))[0], "RUNNING")
+
+
+class TestATaskThatNeverEnds:
+    def test_it_stays_running_though_it_is_stopped(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(stop_seconds=None)
+        (arn,) = arns(launch(FARGATE))
+        reaches(client, arn, "RUNNING")
+        client.stop_task(cluster=CLUSTER, task=arn)
+        time.sleep(0.1)
+        task = described(client, arn)
+        assert (task["lastStatus"], task["desiredStatus"], task["stopCode"]) == ("RUNNING", "STOPPED", "UserInitiated")
+
+    def test_until_its_program_ends_by_itself(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(stop_seconds=None)
+        (arn,) = arns(launch(FARGATE))
+        reaches(client, arn, "RUNNING")
+        client.stop_task(cluster=CLUSTER, task=arn)
+        ecs.finish(arn, exit_code=3)
+        task = reaches(client, arn, "STOPPED")
+        assert (task["containers"][0]["exitCode"], task["stopCode"]) == (3, "UserInitiated")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_vcpus": "6"}, "max_vcpus must be a number from 0 on"),
+        ({"ec2_room": 0.5}, "ec2_room must be a whole number"),
+        ({"ec2_shortage": None}, "ec2_shortage must be a string"),
+        ({"scale_out_seconds": -1}, "scale_out_seconds must be a number from 0 on"),
+        ({"token_life": None}, "token_life must be a number from 0 on"),
+        ({"strict": 1}, "strict must be true or false"),
+        ({"omit": "createdAt"}, "omit must be a list of strings"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(ecs: EcsApi, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        ecs.configure(**settings)
+    assert message in str(caught.value)
