@@ -157,21 +157,21 @@ async def _with_faults(world: World, operation: str, params: Mapping[str, Any], 
         await asyncio.sleep(effects.delay)
         if world.operations is not operations:  # reset meanwhile: whoever waits for this is gone
             raise LostError
-    answer, refusal = "", None
+    answer, refused = "", None
     if effects.carried_out or not effects.decided:
         try:
             request_check(operation)(params, "")
             answer = operations.carry_out(operation, params, size, effects.hidden)
         except ApiError as error:
-            refusal = error
+            refused = error
     if effects.late:
         await asyncio.sleep(effects.late)
     if effects.lost:
         raise LostError
     if effects.error is not None:
         raise effects.error
-    if refusal is not None:
-        raise refusal
+    if refused is not None:
+        raise refused
     if effects.failures is not None:
         cluster = str(params.get("cluster") or "default").rpartition("/")[2]
         failed = failures(world.account, cluster, effects.failures, params.get("count", 1))

@@ -6,7 +6,7 @@ import asyncio
 
 from local.ecs.answers import ANSWERS, refusal
 from local.ecs.quotas import Settings
-from local.ecs.state import Task
+from local.ecs.state import Cluster, Task
 
 _SPOT = "FARGATE_SPOT"
 
@@ -26,7 +26,9 @@ class Capacity:
         self._in_room: set[str] = set()
         self._waiting: dict[str, tuple[Task, asyncio.Event]] = {}
 
-    def admit(self, launch_type: str, provider: str | None, vcpus: float, count: int) -> tuple[int, str]:
+    def admit(
+        self, cluster: Cluster, launch_type: str, provider: str | None, vcpus: float, count: int
+    ) -> tuple[int, str]:
         """How many of so many new tasks ECS takes, and the reason of the failure of the others. Raises ApiError."""
         settings = self._settings
         if launch_type == "FARGATE":
@@ -37,7 +39,7 @@ class Capacity:
         room = count if settings.ec2_room is None else max(0, settings.ec2_room - len(self._in_room))
         if provider is None:
             return min(count, room), settings.ec2_shortage
-        waiting = len(self._waiting) + max(0, count - room)
+        waiting = sum(task.cluster is cluster for task, _ in self._waiting.values()) + max(0, count - room)
         if settings.max_provisioning_tasks is not None and waiting > settings.max_provisioning_tasks:
             raise refusal("provisioning_limit")
         return count, ""

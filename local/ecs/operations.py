@@ -88,7 +88,7 @@ class Operations:
         if settings.max_running_tasks is not None and account.living + count > settings.max_running_tasks:
             raise refusal("task_quota_error")
         vcpus = _vcpus(request, definition)
-        placed, reason = self._capacity.admit(*placement, vcpus, count)
+        placed, reason = self._capacity.admit(cluster, *placement, vcpus, count)
         tasks = _new_tasks(account, cluster, definition, request, placement, vcpus, placed, hidden)
         for task in tasks:
             self._lifecycle.launch(task)

@@ -74,7 +74,7 @@ class Settings:
     scale_out_seconds: float | None = 0.0
     """After how long managed scaling brings an instance for a task without room; None: never."""
     max_provisioning_tasks: int | None = None
-    """How many tasks may wait for that; 500 on AWS."""
+    """How many tasks of a cluster may wait for that; 500 on AWS."""
     run_task_rate: float | None = None
     run_task_burst: float | None = None
     launch_rate: float | None = None

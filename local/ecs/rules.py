@@ -154,8 +154,9 @@ def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
 
 
 def check_list_tasks(request: Mapping[str, Any]) -> None:
-    """ListTasks: with ``startedBy`` no other filter but the desired status, which AWS takes in spite of its
-    documentation: Airflow's own EcsRunTaskOperator sends both. ``strictness`` refuses it.
+    """ListTasks: with ``startedBy`` no other filter but the desired status.
+
+    AWS is believed to take that, as Airflow's EcsRunTaskOperator sends both; ``strictness`` holds to the documentation.
     """
     check_started_by(request.get("startedBy"))
     others = ("containerInstance", "family", "serviceName", "launchType", "daemonName")

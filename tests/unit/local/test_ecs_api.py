@@ -316,6 +316,14 @@ class TestClientTokens:
         assert launch(clientToken="token", startedBy="other")["tasks"]
 
 
+class TestExecuteCommand:
+    def test_it_needs_a_task_role_of_the_definition_or_of_the_request(self, launch: Launch) -> None:
+        code, message = refused(launch, enableExecuteCommand=True)
+        assert code == "InvalidParameterException" and "a valid task role is not being used" in message
+        role = "arn:aws:iam::123456789012:role/task"
+        assert launch(enableExecuteCommand=True, overrides={"taskRoleArn": role})["tasks"]
+
+
 class TestDescribeTasks:
     def test_ids_arns_and_unknown_ones(self, launch: Launch, client: Any) -> None:
         first, second = arns(launch(count=2))

@@ -145,13 +145,15 @@ class TestManagedScaling:
         ecs.configure(ec2_room=2)
         reaches(client, third, "RUNNING")
 
-    def test_tasks_in_provisioning_are_limited(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+    def test_tasks_in_provisioning_are_limited_in_each_cluster(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=1, scale_out_seconds=None, max_provisioning_tasks=2)
         waiting = arns(launch(SCALING, count=3))[2]
         with pytest.raises(ClientError) as caught:
             launch(SCALING)
         error = caught.value.response["Error"]
         assert (error["Code"], error["Message"]) == ("ClientException", "Tasks provisioning capacity limit exceeded.")
+        client.create_cluster(clusterName="other", capacityProviders=["instances"])
+        assert arns(launch(SCALING, cluster="other"))
         client.stop_task(cluster=CLUSTER, task=waiting)
         reaches(client, waiting, "STOPPED")
         assert arns(launch(SCALING))
