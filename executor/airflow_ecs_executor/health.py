@@ -48,9 +48,11 @@ def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: floa
     ask = partial(_ask, problems, settings, pause)
     try:
         client = _client(ecs)
-        _check_cluster(client, ask, settings)
-        ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[_NO_SUCH_TASK]))
-        ask(lambda: client.stop_task(cluster=ecs.cluster, task=_NO_SUCH_TASK))
+        # StopTask takes "the full Amazon Resource Name (ARN) of the task" (Amazon ECS API Reference); it has taken IDs.
+        cluster = _check_cluster(client, ask, settings)
+        task = cluster.replace(":cluster/", ":task/") + f"/{_NO_SUCH_TASK}" if cluster else _NO_SUCH_TASK
+        ask(lambda: client.describe_tasks(cluster=ecs.cluster, tasks=[task]))
+        ask(lambda: client.stop_task(cluster=ecs.cluster, task=task))
         _check_task_definition(ecs, ask, problems, settings)
         if store is not None:
             _check_store(store, problems, settings)
@@ -120,10 +122,11 @@ def _ask(
     return None
 
 
-def _check_cluster(client: Any, ask: Callable[..., Any], settings: Settings) -> None:
+def _check_cluster(client: Any, ask: Callable[..., Any], settings: Settings) -> str:
+    """Return the cluster's ARN, or an empty string when it is not known."""
     answer = ask(lambda: client.describe_clusters(clusters=[settings.cluster]), "the cluster's state")
     if answer is None:
-        return
+        return settings.cluster if settings.cluster.startswith("arn:") else ""
     clusters = answer.get("clusters") or []
     if not clusters:
         raise _Final(_no_cluster(settings))
@@ -133,6 +136,7 @@ def _check_cluster(client: Any, ask: Callable[..., Any], settings: Settings) -> 
             f"The cluster {settings.cluster!r} is {status}: create it anew (aws ecs create-cluster --cluster-name "
             f"{settings.cluster}), or name another in AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER."
         )
+    return str(clusters[0].get("clusterArn") or "")
 
 
 def _check_task_definition(ecs: Ecs, ask: Callable[..., Any], problems: list[str], settings: Settings) -> None:

@@ -105,6 +105,11 @@ _FAILED_CALL: _Rules = (
         r"Network Configuration must be provided|subnets can ?not be (?:empty|blank)",
         "Set [aws_ecs_executor] subnets: the task definition uses awsvpc.",
     ),
+    (
+        r"Network Configuration is not valid",
+        "Leave [aws_ecs_executor] subnets, security_groups and assign_public_ip out, or give the task definition the "
+        "network mode awsvpc.",
+    ),
     (r"assign public ip", "Leave [aws_ecs_executor] assign_public_ip out: only Fargate takes a public IP."),
     (r"InvalidSubnetID|subnet ID|same VPC as the input subnets", "Correct [aws_ecs_executor] subnets: all of one VPC."),
     (r"InvalidGroup|security group", "Correct [aws_ecs_executor] security_groups: they belong to the subnets' VPC."),

@@ -298,6 +298,11 @@ class Scheduler(Driver):
         """Be gone without a word, as a killed process is: nothing is stopped, nothing is said."""
         self.executor.leave()
 
+    def change_state(self, ti_key: Any) -> None:
+        """Take a task's end, of which the run itself tells, or Airflow when it misses a heartbeat."""
+        self.running.discard(ti_key)
+        self.executor.let_go(ti_key)
+
     # What the run reports to
 
     def running_state(self, ti_key: Any, info: Any) -> None:
@@ -306,12 +311,12 @@ class Scheduler(Driver):
 
     def success(self, ti_key: Any, info: Any) -> None:
         """A task has succeeded."""
-        self.running.discard(ti_key)
+        self.change_state(ti_key)
         self.events.append((ti_key, "success", info))
 
     def fail(self, ti_key: Any, info: Any) -> None:
         """A task has failed."""
-        self.running.discard(ti_key)
+        self.change_state(ti_key)
         self.events.append((ti_key, "failed", info))
 
     def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> None:
