@@ -9,8 +9,23 @@ from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryEr
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
+from airflow_ecs_executor.wording import clock_is_wrong
 
 _NOT_THERE = ("ImageNotFound", "ImageTagDoesNotMatchDigest", "RepositoryNotFoundException")
+_UPSTREAM_LOGIN = "check the upstream registry's credentials, which the pull through cache rule names"
+_REMEDIES = {
+    "ImageInaccessible": "if it is archived, restore it (`aws ecr update-image-storage-class`), or push it again",
+    "KmsError": "check that the KMS key of the repository exists and is enabled",
+    "UpstreamAccessDenied": _UPSTREAM_LOGIN,
+    "UpstreamTooManyRequests": "the upstream registry throttles: try again later",
+    "UpstreamUnavailable": "the upstream registry does not answer: try again later",
+    "UnableToGetUpstreamImageException": _UPSTREAM_LOGIN,
+    "UnableToGetUpstreamLayerException": _UPSTREAM_LOGIN,
+}
+"""What to do, by failure code and by error code.
+
+docs.aws.amazon.com/AmazonECR/latest: APIReference, ImageFailure and BatchGetImage; userguide, "Archiving an image".
+"""
 
 
 class EcrRegistry:
@@ -42,7 +57,9 @@ class EcrRegistry:
             return str(images[0]["imageManifest"]).encode()
         failure = (found.get("failures") or [{}])[0]
         code, reason = failure.get("failureCode", ""), failure.get("failureReason", "it does not say why")
-        raise self._missing(reason) if code in _NOT_THERE else RegistryError(f"Amazon ECR gives no manifest: {reason}")
+        if code in _NOT_THERE:
+            raise self._missing(reason)
+        raise RegistryError(_with_remedy(f"Amazon ECR gives no manifest: {reason}", code))
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         try:
@@ -61,10 +78,16 @@ class EcrRegistry:
                 f"{self._place['registryId']} (a repository of another account needs a repository policy, too)",
                 error.action or action[operation],
             )
-        raise RegistryError(f"Amazon ECR: {error.reason}")
+        if clock_is_wrong(error.reason):
+            raise RegistryError(f"Amazon ECR: {error.reason}: set the clock of this machine")
+        raise RegistryError(_with_remedy(f"Amazon ECR: {error.reason}", error.code))
 
     def _missing(self, reason: str) -> RegistryError:
         name = f"{self._reference.repository}:{self._reference.version}"
         return NoSuchImageError(
             f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})"
         )
+
+
+def _with_remedy(text: str, code: str) -> str:
+    return f"{text.rstrip('.')}: {_REMEDIES[code]}" if code in _REMEDIES else text

@@ -240,6 +240,30 @@ def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
         (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "x"), "Allow ecr:Y"),
         (ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "x"), "expired"),
         (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"), "try again"),
+        (ClientError({"Error": {"Code": "RequestTimeTooSkewed", "Message": "too large"}}, "x"), "Set the clock"),
+        (
+            ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "Signature expired: A"}}, "x"),
+            "Set the clock",
+        ),
+        (
+            ClientError(
+                {"Error": {"Code": "InvalidSignatureException", "Message": "Signature not yet current: A"}}, "x"
+            ),
+            "Set the clock",
+        ),
+        (
+            ClientError(
+                {
+                    "Error": {
+                        "Code": "AccessDeniedException",
+                        "Message": "not authorized to perform: ecr:Z on resource: R because no resource-based policy "
+                        "allows the ecr:Z action",
+                    }
+                },
+                "x",
+            ),
+            "ecr:Z: allow it in the resource-based policy as well.",
+        ),
     ],
 )
 def test_what_aws_said_becomes_what_to_do(error: Exception, words: str) -> None:
