@@ -225,6 +225,12 @@ class TestProgress:
         ("no basic auth credentials", "`docker login r.example:5000`"),
         ("unauthorized: authentication required", "`docker login r.example:5000`"),
         ("dial tcp: lookup r.example: no such host", "the registry's name"),
+        (
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "certs.d/r.example:5000/ca.crt",
+        ),
+        ("received unexpected HTTP status: 503 Service Unavailable", "try again later"),
+        ("unknown: <head><title>413 Request Entity Too Large</title></head>", "client_max_body_size"),
     ],
 )
 def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
