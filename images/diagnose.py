@@ -27,7 +27,7 @@ _BUILDER_GONE = re.compile(r"code = Unavailable|Unavailable: |error reading from
 _FAILING_STEP = re.compile(r"^ > (.*?):?\s*$", re.MULTILINE)
 _BUILDX_ERROR = re.compile(r"^(?:Error: )?(?:ERROR|error): (.*)")
 _PREFIXES = re.compile(
-    r"(?:target \S+: |failed to (?:build|solve): |rpc error: code = \w+ desc = |Error response from daemon: |ERROR: )+"
+    r"^(?:target \S+: |failed to (?:build|solve): |rpc error: code = \w+ desc = |Error response from daemon: |ERROR: )+"
 )
 _PUSH = re.compile(r"failed to push|push access denied", re.IGNORECASE)
 _PUSHED_NAME = re.compile(r"failed to push (\S+?):? ")
@@ -95,7 +95,7 @@ _PIP: Sequence[tuple[str, str]] = (
     ),
     (r"Cannot find command 'git'", "A requirement is in a Git repository: --apt-packages git."),
     (
-        r"(?:gcc|g\+\+|cc|cmake|cargo|pg_config|mysql_config|pkg-config)'?"
+        r"\b(?:gcc|g\+\+|cc|cmake|cargo|pg_config|mysql_config|pkg-config)'?"
         r"(?: failed|:? (?:command|executable)? ?not found)|fatal error: \S+\.h: No such file"
         r"|Failed building wheel|metadata-generation-failed|subprocess-exited-with-error",
         "A package is built from source: give it its tools, such as --apt-packages build-essential libpq-dev, or name "
@@ -143,7 +143,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
 def diagnose(lines: Sequence[str]) -> BuildToolError:
     """The error that a failed build's output stands for; the most telling cause wins."""
     text, error = "\n".join(lines), _last_error(lines)
-    plain = _PREFIXES.sub("", error, count=1)
+    plain = _PREFIXES.sub("", error)
     steps = _FAILING_STEP.findall(text)
     step = steps[-1] if steps else ""
     if _NO_SPACE.search(text):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference, parse
 from airflow_ecs_executor.wording import policy_to_change
 
+_PUBLIC = "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
 _PUSH_ACTIONS = (
     "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
@@ -23,7 +24,8 @@ _PUSH_ACTIONS = (
 class _Rule(NamedTuple):
     """A kind of refusal, by its words, and what to do when an image is pushed or pulled.
 
-    ``{host}`` is the registry's, ``{login}`` a command that logs in there. Empty: the rule says nothing about it.
+    ``{host}`` is the registry's, ``{login}`` a command that logs in there, ``{access}`` how to be let in. Empty: the
+    rule says nothing about it.
     """
 
     words: str
@@ -111,7 +113,7 @@ _RULES: Sequence[_Rule] = (
         r"no basic auth credentials|unauthorized|authentication required|authorization (?:failed|status)|denied"
         r"|forbidden|insufficient_scope|token has expired|\b40[13]\b",
         "Log in as somebody who has the permission to push there: {login}.",
-        "Log in as somebody who may read it: {login}; or name another with --base.",
+        "{access}; or name another with --base.",
     ),
 )
 _NO_REPOSITORY = re.compile(
@@ -138,7 +140,7 @@ def push_advice(said: str, name: str) -> str:
     if lacks_repository(said, name):
         return "Create the repository; in Amazon ECR `python build.py push --create-repository` does."
     rule = next((rule for rule in _RULES if rule.push and re.search(rule.words, said, re.IGNORECASE)), None)
-    advice = _filled(rule.push, reference, push=True) if rule else ""
+    advice = _filled(rule.push, reference) if rule else ""
     if reference is None or reference.ecr is None:
         return advice
     # What Amazon ECR says gets lost on the way (aws/containers-roadmap#2159, CircleCI-Public/aws-ecr-orb#259,
@@ -159,29 +161,27 @@ def pull_advice(said: str, name: str) -> str:
     """What to do about an image that cannot be pulled; empty where only the message can tell."""
     for rule in _RULES:
         if rule.pull and re.search(rule.words, said, re.IGNORECASE):
-            return _filled(rule.pull, _reference(name), push=False)
+            return _filled(rule.pull, _reference(name))
     return ""
 
 
-def _filled(advice: str, reference: ImageReference | None, push: bool) -> str:
+def _filled(advice: str, reference: ImageReference | None) -> str:
     host = reference.registry if reference else "the registry"
-    return advice.replace("{host}", host).replace("{login}", _login(reference, push))
+    access = f"Log in as somebody who may read it: {_login(reference)}"
+    if host == _PUBLIC:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
+        access = f"Log out (`docker logout {host}`): an expired login is refused, and public images need none"
+    return advice.replace("{host}", host).replace("{access}", access).replace("{login}", _login(reference))
 
 
-def _login(reference: ImageReference | None, push: bool) -> str:
+def _login(reference: ImageReference | None) -> str:
     if reference is None:
         return "`docker login` with the name of the registry"
-    if reference.registry == DOCKER_HUB:
-        return "`docker login`"
     host = reference.registry
-    if host == "public.ecr.aws" and not push:
-        # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours, and nobody needs one to pull.
-        return f"`docker logout {host}` (an expired login is refused, and public images need none)"
-    if host == "public.ecr.aws":
+    if host == _PUBLIC:
         return _by_aws("ecr-public", "us-east-1", host)
     if reference.ecr:
         return _by_aws("ecr", reference.ecr[1], host)
-    return f"`docker login {host}`"
+    return "`docker login`" if host == DOCKER_HUB else f"`docker login {host}`"
 
 
 def _by_aws(service: str, region: str, host: str) -> str:

@@ -299,6 +299,12 @@ def test_a_base_image_that_cannot_be_pulled_says_what_to_do(said: str, advice: s
         assert "The base image apache/airflow:3.0.2 cannot be had" in str(error) and advice in error.hint
 
 
+def test_who_has_reached_the_limit_of_amazon_ecr_public_is_not_told_to_log_out() -> None:
+    image = "public.ecr.aws/docker/library/python:3.12"
+    said = f"failed to resolve source metadata for {image}: unexpected status from HEAD request: 429 Too Many Requests"
+    assert "aws ecr-public get-login-password" in diagnose([f"ERROR: failed to solve: {image}: {said}"]).hint
+
+
 @pytest.mark.parametrize(
     ("image", "advice"),
     [
