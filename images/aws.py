@@ -39,6 +39,10 @@ def _hint(found: ApiError, action: str) -> str:
         return "Set the clock of this machine: AWS refuses requests that are signed some minutes too early or too late."
     if found.denied and (policy := policy_to_change(found.reason)):
         return f"{found.action or action}: {policy}."
-    if found.trouble is Trouble.THROTTLED:
-        return "AWS throttles these calls: try again in a minute."
+    if found.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+        return "AWS throttles these calls or has a fault: try again in a minute."
+    if "CERTIFICATE_VERIFY_FAILED" in found.reason:
+        return "If the certificate is a company's own, name its CA in AWS_CA_BUNDLE."
+    if found.code.startswith("LimitExceeded"):
+        return "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room."
     return remedy(found, action)

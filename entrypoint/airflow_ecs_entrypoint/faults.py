@@ -38,6 +38,7 @@ class Attempt:
 
 
 _CREDENTIALS = "give the task definition a task role with access to the bucket (or renew the credentials)"
+_TRUST = "allow sts:AssumeRole on it to the task role, which its trust policy has to name"
 
 # fmt: off
 # S3 error codes about who is asking, rather than about what may be done.
@@ -163,7 +164,8 @@ def classify(error: BaseException, attempt: Attempt) -> EntrypointError:
         fault = _service_error(response, attempt)
         assumed = getattr(error, "operation_name", "").startswith("AssumeRole")
         if assumed and not fault.temporary and not _skewed(response):
-            return AccessError(f"{attempt}: the role cannot be assumed ({_code(response)}): {_CREDENTIALS}")
+            remedy = _TRUST if _code(response) in _DENIED_CODES else _CREDENTIALS
+            return AccessError(f"{attempt}: the role cannot be assumed ({_code(response)}): {remedy}")
         return fault
     if names & {"CredentialRetrievalError", "MetadataRetrievalError"} and _passing(str(error)):
         return UnavailableError(
@@ -252,6 +254,8 @@ def _names_no_region(message: str) -> bool:
 
 def _permission_remedy(message: str, attempt: Attempt) -> str:
     """Which policy has to change, and how: as AWS's message names it, else the task role's."""
+    if "headers present in the request which were not signed" in message:
+        return "a proxy on the way adds headers: reach S3 without it (NO_PROXY)"
     found = _ACTION.search(message)
     of_key = found[2] == "kms" if found else bool(_KEY.search(message))
     action = found[1] if found else "kms:Decrypt" if of_key else attempt.action

@@ -137,7 +137,7 @@ class Bucket:
 
 def _hint(found: ApiError, permission: str) -> str:
     """What to do about errors that S3 alone has (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
-    if found.code in _OTHER_REGION:
+    if found.code in _OTHER_REGION or "the region '" in found.reason:
         return "The bucket is in another region: give it with --region."
     if found.denied and _OF_KEY.search(found.reason) and not policy_to_change(found.reason):
         action = found.action or ("kms:GenerateDataKey" if permission == "s3:PutObject" else "kms:Decrypt")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.failures import Trouble, classify
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
-from airflow_ecs_executor.wording import clock_is_wrong
+from airflow_ecs_executor.wording import clock_is_wrong, policy_to_change
 
 _NOT_THERE = ("ImageNotFound", "ImageTagDoesNotMatchDigest", "RepositoryNotFoundException")
 _UPSTREAM_LOGIN = "check the upstream registry's credentials, which the pull through cache rule names"
@@ -26,6 +26,12 @@ _REMEDIES = {
 
 docs.aws.amazon.com/AmazonECR/latest: APIReference, ImageFailure and BatchGetImage; userguide, "Archiving an image".
 """
+_REMEDIES_BY_TROUBLE = {
+    Trouble.CREDENTIALS: "give this process valid AWS credentials",
+    Trouble.SERVER: "try again later",
+    Trouble.THROTTLED: "try again later",
+    Trouble.UNANSWERED: "check the region, and the network's way to it (NAT gateway, VPC endpoint)",
+}
 
 
 class EcrRegistry:
@@ -59,7 +65,7 @@ class EcrRegistry:
         code, reason = failure.get("failureCode", ""), failure.get("failureReason", "it does not say why")
         if code in _NOT_THERE:
             raise self._missing(reason)
-        raise RegistryError(_with_remedy(f"Amazon ECR gives no manifest: {reason}", code))
+        raise RegistryError(_with(f"Amazon ECR gives no manifest: {reason}", _REMEDIES.get(code, "")))
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         try:
@@ -73,14 +79,16 @@ class EcrRegistry:
                 "batch_get_image": "ecr:BatchGetImage",
                 "get_download_url_for_layer": "ecr:GetDownloadUrlForLayer",
             }
+            policy = policy_to_change(error.reason) or "a repository of another account needs a repository policy, too"
             raise RegistryError(
                 f"Amazon ECR does not let this role read {self._reference.repository} of account "
-                f"{self._place['registryId']} (a repository of another account needs a repository policy, too)",
+                f"{self._place['registryId']} ({policy})",
                 error.action or action[operation],
             )
         if clock_is_wrong(error.reason):
-            raise RegistryError(f"Amazon ECR: {error.reason}: set the clock of this machine")
-        raise RegistryError(_with_remedy(f"Amazon ECR: {error.reason}", error.code))
+            raise RegistryError(f"Amazon ECR: {error.reason.rstrip('.')}: set the clock of this machine")
+        remedy = _REMEDIES.get(error.code) or _REMEDIES_BY_TROUBLE.get(error.trouble, "")
+        raise RegistryError(_with(f"Amazon ECR: {error.reason}", remedy))
 
     def _missing(self, reason: str) -> RegistryError:
         name = f"{self._reference.repository}:{self._reference.version}"
@@ -89,5 +97,5 @@ class EcrRegistry:
         )
 
 
-def _with_remedy(text: str, code: str) -> str:
-    return f"{text.rstrip('.')}: {_REMEDIES[code]}" if code in _REMEDIES else text
+def _with(text: str, remedy: str) -> str:
+    return f"{text.rstrip('.')}: {remedy}" if remedy else text

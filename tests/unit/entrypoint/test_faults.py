@@ -36,7 +36,14 @@ def client_error(code, status=400, operation="ListObjectsV2", message="m", heade
             "kms:Decrypt",
         ),
         (client_error("403", 403), 81, "s3:ListBucket"),
-        (client_error("AccessDenied", 403, operation="AssumeRole"), 81, "role cannot be assumed"),
+        (client_error("AccessDenied", 403, "AssumeRole"), 81, "role cannot be assumed (AccessDenied): allow sts:A"),
+        (
+            client_error(
+                "AccessDenied", 403, message="There were headers present in the request which were not signed"
+            ),
+            81,
+            "NO_PROXY",
+        ),
         (client_error("Throttling", 400, operation="AssumeRole"), 84, "start the container again"),
         (client_error("ExpiredToken"), 81, "task role"),
         (client_error("InvalidAccessKeyId", 403), 81, "credentials"),

@@ -405,6 +405,12 @@ class TestRefusals:
             (400, "KMS.KMSInvalidStateException", "K is pending deletion.", "Cancel the deletion of the KMS key"),
             (400, "KMS.NotFoundException", "Invalid keyId 'x'", "does not exist in the bucket's region"),
             (301, "PermanentRedirect", "Use the specified endpoint.", "give it with --region"),
+            (
+                400,
+                "AuthorizationHeaderMalformed",
+                "the region 'a-1' is wrong; expecting 'b-2'",
+                "give it with --region",
+            ),
             (403, "RequestTimeTooSkewed", "The difference is too large.", "Set the clock of this machine"),
         ],
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import parse
-from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, SSLError
 
 from images import aws
 from images.diagnose import diagnose_push
@@ -246,6 +246,9 @@ def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
         (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "x"), "Allow ecr:Y"),
         (ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "x"), "expired"),
         (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"), "try again"),
+        (ClientError({"Error": {"Code": "ServerException", "Message": "x"}}, "x"), "try again in a minute"),
+        (SSLError(endpoint_url="x", error="CERTIFICATE_VERIFY_FAILED"), "AWS_CA_BUNDLE"),
+        (ClientError({"Error": {"Code": "LimitExceededException", "Message": "Too many"}}, "x"), "Service Quotas"),
         (ClientError({"Error": {"Code": "RequestTimeTooSkewed", "Message": "too large"}}, "x"), "Set the clock"),
         (
             ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "Signature expired: A"}}, "x"),

@@ -88,15 +88,18 @@ def test_why_there_is_no_manifest_is_told_and_what_to_do(code, remedy):
         EcrRegistry(Http(1), parse(f"{NAME}:1"), Client()).manifest("1")
 
 
-def test_an_upstream_registry_that_refuses_is_told_apart(registry, images, one):
-    registry.faults["BatchGetImage"] = "UnableToGetUpstreamImageException"
-    with pytest.raises(RegistryError, match="pull through cache rule"):
-        images.look_up(f"{NAME}:1", AMD64)
-
-
-def test_a_wrong_clock_is_told(registry, images, one):
-    registry.faults["BatchGetImage"] = "RequestTimeTooSkewed"
-    with pytest.raises(RegistryError, match="set the clock of this machine"):
+@pytest.mark.parametrize(
+    "code, remedy",
+    [
+        ("UnableToGetUpstreamImageException", "pull through cache rule"),
+        ("RequestTimeTooSkewed", "set the clock of this machine"),
+        ("ExpiredTokenException", "valid AWS credentials"),
+        ("ServerException", "try again later"),
+    ],
+)
+def test_an_error_is_told_with_what_to_do(registry, images, one, code, remedy):
+    registry.faults["BatchGetImage"] = code
+    with pytest.raises(RegistryError, match=f"Amazon ECR: {code}: .*{remedy}"):
         images.look_up(f"{NAME}:1", AMD64)
 
 
