@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference, parse
-from airflow_ecs_executor.wording import policy_to_change
+if TYPE_CHECKING:
+    from airflow_ecs_executor.image_check.reference import ImageReference
 
-_PUBLIC = "public.ecr.aws"
+_HUB, _PUBLIC = "registry-1.docker.io", "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
 _PUSH_ACTIONS = (
     "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
@@ -133,6 +133,8 @@ def push_advice(said: str, name: str) -> str:
 
     :param name: what was pushed; may be empty.
     """
+    from airflow_ecs_executor.wording import policy_to_change  # here: building needs none of the executor's modules
+
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):
         policy = policy_to_change(said)
@@ -177,11 +179,13 @@ def _login(reference: ImageReference | None) -> str:
     if reference is None:
         return "`docker login` with the name of the registry"
     host = reference.registry
+    if host == _HUB:
+        return "`docker login`"
     if host == _PUBLIC:
         return _by_aws("ecr-public", "us-east-1", host)
     if reference.ecr:
         return _by_aws("ecr", reference.ecr[1], host)
-    return "`docker login`" if host == DOCKER_HUB else f"`docker login {host}`"
+    return f"`docker login {host}`"
 
 
 def _by_aws(service: str, region: str, host: str) -> str:
@@ -190,6 +194,8 @@ def _by_aws(service: str, region: str, host: str) -> str:
 
 
 def _reference(name: str) -> ImageReference | None:
+    from airflow_ecs_executor.image_check.reference import parse  # here: as above
+
     try:
         return parse(name)
     except ValueError:
