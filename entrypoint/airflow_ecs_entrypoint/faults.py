@@ -80,7 +80,7 @@ _CHANGED_CODES = frozenset(("412", "PreconditionFailed"))
 _CLOCK = re.compile(r"signature (?:expired|not yet current)|request time .* too large", re.IGNORECASE)
 _ACTION = re.compile(r"perform:? ((s3|kms):[A-Z]\w+)")
 # What AWS says of a key that does not exist, or may not be used, without a word about an action.
-_KEY = re.compile(r"\bkms:[A-Z]|customer master key|KMS key", re.IGNORECASE)
+_KEY = re.compile(r"\bkms:[A-Z]|(?i:customer master key|KMS key)")
 # docs.aws.amazon.com/IAM/latest/UserGuide: "Troubleshoot access denied error messages".
 _NOT_ALLOWED = re.compile(r"because no ([\w -]+? (?:policy|policies)|permissions boundary) allows?\b")
 _EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permissions boundary))?")

@@ -69,7 +69,7 @@ class S3:
                     user_agent_extra=f"airflow-ecs-entrypoint/{__version__}",
                 ),
             )
-            # Nothing here reads it, and it holds whatever was once given for it, which no parser need understand.
+            # Nothing reads this header here, and not every value of it is a time.
             self._client.meta.events.register_first("before-parse.s3.*", without_expires)
             resolved = self._client.meta.config.retries or {}
             self._attempts = int(resolved.get("total_max_attempts") or _ATTEMPTS)

@@ -23,7 +23,7 @@ CONCURRENCY = 16
 _OTHER_REGION = frozenset(
     {"301", "307", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
 )
-_OF_KEY = re.compile(r"\bkms:[A-Z]|customer master key|KMS key", re.IGNORECASE)
+_OF_KEY = re.compile(r"\bkms:[A-Z]|(?i:customer master key|KMS key)")
 _KEY_HINTS = {
     "KMS.DisabledException": "Enable the KMS key, or encrypt the bucket with another one.",
     "KMS.KMSInvalidStateException": "Cancel the deletion of the KMS key, or encrypt the bucket with another one.",
@@ -140,7 +140,8 @@ def _hint(found: ApiError, permission: str) -> str:
     if found.code in _OTHER_REGION or "the region '" in found.reason:
         return "The bucket is in another region: give it with --region."
     if found.denied and _OF_KEY.search(found.reason) and not policy_to_change(found.reason):
-        action = found.action or ("kms:GenerateDataKey" if permission == "s3:PutObject" else "kms:Decrypt")
+        usual = "kms:GenerateDataKey" if permission == "s3:PutObject" else "kms:Decrypt"
+        action = found.action if found.action.startswith("kms:") else usual
         return (
             f"Allow {action} on the KMS key in the IAM policy of whoever runs this, and in the key policy for a key of "
             "another account."

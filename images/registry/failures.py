@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from airflow_ecs_executor.image_check.reference import ImageReference
 
-_HUB, _PUBLIC = "registry-1.docker.io", "public.ecr.aws"
+_PUBLIC = "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
 _PUSH_ACTIONS = (
     "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
@@ -178,8 +178,10 @@ def _filled(advice: str, reference: ImageReference | None) -> str:
 def _login(reference: ImageReference | None) -> str:
     if reference is None:
         return "`docker login` with the name of the registry"
+    from airflow_ecs_executor.image_check.reference import DOCKER_HUB  # here: as above
+
     host = reference.registry
-    if host == _HUB:
+    if host == DOCKER_HUB:
         return "`docker login`"
     if host == _PUBLIC:
         return _by_aws("ecr-public", "us-east-1", host)

@@ -98,7 +98,7 @@ def explained(document: Document, error: Exception) -> AwsError:
     elif found.denied and found.action == "ecs:TagResource":
         failure.hint = "Allow ecs:TagResource on the task definition: it is registered with tags."
     elif _CONCURRENT in found.reason:
-        failure.hint = "Others register this family all the time: let one of them at a time, and try again."
+        failure.hint = "Other processes keep registering this family: run one of them at a time, then try again."
     elif found.code == "ClientException" and "role" in found.reason.lower():
         failure.hint = f"Check that the roles exist in this account and trust ecs-tasks.amazonaws.com: {roles}."
     return failure

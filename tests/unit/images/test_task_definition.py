@@ -577,7 +577,7 @@ class TestConcurrency:
             "Allow ecs:TagResource",
         ),
         ("AccessDeniedException", "User: a is not authorized", "Allow ecs:RegisterTaskDefinition"),
-        ("ClientException", CONCURRENT, "one of them at a time"),
+        ("ClientException", CONCURRENT, "run one of them at a time"),
     ],
 )
 def test_what_ecs_refuses_is_explained(code: str, message: str, words: str) -> None:
