@@ -6,113 +6,217 @@ import re
 from collections.abc import Sequence
 
 from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError, PushError
+from images.registry.failures import lacks_repository, pull_advice, push_advice
 
 # What the build steps of images/steps print for the person who builds.
 _STEP_ERROR = re.compile(r"airflow-ecs-build: error: (.*)")
-_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+_NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|enough free space", re.IGNORECASE)
 _NO_ENGINE = re.compile(
-    r"cannot connect to the docker daemon|is the docker daemon running|permission denied while trying to connect",
+    r"cannot connect to the docker daemon|is the docker daemon running|permission denied while trying to connect"
+    r"|error during connect",
     re.IGNORECASE,
 )
-_NO_BUILDX = re.compile(r"'buildx' is not a docker command|unknown command: docker buildx|unknown shorthand flag")
+_NO_BUILDX = re.compile(
+    r"'buildx' is not a docker command|unknown command: docker buildx|unknown shorthand flag"
+    r"|buildx component is missing or broken"
+)
+_NO_BUILDER = re.compile(r'no builder "[^"]*" found')
+# The builder went away in the middle of it: gRPC's words, which Buildx passes on.
+_BUILDER_GONE = re.compile(r"code = Unavailable|Unavailable: |error reading from server|transport is closing")
+
+_FAILING_STEP = re.compile(r"^ > (.*?):?\s*$", re.MULTILINE)
+_BUILDX_ERROR = re.compile(r"^(?:Error: )?(?:ERROR|error): (.*)")
+_PREFIXES = re.compile(
+    r"^(?:target \S+: |failed to (?:build|solve): |rpc error: code = \w+ desc = |Error response from daemon: |ERROR: )+"
+)
+_PUSH = re.compile(r"failed to push|push access denied", re.IGNORECASE)
+_PUSHED_NAME = re.compile(r"failed to push (\S+?):? ")
+# How errors of a push begin where Buildx does not say that it was one.
+_REFUSAL = re.compile(
+    r"(?:denied|unauthorized|name unknown|tag invalid|manifest invalid|toomanyrequests|no basic auth|authorization"
+    r"|unexpected status|failed to (?:authorize|fetch (?:oauth|anonymous) token|copy: (?:unexpected|failed to))"
+    r"|failed commit on ref)\b",
+    re.IGNORECASE,
+)
+_IMMUTABLE = re.compile(r"immutable|cannot be overwritten|tag invalid", re.IGNORECASE)
+_TAKEN = re.compile(r"image tag '([^']+)' already exists in the '([^']+)' repository")
+_CACHE = re.compile(r"error writing (?:layer|manifest|config) blob|cache (?:im|ex)porter")
+_CACHE_STEP = re.compile(r"(?:im|ex)porting cache")
 _BASE = re.compile(
-    r"failed to resolve source metadata|failed to do request|pull access denied|"
-    r"(?:load metadata|resolve image config) .*(?:not found|denied)|manifest unknown",
+    r"failed to resolve source metadata|pull access denied|pull rate limit|manifest unknown|failed to do request"
+    r"|no match for platform",
     re.IGNORECASE,
 )
-_BASE_NAME = re.compile(r"(?:failed to resolve source metadata|load metadata) for (\S+?):?(?:\s|$)")
+_BASE_STEP = re.compile(r"\[internal\] (?:load metadata|booting buildkit)|resolve image config|\[.*\] FROM ")
+_BASE_NAME = re.compile(
+    r"(?:failed to resolve source metadata for|load metadata for|\] FROM) (\S+?)(?:@\S*?)?:?(?:\s|$)"
+)
 _BASE_REASON = re.compile(r"failed to resolve source metadata for \S+: (.*)")
-_PUSH = re.compile(r"failed to push (\S+?):? |push access denied", re.IGNORECASE)
-_IMMUTABLE = re.compile(r"immutable|cannot be overwritten", re.IGNORECASE)
-_NO_REPOSITORY = re.compile(r"name unknown|repository (?:with name )?\S+ (?:does not exist|not found)", re.IGNORECASE)
-_DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)")
-_NO_LOGIN = re.compile(
-    r"no basic auth credentials|unauthorized|authentication required|denied|forbidden|token has expired", re.IGNORECASE
-)
-# docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
-_PUSH_ACTIONS = (
-    "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
-    "ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage and ecr:BatchGetImage."
-)
 _ATTESTATION = re.compile(
     r"attestation.* not supported|docker exporter does not.*support.*(?:attest|manifest list)", re.IGNORECASE
 )
 _DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build).*not supported", re.IGNORECASE)
-_PLATFORM = re.compile(r"exec format error|no match for platform", re.IGNORECASE)
-_NO_MIRROR = re.compile(r"Temporary failure resolving|Could not resolve|E: Failed to fetch|Unable to connect to \S+:")
-# pip tries again and then says that there is no such package; its earlier lines have the cause.
-_PIP_FOUND_NOTHING = re.compile(r"ERROR: (?:No matching distribution found|Could not find a version)")
-_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED")
-_NO_INDEX = re.compile(
-    r"NewConnectionError|ConnectTimeoutError|NameResolutionError|Failed to establish a new connection|ProxyError"
-)
-_APT = re.compile(r"E: Unable to locate package (\S+)")
-_BUILDX_ERROR = re.compile(r"^ERROR: (.*)")
+_APT = re.compile(r"E: (?:Unable to locate package (\S+)|Package '(\S+)' has no installation candidate)")
 
 _SPACE_HINT = "Make room: `docker system df` shows what takes it, `docker builder prune` frees the build cache."
+_CA_HINT = "Behind a company's proxy or index, give its CA: --ca-bundle FILE."
+
+# pip tries again and then says that there is no such package, or gives up: its earlier lines have the cause.
+_INDEX_FAILED = re.compile(
+    r"ERROR: (?:No matching distribution found|Could not find a version|HTTP error|Exception:"
+    r"|Could not install packages due to an (?:OS|Environment)Error)"
+    r"|(?<!E: )Failed to (?:fetch|download)\b|error sending request for url"
+)
+_INDEX: Sequence[tuple[str, str, str]] = (
+    (
+        r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate",
+        "The certificate of the Python package index is not trusted inside the build.",
+        _CA_HINT,
+    ),
+    (
+        r"HTTP error 40[13]|40[13] (?:Client )?Error|40[13] (?:Unauthorized|Forbidden)|Credentials not correct",
+        "The Python package index refuses the login.",
+        "Correct the credentials in the file of --pip-config.",
+    ),
+    (
+        r"NewConnectionError|ConnectTimeoutError|NameResolutionError|Failed to establish a new connection|ProxyError"
+        r"|ReadTimeoutError|timed out|Connection broken|Connection aborted|RemoteDisconnected|IncompleteRead"
+        r"|ProtocolError|too many 50\d error|50[234] Server Error|dns error",
+        "The Python package index cannot be reached from inside the build.",
+        "Check the network and proxy of the engine, and try again; --pip-config FILE names another index.",
+    ),
+)
+_KILLED = re.compile(r"exit code: 137|cannot allocate memory|signal: killed", re.IGNORECASE)
+# What to do about a step of ours that failed, which says itself what is wrong.
+_PIP: Sequence[tuple[str, str]] = (
+    (
+        r"DO NOT MATCH THE HASHES",
+        "Renew the hashes in the requirements. If they are right, a proxy has changed what was downloaded.",
+    ),
+    (r"Cannot find command 'git'", "A requirement is in a Git repository: --apt-packages git."),
+    (
+        r"\b(?:gcc|g\+\+|cc|cmake|cargo|pg_config|mysql_config|pkg-config)'?"
+        r"(?: failed|:? (?:command|executable)? ?not found)|fatal error: \S+\.h: No such file"
+        r"|Failed building wheel|metadata-generation-failed|subprocess-exited-with-error",
+        "A package is built from source: give it its tools, such as --apt-packages build-essential libpq-dev, or name "
+        "a version that has a wheel for this Python and CPU.",
+    ),
+    (
+        r"ResolutionImpossible|No solution found when resolving",
+        "The requirements conflict: change them, or give --constraints FILE or none.",
+    ),
+    (
+        r"No matching distribution found|Could not find a version|requires a different Python"
+        r"|was not found in the package registry",
+        "Check the package's name and version, and that it exists for this Python (--python).",
+    ),
+)
+_MIRROR: Sequence[tuple[str, str, str]] = (
+    (
+        r"is not valid yet",
+        "The clock of the engine's machine is behind that of Debian's mirror.",
+        "Set the clock of the engine's machine.",
+    ),
+    (
+        r"Certificate verification failed|certificate is NOT trusted",
+        "The certificate of Debian's mirror is not trusted inside the build.",
+        _CA_HINT,
+    ),
+    (
+        r"Hash Sum mismatch|File has unexpected size|Mirror sync in progress",
+        "Debian's mirror is being updated, or a proxy changes what it sends.",
+        "Try again in some minutes. If it goes on, look at the proxy of the engine.",
+    ),
+    (
+        r"does not have a Release file|no longer has a Release file|E: Failed to fetch \S+ +404 ",
+        "Debian's mirror does not have what the base image asks it for.",
+        "Build with --no-cache. A Debian release that has moved to archive.debian.org needs a newer --base.",
+    ),
+    (
+        r"Temporary failure resolving|Could not resolve '|E: Failed to fetch|Unable to connect to \S+:",
+        "Debian's packages cannot be downloaded: the mirror cannot be reached.",
+        "Check the network and proxy of the engine; --ca-bundle FILE for a company's own CA.",
+    ),
+)
 
 
 def diagnose(lines: Sequence[str]) -> BuildToolError:
     """The error that a failed build's output stands for; the most telling cause wins."""
-    text = "\n".join(lines)
-    step_errors = list(dict.fromkeys(match[1] for match in _STEP_ERROR.finditer(text)))
+    text, error = "\n".join(lines), _last_error(lines)
+    plain = _PREFIXES.sub("", error)
+    steps = _FAILING_STEP.findall(text)
+    step = steps[-1] if steps else ""
     if _NO_SPACE.search(text):
         return DiskFullError("No space left for the build.", _SPACE_HINT)
     if _NO_ENGINE.search(text):
         return no_engine()
     if _NO_BUILDX.search(text):
         return no_buildx()
-    if _PIP_FOUND_NOTHING.search(text) and _UNTRUSTED.search(text):
+    if _NO_BUILDER.search(error):
+        return BuildxError(f"{error}.", "`docker buildx ls` lists the builders; `docker buildx use NAME` chooses one.")
+    if _ATTESTATION.search(error) or _DRIVER.search(error):
         return BuildError(
-            "The certificate of the Python package index is not trusted inside the build.",
-            "Behind a company's proxy or index, give its CA: --ca-bundle FILE.",
+            f"This builder cannot do it: {error}",
+            "SBOM, provenance, cache export and several platforms need `docker buildx create --use` or the engine's "
+            "containerd image store.",
         )
-    if _PIP_FOUND_NOTHING.search(text) and _NO_INDEX.search(text):
+    if _CACHE_STEP.match(step) or _CACHE.search(error):
         return BuildError(
-            "The Python package index cannot be reached from inside the build.",
-            "Check the network and proxy of the engine; --pip-config FILE names another index.",
+            f"The build cache cannot be read or written: {error}",
+            "Check --cache-from and --cache-to, and the login to their registry. Amazon ECR takes a cache with "
+            "image-manifest=true,oci-mediatypes=true alone.",  # aws/containers-roadmap#876
         )
-    if step_errors:
-        return BuildError("\n  ".join(step_errors))
-    if _NO_MIRROR.search(text):
+    if _PUSH.search(error) or (
+        step in ("", "exporting to image") and _REFUSAL.match(plain) and not _BASE.search(error)
+    ):
+        return _no_push(error, plain)
+    if _BASE.search(error) or _BASE_STEP.match(step):
+        return _no_base(step or text, plain)
+    return _failed_step(text, error)
+
+
+def _failed_step(text: str, error: str) -> BuildToolError:
+    """The error of a step of the Dockerfile, or whatever it is."""
+    said = "\n  ".join(dict.fromkeys(match[1] for match in _STEP_ERROR.finditer(text)))
+    if _INDEX_FAILED.search(text):
+        for words, message, advice in _INDEX:
+            if re.search(words, text):
+                return BuildError(message, advice)
+    if _KILLED.search(text):
         return BuildError(
-            "Debian's packages cannot be downloaded: the mirror cannot be reached.",
-            "Check the network and proxy of the engine; --ca-bundle FILE for a company's own CA.",
+            f"The build was killed: {said or error}",
+            "Most likely it ran out of memory: give the engine more, or build fewer images at once.",
         )
+    advice = next((advice for words, advice in _PIP if re.search(words, text)), "")
+    if said:
+        return BuildError(said, advice)
+    for words, message, remedy in _MIRROR:
+        if re.search(words, text):
+            return BuildError(message, remedy)
     if missing := _APT.findall(text):
         return BuildError(
-            f"Debian has no package {', '.join(dict.fromkeys(missing))}.",
+            f"Debian has no package {', '.join(dict.fromkeys(''.join(names) for names in missing))}.",
             "Check --apt-packages; https://packages.debian.org lists the names.",
         )
-    if _PUSH.search(text):
-        return PushError(
-            f"Cannot push: {_last_error(lines)}",
-            "Check that the repository exists and that you are logged in to its registry: `docker login`.",
-        )
-    if _BASE.search(text):
-        return _no_base(text)
-    if _PLATFORM.search(text):
+    if "exec format error" in text:
         return BuildError(
             "This machine cannot run programs of the platform asked for.",
             "Install emulation (`docker run --privileged --rm tonistiigi/binfmt --install all`), or build on a machine "
             "of that platform, or leave --platform out.",
         )
-    if _ATTESTATION.search(text) or _DRIVER.search(text):
-        return BuildError(
-            f"This builder cannot do it: {_last_error(lines)}",
-            "SBOM, provenance, cache export and several platforms need `docker buildx create --use` or the engine's "
-            "containerd image store.",
+    if _BUILDER_GONE.search(error):
+        return EngineError(
+            f"The builder broke off: {error}", "Try again. Its log says why, often for want of memory: `docker ps -a`."
         )
-    return BuildError(
-        f"The build failed: {_last_error(lines)}", "Its output is above; --progress plain shows all of it."
-    )
+    return BuildError(f"The build failed: {error}", advice or "Its output is above; --progress plain shows all of it.")
 
 
 def tag_is_taken(name: str) -> PushError:
     """The repository's tags are immutable, and this one has another content."""
     return PushError(
         f"The tag {name} exists with another content, and tags of this repository are immutable.",
-        "Give --content-tag: the tag then names its content, and every build has one of its own. Or --tag TAG.",
+        "Immutable tags never move: give another one with --tag, or `python build.py push --content-tag`, by which "
+        "every content has a tag of its own.",
     )
 
 
@@ -121,37 +225,32 @@ def diagnose_push(said: str, name: str) -> PushError:
 
     :param name: what was pushed.
     """
-    repository = name.rpartition(":")[0]
     if _IMMUTABLE.search(said):
         return tag_is_taken(name)
-    if _NO_REPOSITORY.search(said):
-        return PushError(
-            f"There is no repository {repository}: {said}",
-            "Create it; in Amazon ECR `python build.py push --create-repository` does.",
-        )
-    if action := _DENIED_ACTION.search(said):
-        return PushError(f"Cannot push {name}: {said}", f"Allow {action[1]}. {_PUSH_ACTIONS}")
-    registry = repository.split("/")[0] if set(".:") & set(repository.split("/")[0]) else ""
-    login = f"`docker login {registry}".rstrip() + "`"
-    if _NO_LOGIN.search(said):
-        return PushError(
-            f"Cannot push {name}: {said}",
-            f"Log in as somebody who may push there: {login}; `python build.py push` logs in to Amazon ECR by itself.",
-        )
-    return PushError(
-        f"Cannot push {name}: {said}",
-        f"Check the registry's name and the engine's way to it, and that you are logged in: {login}.",
-    )
+    repository = name.rpartition(":")[0]
+    if lacks_repository(said, name):
+        return PushError(f"There is no repository {repository}: {said}", push_advice(said, name))
+    return PushError(f"Cannot push {name}: {said}", push_advice(said, name))
 
 
-def _no_base(text: str) -> BaseImageError:
-    name, reason = _BASE_NAME.search(text), _BASE_REASON.search(text)
+def _no_push(error: str, plain: str) -> PushError:
+    """The same of Buildx, which may leave out the name."""
+    pushed = _PUSHED_NAME.search(error)
+    name = pushed[1] if pushed else ""
+    if _IMMUTABLE.search(error):
+        taken = _TAKEN.search(error)
+        return tag_is_taken(name or (f"{taken[2]}:{taken[1]}" if taken else "that was pushed"))
+    return PushError(f"Cannot push: {error}", push_advice(plain, name))
+
+
+def _no_base(where: str, plain: str) -> BaseImageError:
+    name, reason = _BASE_NAME.search(where) or _BASE_NAME.search(plain), _BASE_REASON.search(plain)
     image = name[1].rstrip(":").removeprefix("docker.io/") if name else ""
+    said = reason[1] if reason else plain
     return BaseImageError(
-        f"The base image {image or 'of the image'} cannot be had: "
-        + (reason[1] if reason else "it does not exist, needs a login, or cannot be reached")
-        + ".",
-        f"Try `docker pull {image}`, or name another with --base." if image else "Name another with --base.",
+        f"The base image {image or 'of the image'} cannot be had: {said.rstrip('.')}.",
+        pull_advice(said, image)
+        or (f"Try `docker pull {image}`, or name another with --base." if image else "Name another with --base."),
     )
 
 

@@ -38,6 +38,7 @@ class Attempt:
 
 
 _CREDENTIALS = "give the task definition a task role with access to the bucket (or renew the credentials)"
+_TRUST = "allow sts:AssumeRole on it to the task role, which its trust policy has to name"
 
 # fmt: off
 # S3 error codes about who is asking, rather than about what may be done.
@@ -51,14 +52,18 @@ _CREDENTIAL_CODES = frozenset(
 )
 _DENIED_CODES = frozenset(
     (
-        "401", "403", "AccessDenied", "AccessDeniedException", "AccountProblem", "AllAccessDisabled",
-        "Forbidden", "UnauthorizedAccess",
+        "401", "403", "AccessDenied", "AccessDeniedException", "Forbidden", "KMS.AccessDeniedException",
+        "UnauthorizedAccess",
     )
 )
+# AWS itself has closed the account or the bucket: no policy opens it.
+_CLOSED_CODES = frozenset(("AccountProblem", "AllAccessDisabled"))
 _UNAVAILABLE_CODES = frozenset(
     (
-        "429", "500", "502", "503", "504", "BandwidthLimitExceeded", "Busy", "InternalError",
-        "InternalFailure", "OperationAborted", "PriorRequestNotComplete", "RequestLimitExceeded",
+        "408", "429", "500", "502", "503", "504", "BandwidthLimitExceeded", "Busy",
+        "IDPCommunicationError", "InternalError", "InternalFailure", "KMS.DependencyTimeoutException",
+        "KMS.KMSInternalException", "KMS.KeyUnavailableException", "KMS.LimitExceededException",
+        "KMS.ThrottlingException", "OperationAborted", "PriorRequestNotComplete", "RequestLimitExceeded",
         "RequestThrottled", "RequestThrottledException", "RequestTimeout", "RequestTimeoutException",
         "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "ThrottledException",
         "TooManyRequestsException",
@@ -71,6 +76,14 @@ _REGION_CODES = frozenset(
     )
 )
 _CHANGED_CODES = frozenset(("412", "PreconditionFailed"))
+
+_CLOCK = re.compile(r"signature (?:expired|not yet current)|request time .* too large", re.IGNORECASE)
+_ACTION = re.compile(r"perform:? ((s3|kms):[A-Z]\w+)")
+# What AWS says of a key that does not exist, or may not be used, without a word about an action.
+_KEY = re.compile(r"\bkms:[A-Z]|(?i:customer master key|KMS key)")
+# docs.aws.amazon.com/IAM/latest/UserGuide: "Troubleshoot access denied error messages".
+_NOT_ALLOWED = re.compile(r"because no ([\w -]+? (?:policy|policies)|permissions boundary) allows?\b")
+_EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permissions boundary))?")
 
 # Exceptions of botocore (and urllib3, which old versions let through) by class name, bases included.
 _NO_CREDENTIALS = frozenset(
@@ -98,6 +111,35 @@ _MISCONFIGURED = frozenset(
     )
 )
 # fmt: on
+# What OpenSSL says of a connection that cannot be made however often it is tried.
+_TLS = (
+    (
+        "not yet valid|has expired",
+        "the certificate of {host} is not valid at this time: set the clock of the container's host, or renew it",
+    ),
+    (
+        "(?:Hostname|IP address) mismatch|doesn't match",
+        "the certificate of {host} is for another host: check the endpoint (AWS_ENDPOINT_URL)",
+    ),
+    (
+        "No such file or directory|NO_CERTIFICATE_OR_CRL_FOUND",
+        "AWS_CA_BUNDLE names no file that holds certificates: correct it",
+    ),
+    ("WRONG_VERSION_NUMBER", "{host} or its proxy does not speak TLS: check the endpoint and HTTPS_PROXY"),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "the certificate of {host} is not trusted: set AWS_CA_BUNDLE to a bundle that holds its CA",
+    ),
+)
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+}
 _LOCAL = {
     errno.ENOSPC: "no space left: give the task more ephemeral storage, or load fewer files",
     errno.EDQUOT: "the quota is used up: raise it, or load fewer files",
@@ -120,28 +162,32 @@ def classify(error: BaseException, attempt: Attempt) -> EntrypointError:
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         fault = _service_error(response, attempt)
-        if getattr(error, "operation_name", "").startswith("AssumeRole") and not fault.temporary:
-            return AccessError(f"{attempt}: the role cannot be assumed ({_code(response)}): {_CREDENTIALS}")
+        assumed = getattr(error, "operation_name", "").startswith("AssumeRole")
+        if assumed and not fault.temporary and not _skewed(response):
+            remedy = _TRUST if _code(response) in _DENIED_CODES else _CREDENTIALS
+            return AccessError(f"{attempt}: the role cannot be assumed ({_code(response)}): {remedy}")
         return fault
     if names & {"CredentialRetrievalError", "MetadataRetrievalError"} and _passing(str(error)):
         return UnavailableError(
-            f"{attempt}: the credentials endpoint did not answer in time: start the container again"
+            f"{attempt}: the credentials endpoint gave no credentials for now: start the container again"
         )
     if names & _NO_CREDENTIALS:
         return AccessError(f"{attempt}: no usable AWS credentials ({type(error).__name__}): {_CREDENTIALS}")
+    if "ParamValidationError" in names and re.search("bucket|key", str(error), re.IGNORECASE):
+        return SettingsError(f"{attempt}: {type(error).__name__}: check the S3 URI")
     if names & _MISCONFIGURED or (attempt.doing == "connect to" and isinstance(error, ValueError)):
         return SettingsError(
             f"{attempt}: {type(error).__name__}: check the region, the endpoint and other AWS_* variables"
         )
-    if "SSLError" in names and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return DagsError(
-            f"{attempt}: the certificate of {_host(attempt)} is not trusted: set AWS_CA_BUNDLE to a bundle "
-            "that holds its CA"
-        )
+    if "SSLError" in names:
+        for pattern, problem in _TLS:
+            if re.search(pattern, str(error)):
+                return DagsError(f"{attempt}: {problem.format(host=_host(attempt))}")
     if names & _UNREACHABLE:
+        way = "to the proxy (HTTPS_PROXY, NO_PROXY)" if "ProxyConnectionError" in names else "to S3"
         return UnavailableError(
             f"{attempt}: no complete answer from {_host(attempt)} ({type(error).__name__}): check the route "
-            "to S3 (VPC endpoint, NAT, security groups), then start the container again"
+            f"{way} (VPC endpoint, NAT, security groups), then start the container again"
         )
     if isinstance(error, OSError):
         return DagsError(f"{attempt}: {_local(error)}")
@@ -153,35 +199,39 @@ def classify(error: BaseException, attempt: Attempt) -> EntrypointError:
 def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointError:
     """The meaning of an error answer of S3."""
     code = _code(response)
+    message = _message(response)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _CHANGED_CODES or (code == "NoSuchKey" and attempt.doing == "download"):
         return ChangedError(f"{attempt}: it was changed meanwhile ({code}): start the container again")
-    if code in _CREDENTIAL_CODES:
-        remedy = "set the host's clock" if code == "RequestTimeTooSkewed" else _CREDENTIALS
-        return AccessError(f"{attempt}: AWS did not accept the credentials ({code}): {remedy}")
+    if _skewed(response):
+        return AccessError(f"{attempt}: the clock is wrong ({code}): set the clock of the container's host")
+    if code in _CREDENTIAL_CODES or (code == "AuthorizationHeaderMalformed" and _names_no_region(message)):
+        return AccessError(f"{attempt}: AWS did not accept the credentials ({code}): {_CREDENTIALS}")
     if code in _REGION_CODES:
         return DagsError(f"{attempt}: wrong region ({code}): {_region_remedy(response)}")
-    if code in _UNAVAILABLE_CODES or status == 429 or status >= 500:
+    if code in _UNAVAILABLE_CODES or status == 429 or (status >= 500 and code != "NotImplemented"):
         return UnavailableError(
             f"{attempt}: S3 is throttling or has a fault ({code}), after retries: start the container again"
         )
-    if "kms:" in str(response.get("Error", {}).get("Message", "")):
+    if code in _CLOSED_CODES:
         return AccessError(
-            f"{attempt}: access denied ({code}): allow kms:Decrypt on the object's KMS key to the task role"
+            f"{attempt}: access denied ({code}): AWS has closed it: check the S3 URI, or ask AWS Support"
         )
     if code in _DENIED_CODES or (status in (401, 403) and code != "InvalidObjectState"):
-        arn = f"arn:{_partition(attempt.region)}:s3:::{attempt.resource}"
-        # Who may not list a bucket is not told that an object is missing.
-        otherwise = f"; or {attempt.missing}" if attempt.missing else ""
-        return AccessError(
-            f"{attempt}: access denied ({code}): allow {attempt.action} on {arn} to the task role{otherwise}"
-        )
+        return AccessError(f"{attempt}: access denied ({code}): {_permission_remedy(message, attempt)}")
     if code.startswith("KMS."):
-        return DagsError(f"{attempt}: its encryption key cannot be used ({code}): enable the KMS key")
+        return DagsError(f"{attempt}: its KMS key cannot be used ({code}): {_key_remedy(code)}")
+    if code == "InvalidArgument" and "version" in message.lower():
+        return DagsError(f"{attempt}: no valid version ID: correct the pin")
+    if "form of Server Side Encryption" in message:
+        return DagsError(f"{attempt}: it is encrypted with a key that S3 does not keep (SSE-C): use SSE-S3 or SSE-KMS")
+    if "x-amz-request-payer" in message:
+        return DagsError(f"{attempt}: Requester Pays buckets are not supported: copy it to another bucket")
     remedy = {
         "NoSuchBucket": "no such bucket: check the S3 URI",
         "NoSuchKey": attempt.missing or "no such object: check the S3 URI",
         "404": "no such object, version or bucket: check the S3 URI and its version",
+        "407": "the proxy requires a login: correct HTTPS_PROXY, or reach S3 without it (NO_PROXY)",
         "NoSuchVersion": "no such version: correct the pin",
         "MethodNotAllowed": "that version is a deletion: correct the pin",
         "405": "that version is a deletion: correct the pin",
@@ -192,24 +242,78 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
     return DagsError(f"{attempt}: {remedy}")
 
 
+def _skewed(response: Mapping[str, Any]) -> bool:
+    """Whether AWS refused a signature for its time."""
+    return _code(response) == "RequestTimeTooSkewed" or bool(_CLOCK.search(_message(response)))
+
+
+def _names_no_region(message: str) -> bool:
+    """Of a malformed header, S3 says that the region is wrong, or what is wrong with the access key."""
+    return "the region '" not in message and bool(re.search("access key|AKID|credential", message, re.IGNORECASE))
+
+
+def _permission_remedy(message: str, attempt: Attempt) -> str:
+    """Which policy has to change, and how: as AWS's message names it, else the task role's."""
+    if "headers present in the request which were not signed" in message:
+        return "a proxy on the way adds headers: reach S3 without it (NO_PROXY)"
+    found = _ACTION.search(message)
+    of_key = found[2] == "kms" if found else bool(_KEY.search(message))
+    action = found[1] if found else "kms:Decrypt" if of_key else attempt.action
+    where = "the object's KMS key" if of_key else f"arn:{_partition(attempt.region)}:s3:::{attempt.resource}"
+    if denied := _EXPLICITLY_DENIED.search(message):
+        return f"the {_policy(denied[1])} denies {action} on {where} explicitly: change that policy"
+    remedy = f"allow {action} on {where} to the task role"
+    missing = _NOT_ALLOWED.search(message)
+    if missing and missing[1] != "identity-based policy":
+        return f"{remedy} in the {_policy(missing[1])} as well"
+    if of_key:
+        return f"{remedy}, for a key of another account in the key policy as well"
+    # Who may not list a bucket is not told that an object is missing.
+    return remedy + (f"; or {attempt.missing}" if attempt.missing else "")
+
+
+def _policy(kind: str | None) -> str:
+    """What people call a kind of policy that AWS names in a message."""
+    return {None: "policy", "resource-based policy": "resource-based policy (of the bucket or key)"}.get(
+        kind, str(kind)
+    )
+
+
+def _key_remedy(code: str) -> str:
+    """docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html passes KMS's errors on, which its API describes."""
+    return {
+        "KMS.DisabledException": "enable the key",
+        "KMS.KMSInvalidStateException": "cancel its deletion, or encrypt the object with another key",
+        "KMS.NotFoundException": "it does not exist in this region: encrypt the object with another key",
+    }.get(code, "check its key policy and its state")
+
+
 def _code(response: Mapping[str, Any]) -> str:
     code = str(response.get("Error", {}).get("Code") or "no code")
     # The body of a proxy's answer may pose as a code.
     return code if re.fullmatch(r"[A-Za-z0-9._-]{1,60}", code) else "no code"
 
 
+def _message(response: Mapping[str, Any]) -> str:
+    return str(response.get("Error", {}).get("Message") or "")
+
+
 def _region_remedy(response: Mapping[str, Any]) -> str:
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    region = response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or ""
+    error = response.get("Error", {})
+    expected = re.search(r"expecting '([a-z0-9-]+)'", _message(response))
+    region = error.get("Region") or headers.get("x-amz-bucket-region") or (expected[1] if expected else "")
     if re.fullmatch(r"[a-z0-9-]{1,40}", str(region)):
         return f"the bucket is in {region}: set AWS_DEFAULT_REGION={region}"
     return "set AWS_DEFAULT_REGION to the bucket's region"
 
 
 def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    """botocore's data/partitions.json, without the import."""
+    for prefix, partition in _PARTITIONS.items():
+        if region.startswith(prefix):
+            return partition
+    return "aws"
 
 
 def _host(attempt: Attempt) -> str:
@@ -221,8 +325,14 @@ def _host(attempt: Attempt) -> str:
 
 
 def _passing(text: str) -> bool:
-    """Whether the failure of a credentials endpoint is one of a moment (it throttles under many starts)."""
-    return bool(re.search(r"response (429|5\d\d)\b|timed? ?out|connect", text, re.IGNORECASE))
+    """Whether the failure of a credentials endpoint is one of a moment.
+
+    It throttles under many starts, and breaks off; an ECS agent that has started again does not know the ID of an
+    older task (aws/amazon-ecs-agent#738).
+    """
+    return bool(
+        re.search(r"response \(?(429|5\d\d)\b|timed? ?out|connect|unable to parse|ID not found", text, re.IGNORECASE)
+    )
 
 
 def _local(error: OSError) -> str:

@@ -69,6 +69,8 @@ class S3:
                     user_agent_extra=f"airflow-ecs-entrypoint/{__version__}",
                 ),
             )
+            # Nothing reads this header here, and not every value of it is a time.
+            self._client.meta.events.register_first("before-parse.s3.*", without_expires)
             resolved = self._client.meta.config.retries or {}
             self._attempts = int(resolved.get("total_max_attempts") or _ATTEMPTS)
             self._region = str(region or "")
@@ -279,11 +281,22 @@ def know_services_by_their_folders(loader: Any) -> None:
 def moment_of(text: str) -> datetime:
     """A time as S3 writes it: ``2026-01-31T08:00:00.000Z`` in listings, ``Sat, 31 Jan 2026 08:00:00 GMT`` in headers.
 
-    Raises `ValueError`.
+    Other forms, of other S3 servers, are left to the SDK's parser. Raises `ValueError`.
     """
-    if text.endswith("Z"):
-        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-    return parsedate_to_datetime(text)
+    try:
+        if text.endswith("Z"):
+            return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        return parsedate_to_datetime(text)
+    except (OverflowError, TypeError, ValueError):
+        from botocore.utils import parse_timestamp
+
+        moment: datetime = parse_timestamp(text)
+        return moment
+
+
+def without_expires(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Leave out the header ``Expires``: S3 stores any string for it (boto/boto3#808)."""
+    response_dict["headers"].pop("Expires", None)
 
 
 def _remote(location: S3Location, item: Mapping[str, Any], version_id: str = "") -> RemoteObject:

@@ -17,6 +17,7 @@ from airflow_ecs_executor.connection import ProcessClient
 from airflow_ecs_executor.ecs import Ecs, is_task_arn
 from airflow_ecs_executor.failures import ApiError, Trouble, classify
 from airflow_ecs_executor.task_definition import TaskDefinition, names_a_revision, read_definition
+from airflow_ecs_executor.wording import clock_is_wrong, policy_to_change
 
 MOST_LINES = 10_000
 MOST_CHARACTERS = 4 * 1024 * 1024
@@ -304,9 +305,13 @@ def _no_container(arn: str | None) -> str:
 def explain(error: ApiError, action: str, stream: Stream | None = None) -> str:
     """Say why a call failed on the way to a log, and what to do, in one line. ``action``: the call's, in IAM."""
     reason = " ".join(error.reason.split())
+    if clock_is_wrong(reason):
+        return f"AWS refuses requests of this machine for their time: set its clock. {reason}"
+    if error.denied and "KMS key" in reason:
+        return f"the log group's KMS key cannot be used: check its state and its key policy. {reason}"
     if error.denied:
-        allowed = error.action or action
-        return f"{allowed} is not permitted: allow it in the IAM policy of the role that reads the logs. {reason}"
+        remedy = policy_to_change(reason) or "allow it in the IAM policy of the role that reads the logs"
+        return f"{error.action or action} is not permitted: {remedy}. {reason}"
     if error.code == "ResourceNotFoundException" and stream is not None:
         if "group" in reason:
             return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.failures import ApiError, classify
+from airflow_ecs_executor.wording import policy_to_change
 from botocore.config import Config
 
 from images import aws
@@ -18,6 +20,15 @@ from images.errors import AwsError
 
 CONCURRENCY = 16
 """Requests at the same time."""
+_OTHER_REGION = frozenset(
+    {"301", "307", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
+)
+_OF_KEY = re.compile(r"\bkms:[A-Z]|(?i:customer master key|KMS key)")
+_KEY_HINTS = {
+    "KMS.DisabledException": "Enable the KMS key, or encrypt the bucket with another one.",
+    "KMS.KMSInvalidStateException": "Cancel the deletion of the KMS key, or encrypt the bucket with another one.",
+    "KMS.NotFoundException": "The KMS key does not exist in the bucket's region: encrypt the bucket with another one.",
+}
 _FINGERPRINT = "airflow-ecs-content"
 """The metadata of an archive that says what is in it."""
 
@@ -116,10 +127,26 @@ class Bucket:
         try:
             yield
         except Exception as error:
-            name = self.destination.bucket
-            if classify(error).code == "NoSuchBucket":
+            name, found = self.destination.bucket, classify(error)
+            if found.code == "NoSuchBucket":
                 raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from None
-            raise aws.failed(f"The bucket {name} cannot {doing}", error, permission) from None
+            failure = aws.failed(f"The bucket {name} cannot {doing}", error, permission)
+            failure.hint = _hint(found, permission) or failure.hint
+            raise failure from None
+
+
+def _hint(found: ApiError, permission: str) -> str:
+    """What to do about errors that S3 alone has (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
+    if found.code in _OTHER_REGION or "the region '" in found.reason:
+        return "The bucket is in another region: give it with --region."
+    if found.denied and _OF_KEY.search(found.reason) and not policy_to_change(found.reason):
+        usual = "kms:GenerateDataKey" if permission == "s3:PutObject" else "kms:Decrypt"
+        action = found.action if found.action.startswith("kms:") else usual
+        return (
+            f"Allow {action} on the KMS key in the IAM policy of whoever runs this, and in the key policy for a key of "
+            "another account."
+        )
+    return _KEY_HINTS.get(found.code, "")
 
 
 def _version(answer: Mapping[str, Any]) -> str:

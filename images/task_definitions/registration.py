@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,9 @@ from images.errors import AwsError, InputError
 from images.task_definitions.definition import Document, normalised
 
 _PASS_ROLE = "iam:PassRole"
+_CONCURRENT = "Too many concurrent attempts to create a new revision"
+_PAUSES = (1, 2, 4, 8, 16)
+"""Seconds, each at most, before a family is registered again."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,22 @@ def validate(client: Any, document: Document) -> None:
 def register(client: Any, document: Document) -> str:
     """Register a revision, and return its ARN.
 
+    ECS refuses it while another revision of the family is made, and the SDK does not try again
+    (hashicorp/terraform-provider-aws#9777).
+
     :raises AwsError: with what to do.
     """
-    try:
-        arn: str = client.register_task_definition(**document)["taskDefinition"]["taskDefinitionArn"]
-    except Exception as error:
-        raise explained(document, error) from None
-    return arn
+    pauses = iter(_PAUSES)
+    while True:
+        try:
+            arn: str = client.register_task_definition(**document)["taskDefinition"]["taskDefinitionArn"]
+        except Exception as error:
+            pause = next(pauses, None) if _CONCURRENT in str(error) else None
+            if pause is None:
+                raise explained(document, error) from None
+            time.sleep(random.uniform(0.5, 1) * pause)
+        else:
+            return arn
 
 
 def explained(document: Document, error: Exception) -> AwsError:
@@ -83,6 +97,8 @@ def explained(document: Document, error: Exception) -> AwsError:
         )
     elif found.denied and found.action == "ecs:TagResource":
         failure.hint = "Allow ecs:TagResource on the task definition: it is registered with tags."
+    elif _CONCURRENT in found.reason:
+        failure.hint = "Other processes keep registering this family: run one of them at a time, then try again."
     elif found.code == "ClientException" and "role" in found.reason.lower():
         failure.hint = f"Check that the roles exist in this account and trust ecs-tasks.amazonaws.com: {roles}."
     return failure

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.failures import Trouble, classify
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
+from airflow_ecs_executor.wording import clock_is_wrong, policy_to_change
 
 _NOT_THERE = ("ImageNotFound", "ImageTagDoesNotMatchDigest", "RepositoryNotFoundException")
+_UPSTREAM_LOGIN = "check the upstream registry's credentials, which the pull through cache rule names"
+_REMEDIES = {
+    "ImageInaccessible": "if it is archived, restore it (`aws ecr update-image-storage-class`), or push it again",
+    "KmsError": "check that the KMS key of the repository exists and is enabled",
+    "UpstreamAccessDenied": _UPSTREAM_LOGIN,
+    "UpstreamTooManyRequests": "the upstream registry throttles: try again later",
+    "UpstreamUnavailable": "the upstream registry does not answer: try again later",
+    "UnableToGetUpstreamImageException": _UPSTREAM_LOGIN,
+    "UnableToGetUpstreamLayerException": _UPSTREAM_LOGIN,
+}
+"""What to do, by failure code and by error code.
+
+docs.aws.amazon.com/AmazonECR/latest: APIReference, ImageFailure and BatchGetImage; userguide, "Archiving an image".
+"""
+_REMEDIES_BY_TROUBLE = {
+    Trouble.CREDENTIALS: "give this process valid AWS credentials",
+    Trouble.SERVER: "try again later",
+    Trouble.THROTTLED: "try again later",
+    Trouble.UNANSWERED: "check the region, and the network's way to it (NAT gateway, VPC endpoint)",
+}
 
 
 class EcrRegistry:
@@ -42,7 +63,9 @@ class EcrRegistry:
             return str(images[0]["imageManifest"]).encode()
         failure = (found.get("failures") or [{}])[0]
         code, reason = failure.get("failureCode", ""), failure.get("failureReason", "it does not say why")
-        raise self._missing(reason) if code in _NOT_THERE else RegistryError(f"Amazon ECR gives no manifest: {reason}")
+        if code in _NOT_THERE:
+            raise self._missing(reason)
+        raise RegistryError(_with(f"Amazon ECR gives no manifest: {reason}", _REMEDIES.get(code, "")))
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         try:
@@ -56,15 +79,23 @@ class EcrRegistry:
                 "batch_get_image": "ecr:BatchGetImage",
                 "get_download_url_for_layer": "ecr:GetDownloadUrlForLayer",
             }
+            policy = policy_to_change(error.reason) or "a repository of another account needs a repository policy, too"
             raise RegistryError(
                 f"Amazon ECR does not let this role read {self._reference.repository} of account "
-                f"{self._place['registryId']} (a repository of another account needs a repository policy, too)",
+                f"{self._place['registryId']} ({policy})",
                 error.action or action[operation],
             )
-        raise RegistryError(f"Amazon ECR: {error.reason}")
+        if clock_is_wrong(error.reason):
+            raise RegistryError(f"Amazon ECR: {error.reason.rstrip('.')}: set the clock of this machine")
+        remedy = _REMEDIES.get(error.code) or _REMEDIES_BY_TROUBLE.get(error.trouble, "")
+        raise RegistryError(_with(f"Amazon ECR: {error.reason}", remedy))
 
     def _missing(self, reason: str) -> RegistryError:
         name = f"{self._reference.repository}:{self._reference.version}"
         return NoSuchImageError(
             f"{self._reference.registry} has no image {name}: push it, or correct the name ({reason})"
         )
+
+
+def _with(text: str, remedy: str) -> str:
+    return f"{text.rstrip('.')}: {remedy}" if remedy else text

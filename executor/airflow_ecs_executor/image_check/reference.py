@@ -9,10 +9,11 @@ DOCKER_HUB = "registry-1.docker.io"
 """The host that answers for what has no registry in its name."""
 _HUB_NAMES = ("docker.io", "index.docker.io", DOCKER_HUB)
 # docs.aws.amazon.com/general/latest/gr/ecr.html: with FIPS, dual-stack (dkr-ecr, on.aws), China and the European
-# sovereign cloud.
+# sovereign cloud; the isolated regions as in awslabs/amazon-ecr-credential-helper, ecr-login/api/client.go.
 _ECR = re.compile(
     r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\."
-    r"(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn|amazonaws\.eu)"
+    r"(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn|amazonaws\.eu"
+    r"|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
 )
 # github.com/distribution/reference: the grammar at the head of reference.go.
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")

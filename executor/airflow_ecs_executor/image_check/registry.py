@@ -95,7 +95,7 @@ class Registry:
             user = (found.user, found.password) if found.user else None
             answer = self._http.request("GET", realm, params=wanted, user=user)
         if answer.status in (400, 401, 403):
-            raise self._denied()
+            raise self._denied(answer.body)
         if answer.status != 200:
             raise self._error(answer, "token")
         document = document_in(answer.body, "", "a token")
@@ -106,10 +106,15 @@ class Registry:
 
     # What went wrong
 
-    def _denied(self) -> RegistryError:
+    def _denied(self, said: bytes = b"") -> RegistryError:
         registry = self._reference.registry
         host = "" if registry == DOCKER_HUB else f" {registry}"
         name = f"{registry}/{self._reference.repository}"
+        if self._credentials and b"expired" in said:
+            return RegistryError(
+                f"the login to {registry} has expired: `docker login{host}` again, or, if the image is public, `docker "
+                f"logout{host}`"
+            )
         if self._credentials:
             return RegistryError(f"{name} is not for the user that is logged in here: `docker login{host}` as another")
         trouble = f" ({self._credentials.trouble})" if self._credentials.trouble else ""
@@ -120,12 +125,12 @@ class Registry:
     def _error(self, answer: Answer, path: str) -> RegistryError:
         registry, status = self._reference.registry, answer.status
         if status in (401, 403):
-            return self._denied()
+            return self._denied(answer.body)
         if status == 404:
             version = self._reference.version
             name = f"{self._reference.repository}{'@' if self._reference.digest else ':'}{version}"
             return NoSuchImageError(f"{registry} has no image {name}: push it, or correct the name")
         if status == 429:
             return RegistryError(f"{registry} has had too many requests from here (429): log in, or try again later")
-        kind = "is in trouble" if status >= 500 else "answers as no registry does"
+        kind = "is in trouble" if status >= 500 or status == 408 else "answers as no registry does"
         return RegistryError(f"{registry} {kind} (HTTP status {status} for {path.partition('/')[0]})")

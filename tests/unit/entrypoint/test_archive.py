@@ -84,6 +84,14 @@ def test_one_object_is_asked_for_twice_and_nothing_is_listed(s3, unpacked):
     assert dict(s3.requests) == {"dags.tar.gz": 2}  # what it is, and its content
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "2026-01-31T08:00:00+01:00", "yesterday", ""])
+def test_the_header_expires_may_hold_anything(s3, unpacked, caplog, text):
+    """S3 gives back whatever was stored for it: neither HEAD nor GET fails, nor is there a warning."""
+    s3.metadata["dags.tar.gz"] = {"Expires": text}
+    assert unpacked(PLAIN) == FILES
+    assert "Expires" not in caplog.text
+
+
 def test_times_and_executable_bits_are_the_archives(unpacked, dags):
     unpacked(tar_gz(member("run.sh", b"x", mode=0o4755), member("a.py", b"y")))
     status = (dags / "run.sh").stat()

@@ -150,6 +150,28 @@ def test_the_end_of_a_log_is_cut_at_its_beginning_and_long_lines_at_their_end():
         (ApiError(Trouble.HOPELESS, "no", "AccessDeniedException"), ["logs:GetLogEvents is not permitted", "IAM"]),
         (ApiError(Trouble.HOPELESS, "no", "AccessDenied", "ecs:Other"), ["ecs:Other is not permitted"]),
         (
+            ApiError(Trouble.HOPELESS, "with an explicit deny in a service control policy", "AccessDeniedException"),
+            ["change the service control policy that denies it explicitly"],
+        ),
+        (
+            ApiError(Trouble.HOPELESS, "because no VPC endpoint policy allows the action", "AccessDeniedException"),
+            ["allow it in the VPC endpoint policy as well"],
+        ),
+        (
+            ApiError(Trouble.HOPELESS, "because no identity-based policy allows the action", "AccessDeniedException"),
+            ["allow it in the IAM policy"],
+        ),
+        (
+            ApiError(
+                Trouble.HOPELESS, "The specified KMS key does not exist or is not allowed", "AccessDeniedException"
+            ),
+            ["KMS key cannot be used"],
+        ),
+        (
+            ApiError(Trouble.CREDENTIALS, "Signature expired: A is now earlier than B", "InvalidSignatureException"),
+            ["set its clock"],
+        ),
+        (
             ApiError(Trouble.HOPELESS, "The specified log group does not exist.", "ResourceNotFoundException"),
             ["no log group /airflow in us-east-1", "create it"],
         ),

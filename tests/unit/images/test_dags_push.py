@@ -380,6 +380,47 @@ class TestRefusals:
         assert "The bucket bucket cannot be listed: AccessDenied: refused." in answer.errors
         assert "Allow s3:ListBucket in the IAM policy" in answer.errors
 
+    @pytest.mark.parametrize(
+        "status, code, message, says",
+        [
+            (
+                403,
+                "AccessDenied",
+                "not authorized to perform: kms:GenerateDataKey because no identity-based policy allows it",
+                "Allow kms:GenerateDataKey on the KMS key",
+            ),
+            (
+                403,
+                "AccessDenied",
+                "The ciphertext refers to a customer master key that does not exist, or you are not allowed to access.",
+                "Allow kms:GenerateDataKey on the KMS key",
+            ),
+            (
+                403,
+                "AccessDenied",
+                "not authorized to perform: kms:GenerateDataKey with an explicit deny in a resource-based policy",
+                "kms:GenerateDataKey: change the resource-based policy that denies it",
+            ),
+            (400, "KMS.DisabledException", "arn:aws:kms:eu-west-1:1:key/1 is disabled.", "Enable the KMS key"),
+            (400, "KMS.KMSInvalidStateException", "K is pending deletion.", "Cancel the deletion of the KMS key"),
+            (400, "KMS.NotFoundException", "Invalid keyId 'x'", "does not exist in the bucket's region"),
+            (301, "PermanentRedirect", "Use the specified endpoint.", "give it with --region"),
+            (
+                400,
+                "AuthorizationHeaderMalformed",
+                "the region 'a-1' is wrong; expecting 'b-2'",
+                "give it with --region",
+            ),
+            (403, "RequestTimeTooSkewed", "The difference is too large.", "Set the clock of this machine"),
+        ],
+    )
+    def test_what_s3_says_of_keys_regions_and_clocks_has_its_own_advice(
+        self, s3: FakeS3, folder: Path, run: Run, status: int, code: str, message: str, says: str
+    ) -> None:
+        s3.faults = [Fault(WRITING, "error", status=status, code=code, message=message)]
+        answer = run("dags", "push", folder, "s3://bucket/dags")
+        assert answer.code == 20 and f"{code}: " in answer.errors and says in answer.errors
+
     def test_after_a_failure_the_same_push_completes_it(self, s3: FakeS3, folder: Path, run: Run) -> None:
         s3.buckets["bucket"] = {"dags/gone.py": b"old", "dags/daily.py": b"old"}
         s3.faults = [Fault(WRITING, "error", times=1, status=403, code="AccessDenied")]

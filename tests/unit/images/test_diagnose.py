@@ -175,6 +175,217 @@ def test_the_most_telling_cause_is_named(output: str, error: type[BuildToolError
     assert message in str(found)
 
 
+ECR = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
+UPLOAD = f"unexpected status from POST request to https://{ECR}/v2/worker/blobs/uploads/"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        # moby/buildkit#3776, goharbor/harbor
+        (
+            "tag invalid: The image tag '1' already exists in the 'w' repository and cannot be overwritten because the "
+            "repository is immutable.",
+            "The tag w:1 exists with another content",
+        ),
+        (f"failed to push {ECR}/worker:1: denied: the tag is immutable", f"The tag {ECR}/worker:1 exists"),
+        # docker/build-push-action#1042: what Amazon ECR says of an immutable tag gets lost
+        (
+            f"failed to push {ECR}/worker:1: unexpected status from PUT request to https://x: 400 Bad Request",
+            "immutable",
+        ),
+        # docker/setup-buildx-action#103
+        (f"failed to push {ECR}/worker:1: {UPLOAD}: 404 Not Found", "--create-repository"),
+        # kubernetes-sigs/aws-ebs-csi-driver#1998, vllm-project/vllm#48065, camunda/keycloak#641
+        (f"failed to push {ECR}/worker:1: {UPLOAD}: 403 Forbidden", "as many images as its quota allows"),
+        (
+            "failed to push public.ecr.aws/q/w:1: denied: The repository with name 'w' in registry with id 'q' already "
+            "has the maximum allowed number of images which is '100000'",
+            "lifecycle policy",
+        ),
+        ("failed to push r.example/w:1: denied: adding 1 MiB will exceed the configured upper limit of 2 GiB", "quota"),
+        (
+            f"failed to push {ECR}/worker:1: denied: User: a is not authorized to perform: ecr:InitiateLayerUpload on "
+            "resource: b because no resource-based policy allows the ecr:InitiateLayerUpload action",
+            "ecr:InitiateLayerUpload: allow it in the resource-based policy as well.",
+        ),
+        (
+            f"failed to push {ECR}/worker:1: denied: Your authorization token has expired.",
+            "get-login-password --region us",
+        ),
+        ("failed to push public.ecr.aws/q/w:1: no basic auth credentials", "aws ecr-public get-login-password"),
+        ("failed to push ghcr.io/o/w:1: denied: permission_denied: write_package", "`docker login ghcr.io`"),
+        ("denied: permission_denied: write_package", "the permission to push there"),
+        # docker/buildx#3335, docker/build-push-action#556
+        ("failed to fetch oauth token: unexpected status: 401 Unauthorized", "the permission to push there"),
+        ("authorization status: 401: authorization failed", "the permission to push there"),
+        # moby/buildkit#4320, docker/buildx#1179
+        (f"failed to push r.example/w:1: {UPLOAD}: 413 Request Entity Too Large", "client_max_body_size"),
+        ("failed to copy: unexpected status: 413 Request Entity Too Large", "client_max_body_size"),
+        (f"failed to push {ECR}/worker:1: toomanyrequests: Rate exceeded", "push again in some minutes"),
+        (f"failed to push r.example/w:1: {UPLOAD}: 503 Service Unavailable", "try again later"),
+        (
+            "failed to push r.example/w:1: failed to authorize: failed to fetch oauth token: x: 504 Gateway Timeout",
+            "later",
+        ),
+        ("failed to push r.example/w:1: failed to do request: Put x: write: broken pipe", "the engine's way to it"),
+        # moby/buildkit#5839: the word authorize does not make it a matter of the login
+        (
+            "failed to push r.example/w:1: failed to authorize: Post x: connection reset by peer",
+            "the engine's way to it",
+        ),
+        (
+            "failed to push r.example/w:1: failed to do request: Head x: x509: unknown authority",
+            "certs.d/r.example/ca.crt",
+        ),
+        ("failed to push r.example/w:1: x509: certificate is valid for a, not r.example", "for another name"),
+        (
+            "failed to push r.example/w:1: x509: certificate has expired or is not yet valid: current time",
+            "Set the clock",
+        ),
+        ("failed to push r.example/w:1: http: server gave HTTP response to HTTPS client", "insecure-registries"),
+        ("failed to push r.example/w:1: proxyconnect tcp: dial tcp 10.0.0.9:3128: connection refused", "proxy"),
+        ("failed to push r.example/w:1: error getting credentials - err: exit status 1", "credHelpers"),
+        ("failed to push r.example/w:1: manifest invalid", "without --sbom and --provenance"),
+    ],
+)
+def test_a_push_by_buildx_that_is_refused_says_what_to_do(said: str, advice: str) -> None:
+    output = (
+        f"#21 ERROR: {said}\n------\n > exporting to image:\n------\nERROR: failed to build: failed to solve: {said}"
+    )
+    for lines in (output.splitlines(), [f"ERROR: {said}"]):
+        error = diagnose(lines)
+        assert type(error) is errors.PushError and advice in str(error)
+
+
+def test_what_nobody_knows_gets_no_advice() -> None:
+    assert diagnose(["ERROR: failed to push r.example/w:1: name invalid"]).hint == ""
+
+
+HUB = "docker.io/apache/airflow:3.0.2"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            "failed to copy: x: 429 Too Many Requests - Server message: toomanyrequests: You have reached",
+            "`docker login`",
+        ),
+        ("failed to authorize: failed to fetch oauth token: x: 401 Unauthorized", "may read it: `docker login`"),
+        ("failed to authorize: failed to fetch oauth token: x: 504 Gateway Timeout", "in trouble: try again later"),
+        (
+            "failed to do request: Head x: x509: certificate signed by unknown authority",
+            "certs.d/registry-1.docker.io/ca.crt",
+        ),
+        ("failed to do request: Head x: dial tcp: lookup y: i/o timeout", "way to registry-1.docker.io (DNS"),
+        # docker/for-linux#415: an HTTPS_PROXY that begins with https:// and speaks HTTP
+        ("failed to do request: proxyconnect tcp: tls: first record does not look like a TLS handshake", "NO_PROXY"),
+        ("error getting credentials - err: exit status 1, out: `GDBus.Error`", "config.json"),
+        ("no match for platform in manifest: not found", "another --platform"),
+        (f"{HUB}: not found", "Try `docker pull apache/airflow:3.0.2`"),
+    ],
+)
+def test_a_base_image_that_cannot_be_pulled_says_what_to_do(said: str, advice: str) -> None:
+    output = (
+        f" > [internal] load metadata for {HUB}:\n------\nERROR: failed to solve: x: failed to resolve source metadata"
+    )
+    for lines in (
+        [f"{output} for {HUB}: {said}"],
+        [f" > [1/3] FROM {HUB}@sha256:1:", f"ERROR: failed to solve: {said}"],
+    ):
+        error = diagnose("\n".join(lines).splitlines())
+        assert type(error) is errors.BaseImageError
+        assert "The base image apache/airflow:3.0.2 cannot be had" in str(error) and advice in error.hint
+
+
+def test_who_has_reached_the_limit_of_amazon_ecr_public_is_not_told_to_log_out() -> None:
+    image = "public.ecr.aws/docker/library/python:3.12"
+    said = f"failed to resolve source metadata for {image}: unexpected status from HEAD request: 429 Too Many Requests"
+    assert "aws ecr-public get-login-password" in diagnose([f"ERROR: failed to solve: {image}: {said}"]).hint
+
+
+@pytest.mark.parametrize(
+    ("image", "advice"),
+    [
+        ("public.ecr.aws/docker/library/python:3.12", "`docker logout public.ecr.aws`"),
+        (
+            f"{ECR}/base:1",
+            f"`aws ecr get-login-password --region us-west-2 | docker login --username AWS --password-stdin {ECR}`",
+        ),
+        ("r.example:5000/base:1", "`docker login r.example:5000`"),
+    ],
+)
+def test_a_base_image_that_is_refused_names_the_login_of_its_registry(image: str, advice: str) -> None:
+    said = "unexpected status from HEAD request to https://x/v2/y/manifests/1: 403 Forbidden"
+    error = diagnose([f"ERROR: failed to solve: {image}: failed to resolve source metadata for {image}: {said}"])
+    assert type(error) is errors.BaseImageError and advice in error.hint
+
+
+STEP = 'ERROR: failed to solve: process "/bin/sh -c x" did not complete successfully: exit code: 1'
+
+
+@pytest.mark.parametrize(
+    ("output", "advice"),
+    [
+        ("E: Release file for http://x/InRelease is not valid yet (invalid for another 7h)", "Set the clock"),
+        ("E: The repository 'http://x buster Release' does not have a Release file.", "a newer --base"),
+        ("E: Failed to fetch http://x/x.deb  404  Not Found [IP: 1.2.3.4 80]", "--no-cache"),
+        ("E: Failed to fetch http://x/x.deb  503  Service Unavailable [IP: 1.2.3.4 80]", "network and proxy"),
+        ("E: Failed to fetch http://x/x.deb  Hash Sum mismatch", "Try again in some minutes"),
+        ("Err:1 https://x bookworm InRelease\n  Certificate verification failed: x", "--ca-bundle"),
+        ("E: Package 'libfoo' has no installation candidate", "--apt-packages"),
+        ("error: command 'gcc' failed: No such file or directory", "build-essential"),
+        ("Error: pg_config executable not found.", "libpq-dev"),
+        ("ERROR: Cannot find command 'git' - do you have 'git' installed and in your PATH?", "--apt-packages git"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "Renew the hashes"),
+        ("ERROR: ResolutionImpossible: for help visit https://pip.pypa.io", "The requirements conflict"),
+        ("x No solution found when resolving dependencies:", "The requirements conflict"),
+        ("ERROR: No matching distribution found for foo==9", "for this Python"),
+        ("ERROR: Exception:\npip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", "try again"),
+        ("ERROR: HTTP error 401 while getting https://x/simple/foo/", "--pip-config"),
+        (
+            "error: error sending request for url (https://pypi.org)\n  invalid peer certificate: UnknownIssuer",
+            "--ca-bundle",
+        ),
+        ("  Failed to download `lxml==5.3.0`\n  operation timed out", "network and proxy"),
+    ],
+)
+def test_a_step_that_fails_says_what_to_do(output: str, advice: str) -> None:
+    error = diagnose([*(f"#9 1.2 {line}" for line in output.splitlines()), STEP])
+    assert type(error) is errors.BuildError and advice in error.hint
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "advice"),
+    [
+        (STEP.replace("code: 1", "code: 137"), errors.BuildError, "ran out of memory"),
+        # aws/containers-roadmap#876
+        (
+            'ERROR: failed to solve: error writing manifest blob: failed commit on ref "x": unexpected status: 400',
+            errors.BuildError,
+            "--cache-to",
+        ),
+        (
+            " > exporting cache to registry:\nERROR: failed to solve: unexpected status: 403",
+            errors.BuildError,
+            "--cache-to",
+        ),
+        ("ERROR: rpc error: code = Unavailable desc = error reading from server: EOF", errors.EngineError, "Try again"),
+        ('ERROR: no builder "x" found', errors.BuildxError, "docker buildx ls"),
+        (
+            "ERROR: BuildKit is enabled but the buildx component is missing or broken.",
+            errors.BuildxError,
+            "docker-buildx",
+        ),
+        ("error during connect: the docker daemon is not running", errors.EngineError, "docker info"),
+    ],
+)
+def test_a_builder_that_fails_says_what_to_do(output: str, error: type[BuildToolError], advice: str) -> None:
+    found = diagnose(output.splitlines())
+    assert type(found) is error and advice in found.hint
+
+
 def test_the_failing_steps_own_output_is_cut_out() -> None:
     assert failing_step(FAILING_STEP.splitlines())[1:] == (
         "0.191 airflow-ecs-build: error: the base image has Airflow 2.9.0, not 2.10.5: give --airflow 2.9.0",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import parse
-from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, SSLError
 
 from images import aws
 from images.diagnose import diagnose_push
@@ -225,6 +225,12 @@ class TestProgress:
         ("no basic auth credentials", "`docker login r.example:5000`"),
         ("unauthorized: authentication required", "`docker login r.example:5000`"),
         ("dial tcp: lookup r.example: no such host", "the registry's name"),
+        (
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "certs.d/r.example:5000/ca.crt",
+        ),
+        ("received unexpected HTTP status: 503 Service Unavailable", "try again later"),
+        ("unknown: <head><title>413 Request Entity Too Large</title></head>", "client_max_body_size"),
     ],
 )
 def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
@@ -240,6 +246,33 @@ def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
         (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "x"), "Allow ecr:Y"),
         (ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "x"), "expired"),
         (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"), "try again"),
+        (ClientError({"Error": {"Code": "ServerException", "Message": "x"}}, "x"), "try again in a minute"),
+        (SSLError(endpoint_url="x", error="CERTIFICATE_VERIFY_FAILED"), "AWS_CA_BUNDLE"),
+        (ClientError({"Error": {"Code": "LimitExceededException", "Message": "Too many"}}, "x"), "Service Quotas"),
+        (ClientError({"Error": {"Code": "RequestTimeTooSkewed", "Message": "too large"}}, "x"), "Set the clock"),
+        (
+            ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "Signature expired: A"}}, "x"),
+            "Set the clock",
+        ),
+        (
+            ClientError(
+                {"Error": {"Code": "InvalidSignatureException", "Message": "Signature not yet current: A"}}, "x"
+            ),
+            "Set the clock",
+        ),
+        (
+            ClientError(
+                {
+                    "Error": {
+                        "Code": "AccessDeniedException",
+                        "Message": "not authorized to perform: ecr:Z on resource: R because no resource-based policy "
+                        "allows the ecr:Z action",
+                    }
+                },
+                "x",
+            ),
+            "ecr:Z: allow it in the resource-based policy as well.",
+        ),
     ],
 )
 def test_what_aws_said_becomes_what_to_do(error: Exception, words: str) -> None:

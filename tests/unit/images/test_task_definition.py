@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from airflow_ecs_executor.image_check.remote import Images
 from airflow_ecs_executor.task_definition import read_definition
 from botocore.exceptions import ClientError
 
-from images.errors import RequestError
+from images.errors import AwsError, RequestError
 from images.labels import labels
 from images.spec import ImageSpec
 from images.task_definitions.definition import Definition, Logs, difference, normalised, render
-from images.task_definitions.registration import explained
+from images.task_definitions.registration import explained, register
 from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, Wishes, settings
 from local.ecs.control import EcsApi
 from local.fake_registry import FakeRegistry, digest_of, entry, put_image, put_index
@@ -31,6 +31,7 @@ from tests.unit.images.conftest import AWS, Answer, Run
 ROLE = "arn:aws:iam::123456789012:role/airflow-execution"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-a1b2c3"
 URL = "http://airflow.internal:8080/execution/"
+CONCURRENT = "Too many concurrent attempts to create a new revision of the specified family."
 STACK = {
     **VALUES,
     "airflow_major_version": "3",
@@ -527,6 +528,40 @@ class TestComparing:
         assert "DB_PASSWORD" in lines and "hunter2" not in lines and '"1"' in lines
 
 
+class TestConcurrency:
+    """ECS refuses a revision while another one of its family is made, and the SDK does not try again."""
+
+    @pytest.fixture
+    def refuse(self, ecs: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[float]]:
+        """Have ECS refuse some registrations; returns the pauses that follow."""
+
+        def call(times: int) -> list[float]:
+            pauses: list[float] = []
+            error = {"Error": {"Code": "ClientException", "Message": CONCURRENT}}
+
+            def answer(**_: Any) -> None:
+                if len(pauses) < times:
+                    raise ClientError(error, "RegisterTaskDefinition")
+
+            monkeypatch.setattr("time.sleep", pauses.append)
+            ecs.meta.events.register("before-call.ecs.RegisterTaskDefinition", answer)
+            return pauses
+
+        return call
+
+    def test_it_is_tried_again_with_pauses_that_grow(self, ecs: Any, refuse: Callable[[int], list[float]]) -> None:
+        pauses = refuse(3)
+        arn = register(ecs, render(TestComparing.BASE))
+        assert arn == registered(ecs, arn)["taskDefinitionArn"]
+        assert len(pauses) == 3 and pauses == sorted(pauses)
+
+    def test_not_without_end(self, ecs: Any, refuse: Callable[[int], list[float]]) -> None:
+        pauses = refuse(100)
+        with pytest.raises(AwsError, match="Too many concurrent attempts"):
+            register(ecs, render(TestComparing.BASE))
+        assert len(pauses) == 5
+
+
 @pytest.mark.parametrize(
     ("code", "message", "words"),
     [
@@ -542,6 +577,7 @@ class TestComparing:
             "Allow ecs:TagResource",
         ),
         ("AccessDeniedException", "User: a is not authorized", "Allow ecs:RegisterTaskDefinition"),
+        ("ClientException", CONCURRENT, "run one of them at a time"),
     ],
 )
 def test_what_ecs_refuses_is_explained(code: str, message: str, words: str) -> None:

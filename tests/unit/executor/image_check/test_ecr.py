@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from airflow_ecs_executor.image_check.ecr import EcrRegistry
 from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.http import Http
+from airflow_ecs_executor.image_check.reference import parse
 
 from local.fake_registry import entry, put_image, put_index
 from tests.unit.executor.image_check.conftest import ACCOUNT_HOST, AMD64, ARM64, config_for
@@ -62,6 +65,41 @@ def test_a_denied_action_is_named(registry, images, one, action):
 def test_throttling_is_told(registry, images, one):
     registry.faults["BatchGetImage"] = "ThrottlingException"
     with pytest.raises(RegistryError, match="Amazon ECR: ThrottlingException"):
+        images.look_up(f"{NAME}:1", AMD64)
+
+
+@pytest.mark.parametrize(
+    "code, remedy",
+    [
+        ("ImageInaccessible", "restore it"),
+        ("KmsError", "KMS key of the repository"),
+        ("UpstreamAccessDenied", "pull through cache rule"),
+        ("UpstreamTooManyRequests", "try again later"),
+        ("UpstreamUnavailable", "try again later"),
+        ("SomethingNew", "because"),
+    ],
+)
+def test_why_there_is_no_manifest_is_told_and_what_to_do(code, remedy):
+    class Client:
+        def batch_get_image(self, **_):
+            return {"images": [], "failures": [{"failureCode": code, "failureReason": "because"}]}
+
+    with pytest.raises(RegistryError, match=f"gives no manifest: .*{remedy}"):
+        EcrRegistry(Http(1), parse(f"{NAME}:1"), Client()).manifest("1")
+
+
+@pytest.mark.parametrize(
+    "code, remedy",
+    [
+        ("UnableToGetUpstreamImageException", "pull through cache rule"),
+        ("RequestTimeTooSkewed", "set the clock of this machine"),
+        ("ExpiredTokenException", "valid AWS credentials"),
+        ("ServerException", "try again later"),
+    ],
+)
+def test_an_error_is_told_with_what_to_do(registry, images, one, code, remedy):
+    registry.faults["BatchGetImage"] = code
+    with pytest.raises(RegistryError, match=f"Amazon ECR: {code}: .*{remedy}"):
         images.look_up(f"{NAME}:1", AMD64)
 
 

@@ -72,6 +72,10 @@ def test_a_digest_wins_over_the_tag():
         ("123456789012.dkr-ecr.eu-west-1.on.aws", "eu-west-1"),
         ("123456789012.dkr-ecr-fips.us-east-1.on.aws", "us-east-1"),
         ("123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+        ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
+        ("123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1"),
+        ("123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", "eu-isoe-west-1"),
+        ("123456789012.dkr.ecr.us-isof-south-1.csp.hci.ic.gov", "us-isof-south-1"),
     ],
 )
 def test_private_registries_of_amazon_ecr_name_account_and_region(host, region):

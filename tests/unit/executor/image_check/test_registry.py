@@ -6,6 +6,9 @@ import pytest
 from airflow_ecs_executor.image_check import http as http_module
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.http import Answer
+from airflow_ecs_executor.image_check.reference import parse
+from airflow_ecs_executor.image_check.registry import Registry
 
 from local.fake_registry import (
     DOCKER_INDEX,
@@ -116,6 +119,20 @@ def test_without_the_right_login_the_message_says_what_to_do(registry, images, o
     assert words in text and "wrong" not in text
 
 
+def test_a_login_that_has_expired_is_told_apart():
+    """As Amazon ECR Public answers, half a day after a login, although the image is for everybody."""
+
+    class Expired:
+        def request(self, *_, **__):
+            return Answer(
+                403, {}, b'{"errors": [{"code": "DENIED", "message": "Your authorization token has expired."}]}'
+            )
+
+    registry = Registry(Expired(), parse("public.ecr.aws/org/airflow:1"), lambda host: Credentials("AWS", "old"))
+    with pytest.raises(RegistryError, match=r"has expired: `docker login public\.ecr\.aws` again, .* `docker logout"):
+        registry.manifest("1")
+
+
 def test_a_login_is_not_carried_to_another_host(registry, images, one):
     with FakeRegistry() as storage:
         storage.blobs.update(registry.blobs)
@@ -176,7 +193,12 @@ def test_an_image_that_is_not_there(registry, images, one):
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [(429, "too many requests"), (503, "is in trouble (HTTP status 503"), (418, "answers as no registry does")],
+    [
+        (429, "too many requests"),
+        (503, "is in trouble (HTTP status 503"),
+        (408, "is in trouble (HTTP status 408"),
+        (418, "answers as no registry does"),
+    ],
 )
 def test_a_registry_that_refuses(registry, images, one, fault, words):
     registry.faults["manifests"] = fault

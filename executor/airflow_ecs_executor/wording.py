@@ -1,0 +1,27 @@
+"""What AWS's messages say beside their code, and what a person can do about it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_CLOCK = re.compile(
+    r"signature (?:expired|not yet current)|RequestTimeTooSkewed|request time .* too large", re.IGNORECASE
+)
+# docs.aws.amazon.com/IAM/latest/UserGuide: "Troubleshoot access denied error messages".
+_NOT_ALLOWED = re.compile(r"because no ([\w -]+? (?:policy|policies)|permissions boundary) allows?\b")
+_EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permissions boundary))?")
+
+
+def clock_is_wrong(reason: str) -> bool:
+    """Whether AWS refused a request because it was signed at another time than AWS's own (aws/aws-cli#6676)."""
+    return bool(_CLOCK.search(reason))
+
+
+def policy_to_change(reason: str) -> str:
+    """What to do about a denial if its reason is another policy than that of the caller's identity; else empty."""
+    if denied := _EXPLICITLY_DENIED.search(reason):
+        return f"change the {denied[1] or 'policy'} that denies it explicitly"
+    missing = _NOT_ALLOWED.search(reason)
+    if missing and missing[1] != "identity-based policy":
+        return f"allow it in the {missing[1]} as well"
+    return ""
