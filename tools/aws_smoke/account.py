@@ -105,8 +105,12 @@ class Account:
         return answer
 
     def stop(self, arn: str) -> None:
-        """Stop a task."""
-        self.patient_ecs().stop_task(cluster=self.target.cluster, task=arn, reason=self.run_id)
+        """Stop a task; one that ECS has forgotten has stopped."""
+        try:
+            self.patient_ecs().stop_task(cluster=self.target.cluster, task=arn, reason=self.run_id)
+        except Exception as error:
+            if "not found" not in classify(error).reason:
+                raise
 
     # The scheduler's rights
 

@@ -297,6 +297,16 @@ CHECKS = (
         _stack_name, ("stack", "scheduler_policy"), makes="an IAM role",
     ),
     Check(
+        "burst", f"{BURST} RunTask calls at once", "tasks, and errors that are throttling or a quota to the executor",
+        "a burst of Airflow tasks fails with these errors: report this, and lower run_task_burst", _burst, _TASK,
+        named=True, launches=BURST,
+    ),
+    Check(
+        "no-route", "RunTask in a subnet without a route to AWS (--isolated-subnet)",
+        "never started, advice about the route", _HINTS, _ends("no-route"), (*_TASK, "isolated_subnet"), "no-route",
+        named=True,
+    ),
+    Check(
         "vcpu-quota", "GetServiceQuota of Fargate On-Demand vCPUs", f"room for [core] parallelism: {PARALLELISM} tasks",
         "request more (docs/tuning.md), or set [core] parallelism to what fits", _quota,
     ),
@@ -369,15 +379,5 @@ CHECKS = (
         "headers that the entrypoint can read",
         "containers end with exit code 82 on such objects: update the entrypoint, or report this",
         _expires, ("bucket",), makes="three objects of no bytes",
-    ),
-    Check(
-        "no-route", "RunTask in a subnet without a route to AWS (--isolated-subnet)",
-        "never started, advice about the route", _HINTS, _ends("no-route"), (*_TASK, "isolated_subnet"), "no-route",
-        named=True,
-    ),
-    Check(
-        "burst", f"{BURST} RunTask calls at once", "tasks, and errors that are throttling or a quota to the executor",
-        "a burst of Airflow tasks fails with these errors: report this, and lower run_task_burst", _burst, _TASK,
-        named=True, launches=BURST,
     ),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from tools.aws_smoke.phrases import CONTAINER
 
 LOG_PREFIX = "smoke"
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/busybox"
-PATIENCE = 600.0
+PATIENCE = 900.0
 """Seconds for a task to end; AWS gives up on a network that leads nowhere after some minutes."""
 SLEEP = "trap 'exit 143' TERM; sleep 600 & wait"
 
@@ -49,7 +49,7 @@ def _missing_secret(account: Account) -> Mapping[str, Any]:
 TASKS: Mapping[str, Task] = {
     "plain": Task(f'echo "${IDENTITY_VARIABLE}"', ["succeeded"], [0]),
     "exit-code": Task("exit 3", ["failed"], [3]),
-    "out-of-memory": Task("tail /dev/zero", ["failed"], [137], "memory"),
+    "out-of-memory": Task("x=x; while :; do x=$x$x; done", ["failed"], [137], "memory"),
     "no-image": Task(
         "true", ["never started"], advice="image could not be pulled",
         container=lambda account: {"image": f"{PUBLIC_IMAGE}:{account.run_id}"},
