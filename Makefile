@@ -89,7 +89,7 @@ add-airflow: $(VENV)/ready  ## add an Airflow release to the matrix, with its lo
 	@$(VENV_PYTHON) -m tools.add_airflow "$(VERSION)" --python "$(PYTHON)"
 
 .PHONY: aws-smoke
-aws-smoke: $(VENV)/ready  ## ask a real AWS account: make aws-smoke [STACK=airflow-ecs] [CHECKS="list-tasks burst"] [YES=1] [ARGS="--help"]
+aws-smoke: $(VENV)/ready  ## check on a real AWS account what the tests assume: make aws-smoke [STACK=airflow-ecs] [CHECKS="list-tasks burst"] [YES=1] [ARGS="--help"]
 	@PYTHONPATH=executor:entrypoint $(VENV_PYTHON) -m tools.aws_smoke $(CHECKS) $(if $(STACK),--stack $(STACK)) \
 		$(if $(filter-out 0,$(YES)),--yes) $(ARGS)
 

@@ -23,7 +23,7 @@ def test_each_container_ends_as_expected(
     tasks.finish(tasks.container())  # makes the log group
     flags = {
         "cluster": "airflow", "subnets": "subnet-1", "execution-role": EXECUTION_ROLE, "log-group": GROUP,
-        "image": tasks.image, "out": str(tmp_path / "words.jsonl"),
+        "image": tasks.image, "out": str(tmp_path / "messages.jsonl"),
     }  # fmt: skip
     checks = ["first-task", "found-again", "client-token", "token-conflict", "container-log", "no-program",
               "exit-code", "out-of-memory", "stopped", "no-definition", "vanished-task"]  # fmt: skip

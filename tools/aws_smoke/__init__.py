@@ -1,1 +1,1 @@
-"""Ask a real AWS account what this project believes of AWS: ``make aws-smoke`` (docs/first-day-on-aws.md)."""
+"""Check on a real AWS account what this project assumes of AWS: ``make aws-smoke`` (docs/first-day-on-aws.md)."""

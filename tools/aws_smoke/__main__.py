@@ -1,4 +1,4 @@
-"""Ask an AWS account what this project believes of AWS, and keep AWS's own words (docs/first-day-on-aws.md).
+"""Check on an AWS account what this project assumes of AWS, and keep its messages (docs/first-day-on-aws.md).
 
     make aws-smoke STACK=airflow-ecs
     make aws-smoke ARGS="--cluster default --subnets subnet-0123456789abcdef0 --assign-public-ip"
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("checks", metavar="CHECK", nargs="*", help="only these; default: all that are cheap and safe")
     made.add_argument("--list", action="store_true", help="print the checks, and ask nothing")
     made.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    made.add_argument("--out", type=Path, default=Path("aws-smoke.jsonl"), help="AWS's words (default: %(default)s)")
+    made.add_argument("--out", type=Path, default=Path("aws-smoke.jsonl"), help="AWS's messages (default: %(default)s)")
     made.add_argument("--region", default="", help="default: as configured for the AWS SDK")
     made.add_argument("--stack", default="", help="a stack of deploy/template.yaml; the flags below beat its outputs")
     made.add_argument("--cluster", default="")
@@ -97,7 +97,8 @@ def plan(checks: Sequence[Check]) -> str:
     made = [f"{tasks} ECS tasks"] if tasks else []
     made += [check.makes for check in checks if check.makes]
     rows.append(f"Made, and removed again: {', '.join(made) or 'nothing'}.")
-    rows.append(f"Cost: up to {tasks * TASK_CENTS:g} US cents. Time: {'some minutes' if tasks else 'some seconds'}.")
+    cost, time_ = (f"up to {tasks * TASK_CENTS:g} US cents", "minutes") if tasks else ("nothing", "seconds")
+    rows.append(f"Cost: {cost}. Time: some {time_}.")
     return "\n".join(rows)
 
 
@@ -164,7 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"Account …{account.number[-4:]}, region {account.region}")
     for check in checks:
         if flags := lacking(check, target):
-            print(f"  {check.name:15}not asked: it needs {flags}")
+            if parsed.checks:
+                raise SmokeError(f"The check {check.name} requires {flags}.")
+            print(f"  {check.name:15}not asked: it requires {flags}")
     checks = [check for check in checks if not lacking(check, target)]
     print(plan(checks), flush=True)
     if not parsed.yes:
@@ -176,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         left = account.clean_up()
         for command in left:
             say(f"Not removed; remove it by: {command}")
-        print(f"{account.phrases.write(parsed.out)} of AWS's answers are in {parsed.out}", flush=True)
+        print(f"{account.messages.write(parsed.out, account.region)} of AWS's messages are in {parsed.out}", flush=True)
     return _LEFT if left else _OTHERWISE if otherwise else 0
 
 

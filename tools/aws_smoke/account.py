@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import boto3
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.failures import Trouble, classify
 from botocore.config import Config
 
 from images import aws
 from images.errors import AwsError
 from local.errors import LocalError
-from tools.aws_smoke.phrases import Phrases
+from tools.aws_smoke.messages import Messages
 
 PAUSE = 3.0
 """Seconds between two questions about the same thing."""
 CONNECTIONS = 100
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GONE = re.compile(r"not found|does not exist|cannot be found|NoSuchEntity", re.IGNORECASE)
+"""What is not there need not be removed: its creation failed, or ECS has forgotten the task."""
 
 
 class SmokeError(LocalError):
@@ -51,7 +55,7 @@ class Target:
 
 
 class Account:
-    """Clients, tasks and clean-up. Every answer is heard by ``phrases``."""
+    """Clients, tasks and clean-up. Every answer is heard by ``messages``."""
 
     def __init__(self, target: Target) -> None:
         """Ask AWS who is calling. Raises SmokeError."""
@@ -65,18 +69,19 @@ class Account:
         """The tasks of `tools.aws_smoke.tasks` that the checks look at: they are launched together."""
         self.known: dict[str, Any] = {}
         """What has become of them."""
+        self.messages = Messages()
+        self.messages.hide({self.run_id: "smoke", target.stack: "airflow-ecs", target.cluster: "airflow",
+                            target.bucket: "bucket", target.repository: "airflow-worker",
+                            target.log_group: "/airflow/worker"})  # fmt: skip
+        self.region = target.region
         try:
-            sts = aws.client("sts", target.region or None)
-            self.region = str(sts.meta.region_name)
-            self.caller = str(sts.get_caller_identity()["Arn"])
+            self.caller = str(self.client("sts").get_caller_identity()["Arn"])
+            self.region = str(self.client("sts").meta.region_name)
         except AwsError as error:
             raise SmokeError(str(error)) from None
         except Exception as error:
             raise SmokeError(str(aws.failed("AWS does not say whose credentials these are", error))) from None
         self.number = self.caller.split(":")[4]
-        self.phrases = Phrases(self.region)
-        self.phrases.hide({self.run_id: "smoke", target.stack: "airflow-ecs", target.cluster: "airflow",
-                           target.bucket: "bucket", target.repository: "airflow-worker"})  # fmt: skip
 
     def client(self, service: str, *, patient: bool = False) -> Any:
         """A boto3 client. Those of ECS do not retry, so that throttling is seen; ``patient`` ones do."""
@@ -85,12 +90,12 @@ class Account:
             once = {"total_max_attempts": 1}
             retries = {"mode": "standard", "total_max_attempts": 10} if patient else once if service == "ecs" else None
             config = Config(max_pool_connections=CONNECTIONS, retries=retries)
-            self._clients[name] = aws.client(service, self.region, config)
-            self.phrases.listen(self._clients[name])
+            self._clients[name] = aws.client(service, self.region or None, config)
+            self.messages.listen(self._clients[name])
         return self._clients[name]
 
     def later(self, what: str, undo: Callable[[], Any]) -> None:
-        """Keep for the end how to remove something, and the command that does so by hand."""
+        """Keep for the end how to remove what is about to be made, and the command that does so by hand."""
         self._undo.append((what, undo))
 
     def patient_ecs(self) -> Any:
@@ -105,52 +110,52 @@ class Account:
         return answer
 
     def stop(self, arn: str) -> None:
-        """Stop a task; one that ECS has forgotten has stopped."""
-        try:
-            self.patient_ecs().stop_task(cluster=self.target.cluster, task=arn, reason=self.run_id)
-        except Exception as error:
-            if "not found" not in classify(error).reason:
-                raise
+        """Stop a task."""
+        self.patient_ecs().stop_task(cluster=self.target.cluster, task=arn, reason=self.run_id)
 
     # The scheduler's rights
 
-    @contextmanager
-    def scheduler_session(self) -> Iterator[Any]:
+    def scheduler_session(self) -> Any:
         """A boto3 session that may do what the stack's scheduler policy allows: by a role of this run's own."""
-        iam, role = self.client("iam"), self.run_id
+        iam, role, policy = self.client("iam"), self.run_id, self.target.scheduler_policy
         trust = {"Effect": "Allow", "Principal": {"AWS": self.caller}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        self.later(f"aws iam delete-role --role-name {role}", partial(iam.delete_role, RoleName=role))
         arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-        self.later(f"aws iam delete-role --role-name {role}", lambda: iam.delete_role(RoleName=role))
-        names = {"RoleName": role, "PolicyArn": self.target.scheduler_policy}
-        iam.attach_role_policy(**names)
-        by_hand = f"aws iam detach-role-policy --role-name {role} --policy-arn {self.target.scheduler_policy}"
-        self.later(by_hand, lambda: iam.detach_role_policy(**names))
+        self.later(
+            f"aws iam detach-role-policy --role-name {role} --policy-arn {policy}",
+            partial(iam.detach_role_policy, RoleName=role, PolicyArn=policy),
+        )
+        iam.attach_role_policy(RoleName=role, PolicyArn=policy)
         assume = self.client("sts").assume_role
-        given = eventually(lambda: assume(RoleArn=arn, RoleSessionName=role)["Credentials"])
-        yield boto3.session.Session(
+        given = eventually(lambda: assume(RoleArn=arn, RoleSessionName=role)["Credentials"], 20)
+        return boto3.session.Session(
             given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=self.region
         )
 
     # Removal
 
     def clean_up(self) -> list[str]:
-        """Remove all that was made, whatever else happens; returns the commands for what could not be removed."""
-        signals = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Remove all that was made, and close the clients; returns the commands for what could not be removed."""
+        signals = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
         left = []
         try:
             for arn in sorted({*self._arns, *self._found()}):
-                self.later(f"aws ecs stop-task --cluster {self.target.cluster} --task {arn}",
-                           lambda arn=arn: self.stop(arn))  # type: ignore[misc]  # fmt: skip
+                by_hand = f"aws ecs stop-task --cluster {self.target.cluster} --task {arn}"
+                self.later(by_hand, partial(self.stop, arn))
             while self._undo:
                 by_hand, undo = self._undo.pop()
                 try:
                     undo()
                 except Exception as error:
-                    left.append(f"{by_hand}    # {classify(error).reason}")
+                    reason = classify(error).reason
+                    if not _GONE.search(reason):
+                        left.append(f"{by_hand}    # {reason}")
         finally:
             for number, handler in signals.items():
                 signal.signal(number, handler)
+        for client in self._clients.values():
+            client.close()
         return left
 
     def _found(self) -> list[str]:
@@ -166,16 +171,16 @@ class Account:
             return []  # those whose ARNs are known are stopped all the same
 
 
-def eventually(call: Callable[[], Any], seconds: float = 60.0) -> Any:
+def eventually(call: Callable[[], Any], times: int) -> Any:
     """Call until AWS no longer denies it: a new role or policy takes some seconds to be known everywhere.
 
     docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html, "Changes that I make are not always immediately visible"
     """
-    end = time.monotonic() + seconds
-    while True:
+    for left in reversed(range(times)):
         try:
             return call()
         except Exception as error:
-            if not classify(error).denied or time.monotonic() > end:
+            found = classify(error)
+            if not left or not (found.denied or found.trouble is Trouble.CREDENTIALS):
                 raise
         time.sleep(PAUSE)

@@ -24,7 +24,7 @@ from airflow_ecs_executor.ledger import describe_failures
 from local.waiting import until
 from tools.aws_smoke import account as pace
 from tools.aws_smoke.account import CONNECTIONS, Account, eventually
-from tools.aws_smoke.phrases import CONTAINER
+from tools.aws_smoke.messages import CONTAINER
 from tools.aws_smoke.tasks import LOG_PREFIX, SLEEP, TASKS, definition_of, ended, identity_of, launched, request_of
 
 VCPU_QUOTA = "L-3032A538"
@@ -74,7 +74,7 @@ class Check:
 
 
 def refusal(call: Callable[[], Any]) -> tuple[ApiError | None, str]:
-    """How the executor reads the error of a call, and the error's words; None, if the call succeeds."""
+    """How the executor reads the error of a call, and its text; None, if the call succeeds."""
     try:
         call()
     except Exception as error:
@@ -84,7 +84,7 @@ def refusal(call: Callable[[], Any]) -> tuple[ApiError | None, str]:
 
 
 def _refused(call: Callable[[Account], Any], code: str, words: str) -> Callable[[Account], Answer]:
-    """Asks for something that does not exist: the code and the words of the refusal are what code relies on."""
+    """Asks for something that does not exist: the executor goes by the code and the text of the error."""
 
     def ask(account: Account) -> Answer:
         found, text = refusal(partial(call, account))
@@ -105,18 +105,22 @@ def _list_tasks(account: Account) -> Answer:
 def _stack_name(account: Account) -> Answer:
     name = account.target.stack
     stack_id = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["StackId"]
-    with account.scheduler_session() as session:
-        client = session.client("cloudformation")
-        account.phrases.listen(client)
-        # The id is allowed either way: once it is, the policy is known everywhere, and the name's answer counts.
-        eventually(lambda: client.describe_stacks(StackName=stack_id))
-        found, text = refusal(lambda: client.describe_stacks(StackName=name))
+    client = account.scheduler_session().client("cloudformation")
+    account.messages.listen(client)
+    # The id is allowed either way: once it is, the policy is known, and the name's answer counts.
+    eventually(lambda: client.describe_stacks(StackName=stack_id), 20)
+    found, text = refusal(lambda: eventually(lambda: client.describe_stacks(StackName=name), 5))
+    client.close()
     return Answer(found is None, f"by its id: accepted; by its name: {text}")
 
 
 def _quota(account: Account) -> Answer:
-    client = account.client("service-quotas")
-    value = float(client.get_service_quota(ServiceCode="fargate", QuotaCode=VCPU_QUOTA)["Quota"]["Value"])
+    client, quota = account.client("service-quotas"), {"ServiceCode": "fargate", "QuotaCode": VCPU_QUOTA}
+    try:
+        answer = client.get_service_quota(**quota)
+    except client.exceptions.NoSuchResourceException:  # there is no value of the account's own
+        answer = client.get_aws_default_service_quota(**quota)
+    value = float(answer["Quota"]["Value"])
     fit = int(value / TASK_VCPU)
     return Answer(fit >= PARALLELISM, f"{value:g} vCPUs: {fit} tasks of {TASK_VCPU} vCPU at once")
 
@@ -144,6 +148,12 @@ def _expires(account: Account) -> Answer:
     entrypoint = S3({**os.environ, "AWS_REGION": account.region}, 1)
     logging.getLogger("botocore.handlers").addHandler(logging.NullHandler())  # it warns of such headers
     backs = []
+
+    def remove() -> None:
+        for version in client.list_object_versions(Bucket=bucket, Prefix=account.run_id).get("Versions", ()):
+            client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+
+    account.later(f"aws s3 rm --recursive s3://{bucket}/{account.run_id}", remove)
     for number, text in enumerate(("0", "-1", "2026-01-31T08:00:00+01:00")):
         key = f"{account.run_id}/expires-{number}"
 
@@ -151,16 +161,15 @@ def _expires(account: Account) -> Answer:
             params["headers"]["Expires"] = text  # by parameter, boto3 takes dates alone
 
         client.meta.events.register_first("before-call.s3.PutObject", set_header, unique_id="expires")
-        version = client.put_object(Bucket=bucket, Key=key, Body=b"").get("VersionId")
+        client.put_object(Bucket=bucket, Key=key, Body=b"")
         client.meta.events.unregister("before-call.s3.PutObject", unique_id="expires")
-        names = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
-        by_hand = f"aws s3api delete-object --bucket {bucket} --key {key}{f' --version-id {version}' * bool(version)}"
-        account.later(by_hand, partial(client.delete_object, **names))
-        backs.append(client.head_object(**names).get("ExpiresString"))
+        backs.append(client.head_object(Bucket=bucket, Key=key).get("ExpiresString"))
         try:
             entrypoint.describe(S3Location(bucket, key))
         except EntrypointError as error:
             return Answer(False, f"Expires: {text} comes back as {backs[-1]}; the entrypoint: {error}")
+        finally:
+            entrypoint.disconnect()
     return Answer(True, f"the entrypoint reads all; Expires comes back as {', '.join(map(str, backs))}")
 
 
@@ -181,16 +190,16 @@ def _no_subnet(account: Account) -> Answer:
 
 
 def _first_task(account: Account) -> Answer:
-    created = launched(account, "plain")[1].get("createdAt")
+    first = launched(account, "plain")[1]
     task, end = ended(account, "plain")
-    dated = created is not None and task.get("createdAt") == created
+    dated = "createdAt" in first and "createdAt" in task
     steps = [
-        f"{name} {(task[name] - created).total_seconds():.1f} s"
-        for name in ("pullStartedAt", "pullStoppedAt", "startedAt", "executionStoppedAt", "stoppedAt")
-        if created and name in task
+        f"{name} {(task[name] - first['createdAt']).total_seconds():.1f} s"
+        for name in ("createdAt", "pullStartedAt", "pullStoppedAt", "startedAt", "executionStoppedAt", "stoppedAt")
+        if dated and name in task
     ]
-    said = f"{_described(task, end)} createdAt {'is' if dated else 'is not'} the same in both answers"
-    return Answer(dated and _as_wanted("plain", end), f"{said}; since then: {', '.join(steps)}")
+    since = f"since RunTask's createdAt: {', '.join(steps)}" if dated else "createdAt is missing"
+    return Answer(dated and _as_wanted("plain", end), f"{_described(task, end)} {since}")
 
 
 def _same_token(account: Account) -> Answer:
@@ -257,7 +266,7 @@ def _as_wanted(name: str, end: Verdict) -> bool:
 
 def _described(task: Mapping[str, Any], end: Verdict) -> str:
     said = end.reason.removeprefix(f"{task['taskArn']}: ")
-    return f"{said} To the executor it has {end.ending.value}. {hint(end.reason, end.exit_code)}".strip()
+    return f"{said} The executor reads: {end.ending.value}. {hint(end.reason, end.exit_code)}".strip()
 
 
 # At once
@@ -272,9 +281,10 @@ def _burst(account: Account) -> Answer:
             answer = account.run_task(request)
         except Exception as error:
             found = classify(error)
-            return found.trouble in (Trouble.THROTTLED, Trouble.CAPACITY), account.phrases.public(found.reason)
+            return found.trouble in (Trouble.THROTTLED, Trouble.CAPACITY), account.messages.public(found.reason)
         return True, "launched" if answer["tasks"] else describe_failures(answer["failures"])
 
+    account.client("ecs")  # made once, not by each thread
     pool = ThreadPoolExecutor(CONNECTIONS)
     try:
         answers = list(pool.map(launch, requests))
@@ -284,7 +294,7 @@ def _burst(account: Account) -> Answer:
     return Answer(all(good for good, _ in answers), "; ".join(f"{count} × {text}" for text, count in counts.items()))
 
 
-_HINTS = "Its words are in the JSON lines: contribute them, since the executor's advice goes by them."
+_HINTS = "the executor goes by such messages: report it, with the JSON lines"
 
 CHECKS = (
     Check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow_ecs_executor.failures import Verdict, verdict
@@ -14,7 +15,7 @@ from local.errors import LocalError
 from local.waiting import until
 from tools.aws_smoke import account as pace
 from tools.aws_smoke.account import Account
-from tools.aws_smoke.phrases import CONTAINER
+from tools.aws_smoke.messages import CONTAINER
 
 LOG_PREFIX = "smoke"
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/busybox"
@@ -106,23 +107,23 @@ def _define(account: Account, name: str) -> str:
     if task and task.container:
         given.update(task.container(account))
     role = {"executionRoleArn": target.execution_role} if target.execution_role else {}
-    answer = account.patient_ecs().register_task_definition(
-        family="-".join(filter(None, (account.run_id, name))), networkMode="awsvpc",
-        requiresCompatibilities=["FARGATE"], cpu="256", memory="512", containerDefinitions=[given], **role,
-    )  # fmt: skip
-    arn = str(answer["taskDefinition"]["taskDefinitionArn"])
+    family = f"{account.run_id}-{name}" if name else account.run_id
     account.later(
-        f"aws ecs deregister-task-definition --task-definition {arn}",
-        lambda: account.patient_ecs().deregister_task_definition(taskDefinition=arn),
+        f"aws ecs deregister-task-definition --task-definition {family}:1",
+        lambda: account.patient_ecs().deregister_task_definition(taskDefinition=f"{family}:1"),
     )
-    return arn
+    answer = account.patient_ecs().register_task_definition(
+        family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+        containerDefinitions=[given], **role,
+    )  # fmt: skip
+    return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
 def launched(account: Account, name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The RunTask request of a task, and the task as the answer has it. Raises what the launch raised."""
     for other in account.wanted:
         try:
-            _once(account, other, lambda other=other: _launch(account, other))  # type: ignore[misc]
+            _once(account, other, partial(_launch, account, other))
         except Exception:
             if other == name:
                 raise

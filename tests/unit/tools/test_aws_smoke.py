@@ -30,7 +30,7 @@ from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, describe
 from tools.aws_smoke import account, checks
 from tools.aws_smoke.__main__ import main
 from tools.aws_smoke.checks import CHECKS
-from tools.aws_smoke.phrases import Phrases
+from tools.aws_smoke.messages import Messages
 from tools.aws_smoke.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,6 +49,7 @@ ROLE_KEY = "ASIAROLEROLEROLEROLE"
 class Account(CloudFormation):
     """STS, IAM, CloudFormation, Service Quotas and ECR, as far as they are asked."""
 
+    has_a_quota_of_its_own = True
     vcpus, names_are_denied, image_failure = 100.0, False, "ImageNotFound"
 
     def __init__(self) -> None:
@@ -60,15 +61,19 @@ class Account(CloudFormation):
 
     def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         if target := request.headers.get("X-Amz-Target"):
+            operation, json_type = target.rpartition(".")[2], {"Content-Type": "application/x-amz-json-1.1"}
+            if operation == "GetServiceQuota" and not self.has_a_quota_of_its_own:
+                self.send(request, 400, json_type, b'{"__type": "NoSuchResourceException"}')
+                return
             answers = {
                 "GetServiceQuota": {"Quota": {"Value": self.vcpus}},
+                "GetAWSDefaultServiceQuota": {"Quota": {"Value": 32.0}},
                 "BatchGetImage": {
                     "images": [],
                     "failures": [{"failureCode": self.image_failure, "failureReason": "Requested image not found"}],
                 },
             }
-            document = json.dumps(answers[target.rpartition(".")[2]]).encode()
-            self.send(request, 200, {"Content-Type": "application/x-amz-json-1.1"}, document)
+            self.send(request, 200, json_type, json.dumps(answers[operation]).encode())
             return
         asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
         action, role = asked["Action"], asked.get("RoleName", "")
@@ -198,7 +203,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
 
 
 class Ran:
-    """How a run ended: its exit code, what it printed, and AWS's words."""
+    """How a run ended: its exit code, what it printed, and AWS's messages."""
 
     def __init__(self, code: int, output: str, out: Path) -> None:
         self.code, self.output = code, output
@@ -219,7 +224,7 @@ def smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Smoke:
     """Run it, without a question, for the stack unless told otherwise."""
 
     def run(*arguments: str, stack: str = "data-platform", yes: bool = True) -> Ran:
-        out = tmp_path / "words.jsonl"
+        out = tmp_path / "messages.jsonl"
         flags = [*(["--stack", stack] if stack else []), *(["--yes"] if yes else []), "--out", str(out)]
         code = guarded(lambda: main([*flags, *arguments]))
         printed = capsys.readouterr()
@@ -277,10 +282,14 @@ class TestAsExpected:
         ran = smoke(stack="")
         assert ran.code == 0, ran.output
         assert re.findall(r"^ok +(\S+)$", ran.output, re.M) == ["vcpu-quota", "no-cluster"]
-        assert "list-tasks     not asked: it needs --cluster" in ran.output
-        assert "first-task     not asked: it needs --cluster, --subnets" in ran.output
-        assert "stack-name     not asked: it needs --stack" in ran.output
+        assert "list-tasks     not asked: it requires --cluster" in ran.output
+        assert "first-task     not asked: it requires --cluster, --subnets" in ran.output
+        assert "stack-name     not asked: it requires --stack" in ran.output
         assert ecs.calls().keys() == {"ListTasks"}
+
+    def test_an_account_without_a_quota_of_its_own_has_the_default(self, smoke: Smoke, aws: Account) -> None:
+        aws.has_a_quota_of_its_own = False
+        assert "32 vCPUs: 64 tasks" in smoke("vcpu-quota").of("vcpu-quota")
 
     def test_flags_name_what_no_stack_does(self, smoke: Smoke, ecs: EcsApi) -> None:
         ran = smoke("first-task", "--cluster", "airflow", "--subnets", "subnet-9", "--assign-public-ip", stack="")
@@ -291,23 +300,23 @@ class TestAsExpected:
 
 
 def refuses_two_filters(ecs: EcsApi) -> None:
-    words = "cannot specify startedBy with other arguments"
-    ecs.fault("ListTasks", "error", code="InvalidParameterException", message=words, match="desiredStatus")
+    message = "cannot specify startedBy with other arguments"
+    ecs.fault("ListTasks", "error", code="InvalidParameterException", message=message, match="desiredStatus")
 
 
 OTHERWISE: dict[str, tuple[Callable[[EcsApi], None], str]] = {
     "list-tasks": (refuses_two_filters, "InvalidParameterException: cannot specify startedBy with other arguments"),
-    "first-task": (lambda ecs: ecs.behave("/plain", exit_code=1), "exit code 1; .* it has failed"),
+    "first-task": (lambda ecs: ecs.behave("/plain", exit_code=1), "exit code 1; .* reads: failed"),
     "found-again": (lambda ecs: ecs.fault("ListTasks", "empty"), "not among the tasks"),
     "client-token": (lambda ecs: ecs.fault("RunTask", "empty", after=1), r"tasks: \[\], failures: \[\]"),
     "token-conflict": (lambda ecs: ecs.fault("RunTask", "conflict", match='"group"'), "resourceIds: none"),
     "no-image": (lambda ecs: ecs.behave("/no-image", never_starts="Something new"), "Something new"),
-    "no-secret": (lambda ecs: ecs.behave("/no-secret", exit_code=0), "it has succeeded"),
+    "no-secret": (lambda ecs: ecs.behave("/no-secret", exit_code=0), "reads: succeeded"),
     "no-program": (lambda ecs: ecs.behave("/no-program", exit_code=126), "exit code 126"),
     "exit-code": (lambda ecs: ecs.behave("/exit-code", exit_code=None), "left no exit code"),
     "out-of-memory": (lambda ecs: ecs.behave("/out-of-memory", exit_code=1), "exit code 1"),
     "stopped": (lambda ecs: ecs.behave("/stopped", run_seconds=None, stop_exit_code=137), "exit code 137"),
-    "no-route": (lambda ecs: ecs.behave("/no-route", exit_code=0), "it has succeeded"),
+    "no-route": (lambda ecs: ecs.behave("/no-route", exit_code=0), "reads: succeeded"),
     "no-subnet": (EcsApi.clear_faults, "accepted"),
     "no-definition": (
         lambda ecs: ecs.fault("RunTask", "error", code="ClientException", message="No."), "ClientException: No"
@@ -383,12 +392,12 @@ class TestRemoval:
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'executor'}:{ROOT / 'entrypoint'}"}
         with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
             deadline = time.monotonic() + 60
-            while ecs.running() < 2 and time.monotonic() < deadline:
+            while len(ecs.tasks(["arn"])) < 7 and time.monotonic() < deadline:
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (130, "Interrupted\n")
-        assert len(ecs.tasks()) == 7 and left_in(ecs, aws) == []
+        assert left_in(ecs, aws) == []
         assert (tmp_path / "aws-smoke.jsonl").exists()
 
     def test_a_task_whose_launch_was_not_answered_is_stopped(self, smoke: Smoke, ecs: EcsApi, aws: Account) -> None:
@@ -397,12 +406,17 @@ class TestRemoval:
         assert smoke("first-task").code == 1
         assert len(ecs.tasks()) == 1 and left_in(ecs, aws) == []
 
+    def test_what_could_not_be_made_is_not_missed(self, smoke: Smoke, ecs: EcsApi) -> None:
+        ecs.fault("RegisterTaskDefinition", "denied")
+        ran = smoke("first-task")
+        assert ran.code == 1 and "Not removed" not in ran.output
+
     def test_what_cannot_be_removed_is_told_with_the_command(self, smoke: Smoke, ecs: EcsApi) -> None:
         ecs.fault("DeregisterTaskDefinition", "denied")
         ran = smoke("first-task")
         assert ran.code == 3
         assert re.search(
-            r"remove it by: aws ecs deregister-task-definition --task-definition arn:aws:ecs\S+:1 ", ran.output
+            r"remove it by: aws ecs deregister-task-definition --task-definition aws-smoke-\w+:1 ", ran.output
         )
 
 
@@ -434,6 +448,7 @@ class TestBadInput:
         "arguments, environment, message",
         [
             (["nothing"], {}, "'nothing' is not a valid check. Expected: list-tasks, stack-name, "),
+            (["no-route"], {}, "The check no-route requires --isolated-subnet."),
             (["--out", "/no/such/x.jsonl"], {}, "--out /no/such/x.jsonl: there is no folder /no/such."),
             ([], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "The stack data-platform cannot be read: Endpoint"),
             (["--stack", ""], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS does not say whose credentials"),
@@ -454,14 +469,14 @@ class TestBadInput:
             monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
         ran = smoke(*arguments)
         assert ran.code == 2
-        assert ran.output.startswith("ERROR: ") and message in " ".join(ran.output.split())
+        assert "ERROR: " in ran.output and message in " ".join(ran.output.split())
 
 
-class TestWords:
+class TestMessages:
     def test_every_error_failure_and_stopped_task_is_a_line(self, smoke: Smoke) -> None:
         lines = {(line["kind"], line["op"], line["code"]): line for line in smoke().lines}
         for key, expect, extra in (
-            (("run_task_exception", "RunTask", "ClientException"), "hopeless", {}),
+            (("run_task_exception", "RunTask", "ClientException"), "revision_gone", {}),
             (("run_task_exception", "RunTask", "ConflictException"), "conflict", {}),
             (("describe/list/stop exception", "ListTasks", "ClusterNotFoundException"), "hopeless", {}),
             (("ecr_exception", "BatchGetImage", "failure:ImageNotFound"), "missing", {"tool": "image_check"}),
@@ -500,9 +515,9 @@ class TestWords:
         ],
     )
     def test_names_and_numbers_are_replaced(self, said: str, public: str) -> None:
-        phrases = Phrases("us-east-1")
-        phrases.hide({"acme-prod": "airflow", "": "nothing"})
-        assert phrases.public(said) == public
+        messages = Messages()
+        messages.hide({"acme-prod": "airflow", "": "nothing"})
+        assert messages.public(said) == public
 
     def test_nothing_of_the_account_is_in_the_file(self, smoke: Smoke, aws: Account) -> None:
         aws.names_are_denied = True

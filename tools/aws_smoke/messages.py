@@ -1,4 +1,4 @@
-"""AWS's own words: every error, refusal and stopped task that a client hears of, as JSON lines without names.
+"""The messages of AWS: every error, failure and stopped task that a client hears of, as JSON lines without names.
 
 A line has the form of the corpus of messages that the executor's reading of AWS is measured by. ``expect`` is what the
 project makes of the answer today, so ``sure`` is false until a person has judged it.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_ecs_executor.failures import classify, verdict
+from airflow_ecs_executor.failures import ApiError, classify, lacks_definition, verdict
 from botocore.exceptions import ClientError
 
 CONTAINER = "smoke"
@@ -34,20 +34,21 @@ _PRIVATE = (
 )
 _KINDS = {"s3": "s3_exception", "ecr": "ecr_exception", "logs": "logs"}
 _OTHER = "describe/list/stop exception"
+_EXTRA: Mapping[str, Mapping[str, Any]] = {"s3": {"doing": "read"}, "ecr": {"tool": "image_check"}}
+"""Who asked, where the corpus tells several apart."""
 
 
-class Phrases:
-    """What was heard, each thing once."""
+class Messages:
+    """What was heard, each message once."""
 
-    def __init__(self, where: str) -> None:
-        """``where``: the region, for the source of each line."""
-        self._source = f"make aws-smoke, {where}, {datetime.date.today().isoformat()}"
+    def __init__(self) -> None:
+        """Nothing is heard yet."""
         self._names: dict[str, str] = {}
         self._heard: dict[str, dict[str, Any]] = {}
 
     def hide(self, names: Mapping[str, str]) -> None:
         """Replace names that are nobody's business, such as the cluster's, by others."""
-        self._names.update({name: other for name, other in names.items() if len(name) > 2})
+        self._names.update({name: other for name, other in names.items() if len(name) > 2 and name != "default"})
 
     def public(self, text: str) -> str:
         """The text without account numbers, names and addresses."""
@@ -67,9 +68,8 @@ class Phrases:
             error = classify(ClientError(parsed, operation))
             kind = "run_task_exception" if operation == "RunTask" else _KINDS.get(service, _OTHER)
             found = parsed.get("Error", {})
-            meaning = "denied" if error.denied else error.trouble.value
-            meaning = {"unanswered": "server"}.get(meaning, meaning.replace(" ", "_"))
-            self._keep(kind, operation, found.get("Code"), status, found.get("Message"), meaning, {})
+            self._keep(kind, operation, found.get("Code"), status, found.get("Message"), _meaning(error),
+                       _EXTRA.get(service, {}))  # fmt: skip
             return
         for failure in parsed.get("failures") or ():
             reason, more = failure.get("reason"), {"detail": failure["detail"]} if failure.get("detail") else {}
@@ -77,7 +77,7 @@ class Phrases:
                 self._keep("run_task_failure", operation, None, status, reason, "capacity", more)
             elif operation == "BatchGetImage":
                 code, reason = f"failure:{failure.get('failureCode')}", failure.get("failureReason")
-                self._keep("ecr_exception", operation, code, status, reason, "missing", {"tool": "image_check"})
+                self._keep("ecr_exception", operation, code, status, reason, "missing", _EXTRA["ecr"])
         if operation == "DescribeTasks":
             self._keep_stopped(parsed.get("tasks") or (), status)
 
@@ -103,11 +103,22 @@ class Phrases:
         }  # fmt: skip
         key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
         self._heard[key] = {
-            "id": f"aws-{key}", **said, "source": self._source, "wording": "quoted", "expect": expect,
-            "hint_must": None, "hint_not": None, "hint_weight": "needed", "sure": False, "common": 1,
+            "id": f"aws-{key}", **said, "wording": "quoted", "expect": expect, "hint_must": None, "hint_not": None,
+            "hint_weight": "needed", "sure": False, "common": 1,
         }  # fmt: skip
 
-    def write(self, path: Path) -> int:
+    def write(self, path: Path, region: str) -> int:
         """Write the lines, and return how many there are."""
-        path.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._heard.values()), "utf-8")
-        return len(self._heard)
+        source = f"make aws-smoke, {region}, {datetime.date.today().isoformat()}"
+        lines = [json.dumps({**line, "source": source}, ensure_ascii=False) for line in self._heard.values()]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return len(lines)
+
+
+def _meaning(error: ApiError) -> str:
+    """How the executor reads an error, by the labels of the corpus."""
+    if error.denied:
+        return "denied"
+    if lacks_definition(error):
+        return "revision_gone"
+    return {"unanswered": "server"}.get(error.trouble.value, error.trouble.value.replace(" ", "_"))
