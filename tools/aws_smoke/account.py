@@ -70,9 +70,9 @@ class Account:
         self.known: dict[str, Any] = {}
         """What has become of them."""
         self.messages = Messages()
-        self.messages.hide({self.run_id: "smoke", target.stack: "airflow-ecs", target.cluster: "airflow",
-                            target.bucket: "bucket", target.repository: "airflow-worker",
-                            target.log_group: "/airflow/worker"})  # fmt: skip
+        stack, cluster = target.stack.rpartition(":stack/")[2].partition("/")[0], target.cluster.rpartition("/")[2]
+        self.messages.hide({self.run_id: "smoke", stack: "airflow-ecs", cluster: "airflow", target.bucket: "bucket",
+                            target.repository: "airflow-worker", target.log_group: "/airflow/worker"})  # fmt: skip
         self.region = target.region
         try:
             self.caller = str(self.client("sts").get_caller_identity()["Arn"])

@@ -103,13 +103,12 @@ def _list_tasks(account: Account) -> Answer:
 
 
 def _stack_name(account: Account) -> Answer:
-    name = account.target.stack
-    stack_id = account.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+    (stack,) = account.client("cloudformation").describe_stacks(StackName=account.target.stack)["Stacks"]
     client = account.scheduler_session().client("cloudformation")
     account.messages.listen(client)
     # The id is allowed either way: once it is, the policy is known, and the name's answer counts.
-    eventually(lambda: client.describe_stacks(StackName=stack_id), 20)
-    found, text = refusal(lambda: eventually(lambda: client.describe_stacks(StackName=name), 5))
+    eventually(lambda: client.describe_stacks(StackName=stack["StackId"]), 20)
+    found, text = refusal(lambda: eventually(lambda: client.describe_stacks(StackName=stack["StackName"]), 5))
     client.close()
     return Answer(found is None, f"by its id: accepted; by its name: {text}")
 
@@ -147,22 +146,21 @@ def _expires(account: Account) -> Answer:
     client, bucket = account.client("s3"), account.target.bucket
     entrypoint = S3({**os.environ, "AWS_REGION": account.region}, 1)
     logging.getLogger("botocore.handlers").addHandler(logging.NullHandler())  # it warns of such headers
+    header: dict[str, str] = {}
     backs = []
+
+    def set_header(params: dict[str, Any], **_: Any) -> None:
+        params["headers"].update(header)  # by parameter, boto3 takes dates alone
 
     def remove() -> None:
         for version in client.list_object_versions(Bucket=bucket, Prefix=account.run_id).get("Versions", ()):
             client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
+    client.meta.events.register("before-call.s3.PutObject", set_header)
     account.later(f"aws s3 rm --recursive s3://{bucket}/{account.run_id}", remove)
     for number, text in enumerate(("0", "-1", "2026-01-31T08:00:00+01:00")):
-        key = f"{account.run_id}/expires-{number}"
-
-        def set_header(params: dict[str, Any], text: str = text, **_: Any) -> None:
-            params["headers"]["Expires"] = text  # by parameter, boto3 takes dates alone
-
-        client.meta.events.register_first("before-call.s3.PutObject", set_header, unique_id="expires")
+        key, header["Expires"] = f"{account.run_id}/expires-{number}", text
         client.put_object(Bucket=bucket, Key=key, Body=b"")
-        client.meta.events.unregister("before-call.s3.PutObject", unique_id="expires")
         backs.append(client.head_object(Bucket=bucket, Key=key).get("ExpiresString"))
         try:
             entrypoint.describe(S3Location(bucket, key))

@@ -57,7 +57,8 @@ class Account(CloudFormation):
         self.roles: list[str] = []
         self.attached: list[str] = []
         self.has(described(**STACK))
-        self.body = self.body.replace("<StackName>", "<StackId>arn:aws:cloudformation:stack-id</StackId><StackName>")
+        names = "<StackId>arn:aws:cloudformation:us-east-1:210987654321:stack/data-platform/1</StackId>"
+        self.body = self.body.replace("<StackName>airflow-ecs", f"{names}<StackName>data-platform")
 
     def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         if target := request.headers.get("X-Amz-Target"):
@@ -348,9 +349,12 @@ class TestOtherwise:
         ecs.clear_faults()
         assert left_in(ecs, aws) == []
 
-    def test_a_stack_that_is_denied_by_its_name(self, smoke: Smoke, aws: Account, ecs: EcsApi) -> None:
+    @pytest.mark.parametrize(
+        "stack", ["data-platform", "arn:aws:cloudformation:us-east-1:210987654321:stack/data-platform/1"]
+    )
+    def test_a_stack_that_is_denied_by_its_name(self, stack: str, smoke: Smoke, aws: Account, ecs: EcsApi) -> None:
         aws.names_are_denied = True
-        ran = smoke("stack-name")
+        ran = smoke("stack-name", stack=stack)
         assert ran.code == 1 and "by its id: accepted; by its name: AccessDenied: User" in ran.of("stack-name")
         assert left_in(ecs, aws) == []
 
