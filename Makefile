@@ -88,6 +88,11 @@ engine-stop:  ## stop the engine that `make engine` started
 add-airflow: $(VENV)/ready  ## add an Airflow release to the matrix, with its locks: make add-airflow VERSION=3.3.1 [PYTHON="3.12 3.13"]
 	@$(VENV_PYTHON) -m tools.add_airflow "$(VERSION)" --python "$(PYTHON)"
 
+.PHONY: aws-smoke
+aws-smoke: $(VENV)/ready  ## check on a real AWS account what the tests assume: make aws-smoke [STACK=airflow-ecs] [CHECKS="list-tasks burst"] [YES=1] [ARGS="--help"]
+	@PYTHONPATH=executor:entrypoint $(VENV_PYTHON) -m tools.aws_smoke $(CHECKS) $(if $(STACK),--stack $(STACK)) \
+		$(if $(filter-out 0,$(YES)),--yes) $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/ready  ## resolve all locked requirements anew
 	$(LOCK) --python-version 3.10 requirements/build.in -o requirements/build.txt
