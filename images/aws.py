@@ -6,8 +6,7 @@ from typing import Any
 
 import boto3
 from airflow_ecs_executor.connection import region_of
-from airflow_ecs_executor.failures import ApiError, Trouble, classify, remedy
-from airflow_ecs_executor.wording import clock_is_wrong, policy_to_change
+from airflow_ecs_executor.failures import classify, remedy
 from botocore.config import Config
 
 from images.errors import AwsError
@@ -31,18 +30,4 @@ def failed(what: str, error: Exception, action: str = "") -> AwsError:
     :param action: the IAM action that the call needs; AWS's own answer names it more exactly, where it does.
     """
     found = classify(error)
-    return AwsError(f"{what}: {found.reason.rstrip('.')}.", _hint(found, action))
-
-
-def _hint(found: ApiError, action: str) -> str:
-    if clock_is_wrong(found.reason):
-        return "Set the clock of this machine: AWS refuses requests that are signed some minutes too early or too late."
-    if found.denied and (policy := policy_to_change(found.reason)):
-        return f"{found.action or action}: {policy}."
-    if found.trouble in (Trouble.THROTTLED, Trouble.SERVER):
-        return "AWS throttles these calls or has a fault: try again in a minute."
-    if "CERTIFICATE_VERIFY_FAILED" in found.reason:
-        return "If the certificate is a company's own, name its CA in AWS_CA_BUNDLE."
-    if found.code.startswith("LimitExceeded"):
-        return "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room."
-    return remedy(found, action)
+    return AwsError(f"{what}: {found.reason.rstrip('.')}.", remedy(found, action))

@@ -18,7 +18,7 @@ _NO_ENGINE = re.compile(
 )
 _NO_BUILDX = re.compile(
     r"'buildx' is not a docker command|unknown command: docker buildx|unknown shorthand flag"
-    r"|buildx component is missing or broken"
+    r"|buildx component.{0,12} is missing or broken"
 )
 _NO_BUILDER = re.compile(r'no builder "[^"]*" found')
 # The builder went away in the middle of it: gRPC's words, which Buildx passes on.
@@ -41,6 +41,7 @@ _REFUSAL = re.compile(
 _IMMUTABLE = re.compile(r"immutable|cannot be overwritten|tag invalid", re.IGNORECASE)
 _TAKEN = re.compile(r"image tag '([^']+)' already exists in the '([^']+)' repository")
 _CACHE = re.compile(r"error writing (?:layer|manifest|config) blob|cache (?:im|ex)porter")
+_BROKEN_CACHE = re.compile(r"parent snapshot \S+ does not exist|failed to prepare extraction snapshot")
 _CACHE_STEP = re.compile(r"(?:im|ex)porting cache")
 _BASE = re.compile(
     r"failed to resolve source metadata|pull access denied|pull rate limit|manifest unknown|failed to do request"
@@ -55,7 +56,7 @@ _BASE_REASON = re.compile(r"failed to resolve source metadata for \S+: (.*)")
 _ATTESTATION = re.compile(
     r"attestation.* not supported|docker exporter does not.*support.*(?:attest|manifest list)", re.IGNORECASE
 )
-_DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build).*not supported", re.IGNORECASE)
+_DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build|exporter).*not supported", re.IGNORECASE)
 _APT = re.compile(r"E: (?:Unable to locate package (\S+)|Package '(\S+)' has no installation candidate)")
 
 _SPACE_HINT = "Make room: `docker system df` shows what takes it, `docker builder prune` frees the build cache."
@@ -65,7 +66,7 @@ _CA_HINT = "Behind a company's proxy or index, give its CA: --ca-bundle FILE."
 _INDEX_FAILED = re.compile(
     r"ERROR: (?:No matching distribution found|Could not find a version|HTTP error|Exception:"
     r"|Could not install packages due to an (?:OS|Environment)Error)"
-    r"|(?<!E: )Failed to (?:fetch|download)\b|error sending request for url"
+    r"|(?<!E: )Failed to (?:fetch|download)\b|error sending request for url|pip\._vendor\.\S+Error"
 )
 _INDEX: Sequence[tuple[str, str, str]] = (
     (
@@ -97,12 +98,12 @@ _PIP: Sequence[tuple[str, str]] = (
     (
         r"\b(?:gcc|g\+\+|cc|cmake|cargo|pg_config|mysql_config|pkg-config)'?"
         r"(?: failed|:? (?:command|executable)? ?not found)|fatal error: \S+\.h: No such file"
-        r"|Failed building wheel|metadata-generation-failed|subprocess-exited-with-error",
+        r"|Failed building wheel|failed-wheel-build|metadata-generation-failed|subprocess-exited-with-error",
         "A package is built from source: give it its tools, such as --apt-packages build-essential libpq-dev, or name "
         "a version that has a wheel for this Python and CPU.",
     ),
     (
-        r"ResolutionImpossible|No solution found when resolving",
+        r"ResolutionImpossible|conflicting dependencies|No solution found when resolving",
         "The requirements conflict: change them, or give --constraints FILE or none.",
     ),
     (
@@ -126,6 +127,11 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
         r"Hash Sum mismatch|File has unexpected size|Mirror sync in progress",
         "Debian's mirror is being updated, or a proxy changes what it sends.",
         "Try again in some minutes. If it goes on, look at the proxy of the engine.",
+    ),
+    (
+        r"NO_PUBKEY|is not signed\.",
+        "The key by which a package repository is signed is not known inside the build.",
+        "Use a base image that has the key, or one without that repository (--base).",
     ),
     (
         r"does not have a Release file|no longer has a Release file|E: Failed to fetch \S+ +404 ",
@@ -160,6 +166,10 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
             "SBOM, provenance, cache export and several platforms need `docker buildx create --use` or the engine's "
             "containerd image store.",
         )
+    if _BROKEN_CACHE.search(error):
+        return BuildError(
+            f"The builder's cache is broken: {error}", "Empty it by `docker builder prune`, and try again."
+        )
     if _CACHE_STEP.match(step) or _CACHE.search(error):
         return BuildError(
             f"The build cache cannot be read or written: {error}",
@@ -167,7 +177,9 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
             "image-manifest=true,oci-mediatypes=true alone.",  # aws/containers-roadmap#876
         )
     if _PUSH.search(error) or (
-        step in ("", "exporting to image") and _REFUSAL.match(plain) and not _BASE.search(error)
+        (step in ("", "exporting to image") or " pushing " in step)
+        and _REFUSAL.match(plain)
+        and not _BASE.search(error)
     ):
         return _no_push(error, plain)
     if _BASE.search(error) or _BASE_STEP.match(step):

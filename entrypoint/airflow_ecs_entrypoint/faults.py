@@ -221,7 +221,7 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
         return AccessError(f"{attempt}: access denied ({code}): {_permission_remedy(message, attempt)}")
     if code.startswith("KMS."):
         return DagsError(f"{attempt}: its KMS key cannot be used ({code}): {_key_remedy(code)}")
-    if code == "InvalidArgument" and "version" in message.lower():
+    if code == "InvalidArgument" and "version id" in message.lower():
         return DagsError(f"{attempt}: no valid version ID: correct the pin")
     if "form of Server Side Encryption" in message:
         return DagsError(f"{attempt}: it is encrypted with a key that S3 does not keep (SSE-C): use SSE-S3 or SSE-KMS")

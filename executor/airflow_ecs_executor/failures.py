@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Mapping, Sequence
 
 from airflow_ecs_executor import hints
+from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change
 
 
 class Trouble(Enum):
@@ -63,7 +64,12 @@ class ApiError:
     @property
     def advice(self) -> str:
         """What a person can do about it; empty where the executor only has to try again."""
-        return "" if self.trouble in (Trouble.THROTTLED, Trouble.SERVER) else hints.of_failed_call(self.reason)
+        if self.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+            return ""
+        advice = hints.of_failed_call(self.reason)
+        if not advice and self.trouble is Trouble.CREDENTIALS:
+            return "Renew the scheduler's credentials: its host's role, the connection in aws_conn_id, `aws sso login`."
+        return advice
 
     @property
     def explanation(self) -> str:
@@ -127,7 +133,7 @@ _NO_ROOM = re.compile(
     r"|capacity limit exceeded|\bprovisioning\b.{0,60}\b(?:limit|state)|unable to assume the service linked role"
     r"|RESOURCE:\w|\bAGENT\b|the agent connected|EMPTY CAPACITY PROVIDER|NO ACTIVE INSTANCES"
     r"|insufficient (?:cpu|memory)|InsufficientFreeAddresses|NetworkInterfaceLimitExceeded|UnfulfillableCapacity"
-    r"|InstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded",
+    r"|DistinctInstance|InstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded",
     re.IGNORECASE | re.DOTALL,
 )
 _INNER_CODE = re.compile(r"\(?Error ?Code: (?:Client\.|Server\.)?([\w.]+)", re.IGNORECASE)
@@ -154,12 +160,13 @@ _NO_ANSWER = frozenset(
 _NO_CREDENTIALS = frozenset(
     {
         "CredentialRetrievalError",
+        "LoginError",
         "MetadataRetrievalError",
         "NoAuthTokenError",
         "NoCredentialsError",
         "PartialCredentialsError",
         "RefreshWithMFAUnsupportedError",
-        "SSOTokenLoadError",
+        "SSOError",
         "TokenRetrievalError",
         "UnauthorizedSSOTokenError",
     }
@@ -187,7 +194,7 @@ def not_started(failures: Sequence[Mapping[str, Any]]) -> NotStarted:
         for failure in failures
     )
     reason = f"ECS did not start the task: {said or 'its answer names no task and no reason'}"
-    temporary = lacks_room(said) or bool(re.search("internal (?:server )?error", said, re.IGNORECASE))
+    temporary = lacks_room(said) or bool(re.search("internal (?:server )?error|capacity", said, re.IGNORECASE))
     return NotStarted(reason, temporary, hints.of_failures(said))
 
 
@@ -220,7 +227,7 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
     codes = {code, inner.group(1)} if inner else {code}
     denied = codes & _DENIED_CODES
     if denied:
-        action = hints.denied_action(message)
+        action = denied_action(message)
         trouble = Trouble.TAGGING_DENIED if action == "ecs:TagResource" else Trouble.HOPELESS
         return ApiError(trouble, reason, denied.pop(), action)
     if codes & _CREDENTIAL_CODES:
@@ -246,15 +253,25 @@ def remedy(error: ApiError, action: str) -> str:
     """
     if error.code == "NoRegionError":
         return "Give --region, or set AWS_REGION."
+    if clock_is_wrong(error.reason):
+        return "Set the clock of this machine: AWS refuses requests that are signed some minutes too early or too late."
     if error.trouble is Trouble.CREDENTIALS:
         return (
             "AWS credentials are missing, wrong or expired: `aws sso login`, AWS_PROFILE, or a role for this machine."
         )
     if error.denied:
-        allowed = error.action or action
+        allowed, policy = error.action or action, policy_to_change(error.reason)
+        if policy:
+            return f"{allowed}: {policy}."
         return f"Allow {allowed} in the IAM policy of whoever runs this (`aws sts get-caller-identity`)."
-    if error.trouble in (Trouble.UNANSWERED, Trouble.SERVER, Trouble.THROTTLED):
+    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+        return "AWS throttles these calls or has a fault: try again in a minute."
+    if "CERTIFICATE_VERIFY_FAILED" in error.reason:
+        return "If the certificate is a company's own, name its CA in AWS_CA_BUNDLE."
+    if error.trouble is Trouble.UNANSWERED:
         return "Check the network's way to AWS and the region's name, or try again."
+    if error.code in _LIMIT_CODES:
+        return "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room."
     return ""
 
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from typing import Mapping, Sequence
 
+from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change
+
 _Rules = Sequence[tuple[str, str]]
 
 _ROUTE = (
@@ -42,8 +44,8 @@ _ATTRIBUTE = (
 _PLACEMENT: _Rules = (
     (r"RESOURCE:ENI|InsufficientFreeAddresses|insufficient free addresses|NetworkInterfaceLimit", _NO_ADDRESS),
     (r"doesn't have the agent connected|\bAGENT\b(?! could)", _AGENT),
-    (r"placement constraint|MemberOf", _ATTRIBUTE),
-    (r"\bATTRIBUTE\b|missing an attribute", _ATTRIBUTE),
+    (r"DistinctInstance", "Each container instance has such a task already: add instances."),
+    (r"placement constraint|MemberOf|\bATTRIBUTE\b|missing an attribute", _ATTRIBUTE),
     (
         r"EMPTY CAPACITY PROVIDER",
         "The capacity provider has no container instances: check its Auto Scaling group, and that managed scaling is "
@@ -58,12 +60,14 @@ _PLACEMENT: _Rules = (
         "No container instance is in the zone that the placement needs: add instances, or other subnets.",
     ),
     (
-        r"not compatible with the selected compute strategy|does not support launch_?type|launch type.{0,40}compatib",
+        r"not compatible with the selected compute strategy|does not support launch_?type|launch type.{0,40}compatib"
+        r"|LAUNCH_TYPE|launch type should be",
         "Check the task definition's requiresCompatibilities against [aws_ecs_executor] launch_type and "
         "capacity_provider_strategy.",
     ),
+    (r"TaskDefinition is inactive", "Register the task definition, or correct [aws_ecs_executor] task_definition."),
     (r"limit on the number of|above your limit|limit (?:was |has been )?exceeded|vcpu limit|\bquota", _QUOTA),
-    (r"capacity is unavailable|insufficient ?(?:instance ?)?capacity|no capacity", _NO_CAPACITY),
+    (r"capacity is unavailable|insufficient ?(?:instance ?)?capacity|no capacity|^CAPACITY$", _NO_CAPACITY),
     (r"RESOURCE:\w|unable to place a task|closest matching|insufficient (?:cpu|memory|gpu)", _NO_ROOM),
 )
 
@@ -79,7 +83,7 @@ _FAILED_CALL: _Rules = (
     ),
     (
         r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition|task definition.{0,80}"
-        r"(?:inactive|does not exist)",
+        r"(?:inactive|does not exist|blank)|Invalid revision|Family (?:contains|can)",
         "Register the task definition, or correct [aws_ecs_executor] task_definition.",
     ),
     (
@@ -87,7 +91,7 @@ _FAILED_CALL: _Rules = (
         "Check the role's trust policy, which must name ecs-tasks.amazonaws.com, and that the role exists.",
     ),
     (
-        r"execution role ARN",
+        r"execution role ARN|executionRoleArn",
         "Set executionRoleArn in the task definition: a role that may pull the image, read secrets and write logs.",
     ),
     (
@@ -135,6 +139,12 @@ _FAILED_CALL: _Rules = (
         "Make the overrides or the task definition smaller (8,192 and 65,536 bytes at most), or set "
         "[airflow_ecs_executor] workload_s3_uri, so that long commands go through S3.",
     ),
+    (r"[Ss]ome tags|tag (?:key|value)", "Correct the tags in run_task_kwargs or in the task's executor_config."),
+    (r"stop timeout", "Set stopTimeout in the task definition to at most 120 seconds."),
+    (r"memoryReservation", "Set memory in the task definition."),
+    (r"Unknown volume", "Correct the volumes and mount points of the task definition."),
+    (r"needs a subscription|SubscriptionRequired|OptInRequired", "Complete the sign-up of the AWS account."),
+    (r"region_name", "Correct [aws_ecs_executor] region_name."),
     (r"Container\.image", "Correct the image of the container in the task definition."),
     (
         r"new ARN (?:and resource ID )?format",
@@ -148,7 +158,6 @@ _FAILED_CALL: _Rules = (
         r"account (?:is|has been).{0,20}(?:blocked|suspended)|BlockedException",
         "The AWS account is blocked: ask AWS Support.",
     ),
-    (r"Signature (?:expired|not yet current)|RequestExpired|TimeTooSkewed", "Set the clock of the scheduler's host."),
     (r"scoped to a valid region", "Correct [aws_ecs_executor] region_name."),
     (
         r"CERTIFICATE_VERIFY_FAILED|SSL validation failed",
@@ -161,26 +170,14 @@ _FAILED_CALL: _Rules = (
     ),
 )
 _NOT_ALLOWED = re.compile(r"not authorized to perform|AccessDenied|UnauthorizedOperation|not authorized", re.IGNORECASE)
-_ACTION = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z]+)")
-# "… because no VPC endpoint policy allows the ecs:RunTask action", "… with an explicit deny in a service control
-# policy". Source: IAM User Guide, "Troubleshoot access denied error messages".
-_BY_POLICY = re.compile(
-    r"because no (?!identity-based)([\w -]+?(?:policy|boundary))\s+allows"
-    r"|explicit deny in an? ([\w -]+?(?:policy|boundary))",
-    re.IGNORECASE,
-)
-
-
-def denied_action(text: str) -> str:
-    """Return the IAM action that AWS's answer says is not allowed, such as ``ecs:RunTask``; empty if it names none."""
-    found = _ACTION.search(text)
-    return found.group(1) if found else ""
 
 
 def of_failed_call(text: str) -> str:
     """Advice about an error that an API answered to the scheduler: its code and its message in ``text``."""
     if _NOT_ALLOWED.search(text):
         return _allow(text, "the scheduler's role")
+    if clock_is_wrong(text):
+        return "Set the clock of the scheduler's host."
     return _first(_FAILED_CALL, text)
 
 
@@ -212,9 +209,9 @@ def of_exit_code(code: int) -> str:
 def _allow(text: str, whose: str) -> str:
     """Name the policy that does not allow an action."""
     action = denied_action(text) or "the action"
-    found = _BY_POLICY.search(text)
-    if found:
-        return f"Allow {action} in the {found.group(1) or found.group(2)}."
+    policy = policy_to_change(text)
+    if policy:
+        return f"{action}: {policy}."
     if action == "iam:PassRole":
         return f"Allow {whose} iam:PassRole on the task definition's task role and execution role, in its IAM policy."
     return f"Allow {action} in the IAM policy of {whose}."
@@ -238,7 +235,7 @@ _SECRETS_OR_AUTH = re.compile(r"unable to pull secrets or registry auth(?:entica
 """AWS's fixed prefix, which names two subjects: the text after it says which of them it is about."""
 
 _SUBJECTS: Mapping[str, str] = {
-    "memory": r"OutOfMemory|out of memory",
+    "memory": r"OutOfMemory|out of memory|OOM-killed",
     "maintenance": r"performing maintenance|retire",
     "host": r"Host EC2|container instance.{0,40}(?:terminat|deregist|stopped|draining)",
     "instances": r"Unable to launch instance",
@@ -248,6 +245,7 @@ _SUBJECTS: Mapping[str, str] = {
     "log router": r"log router|firelens|fluent|splunk|gelf|syslog|journald",
     "logs": r"logger args|logging driver|log driver|Cloudwatch log|awslogs|log router|firelens",
     "environment": r"environment file|env file",
+    "registry secret": r"registry auth from asm|asm fetching|AuthorizationData",
     "image": r"CannotPull|pull image|failed to resolve ref|ref pull has been retried",
     "auth": r"registry auth|ecr:GetAuthorizationToken|GetAuthorizationToken",
     "secret": r"secrets? from|Secrets? ?Manager|\bSSM\b|\basm\b|secretsmanager:|ssm:",
@@ -265,7 +263,8 @@ _CAUSES: Mapping[str, str] = {
     "certificate": r"x509|certificate signed by unknown|certificate verify failed",
     "denied": r"not authorized to perform|AccessDenied|UnauthorizedOperation|403 Forbidden|: 403\b",
     "login": r"pull access denied|requested access to the resource is denied|unauthorized\b|no basic auth credentials"
-    r"|authorization failed|incorrect username or password|authentication required|authorization token has expired",
+    r"|failed to authorize|authorization failed|incorrect username or password|authentication required"
+    r"|authorization token has expired",
     "missing": r"not found\b|manifest unknown|name unknown|does not exist(?!\s+or)|can't find|ResourceNotFound"
     r"|no such file or directory|NoSuch(?:Key|Bucket)|ParameterNotFound|invalid parameters?:",
     "throttled": r"toomanyrequests|too many requests|\b429\b|rate exceeded|throttl|pull rate limit"
@@ -279,7 +278,7 @@ _CAUSES: Mapping[str, str] = {
     "key": r"did not contain json key|invalid character",
     "value": r"staging label|secret value for",
     "port": r"port is already allocated|address already in use",
-    "device": r"custom device.*",
+    "device": r"custom device.*|nvidia.*",
     "deleted": r"marked for deletion|scheduled for deletion",
     "invalid": r"ValidationException|Invalid name|InvalidParameter\b|InvalidParameterException|invalid ARN",
     "address": r"InsufficientFreeAddresses|NetworkInterfaceLimit|insufficient free addresses|not enough free addresses",
@@ -371,6 +370,12 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "runtime": "The container runtime of the host could not unpack the image: try again, or replace the instance.",
         "server": "The registry of the image failed: try again, and see its status page.",
     },
+    "registry secret": {
+        "": "The secret of repositoryCredentials in the task definition could not be used: it is a JSON object with "
+        "username and password, which the execution role may read.",
+        "network": f"Secrets Manager, which has the registry's credentials, could not be reached: {_ROUTE}.",
+        "role": "the execution role, which reads the secret of repositoryCredentials",
+    },
     "auth": {
         "": f"The login to Amazon ECR failed: allow the execution role ecr:GetAuthorizationToken, and {_ROUTE}.",
         "network": f"Amazon ECR could not be reached: {_ROUTE}. The endpoints are ecr.api, ecr.dkr and S3.",
@@ -416,8 +421,8 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "user of the task definition.",
         "port": "The port on the container instance is taken: leave hostPort out of the task definition's port "
         "mappings, or use the network mode awsvpc.",
-        "device": "The container instance has no such device: correct the devices in the task definition, or choose "
-        "another instance type.",
+        "device": "The container instance has no such device, or no driver for it: correct the devices and GPUs in the "
+        "task definition, or choose another instance type and AMI.",
         "runtime": "The container runtime of the host failed: try again, or replace the container instance.",
         "disk": "The disk of the container instance has no space left: raise it, or let the ECS agent clean up sooner.",
         "server": "The container runtime of the host failed: try again, or replace the container instance.",

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 
+_ACTION = re.compile(r"perform:?\s+([a-z0-9-]+:[A-Za-z]+)")
 _CLOCK = re.compile(
-    r"signature (?:expired|not yet current)|RequestTimeTooSkewed|request time .* too large", re.IGNORECASE
+    r"signature (?:expired|not yet current)|RequestTimeTooSkewed|RequestExpired|request time .* too large",
+    re.IGNORECASE,
 )
 # docs.aws.amazon.com/IAM/latest/UserGuide: "Troubleshoot access denied error messages".
 _NOT_ALLOWED = re.compile(r"because no ([\w -]+? (?:policy|policies)|permissions boundary) allows?\b")
 _EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permissions boundary))?")
+
+
+def denied_action(reason: str) -> str:
+    """Return the IAM action that AWS's answer says is not allowed, such as ``ecs:RunTask``; empty if it names none."""
+    found = _ACTION.search(reason)
+    return found.group(1) if found else ""
 
 
 def clock_is_wrong(reason: str) -> bool:

@@ -18,8 +18,8 @@ from airflow_ecs_entrypoint.s3 import S3
 from airflow_ecs_entrypoint.settings import S3Location
 from airflow_ecs_executor.container_logs import AwsLogs
 from airflow_ecs_executor.ecs import Ecs, find
-from airflow_ecs_executor.failures import ApiError, Trouble, Verdict, classify, hint, lacks_definition
-from airflow_ecs_executor.ledger import describe_failures
+from airflow_ecs_executor.failures import ApiError, Trouble, classify, lacks_definition, not_started
+from airflow_ecs_executor.task_outcome import Verdict
 
 from local.waiting import until
 from tools.aws_smoke import account as pace
@@ -258,13 +258,13 @@ def _ends(name: str) -> Callable[[Account], Answer]:
 
 def _as_wanted(name: str, end: Verdict) -> bool:
     task = TASKS[name]
-    advised = task.advice.lower() in hint(end.reason, end.exit_code).lower()
+    advised = task.advice.lower() in end.advice.lower()
     return end.ending.value in task.endings and end.exit_code in task.exit_codes and advised
 
 
 def _described(task: Mapping[str, Any], end: Verdict) -> str:
     said = end.reason.removeprefix(f"{task['taskArn']}: ")
-    return f"{said} The executor reads: {end.ending.value}. {hint(end.reason, end.exit_code)}".strip()
+    return f"{said} The executor reads: {end.ending.value}. {end.advice}".strip()
 
 
 # At once
@@ -280,7 +280,7 @@ def _burst(account: Account) -> Answer:
         except Exception as error:
             found = classify(error)
             return found.trouble in (Trouble.THROTTLED, Trouble.CAPACITY), account.messages.public(found.reason)
-        return True, "launched" if answer["tasks"] else describe_failures(answer["failures"])
+        return True, "launched" if answer["tasks"] else not_started(answer["failures"]).reason
 
     account.client("ecs")  # made once, not by each thread
     pool = ThreadPoolExecutor(CONNECTIONS)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_ecs_executor.failures import ApiError, classify, lacks_definition, verdict
+from airflow_ecs_executor.failures import ApiError, classify, lacks_definition
+from airflow_ecs_executor.task_outcome import verdict
 from botocore.exceptions import ClientError
 
 CONTAINER = "smoke"

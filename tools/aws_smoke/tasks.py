@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from airflow_ecs_executor.failures import Verdict, verdict
+from airflow_ecs_executor.failures import not_started
 from airflow_ecs_executor.identity import IDENTITY_VARIABLE, new_client_token
-from airflow_ecs_executor.ledger import describe_failures
+from airflow_ecs_executor.task_outcome import Verdict, verdict
 
 from local.errors import LocalError
 from local.waiting import until
@@ -139,7 +139,7 @@ def _launch(account: Account, name: str) -> tuple[Mapping[str, Any], Mapping[str
         request["networkConfiguration"] = {"awsvpcConfiguration": network}
     answer = account.run_task(request)
     if not answer["tasks"]:
-        raise LocalError(describe_failures(answer["failures"]))
+        raise LocalError(not_started(answer["failures"]).reason)
     return request, answer["tasks"][0]
 
 
