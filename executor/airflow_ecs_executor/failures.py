@@ -131,7 +131,7 @@ _NO_ROOM = re.compile(
     r"capacity is unavailable|insufficient ?(?:instance ?)?capacity|no container instances were found"
     r"|limit on the number of|above your limit|vcpu limit|concurrent(?:ly)? (?:running )?tasks|(?<!disk )quota"
     r"|capacity limit exceeded|\bprovisioning\b.{0,60}\b(?:limit|state)|unable to assume the service linked role"
-    r"|RESOURCE:\w|\bAGENT\b|the agent connected|EMPTY CAPACITY PROVIDER|NO ACTIVE INSTANCES"
+    r"|RESOURCE:[\w*]|\bAGENT\b|the agent connected|EMPTY CAPACITY PROVIDER|NO ACTIVE INSTANCES"
     r"|insufficient (?:cpu|memory)|InsufficientFreeAddresses|NetworkInterfaceLimitExceeded|UnfulfillableCapacity"
     r"|DistinctInstance|InstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded",
     re.IGNORECASE | re.DOTALL,

@@ -68,7 +68,7 @@ _PLACEMENT: _Rules = (
     (r"TaskDefinition is inactive", "Register the task definition, or correct [aws_ecs_executor] task_definition."),
     (r"limit on the number of|above your limit|limit (?:was |has been )?exceeded|vcpu limit|\bquota", _QUOTA),
     (r"capacity is unavailable|insufficient ?(?:instance ?)?capacity|no capacity|^CAPACITY$", _NO_CAPACITY),
-    (r"RESOURCE:\w|unable to place a task|closest matching|insufficient (?:cpu|memory|gpu)", _NO_ROOM),
+    (r"RESOURCE:[\w*]|unable to place a task|closest matching|insufficient (?:cpu|memory|gpu)", _NO_ROOM),
 )
 
 _FAILED_CALL: _Rules = (

@@ -16,8 +16,15 @@ from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET
 from local.ecs.control import EcsApi
 from local.ecs.ends import ENDS
 from local.ecs.faults import KINDS
+from tests.phrasebook.entry import CORPORA, read
 
 CLUSTER = "airflow"
+
+
+def _is_worded_here(source: str) -> bool:
+    return source.startswith("no public source")
+
+
 CALLS: Mapping[str, Callable[[Any], Any]] = {
     "RunTask": lambda client: run_task(client),
     "ListTasks": lambda client: client.list_tasks(cluster=CLUSTER),
@@ -108,3 +115,28 @@ def test_the_page_about_the_local_ecs_has_every_name(mark: str, names: Iterable[
     table = page.split(f"<!-- {mark} -->\n\n")[1].split("\n\n")[0]
     cells = [row.split("|")[2] for row in table.splitlines()]
     assert sorted(re.findall(r"`([a-z0-9_]+)`", "".join(cells))) == sorted(names)
+
+
+def _plain(text: str) -> str:
+    """In one line, and without what is written now so, now so."""
+    return " ".join(text.replace("’", "'").lower().split())
+
+
+def _real_messages() -> str:
+    """The phrasebook's messages, one a line."""
+    entries = [entry for corpus in CORPORA for entry in read(corpus)]
+    said = [text for entry in entries for text in (entry.message, entry.extra.get("containerReason")) if text]
+    return "\n".join(map(_plain, said))
+
+
+@pytest.mark.parametrize(
+    "words",
+    sorted(
+        {answer.message for answer in ANSWERS.values() if not answer.plain and not _is_worded_here(answer.source)}
+        | {text for end in ENDS.values() if not _is_worded_here(end.source)
+           for text in (end.reason, end.container_reason) if text}
+    ),
+)  # fmt: skip
+def test_the_words_of_aws_are_those_of_a_message_that_somebody_met(words: str) -> None:
+    pattern = re.sub(r"\\\{\w+\\\}", ".+", re.escape(_plain(words).rstrip(".")))
+    assert re.search(rf"^{pattern}\.?$", _real_messages(), re.MULTILINE), "tests/phrasebook has no such message"
