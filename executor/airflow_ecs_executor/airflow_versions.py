@@ -49,14 +49,6 @@ _SECRETS_MASKERS = (
 
 _RUN_WORKLOAD = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
 _UNFINISHED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING)
-_NOT_ENDED = (
-    *_UNFINISHED,
-    TaskInstanceState.RESTARTING,
-    TaskInstanceState.DEFERRED,
-    TaskInstanceState.SCHEDULED,
-    TaskInstanceState.UP_FOR_RESCHEDULE,
-)
-"""States of a try that may still have a container, or get one."""
 _QUERY_SIZE = 500
 """Task instances in one query."""
 
@@ -153,7 +145,7 @@ def back_to_queued(key: Any) -> bool:
 
 
 def unwanted(keys: Sequence[Any]) -> set[Any]:
-    """Return the keys of task instances that are at another try, have ended, or are gone.
+    """Return the keys of task instances that are neither queued nor running: at another try, ended, deferred, gone.
 
     Callbacks are always wanted: their keys name no task instance.
     """
@@ -164,7 +156,7 @@ def unwanted(keys: Sequence[Any]) -> set[Any]:
             part = asked[start : start + _QUERY_SIZE]
             columns = (TaskInstance.dag_id, TaskInstance.task_id, TaskInstance.run_id)
             found = session.query(*columns, TaskInstance.try_number, TaskInstance.map_index).filter(
-                TaskInstance.filter_for_tis(part), TaskInstance.state.in_(_NOT_ENDED)
+                TaskInstance.filter_for_tis(part), TaskInstance.state.in_(_UNFINISHED)
             )
             wanted.update(TaskInstanceKey(*row) for row in found)
     return set(asked) - wanted

@@ -7,6 +7,7 @@ It needs no permission but those for running tasks. A look at the cluster and at
 from __future__ import annotations
 
 import logging
+import re
 import time
 from functools import partial
 from typing import Any, Callable, Mapping
@@ -98,7 +99,7 @@ def _ask(
             break
         time.sleep(pause * 2.0**attempt)
     assert error is not None
-    if "not found" in error.reason and error.code == "InvalidParameterException":
+    if error.code == "InvalidParameterException" and re.search("not found|Amazon Resource Name", error.reason):
         return None  # StopTask: the answer that shows that everything is well
     if error.trouble is Trouble.CREDENTIALS:
         raise _Final(_no_credentials(error))

@@ -77,7 +77,7 @@ class Launch:
         "stored",
         "uncertain",
         "unlocatable",
-        "unwanted",
+        "unwanted_since",
         "wait",
         "workload",
     )
@@ -108,8 +108,8 @@ class Launch:
         """Nobody waits for the result: revoked, or the same task instance was queued again."""
         self.abandoned = False
         """Its container is followed no longer than until it has been stopped."""
-        self.unwanted = False
-        """Airflow's database said so at the last review."""
+        self.unwanted_since: float | None = None
+        """Since which review Airflow's database has said so."""
         self.after: Launch | None = None
         """The launch of the same task instance whose container has to be gone first."""
         self.adopted = False
@@ -179,6 +179,8 @@ class Policy:
     """Between two events about the same wait."""
     review_interval: float = 300.0
     """Between two looks into Airflow's database whether the tasks in hand are still wanted."""
+    unwanted_grace: float = 1800.0
+    """For how long a container may outlive its task: Airflow gives it 20 minutes ([core] task_success_overtime)."""
     credentials_base: float = 1.0
     """The first pause after a call without valid credentials; each next one is twice as long, up to the cap."""
     credentials_cap: float = 30.0
@@ -308,15 +310,19 @@ class Ledger:
         launch = self._live.get(key)
         while launch is not None:
             former = launch.after
-            launch.quiet = launch.revoked = True
-            launch.reason = reason
-            if launch.step is Step.RUNNING and launch.arn is not None:
-                self._request_stop(launch.arn, reason, now)
-            elif launch.step is Step.LOCATING:
-                launch.relocate = False
-            elif launch.step is Step.PENDING and not launch.uncertain:
-                self._end(launch)
+            launch.quiet = True
+            self._drop(launch, reason, now)
             launch = former
+
+    def _drop(self, launch: Launch, reason: str, now: float) -> None:
+        launch.revoked = True
+        launch.reason = reason
+        if launch.step is Step.RUNNING and launch.arn is not None:
+            self._request_stop(launch.arn, reason, now)
+        elif launch.step is Step.LOCATING:
+            launch.relocate = False
+        elif launch.step is Step.PENDING and not launch.uncertain:
+            self._fail(launch, reason)
 
     def let_go(self, key: Any, reason: str, now: float) -> None:
         """Airflow has ended the task without us: its container is stopped, and followed no longer."""
@@ -338,11 +344,15 @@ class Ledger:
         return [key for key in self._live if self.has_in_hand(key)]
 
     def reviewed(self, unwanted: Collection[Any], now: float) -> None:
-        """Let go of those that Airflow has not wanted twice: a container ends by itself in the time between."""
+        """Give up the tasks that Airflow has not wanted for a while: a container may have to end by itself first."""
         for key, launch in list(self._live.items()):
-            if key in unwanted and launch.unwanted and not launch.quiet:
-                self.let_go(key, "Airflow has ended the task, or started another try of it", now)
-            launch.unwanted = key in unwanted
+            if key not in unwanted or launch.quiet:
+                launch.unwanted_since = None
+            elif launch.unwanted_since is None:
+                launch.unwanted_since = now
+            elif launch.arn is None or now - launch.unwanted_since >= self.policy.unwanted_grace:
+                launch.abandoned = True
+                self._drop(launch, "Airflow had ended the task, or started another try of it", now)
 
     def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> None:
         """Follow a task that another scheduler launched; without an ARN, look for its container first."""
@@ -581,7 +591,10 @@ class Ledger:
         # An unanswered request of an unwanted launch is resolved before it is forgotten: its container has to be
         # stopped. When this executor closes, that is left to the next scheduler.
         if unwanted and (self.closing or not launch.uncertain):
-            self._end(launch)
+            if self.closing or launch.quiet:
+                self._end(launch)
+            else:
+                self._fail(launch, launch.reason)
             return
         if launch.uncertain:
             # A new token must not go out while the old one may have started a container.
@@ -826,7 +839,7 @@ class Ledger:
         # A host that is lost may never say that the container has ended. A launch that waits for its end still has to.
         if launch is not None and launch.abandoned and self._live.get(launch.key) is launch:
             self._unfollow(arn)
-            self._end(launch)
+            self._fail(launch, launch.reason)
 
     def stop_failed(self, arn: str, reason: str, now: float) -> None:
         """The container could not be stopped now: try again, as long as it is followed."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from local.ecs.control import EcsApi
+from local.ecs.quotas import FARGATE_QUOTAS
 from tests.bench.driven import Contender, Drive, Driven
 from tests.bench.report import Figure, percentile
 
@@ -21,8 +22,6 @@ HEARTBEAT = 0.05
 """The longest heartbeat of ours."""
 FAST = {"run_task_rate": "5000", "run_task_burst": "5000"}
 """Launch options for an account whose quota was raised."""
-_QUOTA_RATE, _QUOTA_BURST = 20, 100
-"""AWS's quota of launches: a second, and at once."""
 _DESCRIBE_RATE = 5
 """The default of describe_tasks_rate."""
 
@@ -33,7 +32,6 @@ class Sizes:
 
     launch: int = 1000
     quota: int = 500
-    quota_burst: int = _QUOTA_BURST
     lost: int = 1000
     lost_in_a_row: int = 100
     lost_seconds: float = 5.0
@@ -46,7 +44,6 @@ class Sizes:
 QUICK = Sizes(
     launch=100,
     quota=60,
-    quota_burst=20,
     lost=60,
     lost_in_a_row=20,
     lost_seconds=1.0,
@@ -139,21 +136,20 @@ def launch(bench: Bench) -> list[Figure]:
 
 def quota(bench: Bench) -> list[Figure]:
     """Under AWS's quota of launches, with the options' defaults."""
-    sizes = bench.sizes
-    count, burst = sizes.quota, sizes.quota_burst
-    ideal = (count - burst) / _QUOTA_RATE
-    options = {} if burst == _QUOTA_BURST else {"run_task_burst": str(burst)}
+    count = bench.sizes.quota
+    rate, burst = FARGATE_QUOTAS["run_task_rate"], FARGATE_QUOTAS["run_task_burst"]
+    ideal = (count - burst) / rate
     drives: dict[str, Drive] = {}
     throttled: dict[str, float] = {}
     for contender in bench.contenders:
         bench.say(f"quota: {contender.name}, {count} tasks")
         with EcsApi() as ecs:
-            ecs.configure(run_seconds=None, launch_rate=_QUOTA_RATE, launch_burst=burst)
+            ecs.configure(run_seconds=None, **FARGATE_QUOTAS)
             _latency(ecs)
-            with bench.driven(contender, ecs, count, **options) as driver:
+            with bench.driven(contender, ecs, count) as driver:
                 drives[contender.name] = driver.drive(count=count, until="launched", timeout=600)
             throttled[contender.name] = ecs.calls()["RunTask"]["throttled"]
-    title = f"{count:,} tasks under a quota of {burst} at once, {_QUOTA_RATE} a second"
+    title = f"{count:,} tasks under a quota of {burst:g} calls at once, {rate:g} a second"
     figures = [
         bench.figure(
             title, "share of what the quota allows", _each(drives, lambda drive: 100 * ideal / drive.launched_within),
@@ -172,15 +168,14 @@ def quota(bench: Bench) -> list[Figure]:
 
 def _shared_quota(bench: Bench) -> list[Figure]:
     """Two of our executors in processes of their own, each of which takes the whole quota for its own."""
-    count, burst = bench.sizes.quota, bench.sizes.quota_burst
-    options = {} if burst == _QUOTA_BURST else {"run_task_burst": str(burst)}
+    count = bench.sizes.quota
     bench.say(f"quota: two of ours at once, {count} tasks each")
     with EcsApi() as ecs:
-        ecs.configure(run_seconds=None, launch_rate=_QUOTA_RATE, launch_burst=burst)
+        ecs.configure(run_seconds=None, **FARGATE_QUOTAS)
         _latency(ecs)
         with (
-            bench.driven(bench.ours, ecs, count, deployment="one", **options) as first,
-            bench.driven(bench.ours, ecs, count, deployment="two", **options) as second,
+            bench.driven(bench.ours, ecs, count, deployment="one") as first,
+            bench.driven(bench.ours, ecs, count, deployment="two") as second,
         ):
             for driver in (first, second):
                 driver.send("drive", count=count, until="launched", timeout=600)
@@ -192,7 +187,7 @@ def _shared_quota(bench: Bench) -> list[Figure]:
     # While both have something to launch; then what is left over belongs to the slower one alone.
     contested = min(times[0][-1], times[1][-1]) if all(times) else math.nan
     shares = [sum(at <= contested for at in part) for part in times]
-    used = 100 * sum(shares) / (burst + _QUOTA_RATE * contested)
+    used = 100 * sum(shares) / (FARGATE_QUOTAS["run_task_burst"] + FARGATE_QUOTAS["run_task_rate"] * contested)
     title = f"Two executors at once under that quota, {count:,} tasks each"
     return [
         Figure(title, "share of what the quota allows, together, while both had work", used, unit="%"),

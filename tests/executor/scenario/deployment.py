@@ -198,8 +198,15 @@ class Deployment:
 
     def run(self, *arguments: str) -> str:
         """Run one command of Airflow to its end and return its output."""
+        return self._run(AIRFLOW, *arguments)
+
+    def python(self, program: str, *arguments: str) -> str:
+        """Run a program in Airflow's Python to its end and return its output."""
+        return self._run(sys.executable, "-c", program, *arguments)
+
+    def _run(self, *command: str) -> str:
         done = subprocess.run(
-            [AIRFLOW, *arguments],
+            command,
             env=self.environment,
             cwd=str(self.folder),
             stdin=subprocess.DEVNULL,
@@ -208,7 +215,7 @@ class Deployment:
             timeout=_COMMAND_TIMEOUT,
         )
         output = done.stdout.decode(errors="replace")
-        assert done.returncode == 0, f"airflow {' '.join(arguments)} ended with {done.returncode}:\n{output}"
+        assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{output}"
         return output
 
     def start(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> Daemon:

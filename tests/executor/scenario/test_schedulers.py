@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -15,7 +16,7 @@ from airflow_ecs_executor import airflow_versions
 
 from local.fake_registry import FakeRegistry
 from tests.executor.scenario.deployment import Daemon, Deployment
-from tests.executor.scenario.sizes import FAILOVER, FAILOVER_TASKS, MANY, SPOT, SPOT_TASKS, TASKS
+from tests.executor.scenario.sizes import FAILOVER, FAILOVER_TASKS, GONE, GONE_TASKS, MANY, SPOT, SPOT_TASKS, TASKS
 from tests.unit.executor.worker_images import WRONG, put_worker, register
 
 SLOTS = TASKS // 2
@@ -219,6 +220,52 @@ def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.
             file=sys.stderr,
         )
     living.end_in_order()
+
+
+_ASK = """
+import json, sys
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow_ecs_executor import airflow_versions
+keys = [TaskInstanceKey(*key) for key in json.loads(sys.argv[1])]
+print(json.dumps(sorted([key.try_number, key.map_index] for key in airflow_versions.unwanted([*keys, "a callback"]))))
+"""
+
+
+def unwanted_tries(deployment: Deployment, dag_id: str) -> set[tuple[int, int]]:
+    """The tries of a DAG's tasks, the first and the second of each, that the executor takes for unwanted."""
+    rows = deployment.query("SELECT dag_id, task_id, run_id, map_index FROM task_instance WHERE dag_id = %s", dag_id)
+    keys = [[dag, task, run, number, index] for dag, task, run, index in rows for number in (1, 2)]
+    answer = deployment.python(_ASK, json.dumps(keys)).splitlines()[-1]
+    return {(number, index) for number, index in json.loads(answer)}
+
+
+def test_a_task_that_sends_no_heartbeat_is_failed_by_airflow_and_its_container_is_let_go(
+    deployment: Deployment,
+) -> None:
+    """ECS goes on saying RUNNING, as when the host is lost: the slot is free, and the scheduler ends all the same."""
+    ecs = deployment.ecs
+    ecs.configure(run_seconds=None, stop_seconds=None)
+    scheduler = deployment.start_scheduler(
+        "gone",
+        core={"parallelism": GONE_TASKS},
+        scheduler={
+            "task_instance_heartbeat_timeout": 8,
+            "task_instance_heartbeat_timeout_detection_interval": 2,
+            "scheduler_zombie_task_threshold": 8,  # Airflow 2
+            "zombie_detection_interval": 2,
+        },
+    )
+    deployment.trigger(GONE)
+    deployment.until(lambda: deployment.states(GONE) == {"running": GONE_TASKS}, 90, "every task runs")
+    asked_before = ecs.calls()["StopTask"]["count"]
+    assert unwanted_tries(deployment, GONE) == {(2, index) for index in range(GONE_TASKS)}
+    deployment.until(lambda: deployment.states(GONE) == {"failed": GONE_TASKS}, 90, "Airflow fails every task")
+    deployment.until(lambda: slots_are_free(deployment, "gone", GONE_TASKS), 30, "every slot is free")
+    assert ecs.running() == GONE_TASKS
+    assert ecs.calls()["StopTask"]["count"] == asked_before + GONE_TASKS
+    assert unwanted_tries(deployment, GONE) == {(number, index) for number in (1, 2) for index in range(GONE_TASKS)}
+    scheduler.process.terminate()
+    assert scheduler.process.wait(20) == 0
 
 
 def containers_by_index(tasks: list[Mapping[str, Any]]) -> dict[int, str]:

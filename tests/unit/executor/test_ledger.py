@@ -383,7 +383,7 @@ def test_a_new_launch_of_the_same_try_still_waits_for_the_container_s_end() -> N
 
 
 def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
-    story = Story(review_interval=300.0)
+    story = Story(review_interval=300.0, unwanted_grace=300.0)
     arns = {key: story.launch(key) for key in "abc"}
     assert story.ledger.seconds_to_review(story.now) == 300.0
     for unwanted in ({"a", "b"}, {"b", "c"}):
@@ -393,6 +393,35 @@ def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
             assert story.ledger.review(story.now) == ["a", "b", "c"]
             story.ledger.reviewed(unwanted, story.now)
     assert story.stops() == [arns["b"]]
+    with story.ledger.lock:
+        story.ledger.stopped(arns["b"])
+    assert story.ledger.running == 2
+    assert story.told[-1] == ("failed", "b"), "else its slot would stay taken"
+
+
+def test_a_container_may_outlive_its_task_for_as_long_as_airflow_lets_it() -> None:
+    story = Story(review_interval=300.0, unwanted_grace=1800.0)
+    arn = story.launch("a")
+    for _ in range(6):
+        story.now += 300
+        with story.ledger.lock:
+            story.ledger.reviewed({"a"}, story.now)
+        assert story.stops() == []
+    story.now += 300
+    with story.ledger.lock:
+        story.ledger.reviewed({"a"}, story.now)
+    assert story.stops() == [arn]
+
+
+def test_a_task_that_waits_and_is_not_wanted_any_more_is_given_up() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    for _ in range(2):
+        story.now += 300
+        with story.ledger.lock:
+            story.ledger.reviewed({"a"}, story.now)
+    assert story.told[-1] == ("failed", "a") and story.ledger.waiting == 0 and story.is_empty()
 
 
 # Attempts

@@ -159,10 +159,10 @@ def test_a_container_that_never_ends_is_let_go_when_airflow_fails_its_task(ecs: 
 
 def test_a_task_that_somebody_ends_in_the_ui_is_let_go(ecs: EcsApi) -> None:
     """Nobody tells the executor: it asks the database, and gives the container the time to end by itself."""
-    scheduler = Scheduler(policy=patient(review_interval=0.5))
+    scheduler = Scheduler(policy=patient(review_interval=0.5, unwanted_grace=0.5))
     launched(ecs, scheduler, 2)
     scheduler.airflow.moved_on.add(key(0))
-    scheduler.run(lambda: ecs.running() == 1, timeout=10)
+    scheduler.run(lambda: ecs.running() == 1 and scheduler.states(key(0)) == ["running", "failed"], timeout=10)
     scheduler.for_a_while(1.2)
     assert ecs.running() == 1
 
