@@ -17,7 +17,7 @@ from typing import Mapping, Sequence
 
 from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change
 
-_Rules = Sequence[tuple[str, str]]
+_Rules = Sequence["tuple[str, str]"]  # quoted for Python 3.8
 
 _ROUTE = (
     "check the subnet's route to it (NAT gateway, VPC endpoints, or assign_public_ip in a public subnet), its DNS, and "
