@@ -297,7 +297,8 @@ _HINTS = "the executor goes by such messages: report it, with the JSON lines"
 CHECKS = (
     Check(
         "list-tasks", "ListTasks with startedBy and desiredStatus", "an answer without an error",
-        "the executor finds no containers again after a restart: update it, or report this", _list_tasks, ("cluster",),
+        "the executor lists all stopped tasks of the cluster instead, which takes longer: report this", _list_tasks,
+        ("cluster",),
     ),
     Check(
         "stack-name", "DescribeStacks by the stack's name, by a role with the scheduler policy alone", "the stack",
