@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Mapping, Sequence
 
 from airflow_ecs_executor import hints
-from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change
+from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change, without_names
 
 
 class Trouble(Enum):
@@ -232,7 +232,7 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
         return ApiError(trouble, reason, denied.pop(), action)
     if codes & _CREDENTIAL_CODES:
         return ApiError(Trouble.CREDENTIALS, reason, code)
-    if codes & _THROTTLING_CODES or _RATE_WORDING.search(message):
+    if codes & _THROTTLING_CODES or _RATE_WORDING.search(without_names(message)):
         return ApiError(Trouble.THROTTLED, reason, code, status=status)
     if code in _UNANSWERED_CODES:
         return ApiError(Trouble.UNANSWERED, reason, code)
@@ -277,7 +277,7 @@ def remedy(error: ApiError, action: str) -> str:
 
 def lacks_room(text: str) -> bool:
     """Whether AWS says that there is no room for a task now, or that a quota is used up."""
-    return bool(_NO_ROOM.search(text))
+    return bool(_NO_ROOM.search(without_names(text)))
 
 
 def lacks_definition(error: ApiError) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Mapping, Sequence
 
-from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change
+from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change, without_names
 
 _Rules = Sequence["tuple[str, str]"]  # quoted for Python 3.8
 
@@ -74,8 +74,8 @@ _PLACEMENT: _Rules = (
 _FAILED_CALL: _Rules = (
     (
         r"provisioning capacity limit|PROVISIONING state",
-        "Too many tasks wait for container instances of this capacity provider: let its Auto Scaling group grow "
-        "faster or larger, or lower [core] parallelism.",
+        "Too many tasks of the cluster wait for container instances: let the Auto Scaling groups of its capacity "
+        "providers grow faster or larger, or lower [core] parallelism.",
     ),
     (
         r"service[- ]linked role",
@@ -178,7 +178,7 @@ def of_failed_call(text: str) -> str:
         return _allow(text, "the scheduler's role")
     if clock_is_wrong(text):
         return "Set the clock of the scheduler's host."
-    return _first(_FAILED_CALL, text)
+    return _first(_FAILED_CALL, without_names(text))
 
 
 def of_failures(text: str) -> str:
@@ -188,6 +188,7 @@ def of_failures(text: str) -> str:
 
 def of_stopped_task(text: str) -> str:
     """Advice about an ECS task that stopped: what ECS says about the task and its container, exit codes apart."""
+    text = without_names(text)
     told = _SECRETS_OR_AUTH.sub("", text)
     subject = next((name for name, pattern in _SUBJECTS.items() if re.search(pattern, told, re.IGNORECASE)), "")
     if not subject:

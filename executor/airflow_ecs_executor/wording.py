@@ -14,6 +14,20 @@ _NOT_ALLOWED = re.compile(r"because no ([\w -]+? (?:policy|policies)|permissions
 _EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permissions boundary))?")
 
 
+_NAMES = (
+    (re.compile(r"\barn:[\w-]+:([\w-]+):[^\s,;'\"]*"), r"arn:\1"),
+    (re.compile(r"https?://[^\s\"']+"), "URL"),
+    (re.compile(r"\b[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./@:-]*\w"), "image"),
+)
+
+
+def without_names(reason: str) -> str:
+    """Leave out what users have named, such as an image ``quota-report``: only AWS's own words tell what happened."""
+    for pattern, other in _NAMES:
+        reason = pattern.sub(other, reason)
+    return reason
+
+
 def denied_action(reason: str) -> str:
     """Return the IAM action that AWS's answer says is not allowed, such as ``ecs:RunTask``; empty if it names none."""
     found = _ACTION.search(reason)

@@ -56,6 +56,22 @@ def test_the_same_word_means_another_thing_elsewhere() -> None:
     assert "connected" not in hints.of_stopped_task("CannotCreateVolumeError: Agent could not create the volume")
 
 
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (f"{PREFIX}: failed to fetch secret arn:aws:secretsmanager:eu-west-1:123456789012:secret:efs-429: "
+         "ResourceNotFoundException: Secrets Manager can't find the specified secret.", "secret or parameter"),
+        (f"CannotPullContainerError: failed to resolve ref {IMAGE}/out-of-memory/logger:429: not found", "not exist"),
+        ("CannotPullContainerError: Get https://registry.example.com/v2/throttled/x509: i/o timeout", "reached"),
+    ],
+)  # fmt: skip
+def test_what_users_have_named_says_nothing(text: str, word: str) -> None:
+    assert word in hints.of_stopped_task(text)
+
+
 def test_what_is_not_known_gets_no_advice() -> None:
     assert not hints.of_stopped_task("Something new.")
     assert not hints.of_failed_call("Something new.")

@@ -163,6 +163,7 @@ def test_an_exit_code_explains_only_a_container_that_ended_by_itself(task: dict[
         ("Capacity is unavailable at this time. Please try again later or in a different availability zone", True),
         ("TaskFailedToStart: RESOURCE:MEMORY", True),
         ("CannotPullContainerError: toomanyrequests: You have reached your pull rate limit.", False),
+        ("CannotPullContainerError: failed to resolve ref registry.example.com/quota-report:1: not found", False),
         ("TaskFailedToStart: MemberOf placement constraint unsatisfied.", False),
     ],
 )
