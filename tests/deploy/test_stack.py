@@ -112,7 +112,7 @@ def closed(local: Stack) -> Deployed:
     boundary = local.aws_client("iam").create_policy(PolicyName="boundary", PolicyDocument=json.dumps(document))
     return Deployed(
         local, "closed", Name="closed", Egress="vpc-endpoints", PermissionsBoundaryArn=boundary["Policy"]["Arn"],
-        AvailabilityZones=f"{REGION}b,{REGION}c", ApiServerAddress="10.64.128.9",
+        AvailabilityZones=f"{REGION}b,{REGION}c", ApiServerAddress="10.64.128.9", IamPath="/airflow/",
         KmsKeyArn=local.aws_client("kms").create_key()["KeyMetadata"]["Arn"],
     )  # fmt: skip
 
@@ -202,7 +202,9 @@ class TestDatabase:
     def test_a_fernet_key_that_was_there_is_used_and_none_is_made(self, local: Stack, network: dict[str, str]) -> None:
         """moto's CloudFormation restores no snapshots, so the database here is a new one."""
         former = local.aws_client("secretsmanager").create_secret(Name="former", SecretString="a key")["ARN"]
-        stack = Deployed(local, "restored", **network, Name="restored", FernetKeySecretArn=former)
+        stack = Deployed(
+            local, "restored", **network, Name="restored", DatabaseSnapshot="final", FernetKeySecretArn=former,
+        )  # fmt: skip
         assert stack.outputs.fernet_key_secret_arn == former
         described = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
         assert not {"FernetKey", "FernetKeyMaterial"} & {item.get("LogicalResourceId") for item in described}
@@ -214,6 +216,15 @@ class TestRoles:
         for arn in (closed.outputs.task_role_arn, closed.outputs.execution_role_arn):
             role = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
             assert role["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith(":policy/boundary")
+
+    def test_a_path_is_that_of_the_roles_and_of_the_scheduler_s_policy(self, closed: Deployed) -> None:
+        outputs = closed.outputs
+        for arn, kind in (
+            (outputs.task_role_arn, "role"),
+            (outputs.execution_role_arn, "role"),
+            (outputs.scheduler_policy_arn, "policy"),
+        ):
+            assert f":{kind}/airflow/" in arn
 
 
 class TestStorage:

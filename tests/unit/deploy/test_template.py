@@ -65,6 +65,51 @@ def on_request(item: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
+def named_in(value: Any) -> set[str]:
+    """The resources to which a value refers, at any depth."""
+    if isinstance(value, list):
+        return {name for item in value for name in named_in(item)}
+    if not isinstance(value, dict):
+        return set()
+    found = {name for item in value.values() for name in named_in(item)}
+    for function, given in value.items():
+        if function == "Ref":
+            found.add(given)
+        elif function == "Fn::GetAtt":
+            found.add(given[0] if isinstance(given, list) else given.split(".")[0])
+        elif function == "Fn::Sub":
+            found |= {name.split(".")[0] for name in re.findall(r"\$\{([A-Za-z0-9.]+)\}", listed(given)[0])}
+    return found & set(RESOURCES)
+
+
+def made_before(name: str) -> set[str]:
+    """The resources that CloudFormation makes before this one."""
+    resource = RESOURCES[name]
+    direct = named_in([resource["Properties"], resource.get("Metadata")]) | set(listed(resource.get("DependsOn", [])))
+    return direct | {further for item in direct for further in made_before(item)}
+
+
+def refused(**parameters: str) -> list[str]:
+    """The rules that refuse a deployment with these parameters."""
+    values = {name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items()} | parameters
+
+    def value(function: Any) -> Any:
+        if not isinstance(function, dict):
+            return function
+        ((name, given),) = function.items()
+        if name == "Ref":
+            return values[given]
+        items = [value(item) for item in given]
+        known = {"Fn::Equals": items[0] == items[-1], "Fn::Not": not items[0], "Fn::And": all(items)}
+        return known[name]
+
+    return [
+        name
+        for name, rule in TEMPLATE["Rules"].items()
+        if value(rule["RuleCondition"]) and not all(value(item["Assert"]) for item in rule["Assertions"])
+    ]
+
+
 def outlives_the_stack(name: str) -> bool:
     """Whether a resource stays, unless the stack's first deployment fails."""
     resource = RESOURCES[name]
@@ -73,7 +118,7 @@ def outlives_the_stack(name: str) -> bool:
 
 PERMISSIONS = [
     pytest.param(statement, id=f"{resource} {statement['Sid']}")
-    for resource in ("ExecutionRole", "TaskRole", "SchedulerPolicy")
+    for resource in ("ExecutionRole", "ExecutionSecrets", "TaskRole", "SchedulerPolicy")
     for statement in statements(resource)
 ]
 
@@ -131,8 +176,9 @@ class TestPermissions:
         assert attached[:2] == [f"More{kind}Policies", {"Fn::Split": [",", {"Ref": f"{kind}PolicyArns"}]}]
 
     def test_only_tasks_of_airflow_2_get_secrets(self) -> None:
-        policy = next(item for item in properties("ExecutionRole")["Policies"] if "Fn::If" in item)
-        assert policy["Fn::If"][0] == "Airflow2" and policy["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+        assert RESOURCES["ExecutionSecrets"]["Condition"] == "Airflow2"
+        assert properties("ExecutionSecrets")["Roles"] == [{"Ref": "ExecutionRole"}]
+        assert "secretsmanager:GetSecretValue" not in [item["Action"] for item in statements("ExecutionRole")]
         container = properties("TaskDefinition")["ContainerDefinitions"][0]
         assert container["Secrets"]["Fn::If"][0] == "Airflow2"
         assert RESOURCES["TasksReachTheDatabase"]["Condition"] == "Airflow2"
@@ -144,6 +190,13 @@ class TestPermissions:
         for role in ("ExecutionRole", "TaskRole"):
             boundary = properties(role)["PermissionsBoundary"]
             assert boundary["Fn::If"] == ["Boundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]
+
+    def test_roles_and_policy_have_the_path_that_was_asked_for(self) -> None:
+        """PassRole names the roles by their ARNs, in which the path is."""
+        for name in ("ExecutionRole", "TaskRole", "SchedulerPolicy"):
+            assert properties(name)["Path"] == {"Ref": "IamPath"}
+        (passed,) = (item for item in statements("SchedulerPolicy") if item["Action"] == "iam:PassRole")
+        assert passed["Resource"] == [{"Fn::GetAtt": "ExecutionRole.Arn"}, {"Fn::GetAtt": "TaskRole.Arn"}]
 
 
 class TestCustomerKey:
@@ -169,7 +222,7 @@ class TestCustomerKey:
     @pytest.mark.parametrize(
         "resource, actions, services",
         [
-            ("ExecutionRole", ["kms:Decrypt"], ["secretsmanager"]),
+            ("ExecutionSecrets", ["kms:Decrypt"], ["secretsmanager"]),
             ("TaskRole", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3"]),
             ("SchedulerPolicy", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "secretsmanager"]),
         ],
@@ -227,6 +280,17 @@ class TestDatabase:
     def test_it_is_made_when_nothing_else_can_fail_that_is_easily_in_the_way(self) -> None:
         # RDS refuses to delete a protected database, so a deployment that has failed would stay half-made.
         assert {"Cluster", "LogGroup", "Repository", "TaskRole"} <= set(RESOURCES["Database"]["DependsOn"])
+        seldom_fail = {
+            "AWS::EC2::Route",
+            "AWS::EC2::RouteTable",
+            "AWS::EC2::SecurityGroupIngress",
+            "AWS::EC2::Subnet",
+            "AWS::EC2::SubnetRouteTableAssociation",
+        }
+        first = made_before("Database")
+        for name, resource in RESOURCES.items():
+            after = name == "Database" or "Database" in made_before(name)
+            assert after or name in first or resource["Type"] in seldom_fail, name
 
     def test_its_major_version_can_be_raised(self) -> None:
         assert properties("Database")["AllowMajorVersionUpgrade"] is True
@@ -258,7 +322,7 @@ class TestDatabase:
         assert rule["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "FernetKeySecretArn"}, ""]}]}
         key = {"Fn::If": ["NewFernetKey", {"Ref": "FernetKey"}, {"Ref": "FernetKeySecretArn"}]}
         assert TEMPLATE["Outputs"]["FernetKeySecretArn"]["Value"] == key
-        readers = [item for role in ("ExecutionRole", "SchedulerPolicy") for item in statements(role)]
+        readers = [item for policy in ("ExecutionSecrets", "SchedulerPolicy") for item in statements(policy)]
         secrets = [item["Resource"] for item in readers if item["Action"] == "secretsmanager:GetSecretValue"]
         assert secrets == [[{"Ref": "DatabaseUrl"}, key]] * 2
         (container,) = properties("TaskDefinition")["ContainerDefinitions"]
@@ -266,6 +330,41 @@ class TestDatabase:
 
     def test_its_security_group_alone_is_in_front_of_it(self) -> None:
         assert properties("Database")["VPCSecurityGroups"] == [{"Fn::GetAtt": "DatabaseSecurityGroup.GroupId"}]
+
+
+NETWORK = {"VpcId": "vpc-1", "SubnetIds": "subnet-1", "DatabaseSubnetIds": "subnet-2,subnet-3"}
+RESTORED = {
+    "DatabaseSnapshot": "final",
+    "FernetKeySecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key",
+}
+
+
+class TestRules:
+    """What a deployment is refused for before anything is made."""
+
+    @pytest.mark.parametrize("parameters", [{}, {"Egress": "vpc-endpoints"}, NETWORK, RESTORED], ids=str)
+    def test_parameters_that_belong_together_are_taken(self, parameters: dict[str, str]) -> None:
+        assert refused(**parameters) == []
+
+    @pytest.mark.parametrize(
+        "parameters", [{"Egress": "vpc-endpoints"}, {"AvailabilityZones": "eu-west-1b,eu-west-1c"}], ids=str
+    )
+    def test_an_existing_vpc_takes_nothing_that_only_a_new_one_has(self, parameters: dict[str, str]) -> None:
+        assert refused(**NETWORK, **parameters) == ["AnExistingVpcHasSubnets"]
+
+    def test_a_new_vpc_takes_no_subnets(self) -> None:
+        assert refused(SubnetIds="subnet-1") == ["ANewVpcHasItsOwnSubnets"]
+
+    def test_a_snapshot_and_its_fernet_key_come_together(self) -> None:
+        """The key alone would take the place of the one by which the stack's database is encrypted."""
+        assert refused(DatabaseSnapshot="final") == ["ARestoredDatabaseHasItsFernetKey"]
+        key = RESTORED["FernetKeySecretArn"]
+        assert refused(FernetKeySecretArn=key) == ["AFernetKeyComesWithItsDatabase"]
+
+
+@pytest.mark.parametrize("name", ["VpcId", "VpcPrefix", "AvailabilityZones", "KmsKeyArn"])
+def test_a_parameter_whose_change_a_running_stack_cannot_follow_says_so(name: str) -> None:
+    assert "It cannot be changed later." in TEMPLATE["Parameters"][name]["Description"]
 
 
 def test_a_new_vpc_is_in_the_zones_that_are_named_or_else_in_the_region_s_first_two() -> None:
