@@ -38,7 +38,7 @@ def _both(words: str, advice: str) -> _Rule:
     return _Rule(words, advice, advice)
 
 
-# Names of images and addresses have words and numbers of their own.
+# Names of images and addresses have words and numbers that say nothing about the refusal.
 _NAMES = re.compile(r"https?://\S+|[\w.:-]+(?:/[\w.-]+)+(?::[\w.-]+)?(?:@[\w:]+)?")
 _STATUS = r"(?:status(?: code)?|HTTP):?"
 

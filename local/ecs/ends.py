@@ -72,11 +72,11 @@ ENDS: Mapping[str, End] = {
     # Capacity that is taken back
     "spot_interruption": End(
         "SpotInterruption", "Your Spot Task was interrupted.",
-        f"{_GUIDE}/fargate-capacity-providers.html; the stop code is of botocore's ecs TaskStopCode", exit_code=_SIGTERM,
+        f"{_GUIDE}/fargate-capacity-providers.html; the stop code is botocore's, TaskStopCode", exit_code=_SIGTERM,
     ),
     "spot_interruption_killed": End(
         "SpotInterruption", "Your Spot Task was interrupted.",
-        f"{_GUIDE}/fargate-capacity-providers.html; the stop code is of botocore's ecs TaskStopCode", exit_code=_SIGKILL,
+        f"{_GUIDE}/fargate-capacity-providers.html; the stop code is botocore's, TaskStopCode", exit_code=_SIGKILL,
     ),
     "spot_termination_notice": End(
         "TerminationNotice", "Your Spot Task was interrupted.",
