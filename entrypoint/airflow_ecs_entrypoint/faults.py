@@ -46,8 +46,8 @@ _CREDENTIAL_CODES = frozenset(
     (
         "AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId",
         "InvalidClientTokenId", "InvalidSecurity", "InvalidToken", "MissingAuthenticationToken",
-        "MissingSecurityHeader", "NotSignedUp", "RequestExpired", "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch", "TokenRefreshRequired", "UnrecognizedClientException",
+        "MissingSecurityHeader", "NotSignedUp", "SignatureDoesNotMatch", "TokenRefreshRequired",
+        "UnrecognizedClientException",
     )
 )
 _DENIED_CODES = frozenset(
@@ -77,7 +77,10 @@ _REGION_CODES = frozenset(
 )
 _CHANGED_CODES = frozenset(("412", "PreconditionFailed"))
 
-_CLOCK = re.compile(r"signature (?:expired|not yet current)|request time .* too large", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"signature (?:expired|not yet current)|RequestTimeTooSkewed|RequestExpired|request time .* too large",
+    re.IGNORECASE,
+)
 _ACTION = re.compile(r"perform:? ((s3|kms):[A-Z]\w+)")
 # What AWS says of a key that does not exist, or may not be used, without a word about an action.
 _KEY = re.compile(r"\bkms:[A-Z]|(?i:customer master key|KMS key)")
@@ -225,8 +228,6 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
         return DagsError(f"{attempt}: no valid version ID: correct the pin")
     if "form of Server Side Encryption" in message:
         return DagsError(f"{attempt}: it is encrypted with a key that S3 does not keep (SSE-C): use SSE-S3 or SSE-KMS")
-    if "x-amz-request-payer" in message:
-        return DagsError(f"{attempt}: Requester Pays buckets are not supported: copy it to another bucket")
     remedy = {
         "NoSuchBucket": "no such bucket: check the S3 URI",
         "NoSuchKey": attempt.missing or "no such object: check the S3 URI",
@@ -244,7 +245,7 @@ def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointE
 
 def _skewed(response: Mapping[str, Any]) -> bool:
     """Whether AWS refused a signature for its time."""
-    return _code(response) == "RequestTimeTooSkewed" or bool(_CLOCK.search(_message(response)))
+    return bool(_CLOCK.search(f"{_code(response)}: {_message(response)}"))
 
 
 def _names_no_region(message: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def _both(words: str, advice: str) -> _Rule:
     return _Rule(words, advice, advice)
 
 
+# Names of images and addresses have words and numbers that say nothing about the refusal.
+_NAMES = re.compile(r"https?://\S+|[\w.:-]+(?:/[\w.-]+)+(?::[\w.-]+)?(?:@[\w:]+)?")
+_STATUS = r"(?:status(?: code)?|HTTP):?"
+
 # The first rule that fits decides: an answer may have words of several.
 _RULES: Sequence[_Rule] = (
     _both(
@@ -50,7 +55,7 @@ _RULES: Sequence[_Rule] = (
         "",
     ),
     _both(
-        r"proxyconnect|proxy authentication required|\b407\b",
+        rf"proxyconnect|proxy authentication required|{_STATUS} 407",
         "The proxy refuses or does not answer: check the engine's proxy (`docker info` shows it) and its NO_PROXY.",
     ),
     _both(
@@ -73,19 +78,19 @@ _RULES: Sequence[_Rule] = (
         "into the machine's trusted certificates; for a builder of its own name it in buildkitd.toml.",
     ),
     _Rule(
-        r"toomanyrequests|too many requests|rate limit|rate exceeded|\b429\b",
+        rf"toomanyrequests|too many requests|rate limit|rate exceeded|{_STATUS} 429",
         "The registry throttles: push again in some minutes.",
         "The registry's limit is reached: wait, log in to have a higher one ({login}), or name a copy of the image in "
         "another registry with --base.",
     ),
     _Rule(
-        r"entity too large|\b413\b",
+        rf"entity too large|{_STATUS} 413",
         "The registry, or a proxy before it, takes no layer this large: raise its limit (nginx: client_max_body_size).",
         "",
     ),
     _both(
         r"internal server error|bad gateway|service (?:temporarily )?unavailable|gateway time-?out"
-        r"|status(?: code)?:? 5\d\d",
+        rf"|{_STATUS} 5\d\d",
         "The registry is in trouble: try again later.",
     ),
     _Rule(
@@ -111,7 +116,7 @@ _RULES: Sequence[_Rule] = (
     _both(r"organization.{0,9} policy", "A policy of the organization denies it: ask whoever manages that."),
     _Rule(
         r"no basic auth credentials|unauthorized|authentication required|authorization (?:failed|status)|denied"
-        r"|forbidden|insufficient_scope|token has expired|\b40[13]\b",
+        rf"|forbidden|insufficient_scope|token has expired|{_STATUS} 40[13]",
         "Log in as somebody who has the permission to push there: {login}.",
         "{access}; or name another with --base.",
     ),
@@ -125,7 +130,7 @@ _DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)"
 def lacks_repository(said: str, name: str) -> bool:
     """Whether a push failed because there is no repository: Amazon ECR makes none, and answers with 404."""
     reference = _reference(name)
-    return bool(_NO_REPOSITORY.search(said) or (reference and reference.ecr and re.search(r"\b404\b", said)))
+    return bool(_NO_REPOSITORY.search(said) or (reference and reference.ecr and _answered(said, HTTPStatus.NOT_FOUND)))
 
 
 def push_advice(said: str, name: str) -> str:
@@ -141,17 +146,21 @@ def push_advice(said: str, name: str) -> str:
         return f"{action[1]}: {policy}." if policy else f"Allow {action[1]}. {_PUSH_ACTIONS}"
     if lacks_repository(said, name):
         return "Create the repository; in Amazon ECR `python build.py push --create-repository` does."
-    rule = next((rule for rule in _RULES if rule.push and re.search(rule.words, said, re.IGNORECASE)), None)
+    words = _NAMES.sub("", said)
+    rule = next((rule for rule in _RULES if rule.push and re.search(rule.words, words, re.IGNORECASE)), None)
     advice = _filled(rule.push, reference) if rule else ""
     if reference is None or reference.ecr is None:
         return advice
     # What Amazon ECR says gets lost on the way (aws/containers-roadmap#2159, CircleCI-Public/aws-ecr-orb#259,
-    # docker/build-push-action#1042).
-    if re.search(r"\b403\b", said):
-        return f"{advice} Or the repository has as many images as its quota allows. {_PUSH_ACTIONS}"
+    # docker/build-push-action#1042, serverless/serverless#13116).
+    if _answered(said, HTTPStatus.FORBIDDEN):
+        return (
+            f"{_PUSH_ACTIONS} If all of them are allowed, the repository has as many images as its quota allows, or a "
+            f"login that docker has stored has expired: {_login(reference)}."
+        )
     if re.search(r"\bEOF\b", said):
         return f"{advice} Amazon ECR breaks off as well where a permission is missing. {_PUSH_ACTIONS}"
-    if not advice and re.search(r"\b400\b", said):
+    if not advice and _answered(said, HTTPStatus.BAD_REQUEST):
         return (
             "If the tag exists and tags of the repository are immutable, give another one: `python build.py push "
             "--content-tag` makes one of the image's content."
@@ -161,10 +170,17 @@ def push_advice(said: str, name: str) -> str:
 
 def pull_advice(said: str, name: str) -> str:
     """What to do about an image that cannot be pulled; empty where only the message can tell."""
+    words = _NAMES.sub("", said)
     for rule in _RULES:
-        if rule.pull and re.search(rule.words, said, re.IGNORECASE):
+        if rule.pull and re.search(rule.words, words, re.IGNORECASE):
             return _filled(rule.pull, _reference(name))
     return ""
+
+
+def _answered(said: str, status: HTTPStatus) -> bool:
+    """Whether the registry's answer has this HTTP status."""
+    words = rf"{_STATUS} {status.value}\b|\b{status.value} {status.phrase}"
+    return bool(re.search(words, _NAMES.sub("", said), re.IGNORECASE))
 
 
 def _filled(advice: str, reference: ImageReference | None) -> str:

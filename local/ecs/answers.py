@@ -169,7 +169,7 @@ ANSWERS: Mapping[str, Answer] = {
     ),
     "wrong_region": Answer(
         "InvalidSignatureException", "Credential should be scoped to a valid region, not 'us-east-99'.",
-        "public code",
+        "of the form of fsouza/s3-upload-proxy#241",
     ),
     # Permissions
     "denied": Answer(
@@ -190,7 +190,10 @@ ANSWERS: Mapping[str, Answer] = {
         "service control policy",
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html",
     ),
-    "blocked": _run_task("BlockedException", "Your account is currently blocked.", "public code"),
+    "blocked": _run_task(
+        "BlockedException", "Your account is currently blocked.",
+        "DHIA2010/madar-ai-platform FARGATE_FORENSIC_REPORT.md",
+    ),
     "account_blocked": _run_task("ClientException", "Account is blocked", "public code"),
     # Task definitions and roles
     "inactive_definition": _run_task("ClientException", "TaskDefinition is inactive", "public code"),
@@ -267,8 +270,8 @@ ANSWERS: Mapping[str, Answer] = {
         operations=frozenset({"ListTasks"}),
     ),
     "unknown_task": Answer(
-        "InvalidParameterException", "The referenced task was not found.", "public code",
-        operations=frozenset({"StopTask"}),
+        "InvalidParameterException", "The referenced task was not found.",
+        "griptape-ai/griptape-nodes-engine#1454, wazuh/wazuh#25439", operations=frozenset({"StopTask"}),
     ),
     "no_tasks": Answer(
         "InvalidParameterException", "Tasks cannot be empty.", "awslabs/backstage-plugins-for-aws#140",

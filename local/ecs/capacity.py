@@ -54,16 +54,23 @@ class Capacity:
         else:
             self._waiting[task.id] = (task, asyncio.Event())
 
-    async def wait(self, task: Task) -> None:
-        """Wait until the task has its place, or is to stop."""
+    async def wait(self, task: Task) -> bool:
+        """Wait until the task has its place, or is to stop; return False if it has waited for too long."""
         if task.id not in self._waiting:
-            return
+            return True
+        arrival, limit = self._settings.scale_out_seconds, self._settings.provisioning_timeout
         try:
-            await asyncio.wait_for(self._waiting[task.id][1].wait(), self._settings.scale_out_seconds)
+            await asyncio.wait_for(
+                self._waiting[task.id][1].wait(),
+                min((end for end in (arrival, limit) if end is not None), default=None),
+            )
         except asyncio.TimeoutError:
+            if arrival is None or (limit is not None and limit < arrival):
+                return False
             task.arrive()
         finally:
             self._waiting.pop(task.id, None)
+        return True
 
     def give_up(self, task: Task) -> bool:
         """End the wait of a task that is to stop; return whether it was waiting."""

@@ -15,6 +15,7 @@ ESSENTIAL_EXITED_REASON = "Essential container in task exited"
 FAILED_TO_START = "TaskFailedToStart"
 _FAILED_TO_START_REASON = "Task failed to start"
 _GUIDE = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide"
+_STOPPED_GUIDE = "awsdocs/amazon-ecs-developer-guide doc_source/stopped-task-errors.md"
 _NO_SOURCE = "no public source; worded after"
 _SIGTERM, _SIGKILL = 143, 137
 
@@ -70,10 +71,12 @@ ENDS: Mapping[str, End] = {
     "stopped_by_user": End("UserInitiated", "Task stopped by user", "public code", exit_code=_SIGTERM),
     # Capacity that is taken back
     "spot_interruption": End(
-        "SpotInterruption", "Your Spot Task was interrupted.", "public code", exit_code=_SIGTERM
+        "SpotInterruption", "Your Spot Task was interrupted.",
+        f"{_GUIDE}/fargate-capacity-providers.html; the stop code is botocore's, TaskStopCode", exit_code=_SIGTERM,
     ),
     "spot_interruption_killed": End(
-        "SpotInterruption", "Your Spot Task was interrupted.", "public code", exit_code=_SIGKILL
+        "SpotInterruption", "Your Spot Task was interrupted.",
+        f"{_GUIDE}/fargate-capacity-providers.html; the stop code is botocore's, TaskStopCode", exit_code=_SIGKILL,
     ),
     "spot_termination_notice": End(
         "TerminationNotice", "Your Spot Task was interrupted.",
@@ -81,14 +84,15 @@ ENDS: Mapping[str, End] = {
     ),
     # Hosts that are gone
     "host_terminated": End(
-        "TerminationNotice", "Host EC2 (instance i-0123456789abcdef0) terminated.", "public code", host_lost=True
+        "TerminationNotice", "Host EC2 (instance i-0123456789abcdef0) terminated.",
+        f"{_STOPPED_GUIDE}; the stop code is of public code", host_lost=True,
     ),
     "host_terminated_without_stop_code": End(
         None, "Host EC2 (instance i-0123456789abcdef0) terminated.", "apache/airflow test_ecs.py", host_lost=True
     ),
     "host_stopped": End(
         "TerminationNotice", "Host EC2 (instance i-0123456789abcdef0) stopped.",
-        "public code; the stop code is that of a terminated host", host_lost=True,
+        f"{_STOPPED_GUIDE}; the stop code is that of a terminated host", host_lost=True,
     ),
     "host_deregistered": End(
         None, "Container instance deregistration forced by user", f"{_GUIDE}/stopped-task-error-codes.html",
@@ -105,7 +109,7 @@ ENDS: Mapping[str, End] = {
     # Of services alone
     "scaled_in": End(
         "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/8646900195280463695)",
-        "public code", exit_code=_SIGTERM,
+        f"{_STOPPED_GUIDE}; the stop code is of public code", exit_code=_SIGTERM,
     ),
     "health_checks_failed": End(
         "ServiceSchedulerInitiated",
@@ -118,13 +122,13 @@ ENDS: Mapping[str, End] = {
         "CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref "
         "123456789012.dkr.ecr.us-east-1.amazonaws.com/app:latest: "
         "123456789012.dkr.ecr.us-east-1.amazonaws.com/app:latest: not found",
-        "public code",
+        "usdigitalresponse/usdr-gost#4036",
     ),
     "pull_denied": _never_started(
         "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref "
         "docker.io/library/app:latest: pull access denied, repository does not exist or may require "
         "authorization: server message: insufficient_scope: authorization failed",
-        "public code",
+        "docker-archive/compose-cli#853 (without the number of tries), public code",
     ),
     "pull_denied_by_role": _container_never_started(
         "CannotPullContainerError: The task can’t pull the image. Check that the role has the permissions to "
@@ -140,7 +144,7 @@ ENDS: Mapping[str, End] = {
         "CannotPullContainerError: Error response from daemon: pull access denied for "
         "123456789012.dkr.ecr.us-east-1.amazonaws.com/my-service, repository does not exist or may require "
         "'docker login'",
-        "assembled from parts: public code",
+        "assembled from parts: aws/amazon-ecs-agent agent/api/errormessages/error_messages_test.go",
     ),
     "pull_unknown_image": _container_never_started(
         "CannotPullContainerError: The task can’t pull the image. Check whether the image exists. Error "
@@ -230,7 +234,7 @@ ENDS: Mapping[str, End] = {
         "network configuration. operation error ECR: GetAuthorizationToken, exceeded maximum number of "
         "attempts, 3, https response error StatusCode: 0, RequestID: , request send failed, Post "
         "\"https://api.ecr.me-central-1.amazonaws.com/\": dial tcp 10.0.0.1:443: i/o timeout",
-        "public code",
+        "aws/copilot-cli#5927 (its beginning), public code",
     ),
     "registry_auth_timeout_old": _never_started(
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
@@ -266,14 +270,14 @@ ENDS: Mapping[str, End] = {
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
         "failed: unable to retrieve secret from asm: service call has been retried 1 time(s): retrieved secret "
         "from Secrets Manager did not contain json key connectionString",
-        "public code",
+        "aws/amazon-ecs-agent agent/asm/asm.go (its end), public code",
     ),
     "secret_deleted": _never_started(
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
         "failed: unable to retrieve secret from asm: service call has been retried 1 time(s): "
         "InvalidRequestException: You can't perform this operation on the secret because it was marked for "
         "deletion.",
-        "public code",
+        "external-secrets/kubernetes-external-secrets#415 (its end), public code",
     ),
     "secret_unknown": _never_started(
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
@@ -290,19 +294,19 @@ ENDS: Mapping[str, End] = {
         "manager: operation error Secrets Manager: GetSecretValue, https response error StatusCode: 400, api "
         "error ValidationException: Invalid name. Must be a valid name containing alphanumeric characters, or "
         "any of the following: -/_+=.@!",
-        "public code",
+        "hashicorp/terraform-provider-aws#39406 (its end), public code",
     ),
     "secrets_killed": _never_started(
         "ResourceInitializationError: unable to pull secrets or registry auth: pull command failed: : signal: "
         "killed",
-        "public code (r/aws)",
+        "waterstreamio/waterstream-aws-ecs-cloudformation KNOWLEDGE_NOTES.md",
     ),
     # Logs
     "log_group_missing": _never_started(
         "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
         "failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not "
         "exist. : exit status 1",
-        "public code",
+        "doctorray117/minecraft-ondemand#12 (its beginning), cn-terraform/terraform-aws-nexus#35 (its end)",
     ),
     "log_region_missing": _never_started(
         "ResourceInitializationError: failed to validate logger args: unable to get awslogs driver arguments: "
@@ -311,20 +315,20 @@ ENDS: Mapping[str, End] = {
     ),
     "log_driver_killed": _never_started(
         "ResourceInitializationError: failed to validate logger args: : signal: killed",
-        "public code",
+        "civiform/civiform#7648 (a longer form), public code",
     ),
     "log_driver_timeout": _container_never_started(
         "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: failed to "
         "create Cloudwatch log stream: RequestError: send request failed\ncaused by: Post "
         "https://logs.us-east-2.amazonaws.com/: dial tcp 10.20.10.16:443: i/o timeout",
-        "assembled from parts: public code",
+        "assembled from parts: aws/amazon-ecs-agent#3074, public code",
     ),
     "log_driver_denied": _container_never_started(
         "CannotStartContainerError: Error response from daemon: failed to create task for container: failed to "
         "initialize logging driver: failed to create Cloudwatch log stream: AccessDeniedException: User: "
         "arn:aws:sts::123456789012:assumed-role/ecsInstanceRole/i-0123 is not authorized to perform: "
         "logs:CreateLogStream on resource: arn:aws:logs:us-east-1:123456789012:log-group:/ecs/app:log-stream:x",
-        "AWS awslogs on EC2 (form as public code)",
+        "of the form of prakhar1989/docker-curriculum#260",
     ),
     # Volumes and storage
     "efs_denied": _never_started(
@@ -400,12 +404,12 @@ ENDS: Mapping[str, End] = {
     ),
     "container_device_failed": _container_never_started(
         "CannotCreateContainerError: API error (500): devicemapper: Error running deviceResume dm_task_run failed",
-        "public code",
+        "public code (AwsJobRunner.scala of the package cromwell.backend.impl.aws)",
     ),
     "container_volume_denied": _container_never_started(
         "CannotCreateContainerError: failed to copy file info for /var/lib/ecs/volumes/task-claude: failed to "
         "chown /var/lib/ecs/volumes/task-claude: lchown: operation not permitted",
-        "assembled from parts: public code",
+        "assembled from parts: aws/amazon-ecs-agent#4702",
     ),
     "dependency_failed": _container_never_started(
         "TaskDependencyError: Task dependencies cannot be resolved, taskArn: "

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from local.ecs.capacity import Capacity
-from local.ecs.ends import ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, FAILED_TO_START, End
+from local.ecs.ends import ENDS, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, FAILED_TO_START, End
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Account, Container, Task, new_id, now, private_dns_name
 
@@ -67,7 +67,8 @@ class Lifecycle:
 
     async def _start(self, task: Task) -> None:
         try:
-            await self._capacity.wait(task)
+            if not await self._capacity.wait(task):
+                self.failed_to_start(task, ENDS["no_memory_later"].reason)
             await self._runner.start(task)
         except Exception as error:
             traceback.print_exc(file=sys.stderr)

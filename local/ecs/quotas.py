@@ -14,6 +14,10 @@ FORGET_AFTER = 3600.0
 TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP = 24 * 3600.0, 3600.0
 """A client token of RunTask is good for 24 hours, or until one hour after its task's end if that is earlier: see
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html, "Idempotency for RunTask"."""
+PROVISIONING_TIMEOUT = 600.0
+"""On AWS, a task waits in PROVISIONING for "between 10 and 30 minutes" before it is stopped: see
+https://aws.amazon.com/blogs/containers/deep-dive-on-amazon-ecs-cluster-auto-scaling/, which
+aws/containers-roadmap#2381 quotes."""
 FARGATE_QUOTAS: Mapping[str, float] = {
     "run_task_rate": 20,
     "run_task_burst": 20,
@@ -73,6 +77,8 @@ class Settings:
     """The failure of a task without room whose launch does not name a capacity provider."""
     scale_out_seconds: float | None = 0.0
     """After how long managed scaling brings an instance for a task without room; None: never."""
+    provisioning_timeout: float | None = PROVISIONING_TIMEOUT
+    """After how long a task that still waits for an instance is stopped; None: never."""
     max_provisioning_tasks: int | None = None
     """How many tasks of a cluster may wait for that; 500 on AWS."""
     run_task_rate: float | None = None
@@ -84,8 +90,8 @@ class Settings:
 
     NAMES = (
         "strict", "omit", "forget_after", "token_life", "token_life_after_stop", "max_running_tasks", "max_vcpus",
-        "ec2_room", "ec2_shortage", "scale_out_seconds", "max_provisioning_tasks", "quotas", "run_task_rate",
-        "run_task_burst", "launch_rate", "launch_burst",
+        "ec2_room", "ec2_shortage", "scale_out_seconds", "provisioning_timeout", "max_provisioning_tasks", "quotas",
+        "run_task_rate", "run_task_burst", "launch_rate", "launch_burst",
     )  # fmt: skip
     _WHOLE = ("max_running_tasks", "ec2_room", "max_provisioning_tasks")
     _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")

@@ -71,7 +71,7 @@ def _check_list_tasks(request: Mapping[str, Any]) -> None:
 
 
 def _check_stop_task(request: Mapping[str, Any]) -> None:
-    """Once the documentation said: the task id or its full ARN."""
+    """ "The full Amazon Resource Name (ARN) of the task." """
     if not str(request.get("task")).startswith("arn:"):
         raise invalid_parameter("The task must be the full Amazon Resource Name (ARN) of the task.")
 

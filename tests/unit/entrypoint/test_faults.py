@@ -54,6 +54,7 @@ def client_error(code, status=400, operation="ListObjectsV2", message="m", heade
             "credentials",
         ),
         (client_error("RequestTimeTooSkewed", 403), 81, "set the clock"),
+        (client_error("RequestExpired", 400), 81, "set the clock"),
         (client_error("SignatureDoesNotMatch", 403, message=EXPIRED), 81, "set the clock"),
         (client_error("SignatureDoesNotMatch", 403, "AssumeRole", message=EXPIRED), 81, "set the clock"),
         (client_error("InvalidSignatureException", message=EARLY), 81, "set the clock"),
@@ -77,11 +78,6 @@ def client_error(code, status=400, operation="ListObjectsV2", message="m", heade
             client_error("InvalidRequest", message="The object was stored using a form of Server Side Encryption."),
             82,
             "SSE-C",
-        ),
-        (
-            client_error("InvalidRequest", message="Missing required header for this request: x-amz-request-payer"),
-            82,
-            "Requester Pays",
         ),
         (client_error("407", 407), 82, "proxy"),
         (

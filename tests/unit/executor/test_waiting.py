@@ -101,6 +101,16 @@ def test_tasks_in_provisioning_and_the_limit_of_them(instances: EcsApi) -> None:
     assert instances.calls()["RunTask"]["errors"] > 8
 
 
+def test_tasks_whose_wait_in_provisioning_ecs_ends(instances: EcsApi) -> None:
+    """AWS stops a task for which no instance arrives; the executor launches it again, until there is room."""
+    instances.configure(scale_out_seconds=None, provisioning_timeout=0.5)
+    room = threading.Timer(2.0, lambda: instances.configure(ec2_room=2))
+    room.start()
+    tasks = run_all(instances, Scheduler(**{**SCALED, **ONE_ATTEMPT}), 2)
+    room.join()
+    assert len(tasks) > 4
+
+
 @pytest.mark.parametrize("carried_out", [False, True])
 @pytest.mark.parametrize("answer", ["server_error", "plain_503"])
 def test_ecs_answers_500_for_a_while(ecs: EcsApi, answer: str, carried_out: bool) -> None:

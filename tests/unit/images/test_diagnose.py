@@ -258,6 +258,22 @@ def test_a_push_by_buildx_that_is_refused_says_what_to_do(said: str, advice: str
         assert type(error) is errors.PushError and advice in str(error)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["r.example/quota-worker:1", *(f"r.example/w:{tag}" for tag in (407, 413, 429)), f"{ECR}/w:403", f"{ECR}/w:404"],
+)
+def test_the_name_of_an_image_says_nothing_about_the_cause(name: str) -> None:
+    said = f"failed to push {name}: unexpected status from HEAD request to https://r.example/v2/{name}: 401"
+    assert diagnose([f"ERROR: {said} Unauthorized"]).hint.startswith("Log in as somebody")
+
+
+def test_amazon_ecr_s_403_is_a_permission_first_for_a_push_logs_in() -> None:
+    """An older login of docker's may have expired, though: serverless/serverless#13116."""
+    hint = diagnose([f"ERROR: failed to push {ECR}/worker:1: {UPLOAD}: 403 Forbidden"]).hint
+    told = [hint.find(words) for words in ("ecr:PutImage", "as many images as its quota allows", "get-login-password")]
+    assert told == sorted(told) and min(told) > 0
+
+
 def test_what_nobody_knows_gets_no_advice() -> None:
     assert diagnose(["ERROR: failed to push r.example/w:1: name invalid"]).hint == ""
 

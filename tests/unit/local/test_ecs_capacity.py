@@ -167,6 +167,18 @@ class TestManagedScaling:
         assert "startedAt" not in task and "containerInstanceArn" not in task
         assert "exitCode" not in task["containers"][0]
 
+    def test_a_task_for_which_no_instance_arrives_is_stopped(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=0, scale_out_seconds=None, provisioning_timeout=0.3)
+        (arn,) = arns(launch(SCALING))
+        task = reaches(client, arn, "STOPPED")
+        assert (task["stopCode"], task["stoppedReason"]) == ("TaskFailedToStart", "TaskFailedToStart: RESOURCE:MEMORY")
+        assert (task["stoppedAt"] - task["createdAt"]).total_seconds() >= 0.29
+        assert "containerInstanceArn" not in task and "exitCode" not in task["containers"][0]
+
+    def test_an_instance_that_would_arrive_later_does_not_help(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
+        ecs.configure(ec2_room=0, scale_out_seconds=60, provisioning_timeout=0.1)
+        assert reaches(client, arns(launch(SCALING))[0], "STOPPED")["stopCode"] == "TaskFailedToStart"
+
     def test_fargate_does_not_wait_for_instances(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0, scale_out_seconds=None)
         reaches(client, arns(launch(FARGATE))[0], "RUNNING")
