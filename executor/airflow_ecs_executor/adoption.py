@@ -96,7 +96,8 @@ def adopt(
     with ledger.lock:
         now = time.monotonic()
         for arn, orphan in followed.items():
-            ledger.adopt(orphan.key, arn, now, since=orphan.since(skew), relocate=False)
+            if not ledger.adopt(orphan.key, arn, now, since=orphan.since(skew), relocate=False):
+                again.append(orphan)
         for arn in found_anew:
             ledger.announce(arn)
         for orphan in unlocated:

@@ -145,7 +145,7 @@ def back_to_queued(key: Any) -> bool:
 
 
 def unwanted(keys: Sequence[Any]) -> set[Any]:
-    """Return the keys of task instances that are neither queued nor running: at another try, ended, deferred, gone.
+    """Return the keys of task instances that are at another try, have ended, are deferred, or are gone.
 
     Callbacks are always wanted: their keys name no task instance.
     """
@@ -156,7 +156,7 @@ def unwanted(keys: Sequence[Any]) -> set[Any]:
             part = asked[start : start + _QUERY_SIZE]
             columns = (TaskInstance.dag_id, TaskInstance.task_id, TaskInstance.run_id)
             found = session.query(*columns, TaskInstance.try_number, TaskInstance.map_index).filter(
-                TaskInstance.filter_for_tis(part), TaskInstance.state.in_(_UNFINISHED)
+                TaskInstance.filter_for_tis(part), TaskInstance.state.in_((*_UNFINISHED, TaskInstanceState.SCHEDULED))
             )
             wanted.update(TaskInstanceKey(*row) for row in found)
     return set(asked) - wanted

@@ -266,7 +266,7 @@ class Crew:
         with self.ledger.lock:
             now = self._clock()
             if error is None or error.trouble is Trouble.HOPELESS:
-                self.ledger.stopped(arn)
+                self.ledger.stopped(arn, now)
             else:
                 self.ledger.stop_failed(arn, reason, now)
                 self._give_way(error, self._stop_limiter, now)
@@ -393,7 +393,7 @@ class Crew:
             self._credential_failures = 0
             now = self._clock()
             for arn in described.tasks:
-                self.ledger.seen(arn)
+                self.ledger.seen(arn, now)
             for arn in described.missing:
                 self.ledger.missing(arn, now)
             for arn in foreign:

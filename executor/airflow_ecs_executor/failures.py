@@ -6,7 +6,7 @@ Pure functions over the exceptions of botocore; the tables say which wording bel
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Mapping, Sequence
 
@@ -50,6 +50,8 @@ class ApiError:
     """With CONFLICT, the tasks that the client token started."""
     status: int = 400
     """The answer's HTTP status."""
+    advice: str = ""
+    """What a person can do about it; empty where the executor only has to try again."""
 
     @property
     def denied(self) -> bool:
@@ -60,16 +62,6 @@ class ApiError:
     def outcome_unknown(self) -> bool:
         """Whether the call may have been carried out all the same."""
         return self.status >= 500 or self.trouble in (Trouble.UNANSWERED, Trouble.SERVER)
-
-    @property
-    def advice(self) -> str:
-        """What a person can do about it; empty where the executor only has to try again."""
-        if self.trouble in (Trouble.THROTTLED, Trouble.SERVER):
-            return ""
-        advice = hints.of_failed_call(self.reason)
-        if not advice and self.trouble is Trouble.CREDENTIALS:
-            return "Renew the scheduler's credentials: its host's role, the connection in aws_conn_id, `aws sso login`."
-        return advice
 
     @property
     def explanation(self) -> str:
@@ -104,6 +96,7 @@ _CREDENTIAL_CODES = frozenset(
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
         "RequestExpired",
+        "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
@@ -125,16 +118,6 @@ _LIMIT_CODES = frozenset({"LimitExceeded", "LimitExceededException", "ServiceQuo
 _RATE_WORDING = re.compile(
     r"rate exceeded|throttl|too many (?:requests|concurrent)|request ?limit ?exceeded|slow down|request rate",
     re.IGNORECASE,
-)
-# Of failed calls, ``failures[]`` and tasks that stopped before they started: time, or another task's end, mends it.
-_NO_ROOM = re.compile(
-    r"capacity is unavailable|insufficient ?(?:instance ?)?capacity|no container instances were found"
-    r"|limit on the number of|above your limit|vcpu limit|concurrent(?:ly)? (?:running )?tasks|(?<!disk )quota"
-    r"|capacity limit exceeded|\bprovisioning\b.{0,60}\b(?:limit|state)|unable to assume the service linked role"
-    r"|RESOURCE:[\w*]|\bAGENT\b|the agent connected|EMPTY CAPACITY PROVIDER|NO ACTIVE INSTANCES"
-    r"|insufficient (?:cpu|memory)|InsufficientFreeAddresses|NetworkInterfaceLimitExceeded|UnfulfillableCapacity"
-    r"|DistinctInstance|InstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded",
-    re.IGNORECASE | re.DOTALL,
 )
 _INNER_CODE = re.compile(r"\(?Error ?Code: (?:Client\.|Server\.)?([\w.]+)", re.IGNORECASE)
 """ECS passes the errors of other services on under a code of its own: ``… (ErrorCode: RequestLimitExceeded)``
@@ -189,17 +172,30 @@ class NotStarted:
 
 def not_started(failures: Sequence[Mapping[str, Any]]) -> NotStarted:
     """Tell what ``failures[]`` in RunTask's answer mean (Amazon ECS Developer Guide, "API failure reasons")."""
-    said = "; ".join(
-        f"{failure.get('reason', 'no reason given')}" + (f" ({failure['detail']})" if failure.get("detail") else "")
-        for failure in failures
-    )
-    reason = f"ECS did not start the task: {said or 'its answer names no task and no reason'}"
-    temporary = lacks_room(said) or bool(re.search("internal (?:server )?error|capacity", said, re.IGNORECASE))
-    return NotStarted(reason, temporary, hints.of_failures(said))
+    reasons = [str(failure.get("reason") or "no reason given") for failure in failures]
+    details = [f" ({failure['detail']})" if failure.get("detail") else "" for failure in failures]
+    said = "; ".join(map("".join, zip(reasons, details))) or "its answer names no task and no reason"
+    found = [hints.of_placement(reason) for reason in reasons]
+    advice = next((one.text for one in found if one.text), "") or hints.of_placement("".join(details)).text
+    return NotStarted(f"ECS did not start the task: {said}", any(one.waits for one in found), advice)
 
 
 def classify(error: BaseException) -> ApiError:
     """Tell what an exception of an ECS call means. Names decide, not classes: botocore's grow with its versions."""
+    found = _classify(error)
+    return replace(found, advice=_advice(found))
+
+
+def _advice(error: ApiError) -> str:
+    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+        return ""
+    advice = hints.of_failed_call(error.reason)
+    if not advice and error.trouble is Trouble.CREDENTIALS:
+        return "Renew the scheduler's credentials: its host's role, the connection in aws_conn_id, `aws sso login`."
+    return advice
+
+
+def _classify(error: BaseException) -> ApiError:
     response = getattr(error, "response", None)
     if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
         return _classify_answer(response)
@@ -230,7 +226,7 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
         action = denied_action(message)
         trouble = Trouble.TAGGING_DENIED if action == "ecs:TagResource" else Trouble.HOPELESS
         return ApiError(trouble, reason, denied.pop(), action)
-    if codes & _CREDENTIAL_CODES:
+    if code in _CREDENTIAL_CODES:
         return ApiError(Trouble.CREDENTIALS, reason, code)
     if codes & _THROTTLING_CODES or _RATE_WORDING.search(without_names(message)):
         return ApiError(Trouble.THROTTLED, reason, code, status=status)
@@ -241,7 +237,7 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
         return ApiError(Trouble.CONFLICT, reason, code, resource_ids=ids)
     if codes & _SERVER_CODES or status >= 500:
         return ApiError(Trouble.SERVER, reason, code)
-    if lacks_room(message) or codes & _LIMIT_CODES:
+    if hints.of_placement(message).waits or codes & _LIMIT_CODES:
         return ApiError(Trouble.CAPACITY, reason, code)
     return ApiError(Trouble.HOPELESS, reason, code)
 
@@ -273,11 +269,6 @@ def remedy(error: ApiError, action: str) -> str:
     if error.code in _LIMIT_CODES:
         return "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room."
     return ""
-
-
-def lacks_room(text: str) -> bool:
-    """Whether AWS says that there is no room for a task now, or that a quota is used up."""
-    return bool(_NO_ROOM.search(without_names(text)))
 
 
 def lacks_definition(error: ApiError) -> bool:

@@ -13,7 +13,7 @@ ResourceInitializationError errors"; the messages of tests/phrasebook, each with
 from __future__ import annotations
 
 import re
-from typing import Mapping, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 from airflow_ecs_executor.wording import clock_is_wrong, denied_action, policy_to_change, without_names
 
@@ -23,64 +23,112 @@ _ROUTE = (
     "check the subnet's route to it (NAT gateway, VPC endpoints, or assign_public_ip in a public subnet), its DNS, and "
     "the security groups"
 )
-_QUOTA = "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or lower [core] parallelism."
-_NO_ROOM = "No container instance has room: add instances or a capacity provider, or ask for less CPU, memory or GPUs."
-_NO_CAPACITY = (
-    "AWS has no capacity there now: add subnets in other availability zones, or a capacity provider strategy with "
-    "FARGATE beside FARGATE_SPOT."
-)
 _NO_ADDRESS = "No network interface or IP address is free: use larger or more subnets, or larger container instances."
 _OUT_OF_MEMORY = (
     "The container ran out of memory: raise `memory` in the task definition or in the task's executor_config."
 )
-_AGENT = "The ECS agent of a container instance is not connected: check the instance, or replace it."
-_ATTRIBUTE = (
-    "No container instance has an attribute that the task definition or its placement constraints require: check the "
-    "instances' attributes, and the definition's runtimePlatform, networkMode, volumes and log driver."
-)
 
-# What both RunTask's ``failures[]`` and stopped tasks say of placement.
+
+class Advice(NamedTuple):
+    """What a person can do, and whether waiting may do."""
+
+    text: str
+    waits: bool = False
+    """Time, or the end of another task, may mend it."""
+
+
+class _Placement(NamedTuple):
+    """Words of ECS about where a task can run. They are matched in the case in which AWS writes them."""
+
+    words: str
+    waits: bool
+    advice: str
+
+
+_CODE = r"(?:^|; |TaskFailedToStart: )"
+"""What is before a reason that is one word: such a word may stand in a name as well."""
+# Of RunTask's ``failures[]``, of failed calls, and of stopped tasks.
 # Source: Amazon ECS Developer Guide, "API failure reasons" and "Service event messages".
-_PLACEMENT: _Rules = (
-    (r"RESOURCE:ENI|InsufficientFreeAddresses|insufficient free addresses|NetworkInterfaceLimit", _NO_ADDRESS),
-    (r"doesn't have the agent connected|\bAGENT\b(?! could)", _AGENT),
-    (r"DistinctInstance", "Each container instance has such a task already: add instances."),
-    (r"placement constraint|MemberOf|\bATTRIBUTE\b|missing an attribute", _ATTRIBUTE),
-    (
-        r"EMPTY CAPACITY PROVIDER",
-        "The capacity provider has no container instances: check its Auto Scaling group, and that managed scaling is "
-        "on.",
+_PLACEMENT: Sequence[_Placement] = (
+    _Placement(
+        r"RESOURCE:ENI|(?i:insufficient ?free ?addresses|not enough free addresses)|NetworkInterfaceLimit",
+        True,
+        "No network interface or IP address is free: use larger or more subnets, or larger container instances.",
     ),
-    (
-        r"NO ACTIVE INSTANCES|No Container Instances were found",
-        "The cluster has no active container instances: add instances or a capacity provider, or use Fargate.",
+    _Placement(
+        rf"{_CODE}AGENT\b|doesn't have the agent connected",
+        True,
+        "The ECS agent of a container instance is not connected: check the instance, or replace it.",
     ),
-    (
-        r"\bLOCATION\b",
-        "No container instance is in the zone that the placement needs: add instances, or other subnets.",
-    ),
-    (
-        r"not compatible with the selected compute strategy|does not support launch_?type|launch type.{0,40}compatib"
-        r"|LAUNCH_TYPE|launch type should be",
-        "Check the task definition's requiresCompatibilities against [aws_ecs_executor] launch_type and "
-        "capacity_provider_strategy.",
-    ),
-    (r"TaskDefinition is inactive", "Register the task definition, or correct [aws_ecs_executor] task_definition."),
-    (r"limit on the number of|above your limit|limit (?:was |has been )?exceeded|vcpu limit|\bquota", _QUOTA),
-    (r"capacity is unavailable|insufficient ?(?:instance ?)?capacity|no capacity|^CAPACITY$", _NO_CAPACITY),
-    (r"RESOURCE:[\w*]|unable to place a task|closest matching|insufficient (?:cpu|memory|gpu)", _NO_ROOM),
-)
-
-_FAILED_CALL: _Rules = (
-    (
-        r"provisioning capacity limit|PROVISIONING state",
+    _Placement(
+        r"(?i:provisioning).{0,60}(?i:limit|state\b)",
+        True,
         "Too many tasks of the cluster wait for container instances: let the Auto Scaling groups of its capacity "
         "providers grow faster or larger, or lower [core] parallelism.",
     ),
-    (
-        r"service[- ]linked role",
+    _Placement(r"DistinctInstance", True, "Each container instance has such a task already: add instances."),
+    _Placement(
+        rf"placement constraint|{_CODE}ATTRIBUTE\b|missing an attribute",
+        False,
+        "No container instance has an attribute that the task definition or its placement constraints require: check "
+        "the instances' attributes, and the definition's runtimePlatform, networkMode, volumes and log driver.",
+    ),
+    _Placement(
+        r"EMPTY CAPACITY PROVIDER",
+        True,
+        "The capacity provider has no container instances: check its Auto Scaling group, and that managed scaling is "
+        "on.",
+    ),
+    _Placement(
+        r"NO ACTIVE INSTANCES|(?i:no container instances were found)",
+        True,
+        "The cluster has no active container instances: add instances or a capacity provider, or use Fargate.",
+    ),
+    _Placement(
+        rf"{_CODE}LOCATION\b",
+        False,
+        "No container instance is in the zone that the placement needs: add instances, or other subnets.",
+    ),
+    _Placement(
+        rf"(?i:not compatible with the selected compute strategy|does not support launch_?type"
+        rf"|launch type.{{0,40}}compatib|launch type should be)|{_CODE}LAUNCH_TYPE\b",
+        False,
+        "Check the task definition's requiresCompatibilities against [aws_ecs_executor] launch_type and "
+        "capacity_provider_strategy.",
+    ),
+    _Placement(
+        r"TaskDefinition is inactive",
+        False,
+        "Register the task definition, or correct [aws_ecs_executor] task_definition.",
+    ),
+    _Placement(
+        r"(?i:limit on the number of|above your limit|vcpu limit|concurrent(?:ly)? (?:running )?tasks)"
+        r"|(?i:service quota|(?<!disk )quota.{0,40}(?:exceeded|reached)|(?:exceed\w*|reached).{0,40}quota)"
+        r"|InstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded|ServiceQuotaExceeded|LimitExceeded",
+        True,
+        "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or lower [core] parallelism.",
+    ),
+    _Placement(
+        rf"(?i:capacity is unavailable|insufficient ?(?:instance ?)?capacity|no capacity)|{_CODE}CAPACITY$"
+        r"|UnfulfillableCapacity",
+        True,
+        "AWS has no capacity there now: add subnets in other availability zones, or a capacity provider strategy with "
+        "FARGATE beside FARGATE_SPOT.",
+    ),
+    _Placement(
+        r"RESOURCE:[\w*]|(?i:unable to place a task|closest matching|insufficient (?:cpu|memory|gpu))",
+        True,
+        "No container instance has room: add instances or a capacity provider, or ask for less CPU, memory or GPUs.",
+    ),
+    _Placement(
+        r"(?i:service[- ]linked role)",
+        True,
         "Create the ECS service-linked role: aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com",
     ),
+    _Placement(rf"{_CODE}(?i:internal (?:server )?error)", True, ""),
+)
+
+_FAILED_CALL: _Rules = (
     (
         r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition|task definition.{0,80}"
         r"(?:inactive|does not exist|blank)|Invalid revision|Family (?:contains|can)",
@@ -163,7 +211,6 @@ _FAILED_CALL: _Rules = (
         r"CERTIFICATE_VERIFY_FAILED|SSL validation failed",
         "The TLS certificate of the endpoint is not trusted: set AWS_CA_BUNDLE to the certificates of your proxy.",
     ),
-    *_PLACEMENT,
     (
         r"capacity provider",
         "Correct [aws_ecs_executor] capacity_provider_strategy: the cluster must have each of its capacity providers.",
@@ -178,28 +225,38 @@ def of_failed_call(text: str) -> str:
         return _allow(text, "the scheduler's role")
     if clock_is_wrong(text):
         return "Set the clock of the scheduler's host."
-    return _first(_FAILED_CALL, without_names(text))
+    text = without_names(text)
+    placement = _placement(text)
+    if placement.text:
+        return placement.text
+    return next((advice for pattern, advice in _FAILED_CALL if re.search(pattern, text, re.IGNORECASE | re.DOTALL)), "")
 
 
-def of_failures(text: str) -> str:
-    """Advice about ``failures[]`` in RunTask's answer: reasons and details in ``text``."""
-    return _first(_PLACEMENT, text)
+def of_placement(text: str) -> Advice:
+    """Advice about a reason of RunTask's ``failures[]``, or about the message of a failed call."""
+    return _placement(without_names(text))
 
 
-def of_stopped_task(text: str) -> str:
+def of_stopped_task(text: str) -> Advice:
     """Advice about an ECS task that stopped: what ECS says about the task and its container, exit codes apart."""
     text = without_names(text)
     told = _SECRETS_OR_AUTH.sub("", text)
-    subject = next((name for name, pattern in _SUBJECTS.items() if re.search(pattern, told, re.IGNORECASE)), "")
+    subjects = _SUBJECTS if told == text else {name: _SUBJECTS[name] for name in _SECRETS_OR_AUTH_SUBJECTS}
+    subject = next((name for name, pattern in subjects.items() if re.search(pattern, told, re.IGNORECASE)), "")
     if not subject:
-        placement = _first(_PLACEMENT, told)
-        if placement or "ResourceInitializationError" not in text:
+        placement = _placement(told)
+        if placement.text or "ResourceInitializationError" not in text:
             return placement
-        subject = "secret or auth" if told != text else "initialization"
+        subject = "initialization" if told == text else "secret or auth"
     advice, cause = _ADVICE[subject], _last(_CAUSES, told)
     if cause == "denied" and "role" in advice and denied_action(text):
-        return _allow(text, advice["role"])
-    return advice.get(cause, advice[""])
+        return Advice(_allow(text, advice["role"]))
+    return Advice(advice.get(cause, advice[""]), (subject, cause) in _WAITS)
+
+
+def _placement(text: str) -> Advice:
+    found = (Advice(rule.advice, rule.waits) for rule in _PLACEMENT if re.search(rule.words, text, re.DOTALL))
+    return next(found, Advice(""))
 
 
 def of_exit_code(code: int) -> str:
@@ -218,10 +275,6 @@ def _allow(text: str, whose: str) -> str:
     return f"Allow {action} in the IAM policy of {whose}."
 
 
-def _first(rules: _Rules, text: str) -> str:
-    return next((advice for pattern, advice in rules if re.search(pattern, text, re.IGNORECASE | re.DOTALL)), "")
-
-
 def _last(patterns: Mapping[str, str], text: str) -> str:
     """Return the name of the pattern that ends last in a text, the later of two, or an empty string."""
     ends = (
@@ -235,26 +288,28 @@ def _last(patterns: Mapping[str, str], text: str) -> str:
 _SECRETS_OR_AUTH = re.compile(r"unable to pull secrets or registry auth(?:entication)?")
 """AWS's fixed prefix, which names two subjects: the text after it says which of them it is about."""
 
+_SECRETS_OR_AUTH_SUBJECTS = ("registry secret", "auth", "secret")
+
 _SUBJECTS: Mapping[str, str] = {
+    "image": r"CannotPull|pull image|failed to resolve ref|ref pull has been retried",
     "memory": r"OutOfMemory|out of memory|OOM-killed",
-    "maintenance": r"performing maintenance|retire",
+    "maintenance": r"performing maintenance|\bretire(?:d\b|ment\b)",
     "host": r"Host EC2|container instance.{0,40}(?:terminat|deregist|stopped|draining)",
     "instances": r"Unable to launch instance",
     "health": r"container health checks|ELB health checks",
     "storage": r"EphemeralStorage",
+    "environment": r"environment file|env file",
     "volume": r"\bEFS\b|EFS utils|mount\.nfs|CannotCreateVolume|VolumeDriver|/volumes/|\bFSx\b|EBS volume",
     "log router": r"log router|firelens|fluent|splunk|gelf|syslog|journald",
     "logs": r"logger args|logging driver|log driver|Cloudwatch log|awslogs|log router|firelens",
-    "environment": r"environment file|env file",
     "registry secret": r"registry auth from asm|asm fetching|AuthorizationData",
-    "image": r"CannotPull|pull image|failed to resolve ref|ref pull has been retried",
     "auth": r"registry auth|ecr:GetAuthorizationToken|GetAuthorizationToken",
     "secret": r"secrets? from|Secrets? ?Manager|\bSSM\b|\basm\b|secretsmanager:|ssm:",
     "timeout": r"DockerTimeout|ContainerRuntimeTimeout|could not transition to",
     "start": r"CannotStartContainer|CannotCreateContainer|failed to create (?:shim )?task|exec format error|exec: ",
     "interface": r"network interface|\bENI\b",
 }
-"""What could not be done, most specific first: a message may speak of a container's start that failed for its logs."""
+"""What could not be done, the most telling first: a container's start may have failed for its logs."""
 
 _CAUSES: Mapping[str, str] = {
     "network": r"i/o timeout|connection (?:refused|reset|issue|timed out)|no route to host|network is unreachable"
@@ -273,7 +328,7 @@ _CAUSES: Mapping[str, str] = {
     "disk": r"no space left on device|free data blocks|disk quota exceeded",
     "platform": r"matching platform|no matching manifest|exec format error|does not match the (?:specified|detected)",
     "server": r"\b50[0234]\b|service unavailable|InternalFailure|InternalServer|internal server error",
-    "quota": r"CountExceeded|LimitExceeded\b|\bquota",
+    "quota": r"CountExceeded|LimitExceeded\b",
     "media type": r"media[- ]?type|in-toto",
     "runtime": r"devicemapper|dm_task_run|register layer|containerd\.sock",
     "key": r"did not contain json key|invalid character",
@@ -291,6 +346,9 @@ _CAUSES: Mapping[str, str] = {
     "option": r"is required|unknown log opt|invalid (?:log|logger)",
 }
 """Why it could not be done. The last that a message names counts; of two that end together, the later in this table."""
+
+_WAITS = frozenset({("interface", "address"), ("interface", "throttled"), ("instances", ""), ("instances", "quota")})
+"""Subjects and causes that time mends."""
 
 _ADVICE: Mapping[str, Mapping[str, str]] = {
     "memory": {"": _OUT_OF_MEMORY},

@@ -74,6 +74,7 @@ class Launch:
         "revoked",
         "since",
         "step",
+        "stopped_at",
         "stored",
         "uncertain",
         "unlocatable",
@@ -108,6 +109,8 @@ class Launch:
         """Nobody waits for the result: revoked, or the same task instance was queued again."""
         self.abandoned = False
         """Its container is followed no longer than until it has been stopped."""
+        self.stopped_at: float | None = None
+        """When StopTask was answered."""
         self.unwanted_since: float | None = None
         """Since which review Airflow's database has said so."""
         self.after: Launch | None = None
@@ -189,6 +192,8 @@ class Policy:
     token in it lives for 600 s."""
     locate_delay: float = 15.0
     """Until a container that was just launched is surely listed: ECS is eventually consistent."""
+    stop_grace: float = 300.0
+    """For how long a stopped container may be said to run: ECS kills it after 120 s at the latest (``stopTimeout``)."""
     discard_tries: int = 5
     clock_skew: float = 5.0
     """By which the clocks of AWS and of the scheduler may differ."""
@@ -261,7 +266,7 @@ class Ledger:
         self._sending = 0
         self._pending = 0
         self._without_room: dict[int, Launch] = {}
-        """Those that wait for room, in the order in which they began to."""
+        """Those that wait for room, in the order in which they were last refused."""
         self._reviewed: float | None = None
         self._discards: list[Discard] = []
         self._discarding = 0
@@ -354,12 +359,15 @@ class Ledger:
                 launch.abandoned = True
                 self._drop(launch, "Airflow had ended the task, or started another try of it", now)
 
-    def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> None:
-        """Follow a task that another scheduler launched; without an ARN, look for its container first."""
+    def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> bool:
+        """Follow a task that another scheduler launched; without an ARN, look for its container first.
+
+        False: its container is one that this scheduler stops, so that the task has to be queued again.
+        """
         if self.has_in_hand(key):
-            return  # this scheduler was taken for dead: it goes on
+            return True  # this scheduler was taken for dead: it goes on
         if arn in self._followed:
-            return
+            return False
         launch = Launch(key, None, None, now)
         launch.adopted, launch.since = True, since
         self._chain(launch)
@@ -369,6 +377,7 @@ class Ledger:
         else:
             launch.relocate = relocate
             self._locate(launch, now)
+        return True
 
     def announce(self, arn: str) -> None:
         """Have the ARN of an adopted task saved."""
@@ -452,6 +461,7 @@ class Ledger:
     def begin_sending(self, launch: Launch) -> None:
         """Note that ``next_launch``'s answer is being sent."""
         heapq.heappop(self._due)
+        self._without_room.pop(id(launch), None)
         launch.step = Step.SENDING
         self._sending += 1
         self._pending -= 1
@@ -502,7 +512,8 @@ class Ledger:
             pause = self._next_pause(launch, policy.throttled_base, policy.throttled_cap, now)
             self._wait(launch, error.explanation, now, pause, policy.note_delay, same_request=launch.uncertain)
             return
-        self.counters.api_errors += 1
+        if trouble is not Trouble.CAPACITY:
+            self.counters.api_errors += 1
         if trouble is Trouble.UNANSWERED:
             self.counters.unanswered += 1
             self._wait_for_answer(launch, error.explanation, now)
@@ -533,7 +544,7 @@ class Ledger:
     def _wait_for_room(self, launch: Launch, reason: str, now: float) -> None:
         """Launch it again when there may be room for it: in time, or as soon as another task has ended."""
         self.counters.no_capacity += 1
-        self._without_room.setdefault(id(launch), launch)
+        self._without_room[id(launch)] = launch
         pause = self._next_pause(launch, self.policy.room_base, self.policy.room_cap, now)
         self._wait(launch, reason, now, pause, 0.0, same_request=False)
 
@@ -552,14 +563,14 @@ class Ledger:
             )
             return
         due = wait.since + note_delay if wait.noted is None else wait.noted + policy.note_interval
-        if now >= due:
+        if now >= due and not launch.revoked:
             wait.noted = now
             text = f"Waiting to be launched, for {now - wait.since:.0f} s so far; no attempt is used up. {reason}"
             self.events.append(Event("wait", launch, text))
         self._again(launch, now + pause, same_request)
 
     def _room_made(self, now: float) -> None:
-        """Launch the one that has waited longest for room now: a task has ended."""
+        """Launch one that waits for room now, each in its turn: a task has ended."""
         for launch in self._without_room.values():
             if launch.step is Step.PENDING and launch.not_before > now:
                 launch.not_before = now
@@ -570,12 +581,14 @@ class Ledger:
 
     def _attempt_failed(self, launch: Launch, reason: str, now: float) -> None:
         launch.attempts += 1
+        launch.wait = None
         limit = self.policy.max_attempts
         if launch.attempts >= limit:
             self._give_up(launch, f"No container could be started in {launch.attempts} attempts. Last: {reason}", now)
             return
-        text = f"Attempt {launch.attempts} of {limit} to start a container failed: {reason}"
-        self.events.append(Event("note", launch, text))
+        if not launch.revoked:
+            text = f"Attempt {launch.attempts} of {limit} to start a container failed: {reason}"
+            self.events.append(Event("note", launch, text))
         self._again(launch, now + self.policy.backoff(launch.attempts), same_request=False)
 
     def _give_up(self, launch: Launch, reason: str, now: float) -> None:
@@ -613,7 +626,8 @@ class Ledger:
         launch.arn = None
         launch.not_before = not_before
         self._pending += 1
-        self._push(launch)
+        if launch.after is None:
+            self._push(launch)
 
     def _push(self, launch: Launch) -> None:
         self._order += 1
@@ -629,7 +643,6 @@ class Ledger:
         launch.uncertain = False
         launch.missing_since = None
         launch.looks_missing = 0
-        self._without_room.pop(id(launch), None)
         self._followed[arn] = launch
         self._looked[arn] = now
         self.watch.notify()
@@ -676,11 +689,14 @@ class Ledger:
         """The launch that a followed task belongs to."""
         return self._followed.get(arn)
 
-    def seen(self, arn: str) -> None:
-        """The task goes on."""
+    def seen(self, arn: str, now: float) -> None:
+        """The task goes on; or ECS says so, long after it was stopped, since its host is lost."""
         launch = self._followed.get(arn)
-        if launch is not None:
-            launch.missing_since, launch.looks_missing = None, 0
+        if launch is None:
+            return
+        launch.missing_since, launch.looks_missing = None, 0
+        if launch.stopped_at is not None and now - launch.stopped_at > self.policy.stop_grace:
+            self._release(launch)
 
     def not_this_run(self, arn: str, now: float) -> None:
         """An adopted task's ARN is that of an earlier run: look for the container of this one."""
@@ -785,7 +801,7 @@ class Ledger:
         """The search is over: follow the container, launch one, or fail."""
         if self._locating.pop(id(launch), None) is None:
             return
-        if arn is not None:
+        if arn is not None and arn not in self._followed:
             self._follow(launch, arn, now)
             self.announce(arn)
             if launch.revoked:
@@ -803,10 +819,11 @@ class Ledger:
         if self._locating.pop(id(launch), None) is None:
             return
         launch.unlocatable = True
-        if launch.request is not None and launch.relocate:
+        if launch.request is not None and (launch.relocate or launch.revoked):
             self._again(launch, now, same_request=True)
         else:
-            self._fail(launch, launch.reason or "No container of this task is known.")
+            known = " Whether a container was started is not known." if launch.uncertain else ""
+            self._fail(launch, (launch.reason or "No container of this task is known.") + known)
 
     def locate_later(self, launch: Launch, now: float) -> None:
         """The search could not be made."""
@@ -832,13 +849,19 @@ class Ledger:
         """Return how long until a container is to be stopped, or None."""
         return max(0.0, self._stops[0][0] - now) if self._stops else None
 
-    def stopped(self, arn: str) -> None:
+    def stopped(self, arn: str, now: float) -> None:
         """It was stopped, or nothing helps."""
         self._stopping -= 1
         launch = self._followed.get(arn)
-        # A host that is lost may never say that the container has ended. A launch that waits for its end still has to.
-        if launch is not None and launch.abandoned and self._live.get(launch.key) is launch:
-            self._unfollow(arn)
+        if launch is not None and launch.revoked:
+            launch.stopped_at = now
+            if launch.abandoned:
+                self._release(launch)
+
+    def _release(self, launch: Launch) -> None:
+        """Follow a stopped container no longer, unless another launch of its task instance waits for its end."""
+        if launch.arn is not None and self._live.get(launch.key) is launch:
+            self._unfollow(launch.arn)
             self._fail(launch, launch.reason)
 
     def stop_failed(self, arn: str, reason: str, now: float) -> None:

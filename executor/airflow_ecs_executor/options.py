@@ -300,8 +300,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "launch_wait_limit",
         FLOAT,
         "Seconds for which a launch waits for capacity, for a quota, or while AWS throttles or does not answer, before "
-        "its task fails. Waiting uses up no attempt. Without it, a launch waits until Airflow revokes the task "
-        "([scheduler] task_queued_timeout).",
+        "its task fails. They begin with the first refusal and end when a container starts. Waiting uses up no "
+        "attempt. Without it, a launch waits until Airflow revokes the task ([scheduler] task_queued_timeout).",
         example="1800",
         minimum=0,
     ),

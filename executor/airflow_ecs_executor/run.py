@@ -244,10 +244,10 @@ class Run:
         left = set()
         with self._ledger.lock:
             for orphan in orphans:
-                if is_task_arn(orphan.arn):
-                    since = orphan.since(self._policy.clock_skew)
-                    self._ledger.adopt(orphan.key, orphan.arn, time.monotonic(), since=since, relocate=False)
-                else:
+                since, arn = orphan.since(self._policy.clock_skew), orphan.arn
+                if not is_task_arn(arn) or not self._ledger.adopt(
+                    orphan.key, arn, time.monotonic(), since=since, relocate=False
+                ):
                     left.add(orphan.key)
         return left
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Mapping
 
 from airflow_ecs_executor import hints
-from airflow_ecs_executor.failures import lacks_room
+from airflow_ecs_executor.wording import without_names
 
 
 class Ending(Enum):
@@ -53,8 +53,8 @@ class Verdict:
 # way unless the image is known not to be of this project.
 EXITS_BEFORE_THE_COMMAND = frozenset({84, 85})
 
-_BY_ITSELF = "EssentialContainerExited"
-_SPOT_WORDING = re.compile(r"\bspot\b.*interrupt", re.IGNORECASE)
+_BY_ITSELF, _FAILED_TO_START = "EssentialContainerExited", "TaskFailedToStart"
+_SPOT_WORDING = re.compile(r"\bspot\b.{0,60}interrupt", re.IGNORECASE)
 _INFRASTRUCTURE_CODES = ("TerminationNotice", "InfrastructureHealth")
 """Stop codes (botocore, ECS ``TaskStopCode``)."""
 _INFRASTRUCTURE_WORDING = re.compile(
@@ -85,14 +85,15 @@ def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = 
     stop_code = str(task.get("stopCode") or "")
     ending = _ending(task, container, exit_code, stop_code, foreign_image)
     said = "; ".join(str(part) for part in (task.get("stoppedReason"), (container or {}).get("reason")) if part)
+    advice = _advice(said, ending, exit_code, stop_code)
     remarkable = exit_code == 0 and (bool(container and container.get("reason")) or stop_code not in ("", _BY_ITSELF))
     return Verdict(
         ending,
         _describe(task, container, container_name, exit_code),
         exit_code,
         remarkable=remarkable,
-        temporary=ending is Ending.NEVER_STARTED and exit_code is None and lacks_room(said),
-        advice=_advice(said, ending, exit_code, stop_code),
+        temporary=ending is Ending.NEVER_STARTED and exit_code is None and advice.waits,
+        advice=advice.text,
     )
 
 
@@ -105,29 +106,30 @@ def _ending(
 ) -> Ending:
     if exit_code == 0:
         return Ending.SUCCEEDED
-    stopped_reason = str(task.get("stoppedReason") or "")
-    if stop_code == "SpotInterruption" or _SPOT_WORDING.search(stopped_reason):
-        return Ending.SPOT
-    if stop_code in _INFRASTRUCTURE_CODES or _INFRASTRUCTURE_WORDING.search(stopped_reason):
-        return Ending.INFRASTRUCTURE
     by_user = stop_code == "UserInitiated"
+    # Whoever calls StopTask writes the reason, and a task that could not start may name its image in it.
+    said = "" if by_user or stop_code == _FAILED_TO_START else without_names(str(task.get("stoppedReason") or ""))
+    if stop_code == "SpotInterruption" or _SPOT_WORDING.search(said):
+        return Ending.SPOT
+    if stop_code in _INFRASTRUCTURE_CODES or _INFRASTRUCTURE_WORDING.search(said):
+        return Ending.INFRASTRUCTURE
     if exit_code is not None:
         if exit_code not in EXITS_BEFORE_THE_COMMAND or foreign_image:
             return Ending.FAILED
-    elif (container is None and task.get("containers")) or (stop_code != "TaskFailedToStart" and has_started(task)):
+    elif (container is None and task.get("containers")) or (stop_code != _FAILED_TO_START and has_started(task)):
         return Ending.FAILED
     return Ending.STOPPED_BY_USER if by_user else Ending.NEVER_STARTED
 
 
-def _advice(said: str, ending: Ending, exit_code: int | None, stop_code: str) -> str:
+def _advice(said: str, ending: Ending, exit_code: int | None, stop_code: str) -> hints.Advice:
     """What helps. Exit codes explain only containers that ended by themselves."""
     if ending is Ending.SPOT:
-        return ""
+        return hints.Advice("")
     if stop_code == "UserInitiated":
-        return "Somebody stopped it: the StopTask event in CloudTrail names who."
+        return hints.Advice("Somebody stopped it: the StopTask event in CloudTrail names who.")
     advice = hints.of_stopped_task(said)
-    if not advice and exit_code is not None and stop_code in ("", _BY_ITSELF):
-        advice = hints.of_exit_code(exit_code)
+    if not advice.text and exit_code is not None and stop_code in ("", _BY_ITSELF):
+        return hints.Advice(hints.of_exit_code(exit_code))
     return advice
 
 

@@ -17,12 +17,17 @@ _EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permi
 _NAMES = (
     (re.compile(r"\barn:[\w-]+:([\w-]+):[^\s,;'\"]*"), r"arn:\1"),
     (re.compile(r"https?://[^\s\"']+"), "URL"),
-    (re.compile(r"\b[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./@:-]*\w"), "image"),
+    (re.compile(r"(?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}(?::\d+)?/[\w./@:-]{0,300}\w"), "image"),
+    (re.compile(r"(['\"])(?!(?:memory(?:Reservation)?|cpu|awsvpc|executionRoleArn)\1)[\w./@:-]{1,300}\1"), r"\1name\1"),
 )
+_LONGEST = 4000
+"""Characters of a message that are looked at: its beginning, and its end. Those of ECS have up to about a thousand."""
 
 
 def without_names(reason: str) -> str:
     """Leave out what users have named, such as an image ``quota-report``: only AWS's own words tell what happened."""
+    if len(reason) > _LONGEST:
+        reason = f"{reason[: _LONGEST // 2]} … {reason[-_LONGEST // 2 :]}"
     for pattern, other in _NAMES:
         reason = pattern.sub(other, reason)
     return reason

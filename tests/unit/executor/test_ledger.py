@@ -323,17 +323,76 @@ def test_a_task_that_waits_for_room_is_launched_with_a_new_token() -> None:
     assert story.reject(Trouble.CAPACITY).request is None
 
 
-def test_room_that_another_task_makes_goes_at_once_to_the_one_that_has_waited_longest() -> None:
+def test_room_that_another_task_makes_is_tried_at_once_by_those_that_wait_each_in_its_turn() -> None:
     story = Story()
-    arn = story.launch("a")
+    arns = [story.launch(key) for key in "xyz"]
     story.submit("b", "c")
+    for _ in range(6):
+        for _ in "bc":
+            story.reject(Trouble.CAPACITY)
+        story.now += 60
     for _ in "bc":
         story.reject(Trouble.CAPACITY)
     assert story.ledger.waiting == 2 and story.send() is None
+    woken = []
+    for arn in arns:
+        story.end(arn, Ending.SUCCEEDED)
+        launch = story.reject(Trouble.CAPACITY)
+        woken.append(launch.key)
+        assert launch.not_before - story.now <= 5.0, "it is tried again soon: ECS gives room back with a delay"
+        assert story.send() is None
+    assert woken in (["b", "c", "b"], ["c", "b", "c"])
+
+
+def test_what_waits_for_something_else_by_now_is_not_woken() -> None:
+    story = Story(backoff_base=100.0)
+    arn = story.launch("x")
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    story.now += 60
+    story.reject(Trouble.CONFLICT)
+    assert story.ledger.waiting == 0
     story.end(arn, Ending.SUCCEEDED)
-    launch = story.send()
-    assert launch is not None and launch.key == "b"
     assert story.send() is None
+
+
+def test_a_container_that_started_ends_the_wait() -> None:
+    story = Story(wait_limit=100.0)
+    story.submit("a")
+    story.reject(Trouble.THROTTLED)
+    story.now += 10
+    arn = story.launch()
+    story.now += 300
+    story.end(arn, Ending.NEVER_STARTED)
+    story.now += 60
+    story.reject(Trouble.THROTTLED)
+    assert ("failed", "a") not in story.told
+
+
+def test_throttling_after_a_lost_answer_changes_nothing_of_the_request() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    frozen = launch.request
+    story.now += 60
+    assert story.reject(Trouble.THROTTLED).request is frozen
+    story.now += 60
+    assert story.send() is launch
+
+
+def test_of_a_revoked_task_the_event_log_hears_nothing_more() -> None:
+    for end in ("capacity", "failures"):
+        story = Story()
+        story.submit("a")
+        launch = story.send()
+        assert launch is not None
+        story.revoke("a")
+        with story.ledger.lock:
+            if end == "capacity":
+                story.ledger.rejected(launch, ApiError(Trouble.CAPACITY, "because"), story.now)
+            else:
+                story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
+        assert story.told == [] and story.is_empty()
 
 
 def test_a_container_that_found_no_room_waits_as_a_launch_does() -> None:
@@ -364,7 +423,7 @@ def test_a_task_that_airflow_has_ended_is_stopped_and_followed_no_longer() -> No
     story.let_go("a")
     assert story.stops() == [arn]
     with story.ledger.lock:
-        story.ledger.stopped(arn)
+        story.ledger.stopped(arn, story.now)
     assert story.ledger.running == 0
     assert story.told == [] and story.is_empty()
 
@@ -376,10 +435,81 @@ def test_a_new_launch_of_the_same_try_still_waits_for_the_container_s_end() -> N
     story.submit("a")
     assert story.stops() == [arn]
     with story.ledger.lock:
-        story.ledger.stopped(arn)
+        story.ledger.stopped(arn, story.now)
     assert story.send() is None
     story.end(arn, Ending.FAILED)
     assert story.send() is not None
+
+
+def test_a_revoked_container_whose_end_is_never_seen_is_followed_no_longer() -> None:
+    """A lost host: ECS has taken the StopTask call, and goes on saying RUNNING."""
+    story = Story(stop_grace=300.0)
+    arn = story.launch("a")
+    story.revoke("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn, story.now)
+        story.now += 299
+        story.ledger.seen(arn, story.now)
+        assert story.ledger.running == 1
+        story.now += 2
+        story.ledger.seen(arn, story.now)
+    assert story.ledger.running == 0 and story.told == []
+
+
+def test_without_the_right_to_search_a_revoked_launch_is_resolved_by_its_request() -> None:
+    story = Story(resend_limit=300.0)
+    story.submit("a")
+    story.reject(Trouble.UNANSWERED)
+    story.now += 400
+    launch = story.reject(Trouble.UNANSWERED)
+    story.revoke("a")
+    story.now += 60
+    with story.ledger.lock:
+        story.ledger.cannot_locate(launch, story.now)
+    story.submit("a")
+    arn = story.launch()
+    assert story.stops() == [arn]
+    assert story.send() is None, "the new launch waits for that container's end"
+    story.end(arn, Ending.FAILED)
+    assert story.send() is not None
+
+
+def test_three_launches_of_one_task_instance_follow_each_other() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.submit("a")
+    story.revoke("a")
+    story.submit("a")
+    assert story.send() is None
+    story.end(first, Ending.FAILED)
+    second = story.launch()
+    story.submit("a")
+    assert story.send() is None
+    story.end(second, Ending.SUCCEEDED)
+    assert story.send() is not None and story.send() is None
+
+
+def test_a_task_adopted_beside_its_former_container_is_launched_when_that_one_is_gone() -> None:
+    story = Story()
+    former = story.launch("a")
+    story.revoke("a")
+    story.adopt("a", None, relocate=True)
+    story.now += 60
+    (launch,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(launch, former, story.now)
+    assert story.send() is None
+    story.end(former, Ending.FAILED)
+    assert story.send() is launch
+
+
+def test_a_task_whose_container_this_scheduler_stops_is_not_adopted() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.revoke("a")
+    with story.ledger.lock:
+        assert not story.ledger.adopt("a", arn, story.now, since=None, relocate=False)
 
 
 def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
@@ -394,7 +524,7 @@ def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
             story.ledger.reviewed(unwanted, story.now)
     assert story.stops() == [arns["b"]]
     with story.ledger.lock:
-        story.ledger.stopped(arns["b"])
+        story.ledger.stopped(arns["b"], story.now)
     assert story.ledger.running == 2
     assert story.told[-1] == ("failed", "b"), "else its slot would stay taken"
 
@@ -556,7 +686,7 @@ def test_row_9_missing_is_patient_and_never_launches_a_second_container() -> Non
             story.ledger.missing(arn, story.now)
     assert story.told == [("launched", "a")]
     with story.ledger.lock:
-        story.ledger.seen(arn)
+        story.ledger.seen(arn, story.now)
     for _ in range(14):
         story.now += 5
         with story.ledger.lock:

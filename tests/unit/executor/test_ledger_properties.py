@@ -48,6 +48,8 @@ class World:
 
     dice: random.Random
     chaos: float
+    searchable: bool = True
+    """Whether ListTasks is permitted."""
     room: int = 1000
     """How many containers may live at once."""
     endings: tuple[Ending, ...] = (*[Ending.SUCCEEDED] * 6, *Ending)
@@ -190,7 +192,7 @@ class Deployment:
                     end = Verdict(container.ending, "because", temporary=self._temporary)
                     ledger.ended(arn, end, world.now, relaunch or Trouble.HOPELESS not in self.troubles)
                 else:
-                    ledger.seen(arn)
+                    ledger.seen(arn, world.now)
 
     def locate(self) -> None:
         world, ledger = self.world, self.ledger
@@ -198,6 +200,9 @@ class Deployment:
             for launch in ledger.to_locate(world.now):
                 if world.dice.random() < world.chaos:
                     ledger.locate_later(launch, world.now)
+                    continue
+                if not world.searchable:
+                    ledger.cannot_locate(launch, world.now)
                     continue
                 found = [
                     item
@@ -218,9 +223,15 @@ class Deployment:
                 if world.dice.random() < world.chaos:
                     ledger.stop_failed(arn, reason, world.now)
                     continue
-                ledger.stopped(arn)
+                ledger.stopped(arn, world.now)
                 container = world.containers[arn]
                 container.ends_at = min(container.ends_at, world.now + world.dice.uniform(0, 3))
+
+
+def lose_hosts(world: World, key: str) -> None:
+    """Take away the hosts of a task instance's containers, of which ECS hears nothing."""
+    for container in world.containers.values():
+        container.lost |= container.key == key and not container.ended
 
 
 POLICY = Policy(
@@ -233,6 +244,7 @@ POLICY = Policy(
     unanswered_base=0.5,
     unanswered_cap=4.0,
     throttled_cap=4.0,
+    stop_grace=20.0,
     room_base=1.0,
     room_cap=8.0,
     locate_delay=8.0,
@@ -240,12 +252,17 @@ POLICY = Policy(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.1, 0.5]), revocations=st.booleans())
+@given(
+    seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.1, 0.5]), revocations=st.booleans(),
+    searchable=st.booleans(),
+)  # fmt: skip
 def test_every_run_ends_once_and_no_task_instance_has_two_containers(
-    seed: int, chaos: float, revocations: bool
+    seed: int, chaos: float, revocations: bool, searchable: bool
 ) -> None:
-    world = World(random.Random(seed), chaos)
-    deployment = Deployment(world, POLICY)
+    world = World(random.Random(seed), chaos, searchable)
+    # Whoever may not search cannot know of a container whose launch has failed for good.
+    troubles = [trouble for trouble in TROUBLES if searchable or trouble is not Trouble.HOPELESS]
+    deployment = Deployment(world, POLICY, troubles)
     keys = [f"task-{number}" for number in range(12)]
     runs: dict[str, int] = dict.fromkeys(keys, 0)
     revoked: set[str] = set()
@@ -261,11 +278,13 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
                     deployment.submit(key)
                     runs[key] += 1
                 elif revocations and not idle and world.dice.random() < 0.02:
+                    if world.dice.random() < 0.1:
+                        lose_hosts(world, key)
+                        let_go.add(key)
                     deployment.revoke(key)
                     revoked.add(key)
                 elif revocations and not idle and world.dice.random() < 0.01:
-                    for container in world.containers.values():
-                        container.lost |= container.key == key and not container.ended
+                    lose_hosts(world, key)
                     deployment.let_go(key)
                     let_go.add(key)
         if step == 160:
@@ -297,7 +316,7 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
 def test_what_can_be_waited_for_fails_no_task(seed: int, chaos: float, room: int) -> None:
     """Quotas, throttling, server errors, lost answers, no room for a container; and one attempt has to do."""
     endings = (*[Ending.SUCCEEDED] * 4, Ending.NEVER_STARTED, Ending.SPOT, Ending.INFRASTRUCTURE)
-    world = World(random.Random(seed), chaos, room, endings)
+    world = World(random.Random(seed), chaos, room=room, endings=endings)
     policy = replace(POLICY, max_attempts=1, max_relaunches=1000)
     deployment = Deployment(world, policy, (Trouble.THROTTLED, Trouble.CAPACITY, Trouble.CREDENTIALS))
     keys = [f"task-{number}" for number in range(20)]
