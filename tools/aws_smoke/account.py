@@ -25,6 +25,7 @@ from tools.aws_smoke.messages import Messages
 PAUSE = 3.0
 """Seconds between two questions about the same thing."""
 CONNECTIONS = 100
+TIMEOUTS = Config(connect_timeout=5, read_timeout=20)
 REMOVAL_SECONDS = 300.0
 """After these, the rest is left to the caller: AWS may not be within reach any more."""
 _GONE = re.compile(r"not found|does not exist|cannot be found|NoSuchEntity", re.IGNORECASE)
@@ -67,7 +68,7 @@ class Account:
         self._undo: dict[str, Callable[[], Any]] = {}
         """How to remove what was created, by the command that does so by hand."""
         self.wanted: list[str] = []
-        """The tasks of `tools.aws_smoke.tasks` that the checks look at: they are launched together."""
+        """The tasks of `tools.aws_smoke.tasks` that the checks look at: the first is launched before the others."""
         self.known: dict[str, Any] = {}
         """What has become of them."""
         self.messages = Messages()
@@ -92,8 +93,8 @@ class Account:
         if name not in self._clients:
             once = {"total_max_attempts": 1}
             retries = {"mode": "standard", "total_max_attempts": 4} if patient else once if service == "ecs" else None
-            config = Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=5, read_timeout=20)
-            self._clients[name] = aws.client(service, self.region or None, config)
+            config = Config(max_pool_connections=CONNECTIONS, retries=retries)
+            self._clients[name] = aws.client(service, self.region or None, TIMEOUTS.merge(config))
             self.messages.listen(self._clients[name])
         return self._clients[name]
 

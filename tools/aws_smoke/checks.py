@@ -116,7 +116,7 @@ def _stack_name(account: Account) -> Answer:
     (stack,) = account.client("cloudformation").describe_stacks(StackName=account.target.stack)["Stacks"]
     parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", ())}
     boundary = parameters.get("PermissionsBoundaryArn", "")  # IAM may require one of every role of the account
-    client = account.scheduler_session(boundary).client("cloudformation")
+    client = account.scheduler_session(boundary).client("cloudformation", config=pace.TIMEOUTS)
     account.messages.listen(client)
     # The id is allowed either way: once it is, the policy is known, and the name's answer counts.
     eventually(lambda: client.describe_stacks(StackName=stack["StackId"]), 20)
@@ -306,8 +306,8 @@ def _burst(account: Account) -> Answer:
     return Answer(all(good for good, _ in answers), "; ".join(f"{count} × {text}" for text, count in counts.items()))
 
 
-_REPORT = "report the message: attach the JSON lines to an issue"
-_TASK_REPORT = "if first-task is ok, " + _REPORT
+_REPORT = "report it, with the JSON lines"
+_TASK_REPORT = f"if first-task is ok, {_REPORT}"
 
 CHECKS = (
     Check(
@@ -400,7 +400,7 @@ CHECKS = (
     # Last: its tasks take vCPUs that other checks need.
     Check(
         "burst", f"{BURST} RunTask calls at once", "tasks, throttling, the vCPU quota",
-        "lower run_task_burst, and report the message: Airflow tasks fail with it", _burst, _TASK,
+        "lower run_task_burst, and report it: Airflow tasks fail with such errors", _burst, _TASK,
         named=True, launches=BURST,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The ECS tasks that the checks look at: each ends in its own way, and all are launched together."""
+"""The ECS tasks that the checks look at: each ends in its own way. All but the first are launched together."""
 
 from __future__ import annotations
 
