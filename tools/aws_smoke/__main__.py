@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from airflow_ecs_executor.failures import classify, remedy
+from airflow_ecs_executor.image_check.reference import parse
 from airflow_ecs_executor.stack import StackError, read_stack
 
 from images.errors import AwsError
@@ -26,7 +27,7 @@ from local.console import guarded, say
 from local.errors import LocalError
 from tools.aws_smoke.account import Account, SmokeError, Target
 from tools.aws_smoke.checks import CHECKS, TASK_CENTS, Answer, Check
-from tools.aws_smoke.tasks import PUBLIC_IMAGE
+from tools.aws_smoke.tasks import PUBLIC_IMAGE, never_started
 
 _OTHERWISE, _LEFT = 1, 3
 _STACK_FLAG = {"stack", "scheduler_policy"}
@@ -40,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("checks", metavar="CHECK", nargs="*", help="only these; default: all that are cheap and safe")
     made.add_argument("--list", action="store_true", help="print the checks, and ask nothing")
     made.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    made.add_argument("--out", type=Path, default=Path("aws-smoke.jsonl"), help="AWS's messages (default: %(default)s)")
+    made.add_argument(
+        "--out", type=Path, default=Path("aws-smoke.jsonl"), help="AWS's messages are added here (default: %(default)s)"
+    )
     made.add_argument("--region", default="", help="default: as configured for the AWS SDK")
     made.add_argument("--stack", default="", help="a stack of deploy/template.yaml; the flags below beat its outputs")
     made.add_argument("--cluster", default="")
@@ -59,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
 def target_of(parsed: argparse.Namespace) -> Target:
     """The stack's outputs, and the flags. Raises SmokeError."""
     target = Target(region=parsed.region, image=parsed.image)
+    try:
+        parse(target.image)
+    except ValueError as error:
+        raise SmokeError(f"--image: {error}.") from None
     if parsed.stack:
         try:
             outputs = read_stack(parsed.stack, parsed.region or None)
@@ -141,13 +148,17 @@ def report(check: Check, answer: Answer, otherwise: str, seconds: float) -> str:
 def ask_all(checks: Sequence[Check], account: Account) -> int:
     """Ask, and print the answers; returns how many were not the expected ones."""
     account.wanted = list(dict.fromkeys(check.task for check in checks if check.task))
-    count = 0
+    count = skipped = 0
     for check in checks:
+        if check.task and never_started(account):
+            print(f"{'not asked':11}{check.name}: first-task never started, as this task would not")
+            skipped += 1
+            continue
         begun = time.monotonic()
         answer, otherwise = asked(check, account)
         count += not answer.good
         print(report(check, answer, otherwise, time.monotonic() - begun), flush=True)
-    print(f"{len(checks)} checks, of which {count} were answered otherwise than expected")
+    print(f"{len(checks) - skipped} checks, of which {count} were answered otherwise than expected")
     return count
 
 
@@ -179,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         left = account.clean_up()
         for command in left:
             say(f"Not removed; remove it by: {command}")
-        print(f"{account.messages.write(parsed.out, account.region)} of AWS's messages are in {parsed.out}", flush=True)
+        print(
+            f"{account.messages.write(parsed.out, account.region)} new messages of AWS are in {parsed.out}", flush=True
+        )
     return _LEFT if left else _OTHERWISE if otherwise else 0
 
 

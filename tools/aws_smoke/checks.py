@@ -1,4 +1,4 @@
-"""The checks, in the order of their worth: what is asked, what is expected, what to do otherwise."""
+"""The checks, in the order in which they are asked: what is expected, and what to do otherwise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,17 @@ from local.waiting import until
 from tools.aws_smoke import account as pace
 from tools.aws_smoke.account import CONNECTIONS, Account, eventually
 from tools.aws_smoke.messages import CONTAINER
-from tools.aws_smoke.tasks import LOG_PREFIX, SLEEP, TASKS, definition_of, ended, identity_of, launched, request_of
+from tools.aws_smoke.tasks import (
+    FIRST,
+    LOG_PREFIX,
+    TASKS,
+    definition_of,
+    ended,
+    identity_of,
+    launched,
+    request_of,
+    sleeping,
+)
 
 VCPU_QUOTA = "L-3032A538"
 """Fargate On-Demand vCPU resource count (docs.aws.amazon.com/general/latest/gr/ecs-service.html)."""
@@ -104,7 +114,9 @@ def _list_tasks(account: Account) -> Answer:
 
 def _stack_name(account: Account) -> Answer:
     (stack,) = account.client("cloudformation").describe_stacks(StackName=account.target.stack)["Stacks"]
-    client = account.scheduler_session().client("cloudformation")
+    parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", ())}
+    boundary = parameters.get("PermissionsBoundaryArn", "")  # IAM may require one of every role of the account
+    client = account.scheduler_session(boundary).client("cloudformation", config=pace.TIMEOUTS)
     account.messages.listen(client)
     # The id is allowed either way: once it is, the policy is known, and the name's answer counts.
     eventually(lambda: client.describe_stacks(StackName=stack["StackId"]), 20)
@@ -157,10 +169,12 @@ def _expires(account: Account) -> Answer:
             client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
     client.meta.events.register("before-call.s3.PutObject", set_header)
-    account.later(f"aws s3 rm --recursive s3://{bucket}/{account.run_id}", remove)
+    listing = f"aws s3api list-object-versions --bucket {bucket} --prefix {account.run_id} --output json"
+    versions = f"$({listing} --query '{{Objects: Versions[].{{Key: Key, VersionId: VersionId}}}}')"
+    by_hand = f'aws s3api delete-objects --bucket {bucket} --delete "{versions}"'
     for number, text in enumerate(("0", "-1", "2026-01-31T08:00:00+01:00")):
         key, header["Expires"] = f"{account.run_id}/expires-{number}", text
-        client.put_object(Bucket=bucket, Key=key, Body=b"")
+        account.create(partial(client.put_object, Bucket=bucket, Key=key, Body=b""), by_hand, remove)
         backs.append(client.head_object(Bucket=bucket, Key=key).get("ExpiresString"))
         try:
             entrypoint.describe(S3Location(bucket, key))
@@ -188,8 +202,8 @@ def _no_subnet(account: Account) -> Answer:
 
 
 def _first_task(account: Account) -> Answer:
-    first = launched(account, "plain")[1]
-    task, end = ended(account, "plain")
+    first = launched(account, FIRST)[1]
+    task, end = ended(account, FIRST)
     dated = "createdAt" in first and "createdAt" in task
     steps = [
         f"{name} {(task[name] - first['createdAt']).total_seconds():.1f} s"
@@ -197,12 +211,12 @@ def _first_task(account: Account) -> Answer:
         if dated and name in task
     ]
     since = f"since RunTask's createdAt: {', '.join(steps)}" if dated else "createdAt is missing"
-    return Answer(dated and _as_wanted("plain", end), f"{_described(task, end)} {since}")
+    return Answer(dated and _as_wanted(FIRST, end), f"{_described(task, end)} {since}")
 
 
 def _same_token(account: Account) -> Answer:
-    request, task = launched(account, "plain")
-    ended(account, "plain")
+    request, task = launched(account, FIRST)
+    ended(account, FIRST)
     answer = account.run_task(request)
     arns = [item["taskArn"] for item in answer["tasks"]]
     good = arns == [task["taskArn"]]
@@ -210,7 +224,7 @@ def _same_token(account: Account) -> Answer:
 
 
 def _token_conflict(account: Account) -> Answer:
-    request, task = launched(account, "plain")
+    request, task = launched(account, FIRST)
     found, text = refusal(lambda: account.run_task({**request, "group": "other"}))
     ids = found.resource_ids if found else ()
     good = found is not None and found.trouble is Trouble.CONFLICT and task["taskArn"] in ids
@@ -218,14 +232,14 @@ def _token_conflict(account: Account) -> Answer:
 
 
 def _found_again(account: Account) -> Answer:
-    arn, identity = ended(account, "plain")[0]["taskArn"], identity_of(account, "plain")
+    arn, identity = ended(account, FIRST)[0]["taskArn"], identity_of(account, FIRST)
     found = find(Ecs(account.patient_ecs, account.target.cluster), account.run_id, {identity: None}, 1, 30.0)
     good = identity in found and found[identity].arn == arn
     return Answer(good, "found" if good else "not among the tasks that ListTasks and DescribeTasks tell of")
 
 
 def _container_log(account: Account) -> Answer:
-    task, group = ended(account, "plain")[0], account.target.log_group
+    task, group = ended(account, FIRST)[0], account.target.log_group
     stream = AwsLogs(group, LOG_PREFIX).stream_of(task["taskArn"], CONTAINER).name
     begun = time.monotonic()
 
@@ -242,7 +256,7 @@ def _container_log(account: Account) -> Answer:
     waited = time.monotonic() - begun
     after = first["timestamp"] / 1000 - task["startedAt"].timestamp()
     said = f"{first['message'].strip()!r}, printed {after:.1f} s after startedAt, there {waited:.0f} s after the end"
-    return Answer(identity_of(account, "plain") in first["message"], said)
+    return Answer(identity_of(account, FIRST) in first["message"], said)
 
 
 # With tasks that end otherwise
@@ -258,8 +272,8 @@ def _ends(name: str) -> Callable[[Account], Answer]:
 
 def _as_wanted(name: str, end: Verdict) -> bool:
     task = TASKS[name]
-    advised = task.advice.lower() in end.advice.lower()
-    return end.ending.value in task.endings and end.exit_code in task.exit_codes and advised
+    advised = re.search(task.advice, end.advice, re.IGNORECASE)
+    return end.ending.value in task.endings and end.exit_code in task.exit_codes and bool(advised)
 
 
 def _described(task: Mapping[str, Any], end: Verdict) -> str:
@@ -272,7 +286,7 @@ def _described(task: Mapping[str, Any], end: Verdict) -> str:
 
 def _burst(account: Account) -> Answer:
     definition = definition_of(account)
-    requests = [request_of(account, f"burst-{number}", definition, SLEEP) for number in range(BURST)]
+    requests = [request_of(account, f"burst-{number}", definition, sleeping(60)) for number in range(BURST)]
 
     def launch(request: Mapping[str, Any]) -> tuple[bool, str]:
         try:
@@ -292,101 +306,101 @@ def _burst(account: Account) -> Answer:
     return Answer(all(good for good, _ in answers), "; ".join(f"{count} × {text}" for text, count in counts.items()))
 
 
-_HINTS = "the executor goes by such messages: report it, with the JSON lines"
+_REPORT = "report it, with the JSON lines"
+_TASK_REPORT = f"if first-task is ok, {_REPORT}"
 
 CHECKS = (
     Check(
-        "list-tasks", "ListTasks with startedBy and desiredStatus", "an answer without an error",
-        "the executor lists all stopped tasks of the cluster instead, which takes longer: report this", _list_tasks,
+        "list-tasks", "ListTasks with startedBy and desiredStatus", "no error",
+        "the executor lists all stopped tasks of the cluster instead, which takes longer: report it", _list_tasks,
         ("cluster",),
     ),
     Check(
         "stack-name", "DescribeStacks by the stack's name, by a role with the scheduler policy alone", "the stack",
-        "on the Airflow host, give the stack's ARN as --stack; deploy/template.yaml has to allow stack/NAME/*",
-        _stack_name, ("stack", "scheduler_policy"), makes="an IAM role",
-    ),
-    Check(
-        "burst", f"{BURST} RunTask calls at once", "tasks, and errors that are throttling or a quota to the executor",
-        "a burst of Airflow tasks fails with these errors: report this, and lower run_task_burst", _burst, _TASK,
-        named=True, launches=BURST,
-    ),
-    Check(
-        "no-route", "RunTask in a subnet without a route to AWS (--isolated-subnet)",
-        "never started, advice about the route", _HINTS, _ends("no-route"), (*_TASK, "isolated_subnet"), "no-route",
-        named=True,
+        "give the stack's ARN as --stack on the Airflow host, and report it", _stack_name,
+        ("stack", "scheduler_policy"), makes="an IAM role",
     ),
     Check(
         "vcpu-quota", "GetServiceQuota of Fargate On-Demand vCPUs", f"room for [core] parallelism: {PARALLELISM} tasks",
-        "request more (docs/tuning.md), or set [core] parallelism to what fits", _quota,
+        "request more (docs/tuning.md), or lower [core] parallelism", _quota,
     ),
     Check(
-        "first-task", "RunTask on Fargate, then DescribeTasks until the end",
-        "exit code 0, createdAt in both answers", "see docs/troubleshooting.md, From ECS", _first_task, _TASK, "plain",
+        "first-task", "RunTask on Fargate, then DescribeTasks until the end", "exit code 0, createdAt in both answers",
+        "if the image was not pulled, give an --image that these subnets can pull; else see docs/troubleshooting.md",
+        _first_task, _TASK, FIRST,
     ),
     Check(
-        "found-again", "ListTasks and DescribeTasks, as a restarted scheduler does, for the task that has ended",
-        "the task", "a container that ends while the scheduler restarts is not found: report this",
-        _found_again, _TASK, "plain",
+        "found-again", "ListTasks and DescribeTasks after the task's end, as a restarted scheduler does", "the task",
+        "report it: a container that ends while the scheduler restarts is not found", _found_again, _TASK, FIRST,
     ),
     Check(
         "client-token", "the same RunTask request again, after the task's end", "the same task, and no second one",
-        "a request sent again starts a second container: report this", _same_token, _TASK, "plain",
+        "report it: a request sent again starts a second container", _same_token, _TASK, FIRST,
     ),
     Check(
         "token-conflict", "RunTask with the same client token and another group",
         "ConflictException, with the task in resourceIds",
-        "the executor cannot find the first container by the error: report this", _token_conflict, _TASK, "plain",
+        "report it: the executor cannot find the first container by the error", _token_conflict, _TASK, FIRST,
     ),
     Check(
         "container-log", "GetLogEvents of the container's stream, for a minute", "what the container printed",
-        "Airflow's UI shows no container logs: see docs/logging.md", _container_log, _LOG, "plain",
+        "Airflow's UI shows no container logs: see docs/logging.md", _container_log, _LOG, FIRST,
     ),
     *(
-        Check(name, asks, expects, _HINTS, _ends(name), needs, name)
-        for name, asks, expects, needs in (
-            ("no-image", "RunTask with an image that does not exist",
-             "never started, advice about the image", _TASK),
-            ("no-secret", "RunTask with a secret that does not exist",
-             "never started, advice about secrets", (*_TASK, "execution_role")),
-            ("no-program", "RunTask with an entrypoint that does not exist", "never started, or exit code 127", _TASK),
-            ("exit-code", "RunTask of a command that exits with 3", "failed, exit code 3", _TASK),
+        Check(name, asks, expects, _TASK_REPORT, _ends(name), needs, name, named=named)
+        for name, asks, expects, needs, named in (
+            ("no-route", "RunTask in a subnet without a route to AWS",
+             "never started; the advice says what could not be reached", (*_TASK, "isolated_subnet"), True),
+            ("no-image", "RunTask with an image tag that does not exist",
+             "never started; the advice says that the image does not exist", _TASK, False),
+            ("no-secret", "RunTask with the ARN of a secret that does not exist",
+             "never started; the advice says so, or that the execution role may not read it",
+             (*_TASK, "execution_role"), False),
+            ("no-program", "RunTask with an entrypoint that does not exist", "never started, or exit code 127",
+             _TASK, False),
+            ("exit-code", "RunTask of a command that exits with 3", "failed, exit code 3", _TASK, False),
             ("out-of-memory", "RunTask of a command that takes more than 512 MB",
-             "failed, exit code 137, advice about memory", _TASK),
-            ("stopped", "StopTask of a task that runs", "failed, exit code 143", _TASK),
+             "failed, exit code 137; the advice says that memory ran out", _TASK, False),
+            ("stopped", "StopTask of a task that runs", "failed, exit code 143", _TASK, False),
         )
     ),
     Check(
-        "no-subnet", "RunTask in a subnet that does not exist", "an error that names the subnet, and is permanent",
-        _HINTS, _no_subnet, _TASK,
+        "no-subnet", "RunTask in a subnet that does not exist", "a permanent error that names the subnet", _REPORT,
+        _no_subnet, _TASK,
     ),
     Check(
-        "no-definition", "RunTask of a task definition that does not exist", "TaskDefinition not found", _HINTS,
+        "no-definition", "RunTask of a task definition that does not exist", "TaskDefinition not found", _REPORT,
         _no_definition, _TASK,
     ),
     Check(
         "vanished-task", "DescribeTasks of a task that does not exist", "MISSING in failures",
-        "the executor follows tasks that are gone: report this", _vanished, ("cluster",),
+        "report it: the executor follows tasks that are gone", _vanished, ("cluster",),
     ),
     Check(
-        "no-cluster", "ListTasks of a cluster that does not exist", "ClusterNotFoundException", _HINTS,
+        "no-cluster", "ListTasks of a cluster that does not exist", "ClusterNotFoundException", _REPORT,
         _refused(lambda account: account.client("ecs").list_tasks(cluster=account.run_id),
                  "ClusterNotFoundException", "Cluster not found"),
     ),
     Check(
         "image-tag", "BatchGetImage of a tag that does not exist", "ImageNotFound in failures",
-        "the image check names another reason: report this", _missing_image, ("repository",),
+        "report it: the image check names another reason", _missing_image, ("repository",),
     ),
     Check(
         "log-stream", "GetLogEvents of a stream that does not exist", "ResourceNotFoundException, naming the stream",
-        _HINTS,
+        _REPORT,
         _refused(lambda account: account.client("logs").get_log_events(
             logGroupName=account.target.log_group, logStreamName=account.run_id),
             "ResourceNotFoundException", "log stream does not exist"), ("log_group",),
     ),
     Check(
         "expires", "HeadObject of objects that were put with odd Expires headers",
-        "headers that the entrypoint can read",
-        "containers end with exit code 82 on such objects: update the entrypoint, or report this",
+        "headers that the entrypoint can read", "remove the header from your DAGs' objects, and report it",
         _expires, ("bucket",), makes="three objects of no bytes",
+    ),
+    # Last: its tasks take vCPUs that other checks need.
+    Check(
+        "burst", f"{BURST} RunTask calls at once", "tasks, throttling, the vCPU quota",
+        "lower run_task_burst, and report it: Airflow tasks fail with such errors", _burst, _TASK,
+        named=True, launches=BURST,
     ),
 )  # fmt: skip

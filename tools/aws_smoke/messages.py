@@ -15,23 +15,34 @@ from pathlib import Path
 from typing import Any
 
 from airflow_ecs_executor.failures import ApiError, classify, lacks_definition
+from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
 from airflow_ecs_executor.task_outcome import verdict
 from botocore.exceptions import ClientError
 
 CONTAINER = "smoke"
 """The name of the container in every task definition of the checks."""
 _ACCOUNT, _HEX = "123456789012", "0123456789abcdef"
+_TYPES = (
+    "alias|assumed-role|capacity-provider|cluster|container-instance|federated-user|group|instance-profile|instance|key"
+    "|log-group|parameter|policy|repository|role|secret|service|stack|task-definition|task|user"
+)
+"""The types of resources that an ARN may name before the resource."""
+_NAME = r"\S+?(?=[]\"').,:;}>]*(?:\s|$))"
+"""What stands there up to a blank, without the punctuation behind it."""
 _PRIVATE = (
+    (re.compile(rf"\b(arn:[\w-]+:[\w-]+:[\w-]*:\w*:)(?:({_TYPES})([/:]))?{_NAME}"), r"\g<1>\g<2>\g<3>name"),
+    (re.compile(rf"(?<![\w-])({_TYPES})([/:]){_NAME}"), r"\g<1>\g<2>name"),
+    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w"), "user@example.com"),
+    (re.compile(r"\bo-[a-z0-9]{10,32}\b"), "o-exampleorgid"),
+    (re.compile(r"\bou-[a-z0-9]{4,32}-[a-z0-9]{8,32}\b"), "ou-root-exampleouid"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "AKIAIOSFODNN7EXAMPLE"),
     (re.compile(r"[\w+/=-]{65,}"), "…"),  # encoded authorization messages; a digest has 64
     (re.compile(r"\b\d{12}\b"), _ACCOUNT),
-    (re.compile(r"(?<=:user/)[^\s'\"]+"), "user"),
-    (re.compile(r"(?<=:assumed-role/)[^\s'\"]+"), "role/session"),
-    (re.compile(r"(?<=:role/)[^\s'\"]+"), "role"),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.I), "00000000-0000-0000-0000-000000000000"),
     (re.compile(r"\b[0-9a-f]{32}\b"), _HEX * 2),
     (re.compile(r"\b([a-z]{1,8})-(?:[0-9a-f]{17}|[0-9a-f]{8})\b"), rf"\g<1>-{_HEX}0"),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "10.0.0.1"),
+    (re.compile(r"(?<![\w:])(?=[\da-f:]*::|(?:[\da-f]{1,4}:){7})[\da-f:.]*[\da-f](?!\w)", re.I), "2001:db8::1"),
 )
 _KINDS = {"s3": "s3_exception", "ecr": "ecr_exception", "logs": "logs"}
 _OTHER = "describe/list/stop exception"
@@ -51,10 +62,19 @@ class Messages:
         """Replace names that are nobody's business, such as the cluster's, by others."""
         self._names.update({name: other for name, other in names.items() if len(name) > 2 and name != "default"})
 
+    def hide_image(self, image: ImageReference) -> None:
+        """Replace the name of an image, and its registry unless that is Amazon's or Docker's."""
+        name = image.repository
+        self.hide({name: "image", f"{name}:{image.tag}": "image:tag", f"{name}/manifests/{image.tag}": "image"})
+        if not image.ecr and image.registry not in ("public.ecr.aws", DOCKER_HUB):
+            self.hide(
+                {image.registry: "registry.example.com", image.registry.partition(":")[0]: "registry.example.com"}
+            )
+
     def public(self, text: str) -> str:
         """The text without account numbers, names and addresses."""
         for name in sorted(self._names, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", self._names[name], text)
+            text = re.sub(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", self._names[name], text)
         for pattern, other in _PRIVATE:
             text = pattern.sub(other, text)
         return text
@@ -109,11 +129,14 @@ class Messages:
         }  # fmt: skip
 
     def write(self, path: Path, region: str) -> int:
-        """Write the lines, and return how many there are."""
+        """Append the lines that the file does not have yet, and return how many these are."""
         source = f"make aws-smoke, {region}, {datetime.date.today().isoformat()}"
-        lines = [json.dumps({**line, "source": source}, ensure_ascii=False) for line in self._heard.values()]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return len(lines)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        new = [{**line, "source": source} for line in self._heard.values() if f'"{line["id"]}"' not in before]
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" if before and not before.endswith("\n") else "")
+            file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in new)
+        return len(new)
 
 
 def _meaning(error: ApiError) -> str:

@@ -1,4 +1,4 @@
-"""The ECS tasks that the checks look at: each ends in its own way, and all are launched together."""
+"""The ECS tasks that the checks look at: each ends in its own way. All but the first are launched together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from airflow_ecs_executor.failures import not_started
 from airflow_ecs_executor.identity import IDENTITY_VARIABLE, new_client_token
-from airflow_ecs_executor.task_outcome import Verdict, verdict
+from airflow_ecs_executor.image_check.reference import parse
+from airflow_ecs_executor.task_outcome import Ending, Verdict, verdict
 
 from local.errors import LocalError
 from local.waiting import until
@@ -21,7 +22,13 @@ LOG_PREFIX = "smoke"
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/busybox"
 PATIENCE = 900.0
 """Seconds for a task to end; AWS gives up on a network that leads nowhere after some minutes."""
-SLEEP = "trap 'exit 143' TERM; sleep 600 & wait"
+FIRST = "plain"
+"""The task that is launched before all others."""
+
+
+def sleeping(seconds: int) -> str:
+    """A script that sleeps, and ends as soon as it is asked to."""
+    return f"trap 'exit 143' TERM; sleep {seconds} & wait"
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,18 @@ class Task:
     endings: Collection[str]
     exit_codes: Collection[int | None] = (None,)
     advice: str = ""
-    """A word of the executor's hint."""
+    """A pattern in the executor's hint: the cause, not the subject alone."""
     container: Callable[[Account], Mapping[str, Any]] | None = None
     """What its container definition has beside the usual; None: it takes the usual task definition."""
     stopped: bool = False
     """We stop it once it runs."""
     isolated: bool = False
     """It runs in the subnet from which no route leads to AWS."""
+
+
+def _missing_image(account: Account) -> Mapping[str, Any]:
+    image = account.target.image
+    return {"image": f"{image.partition('@')[0].removesuffix(f':{parse(image).tag}')}:{account.run_id}"}
 
 
 def _missing_secret(account: Account) -> Mapping[str, Any]:
@@ -48,20 +60,22 @@ def _missing_secret(account: Account) -> Mapping[str, Any]:
 
 
 TASKS: Mapping[str, Task] = {
-    "plain": Task(f'echo "${IDENTITY_VARIABLE}"', ["succeeded"], [0]),
+    FIRST: Task(f'echo "${IDENTITY_VARIABLE}"', ["succeeded"], [0]),
     "exit-code": Task("exit 3", ["failed"], [3]),
-    "out-of-memory": Task("x=x; while :; do x=$x$x; done", ["failed"], [137], "memory"),
-    "no-image": Task(
-        "true", ["never started"], advice="image could not be pulled",
-        container=lambda account: {"image": f"{PUBLIC_IMAGE}:{account.run_id}"},
+    "out-of-memory": Task("x=x; while :; do x=$x$x; done", ["failed"], [137], "ran out of memory"),
+    "no-image": Task("true", ["never started"], advice="image .*does not exist", container=_missing_image),
+    # IAM decides first: where the execution role may not read the secret, AWS does not say that there is none
+    # (https://github.com/jenkinsci/aws-secrets-manager-credentials-provider-plugin/pull/65).
+    "no-secret": Task(
+        "true", ["never started"], advice="secret .*does not exist|secretsmanager:GetSecretValue",
+        container=_missing_secret,
     ),
-    "no-secret": Task("true", ["never started"], advice="secret", container=_missing_secret),
     "no-program": Task(
         "true", ["never started", "failed"], [None, 127],
         container=lambda account: {"entryPoint": ["/no/such/program"]},
     ),
-    "stopped": Task(SLEEP, ["failed"], [143], stopped=True),
-    "no-route": Task("true", ["never started"], advice="route", isolated=True),
+    "stopped": Task(sleeping(600), ["failed"], [143], stopped=True),
+    "no-route": Task("true", ["never started"], advice="could not be reached", isolated=True),
 }  # fmt: skip
 
 
@@ -108,20 +122,20 @@ def _define(account: Account, name: str) -> str:
         given.update(task.container(account))
     role = {"executionRoleArn": target.execution_role} if target.execution_role else {}
     family = f"{account.run_id}-{name}" if name else account.run_id
-    account.later(
+    answer = account.create(
+        lambda: account.patient_ecs().register_task_definition(
+            family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+            containerDefinitions=[given], **role,
+        ),
         f"aws ecs deregister-task-definition --task-definition {family}:1",
         lambda: account.patient_ecs().deregister_task_definition(taskDefinition=f"{family}:1"),
-    )
-    answer = account.patient_ecs().register_task_definition(
-        family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-        containerDefinitions=[given], **role,
     )  # fmt: skip
     return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
 def launched(account: Account, name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The RunTask request of a task, and the task as the answer has it. Raises what the launch raised."""
-    for other in account.wanted:
+    for other in [FIRST] if name == FIRST else account.wanted:
         try:
             _once(account, other, partial(_launch, account, other))
         except Exception:
@@ -141,6 +155,14 @@ def _launch(account: Account, name: str) -> tuple[Mapping[str, Any], Mapping[str
     if not answer["tasks"]:
         raise LocalError(not_started(answer["failures"]).reason)
     return request, answer["tasks"][0]
+
+
+def never_started(account: Account) -> bool:
+    """Whether the first task was asked for, and did not come to run."""
+    launch, end = account.known.get(FIRST), account.known.get(f"end {FIRST}")
+    return isinstance(launch, Exception) or (
+        isinstance(end, tuple) and end[1].ending in (Ending.NEVER_STARTED, Ending.STOPPED_BY_USER)
+    )
 
 
 def ended(account: Account, name: str) -> tuple[Mapping[str, Any], Verdict]:

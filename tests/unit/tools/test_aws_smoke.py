@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import boto3
 import pytest
 from airflow_ecs_entrypoint.errors import SettingsError
+from airflow_ecs_executor.image_check.reference import parse
 
 from local.console import guarded
 from local.ecs.control import EcsApi
@@ -34,6 +36,12 @@ from tools.aws_smoke.messages import Messages
 from tools.aws_smoke.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[3]
+SECRET_DENIED = (
+    "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable "
+    "to retrieve secret from asm: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/exec/1 is not "
+    "authorized to perform: secretsmanager:GetSecretValue on resource: arn:aws:secretsmanager:us-east-1:123456789012:"
+    "secret:app because no identity-based policy allows the secretsmanager:GetSecretValue action"
+)
 STACK = {
     **OUTPUTS,
     "bucket_name": "bucket",
@@ -56,9 +64,15 @@ class Account(CloudFormation):
         super().__init__()
         self.roles: list[str] = []
         self.attached: list[str] = []
+        self.boundaries: list[str] = []
+        self.denied: list[str] = []
         self.has(described(**STACK))
         names = "<StackId>arn:aws:cloudformation:us-east-1:210987654321:stack/data-platform/1</StackId>"
         self.body = self.body.replace("<StackName>airflow-ecs", f"{names}<StackName>data-platform")
+
+    def has_parameter(self, name: str, value: str) -> None:
+        member = f"<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
+        self.body = self.body.replace("<Outputs>", f"<Parameters>{member}</Parameters><Outputs>")
 
     def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         if target := request.headers.get("X-Amz-Target"):
@@ -87,11 +101,16 @@ class Account(CloudFormation):
             super().serve(request, body)
             return
         result = ""
+        if action in self.denied:
+            message = f"User: {CALLER} is not authorized to perform: iam:{action} on resource: role {role}"
+            self._send_xml(request, f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>", 403)
+            return
         if action == "GetCallerIdentity":
             result = f"<Arn>{CALLER}</Arn>"
         elif action == "CreateRole":
             assert CALLER in asked["AssumeRolePolicyDocument"]
             self.roles.append(role)
+            self.boundaries.append(asked.get("PermissionsBoundary", ""))
             result = (
                 f"<Role><RoleName>{role}</RoleName><Arn>arn:aws:iam::210987654321:role/{role}</Arn><Path>/</Path>"
                 "<RoleId>1</RoleId><CreateDate>2026-01-31T08:00:00Z</CreateDate></Role>"
@@ -237,8 +256,6 @@ def smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Smoke:
 
 def left_in(ecs: EcsApi, aws: Account) -> list[str]:
     """What there is that costs, or is in somebody's way."""
-    import boto3
-
     client = boto3.client("ecs")
     active = client.list_task_definitions(familyPrefix="aws-smoke")["taskDefinitionArns"]
     every = client.list_task_definitions(status="ACTIVE")["taskDefinitionArns"]
@@ -269,7 +286,12 @@ class TestAsExpected:
         )
         ran = smoke("burst", "no-route", "--isolated-subnet", "subnet-2")
         assert ran.code == 0, ran.output
+        assert re.findall(r"^ok +(\S+)$", ran.output, re.M) == ["no-route", "burst"], "its tasks take vCPUs"
         assert "3 × ThrottlingException: Rate exceeded" in ran.of("burst")
+        bursts = [
+            task["request"] for task in ecs.tasks() if "/burst" in task["environment"]["AIRFLOW_ECS_TASK_INSTANCE"]
+        ]
+        assert all("sleep 60 " in json.dumps(request) for request in bursts), "they cost little, however the run ends"
         assert "15 × launched" in ran.of("burst") and "2 × ECS did not start the task" in ran.of("burst")
         assert {"subnet-2"} == {
             subnet
@@ -298,6 +320,40 @@ class TestAsExpected:
         (task,) = ecs.tasks()
         network = task["request"]["networkConfiguration"]["awsvpcConfiguration"]
         assert network == {"subnets": ["subnet-9"], "assignPublicIp": "ENABLED"}
+
+    @pytest.mark.parametrize(
+        "image, missing",
+        [
+            ("public.ecr.aws/docker/library/busybox:stable", "public.ecr.aws/docker/library/busybox"),
+            (f"registry:5000/team/worker@sha256:{'0' * 64}", "registry:5000/team/worker"),
+        ],
+    )
+    def test_the_image_that_does_not_exist_is_another_tag_of_the_one_that_subnets_can_pull(
+        self, image: str, missing: str, smoke: Smoke, ecs: EcsApi
+    ) -> None:
+        smoke("no-image", "--image", image)
+        client = boto3.client("ecs")
+        (task,) = ecs.tasks(["arn"])
+        described = client.describe_tasks(cluster="airflow", tasks=[task["arn"]])["tasks"][0]
+        name = described["taskDefinitionArn"]
+        (container,) = client.describe_task_definition(taskDefinition=name)["taskDefinition"]["containerDefinitions"]
+        client.close()
+        assert re.fullmatch(rf"{missing}:aws-smoke-\w+", container["image"])
+
+    @pytest.mark.parametrize("end", ["secret_unknown", "secret_denied"])
+    def test_a_secret_does_not_exist_or_may_not_be_read(self, end: str, smoke: Smoke, ecs: EcsApi) -> None:
+        ecs.reset()
+        if end == "secret_denied":
+            ecs.behave("/no-secret", never_starts=SECRET_DENIED)
+        else:
+            ecs.behave("/no-secret", end=end)
+        assert smoke("no-secret").code == 0
+
+    def test_the_role_has_the_permissions_boundary_of_the_stack(self, smoke: Smoke, aws: Account) -> None:
+        smoke("stack-name")
+        aws.has_parameter("PermissionsBoundaryArn", "arn:aws:iam::210987654321:policy/boundary")
+        smoke("stack-name")
+        assert aws.boundaries == ["", "arn:aws:iam::210987654321:policy/boundary"]
 
 
 def refuses_two_filters(ecs: EcsApi) -> None:
@@ -358,6 +414,34 @@ class TestOtherwise:
         assert ran.code == 1 and "by its id: accepted; by its name: AccessDenied: User" in ran.of("stack-name")
         assert left_in(ecs, aws) == []
 
+    @pytest.mark.parametrize(
+        "check, end",
+        [
+            *(("no-secret", end) for end in ("secret_timeout", "parameters_denied", "secrets_killed")),
+            ("no-route", "pull_unexpected_status"),
+            ("no-image", "pull_timeout"),
+            ("out-of-memory", "killed"),
+        ],
+    )
+    def test_a_task_that_ends_for_another_reason(self, check: str, end: str, smoke: Smoke, ecs: EcsApi) -> None:
+        ecs.reset()
+        ecs.behave(f"/{check}", end=end)
+        ran = smoke(check, "--isolated-subnet", "subnet-2")
+        assert ran.code == 1, ran.of(check)
+
+    def test_tasks_that_would_not_start_either_are_not_launched(self, smoke: Smoke, ecs: EcsApi, aws: Account) -> None:
+        ecs.behave("/plain", end="pull_timeout")
+        ran = smoke()
+        assert ran.code == 1
+        assert "to do      if the image was not pulled, give an --image that these subnets can pull" in ran.of(
+            "first-task"
+        )
+        assert re.findall(r"^not asked +(\S+): first-task never started", ran.output, re.M) == [
+            check.name for check in CHECKS if check.task and not check.named and check.name != "first-task"
+        ]
+        assert re.findall(r"^OTHERWISE +(\S+)$", ran.output, re.M) == ["first-task"]
+        assert len(ecs.tasks(["arn"])) == 1
+
     def test_a_quota_that_is_too_low(self, smoke: Smoke, aws: Account) -> None:
         aws.vcpus = 6.0
         assert "6 vCPUs: 12 tasks of 0.5 vCPU at once" in smoke("vcpu-quota").of("vcpu-quota")
@@ -391,7 +475,9 @@ class TestOtherwise:
 
 class TestRemoval:
     def test_ctrl_c_leaves_nothing(self, ecs: EcsApi, aws: Account, tmp_path: Path) -> None:
-        ecs.behave("/plain", run_seconds=None)
+        ecs.reset()
+        ecs.behave("/plain", run_seconds=0.05)
+        ecs.configure(run_seconds=None)
         command = [sys.executable, "-m", "tools.aws_smoke", "--stack", "data-platform", "--yes"]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'executor'}:{ROOT / 'entrypoint'}"}
         with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -410,10 +496,43 @@ class TestRemoval:
         assert smoke("first-task").code == 1
         assert len(ecs.tasks()) == 1 and left_in(ecs, aws) == []
 
-    def test_what_could_not_be_made_is_not_missed(self, smoke: Smoke, ecs: EcsApi) -> None:
-        ecs.fault("RegisterTaskDefinition", "denied")
-        ran = smoke("first-task")
+    def test_what_may_not_be_created_is_not_missed(self, smoke: Smoke, ecs: EcsApi, aws: Account) -> None:
+        for operation in ("RegisterTaskDefinition", "DeregisterTaskDefinition"):
+            ecs.fault(operation, "denied")
+        aws.denied = ["CreateRole", "DeleteRole"]
+        ran = smoke("first-task", "stack-name")
         assert ran.code == 1 and "Not removed" not in ran.output
+
+    def test_what_may_have_been_created_is_missed(self, smoke: Smoke, ecs: EcsApi) -> None:
+        ecs.fault("RegisterTaskDefinition", "lost_answer")
+        ecs.fault("DeregisterTaskDefinition", "denied")
+        assert smoke("first-task").code == 3
+
+    @pytest.mark.parametrize("limit", ["Ctrl-C", "time"])
+    def test_a_removal_that_ends_early_tells_the_commands_for_the_rest(
+        self, limit: str, smoke: Smoke, ecs: EcsApi, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        if limit == "time":
+            monkeypatch.setattr(account, "REMOVAL_SECONDS", 0.0)
+        else:
+            monkeypatch.setattr("tools.aws_smoke.account.Account.stop", interrupted)
+        ran = smoke("first-task", "stack-name")
+        assert ran.code == 3
+        assert re.findall(r"remove it by: (?:for .* do )?aws (\w+ [\w-]+)", ran.output) == [
+            "ecs stop-task", "ecs stop-task", "ecs deregister-task-definition", "iam detach-role-policy",
+            "iam delete-role",
+        ]  # fmt: skip
+
+    def test_a_call_that_is_not_answered_ends_soon(self, ecs: EcsApi) -> None:
+        asked = account.Account(account.Target(image="busybox"))
+        configs = [
+            asked.client(name, patient=patient).meta.config for name in ("ecs", "s3") for patient in (False, True)
+        ]
+        assert {(config.connect_timeout, config.read_timeout) for config in configs} == {(5, 20)}
+        asked.clean_up()
 
     def test_what_cannot_be_removed_is_told_with_the_command(self, smoke: Smoke, ecs: EcsApi) -> None:
         ecs.fault("DeregisterTaskDefinition", "denied")
@@ -477,6 +596,14 @@ class TestBadInput:
 
 
 class TestMessages:
+    def test_another_run_adds_what_is_new(self, smoke: Smoke, tmp_path: Path) -> None:
+        first = smoke("no-cluster").lines
+        judged = (tmp_path / "messages.jsonl").read_text().replace('"expect": "hopeless"', '"expect": "denied"').strip()
+        (tmp_path / "messages.jsonl").write_text(judged)
+        lines = smoke("no-cluster", "image-tag").lines
+        assert [line["id"] for line in first] == [line["id"] for line in lines[:1]]
+        assert [line["expect"] for line in lines] == ["denied", "missing"]
+
     def test_every_error_failure_and_stopped_task_is_a_line(self, smoke: Smoke) -> None:
         lines = {(line["kind"], line["op"], line["code"]): line for line in smoke().lines}
         for key, expect, extra in (
@@ -503,24 +630,48 @@ class TestMessages:
     @pytest.mark.parametrize(
         "said, public",
         [
-            ("User: arn:aws:iam::210987654321:user/jane.doe is", "User: arn:aws:iam::123456789012:user/user is"),
+            ("User: arn:aws:iam::210987654321:user/jane.doe is", "User: arn:aws:iam::123456789012:user/name is"),
             (
                 "arn:aws:sts::210987654321:assumed-role/Admin/jane@x.org on arn:aws:iam::210987654321:role/path/exec",
-                "arn:aws:sts::123456789012:assumed-role/role/session on arn:aws:iam::123456789012:role/role",
+                "arn:aws:sts::123456789012:assumed-role/name on arn:aws:iam::123456789012:role/name",
             ),
-            ("task/acme-prod/0f1e2d3c4b5a69788796a5b4c3d2e1f0", "task/airflow/0123456789abcdef0123456789abcdef"),
+            (
+                "arn:aws:organizations::210987654321:policy/o-acmecorp12/service_control_policy/p-acme0123",
+                "arn:aws:organizations::123456789012:policy/name",
+            ),
+            (
+                "(arn:aws-cn:secretsmanager:cn-north-1:210987654321:secret:team/db-AbCdEf:username::).",
+                "(arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:name::).",
+            ),
+            ("'arn:aws:s3:::acme-data/key', arn:aws:s3:::acme", "'arn:aws:s3:::name', arn:aws:s3:::name"),
+            ("federated-user/jane.doe", "federated-user/name"),
+            ("instance-profile/acme is not, alias/acme:", "instance-profile/name is not, alias/name:"),
+            ("the organization o-acmecorp12, ou-ab12-acmeunit", "the organization o-exampleorgid, ou-root-exampleouid"),
+            ("jane.doe+aws@mail.acme.org.", "user@example.com."),
+            ("policy/acme-prod-SchedulerPolicy-ABC123", "policy/name"),
+            ("acme-prod-SchedulerPolicy-ABC123", "airflow-SchedulerPolicy-ABC123"),
+            ("registry.acme.org:5000/team/worker:v1-secret:", "registry.example.com/image:tag:"),
+            (
+                "https://registry.acme.org:5000/v2/team/worker/manifests/v1-secret: 404",
+                "https://registry.example.com/v2/image: 404",
+            ),
+            ("lookup registry.acme.org on [2600:1f18:ab::53]:53", "lookup registry.example.com on [2001:db8::1]:53"),
+            ("task/acme-prod/0f1e2d3c4b5a69788796a5b4c3d2e1f0", "task/name"),
+            ("the task 0f1e2d3c4b5a69788796a5b4c3d2e1f0", "the task 0123456789abcdef0123456789abcdef"),
             ("[subnet-0a1b2c3d4e5f60718, sg-1a2b3c4d]", "[subnet-0123456789abcdef0, sg-0123456789abcdef0]"),
             ("dial tcp 52.94.5.1:443: i/o timeout", "dial tcp 10.0.0.1:443: i/o timeout"),
             ("request id: 5E0A24C1-0001-4B7C-9C7E-aabbccddeeff", "request id: 00000000-0000-0000-0000-000000000000"),
             ("Encoded authorization failure message: " + "aB3_" * 40, "Encoded authorization failure message: …"),
             ("The key AKIA1234567890ABCDEF", "The key AKIAIOSFODNN7EXAMPLE"),
-            ("the bucket acme-prod-dags", "the bucket acme-prod-dags"),
-            ("Rate exceeded", "Rate exceeded"),
+            ("the bucket acme-prod-dags", "the bucket airflow-dags"),
+            ("the bucket acme-production", "the bucket acme-production"),
+            ("Rate exceeded at 08:00:00", "Rate exceeded at 08:00:00"),
         ],
     )
     def test_names_and_numbers_are_replaced(self, said: str, public: str) -> None:
         messages = Messages()
         messages.hide({"acme-prod": "airflow", "": "nothing"})
+        messages.hide_image(parse("registry.acme.org:5000/team/worker:v1-secret"))
         assert messages.public(said) == public
 
     def test_nothing_of_the_account_is_in_the_file(self, smoke: Smoke, aws: Account) -> None:
