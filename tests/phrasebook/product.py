@@ -18,7 +18,7 @@ from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryEr
 from airflow_ecs_executor.image_check.reference import parse
 from airflow_ecs_executor.image_check.registry import Registry
 from airflow_ecs_executor.image_check.remote import _identify
-from airflow_ecs_executor.task_outcome import verdict
+from airflow_ecs_executor.task_outcome import Verdict, verdict
 
 from images import aws
 from images.dags.bucket import Bucket
@@ -114,6 +114,12 @@ def _failures(entry: Entry) -> Answer:
 
 
 def _stopped_task(entry: Entry) -> Answer:
+    end = outcome_of(entry)
+    return Answer(end.ending.value.replace(" ", "_"), end.advice)
+
+
+def outcome_of(entry: Entry) -> Verdict:
+    """How a task ended, as DescribeTasks describes it."""
     extra = entry.extra
     container: dict[str, Any] = {"name": CONTAINER, "lastStatus": "STOPPED"}
     if extra.get("exitCode") is not None:
@@ -136,7 +142,7 @@ def _stopped_task(entry: Entry) -> Answer:
         task["startedAt"] = now
     end = verdict(task, CONTAINER)
     assert end is not None
-    return Answer(end.ending.value.replace(" ", "_"), end.advice)
+    return end
 
 
 def _logs(entry: Entry) -> Answer:

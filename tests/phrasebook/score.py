@@ -25,11 +25,7 @@ class Result:
             expected = {"PushError"}
         elif entry.kind == "registry_http" and entry.expect == "credentials":
             expected = {"access"}
-        if meaning in expected:
-            return True
-        # A host that was taken away may also be told by the advice alone, or by launching the task again.
-        retried = meaning in ("spot", "never_started") or (meaning == "failed" and self._has(entry.hint_must))
-        return "infrastructure" in expected and retried
+        return meaning in expected
 
     @property
     def lacks_advice(self) -> bool:

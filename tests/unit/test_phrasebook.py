@@ -9,6 +9,7 @@ import pytest
 
 from tests.phrasebook.__main__ import main
 from tests.phrasebook.entry import CORPORA, Entry, read
+from tests.phrasebook.product import outcome_of
 from tests.phrasebook.score import judge
 
 ENTRIES = [entry for corpus in CORPORA for entry in read(corpus)]
@@ -18,6 +19,26 @@ ENTRIES = [entry for corpus in CORPORA for entry in read(corpus)]
 def test_a_real_message_is_understood(entry: Entry) -> None:
     result = judge(entry)
     assert result.passed, f"{'; '.join(result.complaints)}\n{entry.message}\nadvice: {result.answer.advice}"
+
+
+TEMPORARY = {
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+    "TaskFailedToStart: AGENT",
+    "TaskFailedToStart: EMPTY CAPACITY PROVIDER",
+    "TaskFailedToStart: NO ACTIVE INSTANCES",
+    "TaskFailedToStart: RESOURCE:CPU",
+    "TaskFailedToStart: RESOURCE:GPU",
+    "TaskFailedToStart: RESOURCE:MEMORY",
+    "ResourceInitializationError: Unable to launch instance(s) for capacity provider app-spot. UnfulfillableCapacity:",
+    "ResourceInitializationError: Unable to launch instance(s) for capacity provider app-spot. MaxSpotInstanceCountEx",
+    "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled in subnet 's",
+}
+"""The beginnings of reasons with which a task stopped that waits for room; the others use up an attempt."""
+
+
+def test_only_tasks_without_room_are_waited_for() -> None:
+    stopped = [entry for entry in ENTRIES if entry.kind in ("stopped_task", "secrets")]
+    assert {entry.message[:112] for entry in stopped if outcome_of(entry).temporary} == TEMPORARY
 
 
 def test_every_message_stands_once_with_its_source() -> None:

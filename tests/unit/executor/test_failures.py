@@ -103,5 +103,20 @@ def test_room_may_come_where_run_task_said_that_there_is_none(reason: str, tempo
     assert f"{reason} (more)" in answer.reason
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Override for container named agent is not a container in the TaskDefinition.",
+        "The specified capacity provider agent was not found.",
+        "The capacity provider foo does not exist",
+        "The security group 'sg-throttle' does not exist",
+        "Invalid parameter: s3://quota-reports/capacity is not known",
+    ],
+)
+def test_what_users_have_named_is_no_reason_to_wait(message: str) -> None:
+    assert classify(client_error("InvalidParameterException", message)).trouble is Trouble.HOPELESS
+    assert not not_started([{"reason": message}, {"reason": "ATTRIBUTE", "detail": "ecs.capability.AGENT"}]).temporary
+
+
 def test_an_answer_without_task_and_reason_says_so() -> None:
     assert not_started([]).explanation == "ECS did not start the task: its answer names no task and no reason"

@@ -81,6 +81,25 @@ def test_a_stopped_task_is_judged(task: dict[str, Any], ending: Ending) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stop_code", "reason"),
+    [
+        ("UserInitiated", "stopped for the retirement of the old cluster"),
+        ("UserInitiated", "performing maintenance on our database"),
+        ("UserInitiated", "the spot price interrupts us"),
+        ("TaskFailedToStart", "CannotPullContainerError: docker.io/acme/retirement:1: not found"),
+    ],
+)
+def test_a_reason_that_somebody_typed_or_a_name_in_one_is_not_aws_s(stop_code: str, reason: str) -> None:
+    end = verdict(described(started=False, stop_code=stop_code, stoppedReason=reason), "airflow")
+    assert end is not None and end.ending in (Ending.STOPPED_BY_USER, Ending.NEVER_STARTED)
+
+
+def test_a_container_that_ended_early_by_itself_is_no_lack_of_room() -> None:
+    end = verdict(described(exit_code=84, stoppedReason="Capacity is unavailable at this time."), "airflow")
+    assert end is not None and end.ending is Ending.NEVER_STARTED and not end.temporary
+
+
+@pytest.mark.parametrize(
     ("task", "remarkable"),
     [
         (described(exit_code=0, stop_code="EssentialContainerExited"), False),
