@@ -356,26 +356,28 @@ def test_what_waits_for_something_else_by_now_is_not_woken() -> None:
     assert story.send() is None
 
 
-def test_a_container_that_started_ends_the_wait() -> None:
+@pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.SPOT])
+def test_a_container_that_started_ends_the_wait(ending: Ending) -> None:
     story = Story(wait_limit=100.0)
     story.submit("a")
     story.reject(Trouble.THROTTLED)
     story.now += 10
     arn = story.launch()
     story.now += 300
-    story.end(arn, Ending.NEVER_STARTED)
+    story.end(arn, ending)
     story.now += 60
     story.reject(Trouble.THROTTLED)
     assert ("failed", "a") not in story.told
 
 
-def test_throttling_after_a_lost_answer_changes_nothing_of_the_request() -> None:
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CREDENTIALS])
+def test_what_aws_turns_away_after_a_lost_answer_goes_out_as_it_was(trouble: Trouble) -> None:
     story = Story()
     story.submit("a")
     launch = story.reject(Trouble.UNANSWERED)
     frozen = launch.request
     story.now += 60
-    assert story.reject(Trouble.THROTTLED).request is frozen
+    assert story.reject(trouble).request is frozen
     story.now += 60
     assert story.send() is launch
 
@@ -404,6 +406,40 @@ def test_a_container_that_found_no_room_waits_as_a_launch_does() -> None:
     story.now += 60
     story.launch()
     assert story.ledger.waiting == 0
+
+
+def test_a_container_that_found_no_room_has_made_none() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b")
+    story.reject(Trouble.CAPACITY)
+    story.end(arn, Ending.NEVER_STARTED, temporary=True)
+    assert story.send() is None and story.ledger.counters.no_capacity == 2
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CAPACITY])
+def test_a_refused_launch_that_nobody_wants_any_more_makes_way_for_the_next(trouble: Trouble) -> None:
+    story = Story()
+    story.submit("a")
+    former = story.send()
+    assert former is not None
+    story.submit("a")
+    with story.ledger.lock:
+        story.ledger.rejected(former, ApiError(trouble, "because"), story.now)
+    launch = story.send()
+    assert launch is not None and launch is not former
+    assert story.send() is None
+
+
+def test_a_refused_launch_is_left_to_the_next_scheduler_when_this_one_ends() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        story.ledger.close()
+        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "because"), story.now)
+    assert (story.ledger.pending, story.ledger.in_flight) == (0, 0) and story.told == []
 
 
 def test_a_revoked_task_waits_no_longer() -> None:
@@ -478,9 +514,8 @@ def test_without_the_right_to_search_a_revoked_launch_is_resolved_by_its_request
 def test_three_launches_of_one_task_instance_follow_each_other() -> None:
     story = Story()
     first = story.launch("a")
-    story.submit("a")
-    story.revoke("a")
-    story.submit("a")
+    for _ in range(3):
+        story.submit("a")
     assert story.send() is None
     story.end(first, Ending.FAILED)
     second = story.launch()
@@ -502,6 +537,32 @@ def test_a_task_adopted_beside_its_former_container_is_launched_when_that_one_is
     assert story.send() is None
     story.end(former, Ending.FAILED)
     assert story.send() is launch
+
+
+def test_a_launch_waits_for_the_former_of_one_that_came_to_nothing() -> None:
+    story = Story()
+    former = story.launch("a")
+    story.revoke("a")
+    story.adopt("a", None, relocate=True)
+    story.submit("a")
+    story.now += 60
+    (between,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(between, None, story.now)
+    assert story.send() is None
+    story.end(former, Ending.FAILED)
+    assert story.send() is not None
+
+
+def test_what_airflow_has_ended_is_let_go_with_all_its_launches() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("a")
+    story.let_go("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn, story.now)
+    assert story.ledger.running == 0 and story.is_empty()
 
 
 def test_a_task_whose_container_this_scheduler_stops_is_not_adopted() -> None:
@@ -541,6 +602,19 @@ def test_a_container_may_outlive_its_task_for_as_long_as_airflow_lets_it() -> No
     with story.ledger.lock:
         story.ledger.reviewed({"a"}, story.now)
     assert story.stops() == [arn]
+
+
+def test_a_launch_that_is_not_wanted_any_more_frees_its_slot_when_it_is_refused() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        for _ in range(2):
+            story.now += 300
+            story.ledger.reviewed({"a"}, story.now)
+        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "because"), story.now)
+    assert story.told == [("failed", "a")]
 
 
 def test_a_task_that_waits_and_is_not_wanted_any_more_is_given_up() -> None:
@@ -1003,6 +1077,7 @@ def test_a_request_that_cannot_be_made_now_is_made_later_with_growing_pauses_and
         assert story.discards() == [uri], "each is stored under a name of its own"
         story.now += pause
     assert launch.attempts == 0
+    assert story.ledger.in_flight == 0
 
 
 def test_a_revision_that_is_gone_uses_up_no_attempt() -> None:
