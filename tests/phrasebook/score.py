@@ -25,7 +25,11 @@ class Result:
             expected = {"PushError"}
         elif entry.kind == "registry_http" and entry.expect == "credentials":
             expected = {"access"}
-        return meaning in expected
+        if meaning in expected:
+            return True
+        # A host that was taken away may also be told by the advice, or the task be launched again for another reason.
+        retried = meaning in ("spot", "never_started") or (meaning == "failed" and self._has(entry.hint_must))
+        return "infrastructure" in expected and retried
 
     @property
     def lacks_advice(self) -> bool:

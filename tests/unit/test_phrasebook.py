@@ -21,6 +21,11 @@ def test_a_real_message_is_understood(entry: Entry) -> None:
     assert result.passed, f"{'; '.join(result.complaints)}\n{entry.message}\nadvice: {result.answer.advice}"
 
 
+def test_a_host_that_was_taken_away_is_told_as_one() -> None:
+    lost = [entry for entry in ENTRIES if entry.expect == "infrastructure"]
+    assert len(lost) >= 3 and all(judge(entry).answer.meaning == "infrastructure" for entry in lost)
+
+
 TEMPORARY = {
     "Capacity is unavailable at this time. Please try again later or in a different availability zone",
     "TaskFailedToStart: AGENT",
