@@ -473,6 +473,14 @@ class TestOtherwise:
         assert "  to do      Allow ecs:ListTasks in the IAM policy" in smoke("list-tasks").of("list-tasks")
 
 
+@pytest.fixture(autouse=True)
+def takes_ctrl_c() -> Iterator[None]:
+    """A job in the background ignores Ctrl-C, and so does all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class TestRemoval:
     def test_ctrl_c_leaves_nothing(self, ecs: EcsApi, aws: Account, tmp_path: Path) -> None:
         ecs.reset()
@@ -481,11 +489,14 @@ class TestRemoval:
         command = [sys.executable, "-m", "tools.aws_smoke", "--stack", "data-platform", "--yes"]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'executor'}:{ROOT / 'entrypoint'}"}
         with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-            deadline = time.monotonic() + 60
-            while len(ecs.tasks(["arn"])) < 7 and time.monotonic() < deadline:
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=60)
+            try:
+                deadline = time.monotonic() + 60
+                while len(ecs.tasks(["arn"])) < 7 and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert (process.returncode, errors) == (130, "Interrupted\n")
         assert left_in(ecs, aws) == []
         assert (tmp_path / "aws-smoke.jsonl").exists()
