@@ -40,7 +40,7 @@ def test_a_base_that_cannot_be_had(scratch_tag: str) -> None:
     done = build_py("--base", "localhost:9/no/such-image:1", "--dags", "none", "--tag", scratch_tag)
     assert done.returncode == 12, done.stderr
     assert "localhost:9/no/such-image:1" in done.stderr.split("build.py: error:")[1]
-    assert "docker pull" in done.stderr and "Traceback" not in done.stderr
+    assert "Check the engine's way to localhost:9" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_base_with_another_airflow_is_told_apart(small_base: str, scratch_tag: str) -> None:
