@@ -53,7 +53,7 @@ _PLACEMENT: Sequence[_Placement] = (
     _Placement(
         r"RESOURCE:ENI|(?i:insufficient ?free ?addresses|not enough free addresses)|NetworkInterfaceLimit",
         True,
-        "No network interface or IP address is free: use larger or more subnets, or larger container instances.",
+        _NO_ADDRESS,
     ),
     _Placement(
         rf"{_CODE}AGENT\b|doesn't have the agent connected",

@@ -508,9 +508,8 @@ class Ledger:
         # What AWS has turned away was not carried out: a new request may go out, with a token that is still fresh.
         if trouble is Trouble.THROTTLED:
             self.counters.throttled += 1
-            policy = self.policy
-            pause = self._next_pause(launch, policy.throttled_base, policy.throttled_cap, now)
-            self._wait(launch, error.explanation, now, pause, policy.note_delay, same_request=launch.uncertain)
+            pauses = (self.policy.throttled_base, self.policy.throttled_cap)
+            self._wait(launch, error.explanation, now, pauses, self.policy.note_delay, same_request=launch.uncertain)
             return
         if trouble is not Trouble.CAPACITY:
             self.counters.api_errors += 1
@@ -537,26 +536,28 @@ class Ledger:
 
     def _wait_for_answer(self, launch: Launch, reason: str, now: float) -> None:
         """Send the same request again: it is not known what became of it."""
-        policy = self.policy
-        pause = self._next_pause(launch, policy.unanswered_base, policy.unanswered_cap, now)
-        self._wait(launch, reason, now, pause, policy.note_delay, same_request=True)
+        pauses = (self.policy.unanswered_base, self.policy.unanswered_cap)
+        self._wait(launch, reason, now, pauses, self.policy.note_delay, same_request=True)
 
     def _wait_for_room(self, launch: Launch, reason: str, now: float) -> None:
         """Launch it again when there may be room for it: in time, or as soon as another task has ended."""
         self.counters.no_capacity += 1
         self._without_room[id(launch)] = launch
-        pause = self._next_pause(launch, self.policy.room_base, self.policy.room_cap, now)
-        self._wait(launch, reason, now, pause, 0.0, same_request=False)
-
-    def _next_pause(self, launch: Launch, base: float, cap: float, now: float) -> float:
-        wait = launch.wait = launch.wait or Wait(now)
-        wait.pauses += 1
-        return _jittered(min(base * 2.0 ** min(wait.pauses - 1, 30), cap))
+        pauses = (self.policy.room_base, self.policy.room_cap)
+        self._wait(launch, reason, now, pauses, 0.0, same_request=False)
 
     def _wait(
-        self, launch: Launch, reason: str, now: float, pause: float, note_delay: float, same_request: bool
+        self,
+        launch: Launch,
+        reason: str,
+        now: float,
+        pauses: tuple[float, float],
+        note_delay: float,
+        same_request: bool,
     ) -> None:
-        wait, policy = launch.wait or Wait(now), self.policy
+        """Try it again after a pause, which begins with the first of ``pauses`` and doubles up to the second."""
+        policy = self.policy
+        wait = launch.wait = launch.wait or Wait(now)
         if policy.wait_limit is not None and now - wait.since >= policy.wait_limit:
             self._give_up(
                 launch, f"No container could be started within {policy.wait_limit:.0f} s. Last: {reason}", now
@@ -567,6 +568,9 @@ class Ledger:
             wait.noted = now
             text = f"Waiting to be launched, for {now - wait.since:.0f} s so far; no attempt is used up. {reason}"
             self.events.append(Event("wait", launch, text))
+        base, cap = pauses
+        pause = _jittered(min(base * 2.0 ** min(wait.pauses, 30), cap))
+        wait.pauses += 1
         self._again(launch, now + pause, same_request)
 
     def _room_made(self, now: float) -> None:
