@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from local.client import engine
 from local.ecs.control import EcsApi
@@ -34,9 +36,24 @@ def ecs(server: EcsApi) -> EcsApi:
     return server
 
 
+@pytest.fixture(scope="module")
+def connected(server: EcsApi) -> Iterator[Any]:
+    """A boto3 client that calls once. A module may have another."""
+    client = boto3.client(
+        "ecs",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    yield client
+    client.close()
+
+
 @pytest.fixture
 def client(ecs: EcsApi, connected: Any) -> Any:
-    """The boto3 client that a module has as `connected`, with the ECS API as new."""
+    """The client `connected`, with the ECS API as new."""
     return connected
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET
@@ -34,20 +32,6 @@ CALLS: Mapping[str, Callable[[Any], Any]] = {
     "RegisterTaskDefinition": lambda client: client.register_task_definition(family="x", containerDefinitions=[]),
 }
 USER = "arn:aws:sts::123456789012:assumed-role/airflow-scheduler/session"
-
-
-@pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    client = boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield client
-    client.close()
 
 
 def run_task(client: Any, subnet: str = EXAMPLE_SUBNET, group: str = EXAMPLE_GROUP, **parameters: Any) -> Any:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.ecs.control import EcsApi
@@ -22,20 +20,6 @@ SCALING: dict[str, Any] = {"capacityProviderStrategy": [{"capacityProvider": "in
 SPOT: dict[str, Any] = {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]}
 VCPUS = "You’ve reached the limit on the number of vCPUs you can run concurrently"
 Launch = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    client = boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield client
-    client.close()
 
 
 @pytest.fixture

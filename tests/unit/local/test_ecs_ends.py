@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from local.ecs.control import EcsApi
 from local.ecs.ends import ENDS
@@ -18,20 +16,6 @@ CLUSTER = "airflow"
 STARTED = [name for name, end in ENDS.items() if end.started]
 NEVER_STARTED = [name for name, end in ENDS.items() if not end.started]
 Launch = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    client = boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield client
-    client.close()
 
 
 @pytest.fixture

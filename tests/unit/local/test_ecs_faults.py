@@ -32,13 +32,6 @@ def connect(server: EcsApi, **config: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    client = connect(server)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
 def impatient(server: EcsApi) -> Iterator[Any]:
     """A client that waits for an answer for a short time only."""
     client = connect(server, read_timeout=0.3)

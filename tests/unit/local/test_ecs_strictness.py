@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -34,13 +34,6 @@ def connect(server: EcsApi) -> Any:
         aws_secret_access_key="secret",
         config=Config(retries={"total_max_attempts": 1}),
     )
-
-
-@pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    client = connect(server)
-    yield client
-    client.close()
 
 
 def run_task(client: Any, **parameters: Any) -> dict[str, Any]:
