@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 NOX := $(VENV)/bin/nox
-WITH_ENGINE := bash local/engine.sh run
+WITH_ENGINE := bash local/machine/engine.sh run
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url
 
 # For `make image` and `make demo`: the Airflow (a version, or a prefix such as 3) and the Python (such as 3.12) of the
@@ -21,16 +21,16 @@ help:  ## list the commands
 
 .PHONY: image
 image: $(VENV)/ready  ## build an image and run a real task in it: make image [AIRFLOW=3] [PYTHON=3.12]
-	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.image_demo
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.demo.image
 
 .PHONY: demo
 demo: $(VENV)/ready  ## start a whole Airflow whose tasks run on a local ECS: make demo [AIRFLOW=3] [PYTHON=3.12] [PORT=8090]
-	@bash local/engine.sh lend $(VENV_PYTHON) -m local.demo up
+	@bash local/machine/engine.sh lend $(VENV_PYTHON) -m local.demo up
 
 .PHONY: demo-down
 demo-down: $(VENV)/ready  ## remove the demo, and stop the engine that was started for it
 	@$(VENV_PYTHON) -m local.demo down
-	@bash local/engine.sh give-back
+	@bash local/machine/engine.sh give-back
 
 .PHONY: test
 test: $(VENV)/ready  ## every check and test, on the newest Airflow 2 and 3: unit tests, built images, whole Airflows on a local ECS
@@ -62,7 +62,7 @@ bench-image-check: $(VENV)/ready  ## compare the image check with a pull of the 
 
 .PHONY: screenshots
 screenshots: $(VENV)/ready  ## take the screenshots of the docs anew: docs/images/
-	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.screenshots
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.demo.screenshots
 
 .PHONY: bench-e2e
 bench-e2e: $(VENV)/ready  ## compare executor and image together with the reference's: queued to the first line, many at once
@@ -78,11 +78,11 @@ docs-serve: $(VENV)/ready  ## show the documentation while you write it: http://
 
 .PHONY: engine
 engine:  ## install (Debian, as root) and start a Docker engine with Buildx
-	@bash local/engine.sh ensure
+	@bash local/machine/engine.sh ensure
 
 .PHONY: engine-stop
 engine-stop:  ## stop the engine that `make engine` started
-	@bash local/engine.sh stop
+	@bash local/machine/engine.sh stop
 
 .PHONY: add-airflow
 add-airflow: $(VENV)/ready  ## add an Airflow release to the matrix, with its locks: make add-airflow VERSION=3.3.1 [PYTHON="3.12 3.13"]
@@ -100,8 +100,8 @@ lock: $(VENV)/ready  ## resolve all locked requirements anew
 	$(LOCK) --python-version 3.10 requirements/screenshots.in -o requirements/screenshots.txt
 	$(LOCK) --python-version 3.8 requirements/unit-tests.in -o requirements/unit-tests.txt
 	$(LOCK) --python-version 3.8 images/aws-cli/requirements.in -o images/aws-cli/requirements.txt
-	$(LOCK) --python-version 3.11 local/services/requirements.in -o local/services/requirements.txt
+	$(LOCK) --python-version 3.11 local/aws_services/service_image/requirements.in -o local/aws_services/service_image/requirements.txt
 	$(VENV_PYTHON) -m tests.executor.environments lock
 
-$(VENV)/ready: requirements/dev.txt local/venv.sh
-	@bash local/venv.sh $(VENV)
+$(VENV)/ready: requirements/dev.txt local/machine/venv.sh
+	@bash local/machine/venv.sh $(VENV)

@@ -37,7 +37,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TEST = ["test", "all"]
 ONLY_ALL = ["all"]
-ENGINE = ["bash", "local/engine.sh", "run"]
+ENGINE = ["bash", "local/machine/engine.sh", "run"]
 """Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
 PYTEST = [sys.executable, "-m", "pytest"]
 PARALLEL = ["-n6", "--dist", "worksteal"]
@@ -119,11 +119,11 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=False, tags=TEST)
 def bases(session: nox.Session) -> None:
     """Base images for the sessions that follow: pulled, or stand-ins built side by side."""
-    from local.bases import Base
+    from local.machine.bases import Base
     from tests.images.product import PRODUCTS
 
     images = dict.fromkeys(Base(*product.base).image for product in PRODUCTS)
-    session.run(*ENGINE, sys.executable, "-m", "local.bases", "ensure", "--services", *images, external=True)
+    session.run(*ENGINE, sys.executable, "-m", "local.machine.bases", "ensure", "--services", *images, external=True)
 
 
 @nox.session(python=False, tags=TEST)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
-from airflow_ecs_executor.connection import region_of
-from airflow_ecs_executor.failures import classify, remedy
+from airflow_ecs_executor.aws.connection import region_of
+from airflow_ecs_executor.aws.errors import classify, remedy
 from botocore.config import Config
 
 from images.errors import AwsError

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.aws.errors import classify
+from airflow_ecs_executor.aws.task_definition import Platform, read_definition
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
     ImageReport,
@@ -23,10 +24,8 @@ from airflow_ecs_executor.image_check.comparison import (
     unknowns,
 )
 from airflow_ecs_executor.image_check.facts import facts_of
-from airflow_ecs_executor.image_check.manifest import Platform
 from airflow_ecs_executor.image_check.reference import has_registry, parse
 from airflow_ecs_executor.image_check.remote import Images
-from airflow_ecs_executor.task_definition import read_definition
 
 from images import aws
 from images.engine import Engine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from images import bake
+from images.console import say
 from images.context import write_context
 from images.engine import Engine
 from images.errors import RequestError
@@ -159,9 +159,3 @@ def _git(*arguments: str) -> str:
 
 def _count(specs: Sequence[ImageSpec]) -> str:
     return specs[0].identifier if len(specs) == 1 else f"{len(specs)} images"
-
-
-def say(text: str) -> None:
-    """One line for the person who waits; one write, so that lines of several threads do not mix."""
-    sys.stderr.write(f"build.py: {text}\n")
-    sys.stderr.flush()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from local.log_lines import readable_line
+from local.airflow.log_lines import readable_line
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ from packaging.specifiers import SpecifierSet
 
 from images.errors import MatrixError
 from images.matrix import PYTHON, RELEASE, AirflowRelease, Matrix, load_matrix, parse_matrix, version_key
-from local.bases import locks
-from local.console import guarded, say, step
+from local.machine.bases import locks
+from local.machine.console import guarded, say, step
 from tests.executor import environments
 from tools.edits import with_day, with_list, with_release
 from tools.pypi import Published, ReleaseError, published
 
 ROOT = Path(__file__).resolve().parent.parent
-MATRIX, DAYS = Path("matrix.yaml"), Path("local/bases/requirements.yaml")
+MATRIX, DAYS = Path("matrix.yaml"), Path("local/machine/bases/requirements.yaml")
 Index = Mapping[str, Published]
 Resolve = Callable[[AirflowRelease, datetime.date, bool], Mapping[Path, str]]
 """The locks of a release, by their paths in the project: the release, its day, and whether it is the newest of all."""

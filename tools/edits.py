@@ -24,7 +24,7 @@ def with_release(matrix: str, release: AirflowRelease) -> str:
 
 
 def with_day(requirements: str, version: str, day: datetime.date) -> str:
-    """The text of `local/bases/requirements.yaml` with the day of a release."""
+    """The text of `local/machine/bases/requirements.yaml` with the day of a release."""
     return _inserted(requirements, _DAY, version, f"  {version}: {day}\n")
 
 

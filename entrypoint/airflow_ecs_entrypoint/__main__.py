@@ -1,5 +1,5 @@
 """``python -m airflow_ecs_entrypoint``: the same as the console script."""
 
-from .main import main
+from airflow_ecs_entrypoint.main import main
 
 raise SystemExit(main())

@@ -7,14 +7,37 @@ import sys
 from contextlib import nullcontext
 from typing import Any, ContextManager, NoReturn, Sequence
 
-from . import messages, signals
-from .command import FIRST_RUN_VARIABLES, TASKS_RUN, WORKLOAD, Command, Loading, check_version, hand_over, parse
-from .environment import current_user, empty_aws_variables, for_command, load_library, register, user_home
-from .errors import DagsError, EntrypointError, NotExecutableError, NotFoundError, SettingsError, StoppedError
-from .garbage import nothing_collected
-from .program import Program, give_arguments, program_for, run, take_place
-from .report import StartUp
-from .settings import Settings, read
+from airflow_ecs_entrypoint import messages, signals
+from airflow_ecs_entrypoint.errors import (
+    DagsError,
+    EntrypointError,
+    NotExecutableError,
+    NotFoundError,
+    SettingsError,
+    StoppedError,
+)
+from airflow_ecs_entrypoint.garbage_collection import nothing_collected
+from airflow_ecs_entrypoint.report import StartUp
+from airflow_ecs_entrypoint.settings import Settings, read
+from airflow_ecs_entrypoint.starting.command import (
+    FIRST_RUN_VARIABLES,
+    TASKS_RUN,
+    WORKLOAD,
+    Command,
+    Loading,
+    check_version,
+    hand_over,
+    parse,
+)
+from airflow_ecs_entrypoint.starting.environment import (
+    current_user,
+    empty_aws_variables,
+    for_command,
+    load_library,
+    register,
+    user_home,
+)
+from airflow_ecs_entrypoint.starting.program import Program, give_arguments, program_for, run, take_place
 
 OFFICIAL_ENTRYPOINT = "/entrypoint"
 
@@ -78,7 +101,7 @@ class _Start:
             _become((OFFICIAL_ENTRYPOINT, *arguments), environment)
         argv = whole.argv
         if command.has_pointer:
-            from .arguments import without_secret
+            from airflow_ecs_entrypoint.starting.arguments import without_secret
 
             argv = without_secret(whole)
         _become(argv, environment)
@@ -103,13 +126,13 @@ class _Start:
             messages.warning(text)
         location = None
         if command.has_pointer:
-            from .arguments import location_of
+            from airflow_ecs_entrypoint.starting.arguments import location_of
 
             location = location_of(command)
         if settings.sources or location:
             # Only here: a container that loads nothing need not import it.
-            from .airflow_start import TASKS_RUN_COMMON
-            from .loader import Loader
+            from airflow_ecs_entrypoint.starting.airflow_start import TASKS_RUN_COMMON
+            from airflow_ecs_entrypoint.sync.sync_process import Loader
 
             self._loader = Loader(settings, os.environ, location)
             self._loader.start(TASKS_RUN_COMMON if command.kind == TASKS_RUN else ())
@@ -122,7 +145,7 @@ class _Start:
             try:
                 loaded = self._loader.wait()
                 if command.has_pointer:
-                    from .arguments import complete
+                    from airflow_ecs_entrypoint.starting.arguments import complete
 
                     whole = complete(command, self._loader.arguments)
                     check_version(whole, os.environ.get("AIRFLOW_VERSION", ""))
@@ -136,7 +159,7 @@ class _Start:
 
     def _warm_up(self, command: Command, program: Program, environment: dict[str, str]) -> bool:
         """Import what the task's command imports, while its DAGs come down; False if that failed."""
-        from .airflow_start import import_early
+        from airflow_ecs_entrypoint.starting.airflow_start import import_early
 
         preload = environment.get("LD_PRELOAD", "")
         if preload != os.environ.get("LD_PRELOAD", ""):
@@ -157,13 +180,13 @@ class _Start:
         """From now on, signals are the program's."""
         self.interruption.uninstall()
         if command.kind == WORKLOAD:
-            from .airflow_start import TaskSignals
+            from airflow_ecs_entrypoint.starting.airflow_start import TaskSignals
 
             TaskSignals().install()
 
     def _gate(self, command: Command) -> ContextManager[Any]:
         """Holds imports back that would look into a folder which is still being loaded."""
-        from .gate import Gate
+        from airflow_ecs_entrypoint.starting.gate import Gate
 
         loader = self._loader
 

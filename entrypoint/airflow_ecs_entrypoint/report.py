@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, Mapping, Sequence
 
-from . import __version__
+from airflow_ecs_entrypoint import __version__
 
 
 class StartUp:

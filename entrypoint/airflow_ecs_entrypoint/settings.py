@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Iterable, Mapping
 
-from .errors import SettingsError
+from airflow_ecs_entrypoint.errors import SettingsError
 
 DAG_MODES = ("s3", "local", "none")
 STARTS = ("fast", "plain")

@@ -2,7 +2,7 @@
 
 import sys
 
-from airflow_ecs_executor.command_line import main
+from airflow_ecs_executor.cli.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main())

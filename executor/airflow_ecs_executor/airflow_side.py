@@ -1,16 +1,16 @@
-"""What a run of the executor needs of Airflow, so that only `executor` and `airflow_versions` import Airflow."""
+"""What a run of the executor needs of Airflow, so that only `executor` and `airflow_compat` import Airflow."""
 
 from __future__ import annotations
 
 from typing import Any, Collection, Mapping, Protocol, Sequence
 
+from airflow_ecs_executor.aws.task_definition import TaskDefinition
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.facts import ImageFacts
-from airflow_ecs_executor.task_definition import TaskDefinition
 
 
 class AirflowSide(Protocol):
-    """Airflow's versions, workloads and database, for any thread. `airflow_versions` says what each function does."""
+    """Airflow's versions, workloads and database, for any thread. `airflow_compat` says what each function does."""
 
     READS_STRUCTURED_LOGS: bool
 

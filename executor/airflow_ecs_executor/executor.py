@@ -14,11 +14,12 @@ from typing import Any, Sequence
 from airflow.exceptions import AirflowException
 from airflow.executors.base_executor import BaseExecutor
 
-from airflow_ecs_executor import airflow_versions
-from airflow_ecs_executor.adoption import Orphan
-from airflow_ecs_executor.config import ConfigurationError, Settings, read_settings
-from airflow_ecs_executor.health import HealthCheckError
-from airflow_ecs_executor.ledger import Policy
+from airflow_ecs_executor import airflow_compat
+from airflow_ecs_executor.checks.health import HealthCheckError
+from airflow_ecs_executor.config.reader import ConfigurationError, read_settings
+from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.launching.adoption import Orphan
+from airflow_ecs_executor.launching.ledger import Policy
 from airflow_ecs_executor.run import EVENT_NAMES, Run
 from airflow_ecs_executor.task_log import TaskLog
 
@@ -31,7 +32,7 @@ class AwsEcsExecutor(BaseExecutor):
     """Runs every Airflow task in an ECS task of its own."""
 
     supports_multi_team: bool = True
-    supports_callbacks: bool = airflow_versions.CONTAINERS_RUN_CALLBACKS
+    supports_callbacks: bool = airflow_compat.CONTAINERS_RUN_CALLBACKS
     policy: Policy = Policy()
     """How patient it is, as far as no option says; set another before ``start``."""
 
@@ -40,10 +41,10 @@ class AwsEcsExecutor(BaseExecutor):
         super().__init__(*args, **kwargs)
         self._kept_logs: deque[Any] = deque(maxlen=_KEPT_LOGS)
         self._run: Run | None = None
-        self._task_log = TaskLog(self._read_settings, airflow_versions)
+        self._task_log = TaskLog(self._read_settings, airflow_compat)
 
     def _read_settings(self) -> Settings:
-        return read_settings(airflow_versions.configuration_of(self), os.environ)
+        return read_settings(airflow_compat.configuration_of(self), os.environ)
 
     # The scheduler's start and end
 
@@ -53,7 +54,7 @@ class AwsEcsExecutor(BaseExecutor):
             settings = self._read_settings()
             for warning in settings.warnings:
                 log.warning("%s", warning)
-            run = Run(settings, airflow_versions, self, self.policy)
+            run = Run(settings, airflow_compat, self, self.policy)
             run.check()
         except (ConfigurationError, HealthCheckError) as error:
             raise AirflowException(str(error)) from None
@@ -73,7 +74,7 @@ class AwsEcsExecutor(BaseExecutor):
 
     # Queueing
 
-    if airflow_versions.HAS_WORKLOADS and not airflow_versions.INHERITS_QUEUE_WORKLOAD:
+    if airflow_compat.HAS_WORKLOADS and not airflow_compat.INHERITS_QUEUE_WORKLOAD:
 
         def queue_workload(self, workload: Any, session: Any) -> None:
             """Airflow 3.0: queue a task."""
@@ -82,7 +83,7 @@ class AwsEcsExecutor(BaseExecutor):
     def _process_workloads(self, workload_items: Sequence[Any]) -> None:
         """Airflow 3: take what the base class has chosen to run."""
         for workload in workload_items:
-            key, executor_config = airflow_versions.key_and_config(workload)
+            key, executor_config = airflow_compat.key_and_config(workload)
             self.queued_tasks.pop(key, None)
             if hasattr(self, "queued_callbacks"):
                 self.queued_callbacks.pop(key, None)
@@ -181,7 +182,7 @@ class AwsEcsExecutor(BaseExecutor):
         """Take over tasks of a scheduler that is gone; return those that have to be queued again."""
         if self._run is None or not tis:
             return list(tis)
-        columns = airflow_versions.adoptable_columns(tis)  # an error of the database is Airflow's to retry
+        columns = airflow_compat.adoptable_columns(tis)  # an error of the database is Airflow's to retry
         by_key = {columns[id(ti)]["key"]: ti for ti in tis}
         orphans = [
             Orphan(

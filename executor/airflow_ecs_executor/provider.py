@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor import options
-from airflow_ecs_executor.options import Option
+from airflow_ecs_executor.config import options
+from airflow_ecs_executor.config.options import Option
 
 
 def get_provider_info() -> dict[str, Any]:

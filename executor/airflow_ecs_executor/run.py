@@ -11,18 +11,18 @@ from collections import deque
 from dataclasses import asdict, replace
 from typing import Any, Callable, Mapping, Sequence
 
-from airflow_ecs_executor import health
-from airflow_ecs_executor.adoption import Orphan, adopt
 from airflow_ecs_executor.airflow_side import AirflowSide, ExecutorSide
-from airflow_ecs_executor.compatibility import MisfitError
-from airflow_ecs_executor.config import Settings
-from airflow_ecs_executor.crew import Crew
-from airflow_ecs_executor.ecs import is_task_arn
-from airflow_ecs_executor.failures import classify
-from airflow_ecs_executor.identity import deployment_of
-from airflow_ecs_executor.ledger import Event, Ledger, Policy
-from airflow_ecs_executor.options import OFF
-from airflow_ecs_executor.request_builder import RequestBuilder
+from airflow_ecs_executor.aws.ecs import is_task_arn
+from airflow_ecs_executor.aws.errors import classify
+from airflow_ecs_executor.aws.identity import deployment_of
+from airflow_ecs_executor.checks import health
+from airflow_ecs_executor.checks.images import MisfitError
+from airflow_ecs_executor.config.options import OFF
+from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.launching.adoption import Orphan, adopt
+from airflow_ecs_executor.launching.ledger import Event, Ledger, Policy
+from airflow_ecs_executor.launching.request_builder import RequestBuilder
+from airflow_ecs_executor.launching.workers import Crew
 from airflow_ecs_executor.services import services_of
 
 log = logging.getLogger("airflow_ecs_executor")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_ecs_executor.compatibility import Compatibility
-from airflow_ecs_executor.config import Settings
-from airflow_ecs_executor.connection import Connection
-from airflow_ecs_executor.container_logs import ContainerLogs
-from airflow_ecs_executor.ecs import Ecs
+from airflow_ecs_executor.aws.connection import Connection
+from airflow_ecs_executor.aws.container_logs import ContainerLogs
+from airflow_ecs_executor.aws.ecs import Ecs
+from airflow_ecs_executor.aws.workload_store import WorkloadStore
+from airflow_ecs_executor.checks.images import Compatibility
+from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.remote import Images
-from airflow_ecs_executor.workload_store import WorkloadStore
 
 _FURTHER_CONNECTIONS = 12
 """To ECS, beside those of the launchers: for the tracker, and for adoption."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable
 
-from airflow_ecs_executor import container_logs
 from airflow_ecs_executor.airflow_side import AirflowSide
-from airflow_ecs_executor.config import ConfigurationError, Settings
-from airflow_ecs_executor.request import task_definition_of
+from airflow_ecs_executor.aws import container_logs
+from airflow_ecs_executor.aws.task_definition import describable
+from airflow_ecs_executor.config.reader import ConfigurationError
+from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.launching.request import task_definition_of
 from airflow_ecs_executor.services import view_logs_of
-from airflow_ecs_executor.task_definition import describable
 
 log = logging.getLogger("airflow_ecs_executor")
 

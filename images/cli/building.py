@@ -13,11 +13,12 @@ from pathlib import Path
 from images import bake, inputs
 from images.cli.flags import add_content, add_naming, add_selection, references_of, resolved
 from images.cli.parser import Add
+from images.console import say
 from images.context import build_wheel, dockerfile_name, write_context
 from images.engine import PROGRESS_MODES, Engine
 from images.errors import InputError, RequestError
 from images.matrix import Matrix
-from images.pipeline import Publication, build, credential_arguments, say
+from images.pipeline import Publication, build, credential_arguments
 from images.render import render
 from images.resolve import Resolution
 from images.spec import ImageSpec

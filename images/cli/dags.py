@@ -10,9 +10,9 @@ from pathlib import Path
 from images import inputs
 from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add, adder
+from images.console import say
 from images.errors import RequestError
 from images.matrix import Matrix
-from images.pipeline import say
 
 _PUSH = """\
 Make s3://BUCKET/PREFIX hold what DIR holds, or s3://BUCKET/dags.tar.gz (.tgz, .zip) be an archive of it. Only what has

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from images import inputs
+from images.console import say
 from images.errors import AwsError, InputError, RequestError
 from images.matrix import Matrix
 from images.naming import references
-from images.pipeline import say
 from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, Resolution, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
 
 if TYPE_CHECKING:
-    from airflow_ecs_executor.stack import StackOutputs
+    from airflow_ecs_executor.aws.stack import StackOutputs
 
 
 def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
@@ -99,7 +99,7 @@ def stack_of(parsed: argparse.Namespace) -> StackOutputs:
 
     :raises AwsError: there is no such stack, or its outputs cannot be read.
     """
-    from airflow_ecs_executor.stack import StackError, read_stack  # here: building needs no AWS SDK
+    from airflow_ecs_executor.aws.stack import StackError, read_stack  # here: building needs no AWS SDK
 
     try:
         return read_stack(parsed.stack, parsed.region or None)

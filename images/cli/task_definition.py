@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from images import inputs
 from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add
+from images.console import say
 from images.errors import RequestError
 from images.matrix import Matrix
-from images.pipeline import say
 from images.task_definitions import fargate, sidecars
 from images.task_definitions.definition import Definition, Logs, difference, normalised, render
 
 if TYPE_CHECKING:
-    from airflow_ecs_executor.stack import StackOutputs
+    from airflow_ecs_executor.aws.stack import StackOutputs
 
 FAMILY, CONTAINER = "airflow-worker", "airflow"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_ecs_executor.failures import ApiError, classify
-from airflow_ecs_executor.wording import policy_to_change
+from airflow_ecs_executor.aws.errors import ApiError, classify
+from airflow_ecs_executor.aws.wording import policy_to_change
 from botocore.config import Config
 
 from images import aws

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
 

@@ -138,7 +138,7 @@ def push_advice(said: str, name: str) -> str:
 
     :param name: what was pushed; may be empty.
     """
-    from airflow_ecs_executor.wording import policy_to_change  # here: building needs none of the executor's modules
+    from airflow_ecs_executor.aws.wording import policy_to_change  # here: building needs none of the executor's modules
 
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):

@@ -12,10 +12,10 @@ from airflow_ecs_executor.image_check.remote import Images, RemoteName
 from docker.models.images import Image
 
 from images import aws, labels
+from images.console import say
 from images.diagnose import tag_is_taken
 from images.engine import Engine
 from images.errors import AwsError, PushError, RequestError
-from images.pipeline import say
 from images.registry import ecr
 from images.registry.logins import Login, stored_login
 

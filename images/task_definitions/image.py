@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_ecs_executor.aws.task_definition import ARCHITECTURES, Platform
 from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
 from airflow_ecs_executor.image_check.facts import ImageFacts, facts_of
-from airflow_ecs_executor.image_check.manifest import Platform
 from airflow_ecs_executor.image_check.reference import has_registry, parse
 from airflow_ecs_executor.image_check.remote import Images
-from airflow_ecs_executor.task_definition import ARCHITECTURES
 
 from images import aws
 from images.errors import ImageMismatchError, ImageUnknownError, RequestError

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_ecs_executor.failures import classify
+from airflow_ecs_executor.aws.errors import classify
 from botocore.exceptions import ParamValidationError
 
 from images import aws

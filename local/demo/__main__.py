@@ -11,18 +11,18 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from local import resources
-from local.bases import Base, ensure_base, is_stand_in
-from local.client import engine
-from local.console import guarded, say
+from local.airflow.deployment import copy_examples
+from local.airflow.ecs_deployment import LATENCY, LOG_GROUP, EcsDeployment
+from local.airflow.rest_api import RestApi, TaskInstance
+from local.aws_services.stack import Stack
 from local.demo import DAGS, EXAMPLES
-from local.deployment import copy_examples
-from local.ecs_deployment import LATENCY, LOG_GROUP, EcsDeployment
+from local.demo.image import Timings, build, choose
 from local.errors import EngineError, LocalError, TaskFailedError
-from local.image_demo import Timings, build, choose
-from local.rest_api import RestApi, TaskInstance
-from local.s3 import REGION
-from local.stack import Stack
+from local.machine import resources
+from local.machine.aws_client import REGION
+from local.machine.bases import Base, ensure_base, is_stand_in
+from local.machine.client import engine
+from local.machine.console import guarded, say
 
 RUN = "demo"
 _SHOWN = "demo_fan_out"

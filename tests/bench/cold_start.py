@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.containers import read_files, wait
-from local.control_plane import Dags
-from local.deployment import Deployment, PreparedTask
+from local.airflow.control_plane import Dags
+from local.airflow.deployment import Deployment, PreparedTask
+from local.airflow.task_run import start_task
 from local.errors import ServiceError
-from local.task_run import start_task
+from local.machine.containers import read_files, wait
 from tests.bench.dag_files import DAG_ID, FIRST_LINE, task_ids
 from tests.bench.image_contenders import Contender
 from tests.bench.memory import MemorySampler

@@ -17,10 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
-from local import scheduler_image
-from local.bases import Base
-from local.console import guarded, say
-from local.ecs_deployment import EcsDeployment
+from local.airflow import scheduler_image
+from local.airflow.ecs_deployment import EcsDeployment
+from local.machine.bases import Base
+from local.machine.console import guarded, say
 from tests.bench.circumstances import load
 from tests.bench.end_to_end_figures import RunTimes, burst_figures, start_figures
 from tests.bench.end_to_end_runs import CONTENDERS, FARGATE, ONE, OURS, deployed, digest_of, run

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.client import engine
-from local.ecs_deployment import LATENCY, EcsDeployment
+from local.airflow.ecs_deployment import LATENCY, EcsDeployment
+from local.aws_services.stack import Stack
 from local.errors import ServiceError, TaskFailedError
-from local.stack import Stack
-from local.waiting import until
+from local.machine.client import engine
+from local.machine.waiting import until
 from tests.bench.end_to_end_figures import ContainerTimes, RunTimes, TaskTimes
 
 DAGS = Path(__file__).with_name("e2e_dags")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
-from local.console import guarded, say
+from local.machine.console import guarded, say
 from tests.bench.driven import Contender
 from tests.bench.runner import Benchmarks
 from tests.bench.scenarios import QUICK, SCENARIOS, Bench, Sizes

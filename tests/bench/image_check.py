@@ -25,10 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
 from images.labels import labels
 from images.spec import ImageSpec
-from local.client import engine
-from local.console import guarded, run, say
+from local.aws_services.stack import Stack
 from local.errors import BuildError, LocalError, ServiceError
-from local.fake_registry import (
+from local.fakes.registry import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
     FakeRegistry,
@@ -38,7 +37,8 @@ from local.fake_registry import (
     put_image,
     put_index,
 )
-from local.stack import Stack
+from local.machine.client import engine
+from local.machine.console import guarded, run, say
 from tests.bench.image_contenders import AIRFLOWS, ROOT, base_of, described, ours
 from tests.bench.report import Figure
 from tests.bench.runner import Benchmarks

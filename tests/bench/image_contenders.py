@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.bases import Base, ensure_base, is_stand_in, usable_python
-from local.console import run
 from local.errors import BuildError
-from local.image_build import docker_build, trust
+from local.machine.bases import Base, ensure_base, is_stand_in, usable_python
+from local.machine.console import run
+from local.machine.image_build import docker_build, trust
 from tests.releases import MATRIX, NEWEST_3, OLDEST
 
 ROOT = Path(__file__).resolve().parents[2]

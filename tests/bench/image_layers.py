@@ -10,9 +10,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from local.bases import Base
-from local.client import engine
 from local.errors import BuildError
+from local.machine.bases import Base
+from local.machine.client import engine
 from tests.bench.image_contenders import build, build_tool
 
 MODES = ("s3", "none", "local")

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.bases import Base
-from local.control_plane import Dags
-from local.deployment import Deployment
-from local.fake_s3_service import FakeS3Service
-from local.stack import Stack
+from local.airflow.control_plane import Dags
+from local.airflow.deployment import Deployment
+from local.aws_services.stack import Stack
+from local.fakes.s3_service import FakeS3Service
+from local.machine.bases import Base
 from tests.bench.cold_start import DEPLOYMENT_ENVIRONMENT, Case, Results, measure, turns
 from tests.bench.dag_files import archive, dag_files, write_files
 from tests.bench.image_contenders import Contender, bare, base_of, ours, reference

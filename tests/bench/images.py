@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
-from local.console import guarded, say
+from local.machine.console import guarded, say
 from tests.bench.image_contenders import AIRFLOWS, described
 from tests.bench.image_scenarios import SCENARIOS, Bench
 from tests.bench.runner import Benchmarks

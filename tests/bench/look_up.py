@@ -15,9 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "executor"))  # run by its path
 
 import boto3
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Versions
-from airflow_ecs_executor.image_check.manifest import Platform
 from airflow_ecs_executor.image_check.remote import Images
 
 

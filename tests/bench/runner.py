@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from local.console import say
 from local.errors import LocalError
+from local.machine.console import say
 from tests.bench.circumstances import load, machine
 from tests.bench.report import Figure, table, write
 

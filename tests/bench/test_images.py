@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local.control_plane import Dags
+from local.airflow.control_plane import Dags
 from tests.bench.cold_start import Case, ColdStart, Results, Turn, turns
 from tests.bench.dag_files import DAG_ID, archive, dag_files, task_ids, write_files
 from tests.bench.image_contenders import AIRFLOWS, ROOT, Contender, bare

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local.console import guarded
-from local.stack import Stack
+from local.aws_services.stack import Stack
+from local.machine.console import guarded
 from tests.deploy.test_stack import Deployed
 from tools.aws_smoke.__main__ import main
 

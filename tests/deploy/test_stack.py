@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_ecs_executor.stack import DEPLOY, StackOutputs, read_stack
+from airflow_ecs_executor.aws.stack import DEPLOY, StackOutputs, read_stack
 
-from local.s3 import REGION
-from local.stack import Stack
+from local.aws_services.stack import Stack
+from local.machine.aws_client import REGION
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent

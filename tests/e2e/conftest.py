@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from xdist.remote import Producer
 
-from local.bases import ensure_base
+from local.airflow.deployment import copy_examples
+from local.airflow.ecs_deployment import EcsDeployment
+from local.aws_services.stack import Stack
 from local.demo import DAGS, EXAMPLES
-from local.deployment import copy_examples
-from local.ecs_deployment import EcsDeployment
 from local.errors import BuildError
-from local.image_build import docker_build
-from local.stack import Stack
-from local.waiting import until
+from local.machine.bases import ensure_base
+from local.machine.image_build import docker_build
+from local.machine.waiting import until
 from tests.docs.pages import DOCS, ROOT, blocks, run_shell
 from tests.e2e.runs import Run, Runs
 from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_py

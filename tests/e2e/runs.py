@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from local.airflow.ecs_deployment import BUCKET, EcsDeployment
+from local.airflow.rest_api import TaskInstance
 from local.ecs.containers.runner import TASK_LABEL
-from local.ecs_deployment import BUCKET, EcsDeployment
-from local.rest_api import TaskInstance
-from local.waiting import until
+from local.machine.waiting import until
 
 _SHOWN_SECONDS = 30.0
 _LAST_LINES = 20

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from local.airflow.ecs_deployment import EcsDeployment
 from local.demo import EXAMPLES
-from local.ecs_deployment import EcsDeployment
 from tests.e2e.conftest import DEMO_RUNS, EXAMPLE, ON_NEWEST, PARTITIONS
 from tests.e2e.runs import Run
 

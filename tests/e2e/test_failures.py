@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from local.ecs_deployment import EcsDeployment
-from local.waiting import until
+from local.airflow.ecs_deployment import EcsDeployment
+from local.machine.waiting import until
 from tests.e2e.conftest import LATER, LOAD_FAILED
 from tests.e2e.runs import Run
 

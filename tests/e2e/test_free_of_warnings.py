@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.ecs_deployment import EcsDeployment
+from local.airflow.ecs_deployment import EcsDeployment
 from tests.container_warnings import unexpected_warnings
 from tests.e2e.runs import Run
 

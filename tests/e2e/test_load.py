@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.ecs_deployment import EcsDeployment
-from local.waiting import until
+from local.airflow.ecs_deployment import EcsDeployment
+from local.machine.waiting import until
 from tests.e2e.runs import Runs
 
 pytestmark = pytest.mark.full

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from local.airflow_services import Service
-from local.ecs_deployment import EcsDeployment
-from local.waiting import until
+from local.airflow.ecs_deployment import EcsDeployment
+from local.airflow.services import Service
+from local.machine.waiting import until
 from tests.e2e.conftest import Try
 from tests.e2e.runs import Run, Runs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.waiting import until
+from local.machine.waiting import until
 from tests.e2e.conftest import Try
 from tests.e2e.runs import Run, Runs
 

@@ -25,8 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also run by its path
 
 from images.matrix import AirflowRelease, load_matrix
-from local.console import guarded
 from local.errors import LocalError
+from local.machine.console import guarded
 from tests.interpreters import OWN, interpreters
 
 ROOT = Path(__file__).resolve().parents[2]

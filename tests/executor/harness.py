@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any, Mapping
 
 from airflow.models.taskinstancekey import TaskInstanceKey
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
+from airflow_ecs_executor.config.options import named
 from airflow_ecs_executor.executor import AwsEcsExecutor
-from airflow_ecs_executor.ledger import Policy
-from airflow_ecs_executor.options import named
+from airflow_ecs_executor.launching.ledger import Policy
 
 from tests.unit.executor import harness
 from tests.unit.executor.harness import FAST, OPTIONS, UNSET
@@ -38,7 +38,7 @@ def key(number: Any = 0, try_number: int = 1) -> TaskInstanceKey:
 
 def task_workload(ti_key: TaskInstanceKey, executor_config: Any = None) -> Any:
     """What the scheduler of this Airflow hands to an executor to run a task."""
-    if not airflow_versions.HAS_WORKLOADS:
+    if not airflow_compat.HAS_WORKLOADS:
         return harness.command(ti_key)
     from airflow.executors import workloads
 
@@ -99,7 +99,7 @@ class Scheduler(harness.Driver):
     def queue(self, ti_key: TaskInstanceKey, executor_config: Any = None) -> None:
         """Queue a task as the scheduler does."""
         work = task_workload(ti_key, executor_config)
-        if airflow_versions.HAS_WORKLOADS:
+        if airflow_compat.HAS_WORKLOADS:
             self.executor.queue_workload(work, session=None)
         else:
             stub = SimpleNamespace(key=ti_key, executor_config=executor_config, dag_run=_DAG_RUN)

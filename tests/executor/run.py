@@ -30,8 +30,8 @@ from subprocess import STDOUT
 
 import pytest
 
-from local.console import guarded
-from local.stack import Stack
+from local.aws_services.stack import Stack
+from local.machine.console import guarded
 from tests.executor.environments import REFERENCE, ROOT, environment, make
 from tests.interpreters import interpreters
 from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST

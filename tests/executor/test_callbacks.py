@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from airflow.executors.base_executor import BaseExecutor
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.executor import AwsEcsExecutor
 
 from local.ecs.control import EcsApi
@@ -34,7 +34,7 @@ def test_callbacks_are_offered_where_containers_can_run_them() -> None:
 
 
 def test_a_callback_runs_in_a_container_of_its_own(ecs: EcsApi) -> None:
-    if not airflow_versions.CONTAINERS_RUN_CALLBACKS:
+    if not airflow_compat.CONTAINERS_RUN_CALLBACKS:
         assert not AwsEcsExecutor.supports_callbacks  # then Airflow gives the executor none
         return
     scheduler = Scheduler()

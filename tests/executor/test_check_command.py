@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry
+from local.fakes.registry import FakeRegistry
 from tests.executor.harness import OPTIONS, variables
 from tests.unit.executor.worker_images import WRONG, put_worker, register
 

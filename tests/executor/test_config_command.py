@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 
 REQUIRED = ("--cluster", "airflow", "--container-name", "worker", "--task-definition", "jobs", "--region", "us-east-1")
 KWARGS = '{"overrides": {"containerOverrides": [{"environment": [{"name": "A", "value": "100% it\'s #1"}]}]}}'
@@ -21,8 +21,8 @@ READ = """
 import json, os
 from airflow.configuration import conf
 from airflow.executors.executor_loader import ExecutorLoader
-from airflow_ecs_executor.airflow_versions import database_place
-from airflow_ecs_executor.config import read_settings
+from airflow_ecs_executor.airflow_compat import database_place
+from airflow_ecs_executor.config.reader import read_settings
 settings = read_settings(conf, os.environ)
 names = [("database", "sql_alchemy_conn"), ("core", "fernet_key"), ("api_auth", "jwt_secret")]
 print(json.dumps({
@@ -44,7 +44,7 @@ EXPECTED = {
         [],
     ],
     # Only Airflow 3 knows the option for the tokens; to Airflow 2 it is none of a secret.
-    "secrets": [DATABASE, SECRETS["fernet"], SECRETS["jwt"] if airflow_versions.HAS_WORKLOADS else None],
+    "secrets": [DATABASE, SECRETS["fernet"], SECRETS["jwt"] if airflow_compat.HAS_WORKLOADS else None],
     "database": "database:5432/airflow_db ",
     "logging": [True, "s3://bucket/logs"],
     "executor": "AwsEcsExecutor",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow.exceptions import AirflowException
-from airflow_ecs_executor.connection import Connection
+from airflow_ecs_executor.aws.connection import Connection
 from botocore.config import Config
 
 from local.ecs.control import EcsApi

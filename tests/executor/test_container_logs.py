@@ -13,11 +13,11 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.executor import AwsEcsExecutor
 
 from local.ecs.control import EcsApi
-from local.fake_logs import FakeLogs
+from local.fakes.logs import FakeLogs
 from tests.executor.harness import OPTIONS, variables
 from tests.unit.executor.container_log import GROUP, NO_TASK, define, stream_of
 
@@ -74,7 +74,7 @@ def test_airflow_s_reader_shows_the_container_s_log_beside_its_own(running: str,
 
     Airflow 2 asks for an older try with the record of the newest one, Airflow 3 not at all.
     """
-    is_airflow_3 = airflow_versions.HAS_WORKLOADS
+    is_airflow_3 = airflow_compat.HAS_WORKLOADS
     own = '{"timestamp": "2026-01-01T00:00:01Z", "event": "airflow 1"}'
     if not is_airflow_3:
         own = "[2026-01-01T00:00:01.000+0000] {module.py:1} INFO - airflow 1"
@@ -114,12 +114,12 @@ def test_an_executor_that_was_never_started_answers(
 @pytest.mark.oldest
 def test_secrets_that_airflow_knows_are_masked_in_what_is_written_of_a_log() -> None:
     mask_secret("correct-horse-battery")
-    assert airflow_versions.redact("password=correct-horse-battery") == "password=***"
+    assert airflow_compat.redact("password=correct-horse-battery") == "password=***"
 
 
 def mask_secret(secret: str) -> None:
     """Make it known to Airflow's secrets masker."""
-    for name in airflow_versions._SECRETS_MASKERS:
+    for name in airflow_compat._SECRETS_MASKERS:
         try:
             importlib.import_module(name).mask_secret(secret)
             return

@@ -10,10 +10,10 @@ from typing import Any, Callable
 import pytest
 from airflow.exceptions import AirflowException
 from airflow.executors.base_executor import BaseExecutor
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
+from airflow_ecs_executor.aws.task_definition import read_definition
 from airflow_ecs_executor.executor import AwsEcsExecutor
 from airflow_ecs_executor.image_check.facts import ImageFacts
-from airflow_ecs_executor.task_definition import read_definition
 
 from local.ecs.control import EcsApi
 from tests.executor.harness import Scheduler, key
@@ -224,11 +224,9 @@ def test_end_waits_for_what_runs_and_hears_of_it(ecs: EcsApi) -> None:
 def test_a_container_s_environment_is_compared_with_airflow_s_configuration(variable: str, is_airflow_2: bool) -> None:
     described = {"family": "worker", "revision": 1, "containerDefinitions": [{"name": "airflow", "image": "x"}]}
     definition = read_definition(described, "airflow")
-    missing = "\n".join(airflow_versions.environment_warnings(definition, ImageFacts(), {}))
+    missing = "\n".join(airflow_compat.environment_warnings(definition, ImageFacts(), {}))
     assert (f"set {variable}" in missing or f"give {variable}" in missing) is (
-        is_airflow_2 is not airflow_versions.HAS_WORKLOADS
+        is_airflow_2 is not airflow_compat.HAS_WORKLOADS
     )
-    given = airflow_versions.environment_warnings(
-        definition, ImageFacts(), {variable: "http://airflow:8080/execution/"}
-    )
+    given = airflow_compat.environment_warnings(definition, ImageFacts(), {variable: "http://airflow:8080/execution/"})
     assert f"{variable}" not in "\n".join(given)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import airflow_ecs_executor
 import pytest
-from airflow_ecs_executor.options import OWN_OPTIONS
+from airflow_ecs_executor.config.options import OWN_OPTIONS
 
 SECTION = "airflow_ecs_executor"
 IMPORT_ALL = """

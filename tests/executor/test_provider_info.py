@@ -9,8 +9,8 @@ import airflow
 import jsonschema
 import pytest
 from airflow.configuration import conf
-from airflow_ecs_executor.config import read_settings
-from airflow_ecs_executor.options import OWN_OPTIONS
+from airflow_ecs_executor.config.options import OWN_OPTIONS
+from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.provider import get_provider_info
 
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 
 from local.ecs.control import EcsApi
-from local.fake_s3 import FakeS3
+from local.fakes.s3 import FakeS3
 from tests.executor.harness import Scheduler, key, task_workload
 
 pytestmark = pytest.mark.oldest
@@ -34,7 +34,7 @@ def test_a_workload_is_run_by_a_command_of_this_airflow(ecs: EcsApi) -> None:
     scheduler.queue(key())
     scheduler.run_to_the_end()
     command = launched(ecs)
-    if airflow_versions.HAS_WORKLOADS:
+    if airflow_compat.HAS_WORKLOADS:
         assert command[:-1] == ["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string"]
         assert json.loads(command[-1])["ti"]["task_id"] == key().task_id
     else:
@@ -48,7 +48,7 @@ def test_by_option_every_command_goes_through_s3_and_no_token_is_in_the_override
     (body,) = s3.buckets["bucket"].values()
     arguments = json.loads(body)["arguments"]
     (task,) = ecs.tasks()
-    if airflow_versions.HAS_WORKLOADS:
+    if airflow_compat.HAS_WORKLOADS:
         assert "a-token" in " ".join(arguments)
         assert "a-token" not in json.dumps(task["request"])
     else:
@@ -58,10 +58,10 @@ def test_by_option_every_command_goes_through_s3_and_no_token_is_in_the_override
 
 def test_a_workload_is_given_a_new_token_and_nothing_else_changes() -> None:
     workload = task_workload(key())
-    if not airflow_versions.HAS_WORKLOADS:  # nor tokens
-        assert airflow_versions.command_of(workload, None, renew_token=True) == workload
+    if not airflow_compat.HAS_WORKLOADS:  # nor tokens
+        assert airflow_compat.command_of(workload, None, renew_token=True) == workload
         return
-    old = json.loads(airflow_versions.command_of(workload, Generator(), renew_token=False)[-1])
-    new = json.loads(airflow_versions.command_of(workload, Generator(), renew_token=True)[-1])
+    old = json.loads(airflow_compat.command_of(workload, Generator(), renew_token=False)[-1])
+    new = json.loads(airflow_compat.command_of(workload, Generator(), renew_token=True)[-1])
     assert old["token"] == "a-token" and new["token"] == f"new token of {workload.ti.id}"
     assert {**new, "token": ""} == {**old, "token": ""} and workload.token == "a-token"

@@ -22,7 +22,7 @@ from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.utils.db import initdb
 from airflow.utils.log.log_reader import TaskLogReader
 from airflow.utils.session import create_session
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 
 _NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -57,7 +57,7 @@ def _type_of(column: Any) -> type:
 def record_of(session: Any, try_number: int) -> Any:
     """The record with which Airflow's UI asks for a try's log."""
     found = session.query(TaskInstance).one()
-    if airflow_versions.HAS_WORKLOADS and found.try_number != try_number:
+    if airflow_compat.HAS_WORKLOADS and found.try_number != try_number:
         return session.query(TaskInstanceHistory).filter_by(try_number=try_number).one()
     return found
 
@@ -69,7 +69,7 @@ def shown(record: Any, try_number: int, own: list[str]) -> list[tuple[str, str]]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in own))
     chunks, _ = reader.read_log_chunks(record, try_number, {})
-    if airflow_versions.HAS_WORKLOADS:
+    if airflow_compat.HAS_WORKLOADS:
         return [(entry.timestamp.isoformat() if entry.timestamp else "", _text(entry)) for entry in chunks]
     ((_, text),) = chunks[0]
     return [("", line) for line in text.splitlines()]

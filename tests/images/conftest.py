@@ -19,15 +19,15 @@ from xdist.remote import Producer
 
 from images.labels import labels
 from images.spec import ImageSpec
-from local import services
-from local.bases import ensure_base
-from local.bases.debian import DEBIAN_PYTHON, ensure_root_image
-from local.bases.pythons import minor_of
-from local.control_plane import Dags
-from local.deployment import Deployment, PreparedTask
-from local.fake_s3_service import FakeS3Service
-from local.stack import Stack
-from local.task_run import RunningTask, TaskResult, start_task
+from local.airflow.control_plane import Dags
+from local.airflow.deployment import Deployment, PreparedTask
+from local.airflow.task_run import RunningTask, TaskResult, start_task
+from local.aws_services import service_image
+from local.aws_services.stack import Stack
+from local.fakes.s3_service import FakeS3Service
+from local.machine.bases import ensure_base
+from local.machine.bases.debian import DEBIAN_PYTHON, ensure_root_image
+from local.machine.bases.pythons import minor_of
 from tests.container_warnings import unexpected_warnings
 from tests.images.product import DATA, EVERY_AIRFLOW, PROJECT, REPOSITORY, WORKER, Product, build_flags, build_py
 from tests.images.remote_logs import RemoteLogs
@@ -235,7 +235,7 @@ def run(client: docker.DockerClient) -> Callable[..., tuple[int, str]]:
 def stack(shared: Shared) -> Iterator[Stack]:
     """PostgreSQL and S3, with the project's DAGs in the bucket."""
     with shared.alone("services"):
-        services.ensure_image()
+        service_image.ensure_image()
     with Stack() as stack:
         stack.upload_folder(PROJECT, S3_URI)
         yield stack

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from images.matrix import AirflowRelease
-from local.bases import usable_python
-from local.image_build import trust
+from local.machine.bases import usable_python
+from local.machine.image_build import trust
 from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST
 
 ROOT = Path(__file__).resolve().parents[2]

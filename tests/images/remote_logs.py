@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from local.deployment import PreparedTask
-from local.stack import Stack
+from local.airflow.deployment import PreparedTask
+from local.aws_services.stack import Stack
 
 GROUP = "airflow-tasks"
 BUCKET = "airflow-logs"

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from local.deployment import PreparedTask
-from local.fake_s3 import DELETION
-from local.fake_s3_service import FakeS3Service
-from local.task_run import RunningTask
-from local.waiting import until
+from local.airflow.deployment import PreparedTask
+from local.airflow.task_run import RunningTask
+from local.fakes.s3 import DELETION
+from local.fakes.s3_service import FakeS3Service
+from local.machine.waiting import until
 from tests.images.conftest import STOPPED, Tasks
 from tests.images.product import NEW_WORKER, WITH_WORKLOADS, WORKER, each
 

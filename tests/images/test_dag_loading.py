@@ -9,9 +9,9 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from local import resources
-from local.containers import output_of, wait
-from local.stack import Stack
+from local.aws_services.stack import Stack
+from local.machine import resources
+from local.machine.containers import output_of, wait
 from tests.images.conftest import S3_URI, Builder
 from tests.images.product import BAKED, DATA, PROJECT
 

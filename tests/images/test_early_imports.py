@@ -12,19 +12,20 @@ from tests.images.product import EVERY_AIRFLOW, WITH_COMMANDS, Product, each
 
 _SCRIPT = """
 import importlib, json, sys
-from airflow_ecs_entrypoint import airflow_start as start, loader
+from airflow_ecs_entrypoint.starting import airflow_start as start
+from airflow_ecs_entrypoint.sync import sync_process
 workload = sys.argv[1] == "3"
 for name in start.WORKLOAD_MODULES if workload else start.TASKS_RUN_MODULES:
     importlib.import_module(name)
 libraries = start.WORKLOAD_LIBRARIES if workload else (*start.TASKS_RUN_LIBRARIES, *start.TASKS_RUN_COMMON)
-libraries += loader.COMMON_MODULES
+libraries += sync_process.COMMON_MODULES
 print(json.dumps([name for name in libraries if name not in sys.modules]))
 """
 
 _PARSERS = """
 import json, sys
 from airflow.cli import cli_parser
-from airflow_ecs_entrypoint.airflow_start import import_early
+from airflow_ecs_entrypoint.starting.airflow_start import import_early
 sys.argv = ["airflow", "tasks", "run"]
 whole = cli_parser.get_parser()
 assert import_early(workload=False)

@@ -18,8 +18,8 @@ from airflow_ecs_executor.image_check.credentials import Credentials
 from images.registry.docker_config import with_logins
 from images.registry.ecr import TAGS
 from images.registry.logins import Login
-from local.fake_registry import FakeRegistry
-from local.stack import Stack
+from local.aws_services.stack import Stack
+from local.fakes.registry import FakeRegistry
 from tests.images.conftest import docker_build
 from tests.images.product import build_py
 

@@ -17,7 +17,7 @@ import docker
 import pytest
 
 from images.check import is_task_definition
-from local.fake_registry import FakeRegistry
+from local.fakes.registry import FakeRegistry
 from tests.images.conftest import docker_build, label_lines
 from tests.images.product import build_py
 from tests.releases import NEWEST_2, OLDEST

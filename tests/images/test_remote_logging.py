@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.deployment import PreparedTask
+from local.airflow.deployment import PreparedTask
 from tests.images.conftest import Tasks
 from tests.images.product import EVERY_AIRFLOW, each
 from tests.images.remote_logs import RemoteLogs, settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from local.image_build import trust
+from local.machine.image_build import trust
 from tests.images.conftest import SMALL, Builder, docker_build
 from tests.images.product import PROJECT, WORKER, build_py
 

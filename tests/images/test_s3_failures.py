@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.fake_s3_service import FakeS3Service
+from local.fakes.s3_service import FakeS3Service
 from tests.images.conftest import Tasks
 
 

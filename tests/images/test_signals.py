@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from local.containers import output_of
-from local.fake_s3_service import FakeS3Service
-from local.stack import Stack
-from local.waiting import until
+from local.aws_services.stack import Stack
+from local.fakes.s3_service import FakeS3Service
+from local.machine.containers import output_of
+from local.machine.waiting import until
 from tests.images.conftest import STOPPED, Tasks
 from tests.images.product import EVERY_AIRFLOW, each
 from tests.images.remote_logs import RemoteLogs, settings

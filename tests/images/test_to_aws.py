@@ -14,8 +14,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from local.aws import LocalAws
-from local.stack import Stack
+from local.aws_services.aws import LocalAws
+from local.aws_services.stack import Stack
 from tests.deploy.test_stack import Deployed
 from tests.images.conftest import docker_build, label_lines
 from tests.images.product import build_py

@@ -12,14 +12,14 @@ from typing import Any
 import docker
 import pytest
 
-from local import services
-from local.aws import LocalAws
-from local.client import engine
+from local.aws_services import service_image
+from local.aws_services.aws import LocalAws
+from local.aws_services.stack import Stack
 from local.ecs.containers.runner import TASK_LABEL
 from local.errors import ServiceError
-from local.image_build import docker_build
-from local.stack import Stack
-from local.waiting import until
+from local.machine.client import engine
+from local.machine.image_build import docker_build
+from local.machine.waiting import until
 
 GROUP = "/tests"
 EXECUTION_ROLE = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole"
@@ -170,7 +170,7 @@ def ends(task: Document) -> dict[str, tuple[int | None, str | None]]:
 @pytest.fixture(scope="session")
 def small_image() -> Iterator[str]:
     """The small image, on the engine."""
-    flags = ["--build-arg", f"SERVICES={services.ensure_image()}"]
+    flags = ["--build-arg", f"SERVICES={service_image.ensure_image()}"]
     name = f"airflow-ecs-local-tests/small:{secrets.token_hex(4)}"
     failure = "The small image could not be built"
     docker_build(Path(__file__).parent, name, *flags, secret="ca", error=ServiceError, failure=failure)

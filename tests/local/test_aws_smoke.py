@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.console import guarded
+from local.machine.console import guarded
 from tests.local.conftest import EXECUTION_ROLE, GROUP, Tasks
 from tools.aws_smoke import account
 from tools.aws_smoke.__main__ import main

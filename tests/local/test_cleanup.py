@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.aws import LocalAws
+from local.aws_services.aws import LocalAws
+from local.aws_services.stack import Stack
 from local.errors import BuildError
-from local.image_build import docker_build
-from local.resources import RUN_LABEL, remove_abandoned, remove_run
-from local.stack import Stack
+from local.machine.image_build import docker_build
+from local.machine.resources import RUN_LABEL, remove_abandoned, remove_run
 from tests.local.conftest import Tasks, labelled, shell
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +82,8 @@ class TestTheEndOfAStack:
         script.write_text(
             f"""
 import time
-from local.aws import LocalAws
-from local.stack import Stack
+from local.aws_services.aws import LocalAws
+from local.aws_services.stack import Stack
 from tests.local.conftest import Tasks
 
 with Stack() as stack:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.waiting import until
+from local.machine.waiting import until
 from tests.local.conftest import Document, Tasks, ends, python, shell
 
 LIMITS = """

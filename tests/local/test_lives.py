@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from local.waiting import until
+from local.machine.waiting import until
 from tests.local.conftest import Tasks, ends, python, shell
 
 STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"]

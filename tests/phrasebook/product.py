@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions
 from airflow_ecs_entrypoint import errors as entrypoint_errors
-from airflow_ecs_entrypoint import faults
-from airflow_ecs_executor import container_logs
-from airflow_ecs_executor.failures import ApiError, Trouble, classify, lacks_definition, not_started
+from airflow_ecs_entrypoint.sync import error_mapping
+from airflow_ecs_executor.aws import container_logs
+from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify, lacks_definition, not_started
+from airflow_ecs_executor.aws.task_outcome import Verdict, verdict
 from airflow_ecs_executor.image_check import http
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.ecr import EcrRegistry
@@ -18,7 +19,6 @@ from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryEr
 from airflow_ecs_executor.image_check.reference import parse
 from airflow_ecs_executor.image_check.registry import Registry
 from airflow_ecs_executor.image_check.remote import _identify
-from airflow_ecs_executor.task_outcome import Verdict, verdict
 
 from images import aws
 from images.dags.bucket import Bucket
@@ -158,7 +158,7 @@ def _s3(entry: Entry) -> Answer:
     if entry.extra.get("tool") == "bucket":
         return _bucket(entry)
     listing = entry.extra["doing"] == "list"
-    attempt = faults.Attempt(
+    attempt = error_mapping.Attempt(
         entry.extra["doing"],
         "s3://my-dags/dags" if listing else "s3://my-dags/dags.zip",
         "s3:ListBucket" if listing else "s3:GetObject",
@@ -166,7 +166,7 @@ def _s3(entry: Entry) -> Answer:
         "eu-west-1",
         "https://s3.eu-west-1.amazonaws.com",
     )
-    found = faults.classify(_exception(entry), attempt)
+    found = error_mapping.classify(_exception(entry), attempt)
     if isinstance(found, entrypoint_errors.UnavailableError):
         return Answer("temporary", str(found))
     if isinstance(found, entrypoint_errors.AccessError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.bases import ensure_base
+from local.machine.bases import ensure_base
 from tests.docs.pages import DOCS, ROOT, blocks, copy_project, run_shell
 from tests.releases import MATRIX
 from tests.walkthrough.building import NEEDED, buildable

@@ -14,17 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow_ecs_executor.stack import outputs_of
+from airflow_ecs_executor.aws.stack import outputs_of
 from docker.models.containers import Container
 
-from local import scheduler_image
-from local.aws import LocalAws
-from local.bases import ensure_base
-from local.containers import output_of, put_folders
-from local.database import answer_as
-from local.s3 import REGION
-from local.stack import Stack, fail_if_ended
-from local.waiting import until
+from local.airflow import scheduler_image
+from local.aws_services.aws import LocalAws
+from local.aws_services.database import answer_as
+from local.aws_services.stack import Stack, fail_if_ended
+from local.machine.aws_client import REGION
+from local.machine.bases import ensure_base
+from local.machine.containers import output_of, put_folders
+from local.machine.waiting import until
 from tests.docs.pages import DOCS, blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
 from tests.releases import NEWEST_2, NEWEST_3

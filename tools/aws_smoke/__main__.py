@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_ecs_executor.failures import classify, remedy
+from airflow_ecs_executor.aws.errors import classify, remedy
+from airflow_ecs_executor.aws.stack import StackError, read_stack
 from airflow_ecs_executor.image_check.reference import parse
-from airflow_ecs_executor.stack import StackError, read_stack
 
 from images.errors import AwsError
-from local.console import guarded, say
 from local.errors import LocalError
+from local.machine.console import guarded, say
 from tools.aws_smoke.account import Account, SmokeError, Target
 from tools.aws_smoke.checks import CHECKS, TASK_CENTS, Answer, Check
 from tools.aws_smoke.tasks import PUBLIC_IMAGE, never_started

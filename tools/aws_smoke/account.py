@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import boto3
-from airflow_ecs_executor.failures import Trouble, classify
+from airflow_ecs_executor.aws.errors import Trouble, classify
 from airflow_ecs_executor.image_check.reference import parse
 from botocore.config import Config
 

@@ -14,14 +14,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from airflow_ecs_entrypoint.errors import EntrypointError
-from airflow_ecs_entrypoint.s3 import S3
 from airflow_ecs_entrypoint.settings import S3Location
-from airflow_ecs_executor.container_logs import AwsLogs
-from airflow_ecs_executor.ecs import Ecs, find
-from airflow_ecs_executor.failures import ApiError, Trouble, classify, lacks_definition, not_started
-from airflow_ecs_executor.task_outcome import Verdict
+from airflow_ecs_entrypoint.sync.s3 import S3
+from airflow_ecs_executor.aws.container_logs import AwsLogs
+from airflow_ecs_executor.aws.ecs import Ecs, find
+from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify, lacks_definition, not_started
+from airflow_ecs_executor.aws.task_outcome import Verdict
 
-from local.waiting import until
+from local.machine.waiting import until
 from tools.aws_smoke import account as pace
 from tools.aws_smoke.account import CONNECTIONS, Account, eventually
 from tools.aws_smoke.messages import CONTAINER

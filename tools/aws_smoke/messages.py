@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_ecs_executor.failures import ApiError, classify, lacks_definition
+from airflow_ecs_executor.aws.errors import ApiError, classify, lacks_definition
+from airflow_ecs_executor.aws.task_outcome import verdict
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
-from airflow_ecs_executor.task_outcome import verdict
 from botocore.exceptions import ClientError
 
 CONTAINER = "smoke"

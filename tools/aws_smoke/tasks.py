@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from airflow_ecs_executor.failures import not_started
-from airflow_ecs_executor.identity import IDENTITY_VARIABLE, new_client_token
+from airflow_ecs_executor.aws.errors import not_started
+from airflow_ecs_executor.aws.identity import IDENTITY_VARIABLE, new_client_token
+from airflow_ecs_executor.aws.task_outcome import Ending, Verdict, verdict
 from airflow_ecs_executor.image_check.reference import parse
-from airflow_ecs_executor.task_outcome import Ending, Verdict, verdict
 
 from local.errors import LocalError
-from local.waiting import until
+from local.machine.waiting import until
 from tools.aws_smoke import account as pace
 from tools.aws_smoke.account import Account
 from tools.aws_smoke.messages import CONTAINER

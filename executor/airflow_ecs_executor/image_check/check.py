@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.comparison import ImageReport, Versions, compare, lacks_platform
 from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
 from airflow_ecs_executor.image_check.facts import facts_of
-from airflow_ecs_executor.image_check.manifest import Platform
 from airflow_ecs_executor.image_check.remote import Images
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Mapping
 
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.facts import ImageFacts
-from airflow_ecs_executor.image_check.manifest import Platform
 
 CONTRACTS = ("1",)
 """Versions of the image contract (docs/image-contract.md) that this executor knows."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor.failures import Trouble, classify
+from airflow_ecs_executor.aws.errors import Trouble, classify
+from airflow_ecs_executor.aws.wording import clock_is_wrong, policy_to_change
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS
 from airflow_ecs_executor.image_check.reference import ImageReference
-from airflow_ecs_executor.wording import clock_is_wrong, policy_to_change
 
 _NOT_THERE = ("ImageNotFound", "ImageTagDoesNotMatchDigest", "RepositoryNotFoundException")
 _UPSTREAM_LOGIN = "check the upstream registry's credentials, which the pull through cache rule names"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any, Mapping
 
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
 
 MANIFESTS = (
@@ -20,17 +20,6 @@ INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-
-
-@dataclass(frozen=True)
-class Platform:
-    """What an image is for, in OCI's names: ``amd64`` or ``arm64``; ``linux`` or ``windows``."""
-
-    architecture: str = "amd64"
-    os: str = "linux"
-
-    def __str__(self) -> str:
-        return f"{self.os}/{self.architecture}"
 
 
 def document_in(content: bytes, digest: str, what: str) -> dict[str, Any]:

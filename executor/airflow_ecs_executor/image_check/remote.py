@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Protocol, TypeVar
 
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
 from airflow_ecs_executor.image_check.manifest import (
-    Platform,
     choose,
     config_digest,
     digest_of,

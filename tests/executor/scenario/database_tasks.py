@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import psycopg2
 
-from local.http_service import HttpService
+from local.fakes.http_service import HttpService
 
 _KEY = "dag_id = %s AND task_id = %s AND run_id = %s AND map_index = %s"
 

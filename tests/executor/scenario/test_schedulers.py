@@ -12,9 +12,9 @@ from typing import Any, Mapping
 
 import airflow_ecs_executor
 import pytest
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 
-from local.fake_registry import FakeRegistry
+from local.fakes.registry import FakeRegistry
 from tests.executor.scenario.deployment import Daemon, Deployment
 from tests.executor.scenario.sizes import FAILOVER, FAILOVER_TASKS, GONE, GONE_TASKS, MANY, SPOT, SPOT_TASKS, TASKS
 from tests.unit.executor.worker_images import WRONG, put_worker, register
@@ -225,9 +225,9 @@ def test_one_of_two_schedulers_is_killed(deployment: Deployment, capsys: pytest.
 _ASK = """
 import json, sys
 from airflow.models.taskinstancekey import TaskInstanceKey
-from airflow_ecs_executor import airflow_versions
+from airflow_ecs_executor import airflow_compat
 keys = [TaskInstanceKey(*key) for key in json.loads(sys.argv[1])]
-print(json.dumps(sorted([key.try_number, key.map_index] for key in airflow_versions.unwanted([*keys, "a callback"]))))
+print(json.dumps(sorted([key.try_number, key.map_index] for key in airflow_compat.unwanted([*keys, "a callback"]))))
 """
 
 
@@ -274,7 +274,7 @@ def containers_by_index(tasks: list[Mapping[str, Any]]) -> dict[int, str]:
 
 
 FAMILY = "images"
-_MODULES = "|".join(path.stem for path in Path(airflow_ecs_executor.__file__).parent.glob("*.py"))
+_MODULES = "|".join(path.stem for path in Path(airflow_ecs_executor.__file__).parent.rglob("*.py"))
 _WARNING = re.compile(rf"\{{(?:{_MODULES})\.py:\d+}} WARNING -|\[warning.*loc=(?:{_MODULES})\.py:")
 """A warning of the executor, as Airflow 2 and Airflow 3 write it."""
 
@@ -293,7 +293,7 @@ def image_warnings(scheduler: Daemon) -> list[str]:
 
 def register_images(deployment: Deployment, registry: FakeRegistry) -> None:
     """Two revisions: one whose image fits, and a newer one whose image does not."""
-    register(deployment.ecs, FAMILY, put_worker(registry, "right", airflow_versions.versions()))
+    register(deployment.ecs, FAMILY, put_worker(registry, "right", airflow_compat.versions()))
     register(deployment.ecs, FAMILY, put_worker(registry, "wrong", WRONG))
 
 

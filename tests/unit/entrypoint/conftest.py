@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airflow_ecs_entrypoint.load import Load, Loaded
-from airflow_ecs_entrypoint.loader import Loader
-from airflow_ecs_entrypoint.progress import Progress
 from airflow_ecs_entrypoint.settings import S3Location, read
 from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.sync.progress import Progress
+from airflow_ecs_entrypoint.sync.sync import Load, Loaded
+from airflow_ecs_entrypoint.sync.sync_process import Loader
 
-from local.fake_s3 import FakeS3
+from local.fakes.s3 import FakeS3
 from tests.unit.entrypoint.container import SECRET, changed, script
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[3] / "entrypoint"

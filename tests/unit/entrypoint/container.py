@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from airflow_ecs_entrypoint.plan import OWN_FOLDER
+from airflow_ecs_entrypoint.sync.plan import OWN_FOLDER
 
 SECRET = "wJalrXUtnFEMIsecretK7MDENG"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.task-token"

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from airflow_ecs_entrypoint.errors import AccessError, DagsError
 
-from local.fake_s3 import Fault
+from local.fakes.s3 import Fault
 from tests.unit.entrypoint.container import tree
-from tests.unit.entrypoint.test_archive import member, tar_gz
+from tests.unit.entrypoint.sync.test_archive import member, tar_gz
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=timezone.utc)
 

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from xml.sax.saxutils import escape
 
-from airflow_ecs_executor.stack import StackOutputs, output_key
+from airflow_ecs_executor.aws.stack import StackOutputs, output_key
 
-from local.http_service import HttpService
+from local.fakes.http_service import HttpService
 
 FIELDS = [field.name for field in dataclasses.fields(StackOutputs)]
 VALUES = {field: f"the {field}" for field in FIELDS}

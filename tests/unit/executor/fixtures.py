@@ -10,9 +10,9 @@ from typing import Callable, Iterator
 import pytest
 
 from local.ecs.control import EcsApi
-from local.fake_logs import FakeLogs
-from local.fake_registry import FakeRegistry
-from local.fake_s3 import FakeS3
+from local.fakes.logs import FakeLogs
+from local.fakes.registry import FakeRegistry
+from local.fakes.s3 import FakeS3
 from tests.unit.executor.harness import Driver
 
 __all__ = [

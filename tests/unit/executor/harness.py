@@ -10,10 +10,11 @@ import time
 from collections import Counter
 from typing import Any, Callable, ClassVar, Mapping, NamedTuple, Sequence
 
-from airflow_ecs_executor.adoption import Orphan
-from airflow_ecs_executor.config import Settings, read_settings
+from airflow_ecs_executor.config.reader import read_settings
+from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.image_check.comparison import Versions
-from airflow_ecs_executor.ledger import Policy
+from airflow_ecs_executor.launching.adoption import Orphan
+from airflow_ecs_executor.launching.ledger import Policy
 from airflow_ecs_executor.run import Run
 
 from local.ecs.control import EcsApi

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow_ecs_executor import options
+from airflow_ecs_executor.config import options
 from airflow_ecs_executor.provider import get_provider_info
 
 DECLARED = get_provider_info()["config"]["airflow_ecs_executor"]["options"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_ecs_executor.health import HealthCheckError
+from airflow_ecs_executor.checks.health import HealthCheckError
 
 from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry, digest_of
+from local.fakes.registry import FakeRegistry, digest_of
 from tests.unit.executor.harness import Airflow, Scheduler, key
 from tests.unit.executor.worker_images import REPOSITORY, RIGHT, WRONG, deregister, put_worker, register
 

@@ -10,7 +10,7 @@ import pytest
 from airflow_ecs_executor.task_log import TaskLog
 
 from local.ecs.control import EcsApi
-from local.fake_logs import FakeLogs
+from local.fakes.logs import FakeLogs
 from tests.unit.executor.container_log import DENIED, GROUP, LOGS, NO_TASK, define, stream_of
 from tests.unit.executor.harness import UNSET, Airflow, Scheduler, key, settings_of
 

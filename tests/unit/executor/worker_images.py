@@ -9,7 +9,7 @@ import boto3
 from airflow_ecs_executor.image_check.comparison import Versions
 
 from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry, put_image
+from local.fakes.registry import FakeRegistry, put_image
 from tests.unit.executor.harness import VERSIONS
 
 REPOSITORY = "airflow-worker"

@@ -10,9 +10,9 @@ from typing import Any
 
 import boto3
 import pytest
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, compare
 from airflow_ecs_executor.image_check.facts import facts_of
-from airflow_ecs_executor.image_check.manifest import Platform
 
 from images import errors
 from images.check import is_task_definition, platform_of
@@ -20,7 +20,7 @@ from images.labels import labels
 from images.matrix import Matrix
 from images.spec import ImageSpec
 from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry, entry, put_image, put_index
+from local.fakes.registry import FakeRegistry, entry, put_image, put_index
 from tests.unit.images.conftest import Run
 
 PAIR = ("--airflow", "3.3.2", "--python", "3.12")

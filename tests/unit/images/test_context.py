@@ -118,8 +118,10 @@ def test_the_wheel_is_the_same_bytes_without_network(tmp_path: Path, monkeypatch
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert os.environ["SOURCE_DATE_EPOCH"] == "1700000000"
     with zipfile.ZipFile(tmp_path / "a" / name) as wheel:
-        packed = {Path(entry).name for entry in wheel.namelist() if entry.startswith("airflow_ecs_entrypoint/")}
-    assert packed == {path.name for path in (ENTRYPOINT_PROJECT / "airflow_ecs_entrypoint").iterdir() if path.is_file()}
+        packed = {entry for entry in wheel.namelist() if entry.startswith("airflow_ecs_entrypoint/")}
+    files = (ENTRYPOINT_PROJECT / "airflow_ecs_entrypoint").rglob("*")
+    kept = {str(path.relative_to(ENTRYPOINT_PROJECT)) for path in files if path.is_file() and path.suffix != ".pyc"}
+    assert packed == kept
 
 
 def test_requirements_are_checked_again_when_they_are_written(matrix: Matrix, tmp_path: Path, options: Options) -> None:

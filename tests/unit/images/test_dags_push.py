@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_ecs_entrypoint.load import Load
-from airflow_ecs_entrypoint.progress import Progress
 from airflow_ecs_entrypoint.settings import read
 from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.sync.progress import Progress
+from airflow_ecs_entrypoint.sync.sync import Load
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -28,8 +28,8 @@ from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY
 from images.dags.plan import Stored, check_folders, content_of, destination_of, leaving_out, plan
 from images.errors import BuildToolError
-from local import fake_s3
-from local.fake_s3 import DELETION, LISTING, WRITING, FakeS3, Fault
+from local.fakes import s3 as fake_s3
+from local.fakes.s3 import DELETION, LISTING, WRITING, FakeS3, Fault
 
 if TYPE_CHECKING:
     from tests.unit.images.conftest import Run
@@ -570,7 +570,7 @@ class TestPlan:
         self, files: set[str], kept: set[str]
     ) -> None:
         from airflow_ecs_entrypoint.errors import DagsError
-        from airflow_ecs_entrypoint.plan import Paths
+        from airflow_ecs_entrypoint.sync.plan import Paths
 
         def works(paths: set[str]) -> bool:
             try:
@@ -590,6 +590,6 @@ class TestPlan:
 
     @given(PATHS, some.sampled_from(["*.py", "pkg/", "*/c.py", "a.?y", "pkg"]))
     def test_patterns_mean_what_they_mean_to_the_entrypoint(self, path: str, pattern: str) -> None:
-        from airflow_ecs_entrypoint.plan import excluded
+        from airflow_ecs_entrypoint.sync.plan import excluded
 
         assert leaving_out([pattern])(path) == excluded([pattern])(path)

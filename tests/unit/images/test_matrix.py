@@ -25,7 +25,7 @@ FROZEN: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "matri
 
 
 class TestTheRealMatrix:
-    """What is true whichever releases it has; their locks are held by `tests/unit/local/test_locks.py`."""
+    """What is true whichever releases it has; their locks are held by `tests/unit/local/machine/test_locks.py`."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -24,7 +24,7 @@ from images.pipeline import Publication, build
 from images.resolve import Request, resolve
 from images.spec import ImageSpec, Options
 from images.verify import Check
-from local.fake_registry import FakeRegistry
+from local.fakes.registry import FakeRegistry
 from tests.unit.images.conftest import AWS
 
 

@@ -22,7 +22,7 @@ from images.registry import ecr
 from images.registry.docker_config import with_helpers, with_logins
 from images.registry.logins import Login, stored_login
 from images.registry.push import Target, logins_for, target_of
-from local.fake_registry import FakeRegistry
+from local.fakes.registry import FakeRegistry
 from tests.unit.images.conftest import AWS, Run
 
 CONTENT = "sha256:0123456789abcdef" + "0" * 48

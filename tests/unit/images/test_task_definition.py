@@ -9,12 +9,12 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow_ecs_executor.environment_check import container_of, differences
+from airflow_ecs_executor.aws.task_definition import read_definition
+from airflow_ecs_executor.checks.environment import container_of, differences
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Outcome, Versions
 from airflow_ecs_executor.image_check.facts import ImageFacts
 from airflow_ecs_executor.image_check.remote import Images
-from airflow_ecs_executor.task_definition import read_definition
 from botocore.exceptions import ClientError
 
 from images.errors import AwsError, RequestError
@@ -24,7 +24,7 @@ from images.task_definitions.definition import Definition, Logs, difference, nor
 from images.task_definitions.registration import explained, register
 from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, Wishes, settings
 from local.ecs.control import EcsApi
-from local.fake_registry import FakeRegistry, digest_of, entry, put_image, put_index
+from local.fakes.registry import FakeRegistry, digest_of, entry, put_image, put_index
 from tests.unit.executor.cloudformation import VALUES, CloudFormation, described
 from tests.unit.images.conftest import AWS, Answer, Run
 

@@ -14,9 +14,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local.client import engine
 from local.ecs.control import EcsApi
-from local.fake_s3 import FakeS3
+from local.fakes.s3 import FakeS3
+from local.machine.client import engine
 
 Script = Callable[..., Path]
 

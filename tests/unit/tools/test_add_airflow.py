@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> Path:
     """The files that name releases."""
     for path, text in {
         "matrix.yaml": MATRIX,
-        "local/bases/requirements.yaml": DAYS,
+        "local/machine/bases/requirements.yaml": DAYS,
         "README.md": LISTED.format("2.10.5, 3.2.2 and 3.3.2 on Python 3.8 to 3.13"),
         "docs/other.md": "2.10.5, 3.2.2 and 3.3.2\n",
         "executor/pyproject.toml": '"apache-airflow>=2.10.5,<4",\n',
@@ -110,7 +110,11 @@ class TestWhatIsWritten:
         add(version, (), INDEX, resolve, project)
         files = content(project)
         entries = [line.split()[-1] for line in files["matrix.yaml"].splitlines() if "- version" in line]
-        days = [line.strip() for line in files["local/bases/requirements.yaml"].splitlines() if line.startswith("  ")]
+        days = [
+            line.strip()
+            for line in files["local/machine/bases/requirements.yaml"].splitlines()
+            if line.startswith("  ")
+        ]
         assert entries == [day.partition(":")[0] for day in days] == releases.split()
         assert f"{version}: {DAY}" in days
         *others, last = releases.split()

@@ -24,10 +24,10 @@ import pytest
 from airflow_ecs_entrypoint.errors import SettingsError
 from airflow_ecs_executor.image_check.reference import parse
 
-from local.console import guarded
 from local.ecs.control import EcsApi
-from local.fake_logs import FakeLogs
-from local.fake_s3 import FakeS3
+from local.fakes.logs import FakeLogs
+from local.fakes.s3 import FakeS3
+from local.machine.console import guarded
 from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
 from tools.aws_smoke import account, checks
 from tools.aws_smoke.__main__ import main
@@ -464,7 +464,7 @@ class TestOtherwise:
         def describe(*_: object) -> None:
             raise SettingsError("no date")
 
-        monkeypatch.setattr("airflow_ecs_entrypoint.s3.S3.describe", describe)
+        monkeypatch.setattr("airflow_ecs_entrypoint.sync.s3.S3.describe", describe)
         assert "Expires: 0 comes back as None; the entrypoint: no date" in smoke("expires").of("expires")
         assert s3.buckets["bucket"] == {}
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import boto3
 import pytest
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.credentials import Credentials
-from airflow_ecs_executor.image_check.manifest import Platform
 from airflow_ecs_executor.image_check.remote import Images
 
-from local.fake_registry import FakeRegistry, entry, put_image, put_index
+from local.fakes.registry import FakeRegistry, entry, put_image, put_index
 
 ACCOUNT_HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 AMD64, ARM64 = Platform("amd64"), Platform("arm64")

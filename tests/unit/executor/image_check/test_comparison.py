@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.comparison import (
     ImageReport,
     Outcome,
@@ -17,7 +18,6 @@ from airflow_ecs_executor.image_check.comparison import (
     unknowns,
 )
 from airflow_ecs_executor.image_check.facts import ImageFacts
-from airflow_ecs_executor.image_check.manifest import Platform
 
 WANTED = Versions("3.3.2", "3.12")
 AMD64, ARM64 = Platform("amd64"), Platform("arm64")

@@ -8,7 +8,7 @@ from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, Registr
 from airflow_ecs_executor.image_check.http import Http
 from airflow_ecs_executor.image_check.reference import parse
 
-from local.fake_registry import entry, put_image, put_index
+from local.fakes.registry import entry, put_image, put_index
 from tests.unit.executor.image_check.conftest import ACCOUNT_HOST, AMD64, ARM64, config_for
 
 NAME = f"{ACCOUNT_HOST}/team/worker"

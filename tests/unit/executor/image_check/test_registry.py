@@ -10,7 +10,7 @@ from airflow_ecs_executor.image_check.http import Answer
 from airflow_ecs_executor.image_check.reference import parse
 from airflow_ecs_executor.image_check.registry import Registry
 
-from local.fake_registry import (
+from local.fakes.registry import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,
     OCI_MANIFEST,

@@ -1,0 +1,1 @@
+"""Prepares and starts the container's command."""

@@ -1,0 +1,1 @@
+"""Calls to AWS and the meaning of its answers. Imports neither Airflow nor the rest of the executor."""

@@ -1,0 +1,221 @@
+"""Amazon ECS as the executor calls it: one client a process, no retries of its own, and the search for containers.
+
+Retries are the executor's business: only it knows which requests may go out again, when, and with which client token.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
+
+from airflow_ecs_executor.aws.connection import ProcessClient
+from airflow_ecs_executor.aws.errors import classify
+from airflow_ecs_executor.aws.identity import identity_in
+
+DESCRIBE_LIMIT = 100
+"""ARNs in one DescribeTasks call (Amazon ECS API Reference, DescribeTasks)."""
+_ARN = re.compile(r"arn:[\w-]+:ecs:[\w-]*:\d*:task/(?:(?P<cluster>[^/]+)/)?[\w-]+")
+_REASON_LENGTH = 255
+"""Characters of StopTask's reason (Amazon ECS API Reference, StopTask)."""
+
+
+def is_task_arn(text: str | None) -> bool:
+    """Whether an external executor id is the ARN of an ECS task; another executor's is not."""
+    return bool(text and _ARN.fullmatch(text))
+
+
+class Described(NamedTuple):
+    """What DescribeTasks says: the tasks by ARN, and the ARNs that it does not know."""
+
+    tasks: dict[str, Mapping[str, Any]]
+    missing: list[str]
+
+
+class Ecs:
+    """The ECS API of one cluster. Every method raises what botocore raises."""
+
+    def __init__(self, connect: Callable[[], Any], cluster: str) -> None:
+        """``connect`` makes a boto3 client; it is called when the first call is made, and after ``renew``."""
+        self._client = ProcessClient(connect)
+        self.cluster = cluster
+
+    def client(self) -> Any:
+        """Return this process's client."""
+        return self._client.get()
+
+    def renew(self) -> None:
+        """Make the client anew with the next call: the credentials of this one have expired."""
+        self._client.renew()
+
+    def run_task(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call RunTask with a whole request, client token included."""
+        answer: Mapping[str, Any] = self.client().run_task(**request)
+        return answer
+
+    def describe(self, arns: Sequence[str]) -> Described:
+        """Describe up to 100 tasks. Tasks of another cluster, of a former configuration, are asked for there."""
+        tasks: dict[str, Mapping[str, Any]] = {}
+        missing: list[str] = []
+        for cluster, group in self._by_cluster(arns).items():
+            try:
+                answer = self.client().describe_tasks(cluster=cluster, tasks=group)
+            except Exception as error:
+                if cluster == self.cluster or classify(error).code != "ClusterNotFoundException":
+                    raise
+                answer = {}  # a cluster of a former configuration that is gone, and its tasks with it
+            for task in answer.get("tasks") or ():
+                tasks[task["taskArn"]] = task
+            missing.extend(arn for arn in group if arn not in tasks)
+        return Described(tasks, missing)
+
+    def stop(self, arn: str, reason: str) -> None:
+        """Stop a task."""
+        cluster = next(iter(self._by_cluster([arn])))
+        self.client().stop_task(cluster=cluster, task=arn, reason=reason[:_REASON_LENGTH])
+
+    def default_capacity_providers(self) -> list[Mapping[str, Any]]:
+        """Return the default capacity provider strategy of the cluster."""
+        clusters = self.client().describe_clusters(clusters=[self.cluster]).get("clusters") or [{}]
+        return list(clusters[0].get("defaultCapacityProviderStrategy") or [])
+
+    def describe_definition(self, name: str) -> Mapping[str, Any]:
+        """Describe a task definition: a family (the latest active revision), ``family:revision``, or an ARN."""
+        answer = self.client().describe_task_definition(taskDefinition=name)
+        found: Mapping[str, Any] = answer.get("taskDefinition") or {}
+        return found
+
+    def active_revisions(self, family: str) -> Iterator[str]:
+        """The ARNs of a family's active revisions, newest first, asked for as they are needed."""
+        parameters = {"familyPrefix": family, "status": "ACTIVE", "sort": "DESC"}
+        while True:
+            answer = self.client().list_task_definitions(**parameters)
+            yield from answer.get("taskDefinitionArns") or ()
+            if not answer.get("nextToken"):
+                return
+            parameters["nextToken"] = answer["nextToken"]
+
+    def list_running(self, started_by: str) -> list[str]:
+        """List the tasks that a deployment started, and that have not stopped. ListTasks lists no others by default."""
+        return self._list(startedBy=started_by)
+
+    def list_stopped(self, started_by: str) -> list[str]:
+        """List the stopped tasks that ECS has not forgotten: those that a deployment started, or all of the cluster.
+
+        "When you specify startedBy as the filter, it must be the only filter that you use" (Amazon ECS API Reference,
+        ListTasks); public code sends desiredStatus beside it all the same. Where ECS refuses that, all are listed.
+        """
+        try:
+            return self._list(startedBy=started_by, desiredStatus="STOPPED")
+        except Exception as error:
+            if classify(error).code != "InvalidParameterException":
+                raise
+        return self._list(desiredStatus="STOPPED")
+
+    def _list(self, **filters: str) -> list[str]:
+        arns: list[str] = []
+        parameters = {"cluster": self.cluster, **filters}
+        while True:
+            answer = self.client().list_tasks(**parameters)
+            arns.extend(answer.get("taskArns") or ())
+            if not answer.get("nextToken"):
+                return arns
+            parameters["nextToken"] = answer["nextToken"]
+
+    def _by_cluster(self, arns: Iterable[str]) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = {}
+        own = self.cluster.rpartition("/")[2]
+        for arn in arns:
+            match = _ARN.fullmatch(arn)
+            name = match["cluster"] if match and match["cluster"] else own
+            groups.setdefault(self.cluster if name == own else name, []).append(arn)
+        return groups
+
+
+class Sighting(NamedTuple):
+    """A container found by its identity."""
+
+    arn: str
+    task: Mapping[str, Any]
+
+
+def batches(arns: Sequence[str]) -> list[Sequence[str]]:
+    """Split ARNs into what one DescribeTasks call takes."""
+    return [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
+
+
+def describe_many(
+    ecs: Ecs, arns: Sequence[str], concurrency: int, timeout: float
+) -> tuple[dict[str, Mapping[str, Any]], list[str], BaseException | None]:
+    """Describe any number of tasks side by side, within ``timeout`` seconds.
+
+    Returns the tasks that ECS knows, by ARN, the ARNs of which nothing could be learnt, and the first error.
+    """
+    tasks: dict[str, Mapping[str, Any]] = {}
+    unknown: list[str] = []
+    first_error: BaseException | None = None
+    parts = batches(arns)
+    if not parts:
+        return tasks, unknown, None
+    pool = ThreadPoolExecutor(min(concurrency, len(parts)), thread_name_prefix="airflow-ecs-adopt")
+    try:
+        futures = {pool.submit(ecs.describe, part): part for part in parts}
+        wait(futures, timeout=timeout)
+        for future, part in futures.items():
+            error: BaseException | None = TimeoutError("DescribeTasks did not answer in time")
+            if future.done():
+                error = future.exception()
+            if error is None:
+                tasks.update(future.result().tasks)
+            else:
+                future.cancel()
+                unknown.extend(part)
+                first_error = first_error or error
+    finally:
+        pool.shutdown(wait=False)
+    return tasks, unknown, first_error
+
+
+def find(
+    ecs: Ecs, started_by: str, wanted: Mapping[str, float | None], concurrency: int, timeout: float
+) -> dict[str, Sighting]:
+    """Find containers by identity, running or stopped.
+
+    ``wanted`` gives, by identity, the time (seconds since the epoch) before which a container belongs to an earlier run
+    of the same try, such as before a deferral; None: any time. Of several, the newest counts. Raises the error of a
+    call that failed, and TimeoutError: an incomplete search must not look like nothing found.
+    """
+    found: dict[str, Sighting] = {}
+    for listed in (ecs.list_running, ecs.list_stopped):
+        left = {identity for identity in wanted if identity not in found}
+        if not left:
+            break
+        arns = listed(started_by)
+        tasks, unknown, error = describe_many(ecs, arns, concurrency, timeout)
+        if unknown:
+            raise error or TimeoutError("DescribeTasks did not answer in time")
+        for arn, task in tasks.items():
+            identity = identity_in(task)
+            if identity is None or identity not in left or not is_of_this_run(task, identity, wanted[identity]):
+                continue
+            other = found.get(identity)
+            if other is None or (_created_at(task) or 0.0) > (_created_at(other.task) or 0.0):
+                found[identity] = Sighting(arn, task)
+    return found
+
+
+def _created_at(task: Mapping[str, Any]) -> float | None:
+    """Return when a described task was created, in seconds since the epoch; None when that is not said."""
+    moment: Any = task.get("createdAt")
+    return float(moment.timestamp()) if hasattr(moment, "timestamp") else None
+
+
+def is_of_this_run(task: Mapping[str, Any], identity: str, since: float | None) -> bool:
+    """Whether a described task belongs to this run of this try of a task instance.
+
+    Airflow keeps the ARN of an earlier run, or of an earlier try, until it hears of the new container. A container
+    without an identity was launched by another executor: its ARN is believed. So is an identity alone, where ECS does
+    not say when the task was created.
+    """
+    found, created = identity_in(task), _created_at(task)
+    return found in (None, identity) and (since is None or created is None or created >= since)

@@ -1,0 +1,153 @@
+"""How an ECS task ended, as far as Airflow is concerned. Pure functions over DescribeTasks' answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Mapping
+
+from airflow_ecs_executor.aws import hints
+from airflow_ecs_executor.aws.wording import without_names
+
+
+class Ending(Enum):
+    """How a task of ECS ended, as far as Airflow is concerned."""
+
+    SUCCEEDED = "succeeded"
+    """Our container ended with exit code 0. What the task itself reported to Airflow stands."""
+    FAILED = "failed"
+    """Our container ran and failed: Airflow's own retries decide."""
+    NEVER_STARTED = "never started"
+    """Nothing of the task has run: it is launched again, within the number of attempts."""
+    SPOT = "spot"
+    """AWS took the Spot capacity back: it is launched again, within the number of relaunches."""
+    INFRASTRUCTURE = "infrastructure"
+    """AWS took the host away, or retired it: likewise."""
+    STOPPED_BY_USER = "stopped by user"
+    """Somebody stopped it before it ran: launching it again would be against their will."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a task ended, and the sentence that people read about it."""
+
+    ending: Ending
+    reason: str = ""
+    exit_code: int | None = None
+    remarkable: bool = False
+    """The container has done its work, and ECS has a reason for its end all the same: want of memory, or a stop."""
+    temporary: bool = False
+    """With NEVER_STARTED: there was no room for it, which a later launch may find."""
+    advice: str = ""
+    """What a person can do about it, or an empty string."""
+
+    @property
+    def explanation(self) -> str:
+        """The reason, followed by the advice if there is one."""
+        return f"{self.reason} {self.advice}".rstrip()
+
+
+# The entrypoint of this project's images: DAGs could not be loaded now, or the container was asked to end before its
+# command was started (docs/image-contract.md). No command of Airflow ends with one of them, so they are read that
+# way unless the image is known not to be of this project.
+EXITS_BEFORE_THE_COMMAND = frozenset({84, 85})
+
+_BY_ITSELF, _FAILED_TO_START = "EssentialContainerExited", "TaskFailedToStart"
+_SPOT_WORDING = re.compile(r"\bspot\b.{0,60}interrupt", re.IGNORECASE)
+_INFRASTRUCTURE_CODES = ("TerminationNotice", "InfrastructureHealth")
+"""Stop codes (botocore, ECS ``TaskStopCode``)."""
+_INFRASTRUCTURE_WORDING = re.compile(
+    r"Host EC2 \(instance [\w-]+\) (?:terminated|stopped)|performing maintenance|\bretire(?:d|ment)\b"
+    r"|container instance.{0,60}(?:terminated|lost|unhealthy)|underlying (?:host|hardware|infrastructure)",
+    re.IGNORECASE,
+)
+"""Source: Amazon ECS Developer Guide, "Stopped tasks error messages"."""
+
+
+def has_started(task: Mapping[str, Any]) -> bool:
+    """Whether ECS says that the containers of a described task have begun to run."""
+    return bool(task.get("startedAt")) or task.get("lastStatus") == "RUNNING"
+
+
+def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = False) -> Verdict | None:
+    """Judge a task as DescribeTasks describes it; None while it goes on.
+
+    Only our container counts, whatever sidecars do. Its exit code stands there while the task itself is still being
+    taken down (DEPROVISIONING can last half a minute), so the end is seen as soon as the container has ended.
+    ``foreign_image`` says that the image is known not to be of this project: no exit code has a meaning then.
+    """
+    container = next((item for item in task.get("containers") or () if item.get("name") == container_name), None)
+    stopped = task.get("lastStatus") == "STOPPED"
+    exit_code = container.get("exitCode") if container else None
+    if exit_code is None and not stopped:
+        return None
+    stop_code = str(task.get("stopCode") or "")
+    ending = _ending(task, container, exit_code, stop_code, foreign_image)
+    said = "; ".join(str(part) for part in (task.get("stoppedReason"), (container or {}).get("reason")) if part)
+    advice = _advice(said, ending, exit_code, stop_code)
+    remarkable = exit_code == 0 and (bool(container and container.get("reason")) or stop_code not in ("", _BY_ITSELF))
+    return Verdict(
+        ending,
+        _describe(task, container, container_name, exit_code),
+        exit_code,
+        remarkable=remarkable,
+        temporary=ending is Ending.NEVER_STARTED and exit_code is None and advice.waits,
+        advice=advice.text,
+    )
+
+
+def _ending(
+    task: Mapping[str, Any],
+    container: Mapping[str, Any] | None,
+    exit_code: int | None,
+    stop_code: str,
+    foreign_image: bool,
+) -> Ending:
+    if exit_code == 0:
+        return Ending.SUCCEEDED
+    by_user = stop_code == "UserInitiated"
+    # Whoever calls StopTask writes the reason, and a task that could not start may name its image in it.
+    said = "" if by_user or stop_code == _FAILED_TO_START else without_names(str(task.get("stoppedReason") or ""))
+    if stop_code == "SpotInterruption" or _SPOT_WORDING.search(said):
+        return Ending.SPOT
+    if stop_code in _INFRASTRUCTURE_CODES or _INFRASTRUCTURE_WORDING.search(said):
+        return Ending.INFRASTRUCTURE
+    if exit_code is not None:
+        if exit_code not in EXITS_BEFORE_THE_COMMAND or foreign_image:
+            return Ending.FAILED
+    elif (container is None and task.get("containers")) or (stop_code != _FAILED_TO_START and has_started(task)):
+        return Ending.FAILED
+    return Ending.STOPPED_BY_USER if by_user else Ending.NEVER_STARTED
+
+
+def _advice(said: str, ending: Ending, exit_code: int | None, stop_code: str) -> hints.Advice:
+    """What helps. Exit codes explain only containers that ended by themselves."""
+    if ending is Ending.SPOT:
+        return hints.Advice("")
+    if stop_code == "UserInitiated":
+        return hints.Advice("Somebody stopped it: the StopTask event in CloudTrail names who.")
+    advice = hints.of_stopped_task(said)
+    if not advice.text and exit_code is not None and stop_code in ("", _BY_ITSELF):
+        return hints.Advice(hints.of_exit_code(exit_code))
+    return advice
+
+
+def _describe(task: Mapping[str, Any], container: Mapping[str, Any] | None, name: str, exit_code: int | None) -> str:
+    """One sentence with all that ECS says about the end of a task."""
+    parts = []
+    if task.get("stoppedReason"):
+        parts.append(str(task["stoppedReason"]))
+    if container is None:
+        parts.append(f"the task has no container {name!r}")
+    elif container.get("reason"):
+        parts.append(str(container["reason"]))
+    if exit_code is not None:
+        parts.append(f"container {name!r} ended with exit code {exit_code}")
+    elif has_started(task):
+        parts.append(f"container {name!r} left no exit code")
+    else:
+        parts.append(f"container {name!r} never started")
+    if task.get("stopCode"):
+        parts.append(f"stop code {task['stopCode']}")
+    return f"{task.get('taskArn', 'The ECS task')}: " + "; ".join(part.rstrip(".") for part in parts) + "."

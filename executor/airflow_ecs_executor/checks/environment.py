@@ -1,0 +1,241 @@
+"""What must be the same in the scheduler and in a task's container, as far as the task definition shows it. Pure.
+
+Airflow's own documentation asks for one configuration everywhere. Here are the parts without which a task does not run,
+or nobody finds its log. Values of secrets are compared, and never shown.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from airflow_ecs_executor.aws.run_task import parse_json
+from airflow_ecs_executor.aws.task_definition import TaskDefinition
+from airflow_ecs_executor.config import options
+from airflow_ecs_executor.config.reader import parse_option
+from airflow_ecs_executor.image_check.facts import ImageFacts
+
+_TRUE = ("t", "true", "1")
+_HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+_PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306}
+_DEFAULT_DAG_FOLDER = "/opt/airflow/dags"
+_DEFAULT_BUNDLES = ("dags-folder",)
+"""Airflow's own: one bundle, of the DAG folder ([dag_processor] dag_bundle_config_list)."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """The environment of our container: the image's, the task definition's and that of every launch, as one.
+
+    ``hidden`` are the names of variables whose value is not known here; ``complete`` tells that there are no others.
+    """
+
+    values: Mapping[str, str]
+    hidden: frozenset[str]
+    complete: bool
+
+    def has(self, section: str, name: str) -> bool:
+        """Whether an option is set, in whichever of Airflow's ways; also true if that cannot be told."""
+        variable = variable_of(section, name)
+        return any(self.may_have(known) for known in (variable, f"{variable}_CMD", f"{variable}_SECRET"))
+
+    def may_have(self, variable: str) -> bool:
+        """Whether a variable is set; also true if that cannot be told."""
+        return not self.complete or variable in self.values or variable in self.hidden
+
+    def get(self, section: str, name: str) -> str | None:
+        """An option's value; None if it is not set, or not to be seen."""
+        return self.values.get(variable_of(section, name))
+
+
+def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides: Mapping[str, str]) -> Container:
+    """Put the environment together; what comes later wins.
+
+    ``facts`` are the image's, None if they are not known; ``overrides`` are those of every launch.
+    """
+    values = {**(facts.environment if facts else {}), **definition.environment, **overrides}
+    hidden = definition.secrets - set(overrides)
+    visible = {name: value for name, value in values.items() if value and name not in hidden}
+    return Container(visible, hidden, complete=facts is not None and not definition.environment_files)
+
+
+def variable_of(section: str, name: str) -> str:
+    """The environment variable of an option of Airflow."""
+    return f"AIRFLOW__{section.upper()}__{name.upper()}"
+
+
+def differences(conf: Any, container: Container, *, is_airflow_2: bool) -> list[str]:
+    """Say, in a sentence for each key, what differs or is missing.
+
+    ``conf`` is the scheduler's, with Airflow's ``get(section, key, fallback=…)``.
+    """
+    return list(_differences(_Scheduler(conf), container, is_airflow_2))
+
+
+class _Scheduler:
+    """The scheduler's options, as texts."""
+
+    def __init__(self, conf: Any) -> None:
+        self._conf = conf
+
+    def get(self, section: str, name: str) -> str:
+        try:
+            return str(self._conf.get(section, name, fallback=None) or "").strip()
+        except Exception:  # a _cmd that fails, say: whoever needs the option says so
+            return ""
+
+
+def _differences(scheduler: _Scheduler, container: Container, is_airflow_2: bool) -> Iterator[str]:
+    yield from _dags(scheduler, container, is_airflow_2)
+    yield from _remote_logging(scheduler, container)
+    if is_airflow_2:
+        yield from _database(scheduler, container)
+    else:
+        yield from _execution_api(scheduler, container)
+    yield from _executor(scheduler, container)
+
+
+def _dags(scheduler: _Scheduler, container: Container, is_airflow_2: bool) -> Iterator[str]:
+    values = container.values
+    if values.get("AIRFLOW_ECS_DAGS") == "s3" and not container.may_have("S3_URI"):
+        yield "S3_URI is not set in the container, and the image loads its DAGs from S3: every task fails"
+    if not is_airflow_2:
+        yield from _bundles(scheduler, container)
+    ours = scheduler.get("core", "dags_folder")
+    theirs = (
+        container.get("core", "dags_folder")
+        or values.get("CONTAINER_DAG_PATH")
+        or (_DEFAULT_DAG_FOLDER if "AIRFLOW_ECS_DAGS" in values and container.complete else "")
+    )
+    if ours and theirs and ours.rstrip("/") != theirs.rstrip("/"):
+        yield (
+            f"[core] dags_folder is {ours} in the scheduler and {theirs} in the container: tasks find their files by "
+            "the path below it, but what uses the whole path finds another one"
+        )
+
+
+def _bundles(scheduler: _Scheduler, container: Container) -> Iterator[str]:
+    section, name = "dag_processor", "dag_bundle_config_list"
+    ours = _bundle_names(scheduler.get(section, name)) or _DEFAULT_BUNDLES
+    if not container.has(section, name):
+        missing = [bundle for bundle in ours if bundle not in _DEFAULT_BUNDLES]
+    else:
+        theirs = _bundle_names(container.get(section, name) or "")
+        missing = [bundle for bundle in ours if theirs and bundle not in theirs]
+    if missing:
+        yield (
+            f"[{section}] {name} has the DAG bundle {', '.join(missing)} in the scheduler and not in the container: "
+            f"its tasks fail; set {variable_of(section, name)} to the same value"
+        )
+
+
+def _bundle_names(text: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text)
+        return tuple(str(item["name"]) for item in found)
+    except (ValueError, TypeError, KeyError):
+        return ()
+
+
+def _remote_logging(scheduler: _Scheduler, container: Container) -> Iterator[str]:
+    section, switch = "logging", "remote_logging"
+    ours = scheduler.get(section, switch).lower() in _TRUE
+    if ours and not container.has(section, switch):
+        yield (
+            f"[{section}] {switch} is on in the scheduler and not set in the container: the log of a task goes with "
+            f"its container; set {variable_of(section, switch)}=True there"
+        )
+        return
+    value = container.get(section, switch)
+    if value is None:
+        return
+    theirs = value.strip().lower() in _TRUE
+    if ours != theirs:
+        on, off = ("scheduler", "container") if ours else ("container", "scheduler")
+        yield f"[{section}] {switch} is on in the {on} and off in the {off}: logs are not found in the UI"
+    if not ours or not theirs:
+        return
+    for name in ("remote_base_log_folder", "remote_log_conn_id"):
+        wanted = scheduler.get(section, name)
+        if wanted and not container.has(section, name):
+            variable = variable_of(section, name)
+            yield f"[{section}] {name} is {wanted} in the scheduler and not set in the container: set {variable}"
+            continue
+        found = container.get(section, name)
+        if found is not None and found.strip().rstrip("/") != wanted.rstrip("/"):
+            yield f"[{section}] {name} is {wanted or 'not set'} in the scheduler and {found} in the container"
+
+
+def _database(scheduler: _Scheduler, container: Container) -> Iterator[str]:
+    section, name = "database", "sql_alchemy_conn"
+    if not container.has(section, name):
+        yield (
+            f"[{section}] {name} is not set in the container: tasks of Airflow 2 need the metadata database; give "
+            f"{variable_of(section, name)} as a secret of the task definition"
+        )
+        return
+    value = container.get(section, name)
+    if value is not None and _place(value) != _place(scheduler.get(section, name)):
+        yield f"[{section}] {name} names another database in the container than in the scheduler"
+    section, name = "core", "fernet_key"
+    key = scheduler.get(section, name)
+    if key and not container.has(section, name):
+        yield (
+            f"[{section}] {name} is not set in the container: tasks cannot read encrypted connections and variables; "
+            f"give {variable_of(section, name)} as a secret of the task definition"
+        )
+    elif key and container.get(section, name) not in (None, key):
+        yield f"[{section}] {name} differs in the container: tasks cannot read encrypted connections and variables"
+
+
+def _place(url: str) -> tuple[str | None, int | None, str]:
+    try:
+        parts = urlsplit(url)
+        return parts.hostname, parts.port or _PORTS.get(parts.scheme.partition("+")[0]), parts.path
+    except ValueError:
+        return None, None, url
+
+
+def _execution_api(scheduler: _Scheduler, container: Container) -> Iterator[str]:
+    section, name = "core", "execution_api_server_url"
+    if not container.has(section, name):
+        yield (
+            f"[{section}] {name} is not set in the container: tasks of Airflow 3 need the API server; set "
+            f"{variable_of(section, name)}, for instance to http://airflow.internal:8080/execution/"
+        )
+        return
+    ours, theirs = scheduler.get(section, name), container.get(section, name)
+    if theirs is None:
+        return
+    if _place(theirs)[0] in _HERE:
+        yield f"[{section}] {name} is {theirs} in the container: that is the container itself"
+    elif ours and ours.rstrip("/") != theirs.rstrip("/"):
+        yield f"[{section}] {name} is {ours} in the scheduler and {theirs} in the container"
+
+
+def _executor(scheduler: _Scheduler, container: Container) -> Iterator[str]:
+    if "airflow_ecs_executor" in (container.get("core", "executor") or ""):
+        yield (
+            f"{variable_of('core', 'executor')} names this executor in the container, where it is not installed: "
+            "Airflow's commands there log import errors or fail; leave it out"
+        )
+    for option in options.OPTIONS:
+        found = container.get(option.section, option.name)
+        if found is None:
+            continue
+        ours = scheduler.get(option.section, option.name)
+        if _value(option, found.strip()) == _value(option, ours):
+            continue
+        if option is options.RUN_TASK_KWARGS:  # it may hold a secret in its environment
+            yield f"{option} differs in the container"
+        else:
+            yield f"{option} is {ours or 'not set'} in the scheduler and {found} in the container"
+
+
+def _value(option: options.Option, text: str) -> Any:
+    try:
+        return parse_json(text) if option is options.RUN_TASK_KWARGS else parse_option(option, text)
+    except ValueError:
+        return text

@@ -1,0 +1,249 @@
+"""What Airflow's own processes have to be told to run tasks by this executor, and how it is written down. Pure.
+
+The values come from a stack's outputs and from what is given, by the names of the flags; what is given wins.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+
+from airflow_ecs_executor.aws.run_task import canonical, parse_json
+from airflow_ecs_executor.aws.stack import StackOutputs
+from airflow_ecs_executor.config import options
+from airflow_ecs_executor.config.options import OPTIONS, STRING, Option
+from airflow_ecs_executor.config.reader import ConfigurationError, Problem, parse_option, read_settings
+
+EXPORTS, AIRFLOW_CFG, ENV_FILE = "exports", "airflow.cfg", "env-file"
+FORMATS = (EXPORTS, AIRFLOW_CFG, ENV_FILE)
+
+# A secret's ARN ends with its name; what ECS appends in `valueFrom` (a key of its JSON, a version) is not understood.
+_SECRET_NAME = r"[A-Za-z0-9/_+=.@-]{1,512}"
+_SECRET = rf"{_SECRET_NAME}|arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{{12}}:secret:{_SECRET_NAME}"
+_SECRET_ALLOWED = "the ARN or the name of a secret whose whole text is the value"
+
+
+def _secret(section: str, name: str, description: str) -> Option:
+    return Option(section, name, STRING, description, pattern=_SECRET, allowed=_SECRET_ALLOWED, sensitive=True)
+
+
+_OWN_CLASS = "airflow_ecs_executor.AwsEcsExecutor"
+GENERAL: Mapping[str, Option] = {
+    "executor": Option(
+        "core",
+        "executor",
+        STRING,
+        "Airflow's executors, this one among them; several are separated by commas, and the first one is the default.",
+        default=_OWN_CLASS,
+        example=f"LocalExecutor,ecs:{_OWN_CLASS}",
+        pattern=rf"(\S*[,:;=])?{re.escape(_OWN_CLASS)}([,;]\S*)?",
+        allowed=f"{_OWN_CLASS}, alone or among others, without blanks",
+    ),
+    "database_secret": _secret(
+        "database",
+        "sql_alchemy_conn",
+        "Secret in AWS Secrets Manager with the whole URL of the metadata database.",
+    ),
+    "fernet_secret": _secret(
+        "core", "fernet_key", "Secret with the Fernet key, by which connections and variables are encrypted."
+    ),
+    "jwt_secret": _secret(
+        "api_auth",
+        "jwt_secret",
+        "Airflow 3: secret with the key that tasks' tokens are signed by. Scheduler and API server need the same one.",
+    ),
+    "remote_logs": Option(
+        "logging",
+        "remote_base_log_folder",
+        STRING,
+        "Where tasks' logs are kept; switches remote logging on.",
+        example="s3://my-airflow-bucket/logs",
+        pattern=r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?"
+        r"|cloudwatch://arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:log-group:[A-Za-z0-9_/.#-]+",
+        allowed="s3://BUCKET/PREFIX, or cloudwatch:// and the ARN of a log group without :* at its end",
+    ),
+}
+"""The settings beside the executor's options, by their flags."""
+
+
+class Setting(NamedTuple):
+    """An option of Airflow with its value, or with the ``aws`` command that prints it."""
+
+    section: str
+    name: str
+    value: str
+    is_command: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"AIRFLOW__{self.section.upper()}__{self.name.upper()}"
+
+    def as_airflow_reads_it(self) -> Setting:
+        """Return a command as the option ``…_cmd``, by which Airflow gets the value; anything else as it is.
+
+        Airflow splits a command as a shell does, but runs it without one, and takes all that it prints as the value, a
+        newline at the end too (airflow.configuration.run_command): it would be part of the database's name. The shell
+        takes it off, fails if the AWS CLI fails, and shows the value in no process list: printf is its own.
+        """
+        if not self.is_command:
+            return self
+        return Setting(self.section, f"{self.name}_cmd", f"sh -c 'v=$({self.value}) && printf %s \"$v\"'")
+
+
+@dataclass(frozen=True)
+class AirflowSettings:
+    """The settings, in order, and warnings for whoever asked."""
+
+    settings: tuple[Setting, ...]
+    warnings: tuple[str, ...]
+
+
+def airflow_settings(given: Mapping[str, str], stack: StackOutputs | None = None) -> AirflowSettings:
+    """Find out what has to be set: what is required, what differs from the default, and what was given.
+
+    ``given`` has texts by the names of options and of `GENERAL`; an empty one takes away what the stack says.
+
+    Raises `ConfigurationError` with every problem, as the executor would at start.
+    """
+    given = {name: _in_one_line(text) for name, text in given.items()}
+    values = {**(_of_stack(stack, given) if stack else {}), **given}
+    problems = [*_general_problems(values)]
+    try:
+        read = read_settings(_Configuration(values), {})
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    settings = [*_general_settings(values)]
+    for option in OPTIONS:
+        text = values.get(option.name)
+        # Only these two mean something when they are empty: no Airflow connection.
+        if text or (text is not None and option in (options.AWS_CONN_ID, options.CONN_ID)):
+            settings.append(Setting(option.section, option.name, text))
+    return AirflowSettings(tuple(settings), (*read.warnings, *_replaced(settings)))
+
+
+class _Configuration:
+    """The given values as Airflow's configuration is read."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def get(self, section: str, key: str, fallback: Any = None) -> Any:
+        return self._values.get(key, fallback)
+
+
+def _of_stack(stack: StackOutputs, given: Mapping[str, str]) -> dict[str, str]:
+    values = {
+        "database_secret": stack.database_url_secret_arn,
+        "fernet_secret": stack.fernet_key_secret_arn,
+        "remote_logs": stack.logs_uri,
+        options.CLUSTER.name: stack.cluster_name,
+        options.CONTAINER_NAME.name: stack.container_name,
+        options.REGION_NAME.name: stack.region,
+        options.TASK_DEFINITION.name: stack.task_definition_family,
+        options.SUBNETS.name: stack.subnets,
+        options.SECURITY_GROUPS.name: stack.security_groups,
+        options.WORKLOAD_S3_URI.name: stack.workloads_uri,
+    }
+    if stack.assign_public_ip != options.ASSIGN_PUBLIC_IP.default:
+        values[options.ASSIGN_PUBLIC_IP.name] = stack.assign_public_ip
+    if not _chooses_capacity(given):
+        values[options.LAUNCH_TYPE.name] = "FARGATE"  # what the stack's roles, network and task definition are for
+    return values
+
+
+def _chooses_capacity(given: Mapping[str, str]) -> bool:
+    if given.get(options.CAPACITY_PROVIDER_STRATEGY.name):
+        return True
+    try:
+        kwargs = canonical(parse_json(given.get(options.RUN_TASK_KWARGS.name) or "{}"), camelize=True)
+    except ValueError:
+        return False  # a problem, which is told elsewhere
+    return isinstance(kwargs, dict) and not kwargs.keys().isdisjoint({"launchType", "capacityProviderStrategy"})
+
+
+def _in_one_line(text: str) -> str:
+    """Neither env files nor comments have a second line. JSON may be broken only where a blank means the same."""
+    return re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
+
+
+def _general_problems(values: Mapping[str, str]) -> Iterator[Problem]:
+    for flag, option in GENERAL.items():
+        text = values.get(flag)
+        if text:
+            try:
+                parse_option(option, text)
+            except ValueError as error:
+                yield Problem(option, f"--{flag.replace('_', '-')}", text, "is wrong", str(error))
+
+
+def _general_settings(values: Mapping[str, str]) -> Iterator[Setting]:
+    region = values.get(options.REGION_NAME.name, "")
+    for flag, option in GENERAL.items():
+        text = values.get(flag) or option.default
+        if not text:
+            continue
+        if option.sensitive:
+            yield Setting(option.section, option.name, command_for_secret(text, region), is_command=True)
+        elif option is GENERAL["remote_logs"]:
+            yield Setting(option.section, "remote_logging", "True")
+            yield Setting(option.section, option.name, text)
+        else:
+            yield Setting(option.section, option.name, text)
+
+
+def command_for_secret(secret: str, region: str = "") -> str:
+    """Return the command of the AWS CLI that prints a secret's text.
+
+    ``secret``: an ARN, whose region counts, or a name in ``region``, without which the AWS CLI's own configuration
+    decides.
+    """
+    found = re.fullmatch(_SECRET, secret)
+    region = (found and found["region"]) or region
+    command = f"aws secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text"
+    return f"{command} --region {region}" if region else command
+
+
+def _replaced(settings: Sequence[Setting]) -> Iterator[str]:
+    for setting in settings:
+        found = re.search(r"\$(\w+|\{[^}]*\})", setting.value)
+        if found:
+            yield (
+                f"[{setting.section}] {setting.name} has {found[0]}: Airflow replaces it where a variable of its own "
+                "process has that name"
+            )
+
+
+def as_text(settings: Sequence[Setting], form: str, *, once: bool = False) -> str:
+    """Write settings down: commands for a shell, lines for airflow.cfg, or lines for ``docker run --env-file``.
+
+    ``form`` is one of `FORMATS`. ``once``, with `EXPORTS`: the shell asks for secrets, instead of Airflow each time.
+    """
+    if not once:
+        settings = [setting.as_airflow_reads_it() for setting in settings]
+    if form == AIRFLOW_CFG:
+        return "\n".join(_sections(settings))
+    if form == EXPORTS:
+        return "".join(_export(setting) for setting in settings)
+    # A value is all behind the first =, as it is.
+    return "".join(f"{setting.variable}={setting.value}\n" for setting in settings)
+
+
+def _export(setting: Setting) -> str:
+    if setting.is_command:  # `export` would hide that the command has failed
+        return f'{setting.variable}="$({setting.value})" || return\nexport {setting.variable}\n'
+    return f"export {setting.variable}={shlex.quote(setting.value)}\n"
+
+
+def _sections(settings: Sequence[Setting]) -> Iterator[str]:
+    for section in dict.fromkeys(setting.section for setting in settings):
+        lines = [f"[{section}]"]
+        for setting in settings:
+            if setting.section == section:
+                value = setting.value.replace("%", "%%")  # configparser's interpolation
+                lines.append(f"{setting.name} = {value}".rstrip())
+        yield "\n".join([*lines, ""])

@@ -1,0 +1,78 @@
+"""Check configuration, ECS, image and environment as the scheduler does when it starts, without starting it.
+
+Airflow's own configuration and versions are used. On a machine without Airflow: ``python build.py check``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from typing import Any
+
+from airflow_ecs_executor.airflow_side import AirflowSide
+from airflow_ecs_executor.aws.errors import classify
+from airflow_ecs_executor.aws.identity import deployment_of
+from airflow_ecs_executor.checks import health
+from airflow_ecs_executor.checks.images import MisfitError, UnchosenError
+from airflow_ecs_executor.config.reader import ConfigurationError, read_settings
+from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, as_json, as_text
+from airflow_ecs_executor.services import services_of
+
+log = logging.getLogger("airflow_ecs_executor")
+
+_CONFIGURATION, _HEALTH = 2, 3
+
+
+def check(conf: Any, airflow: AirflowSide, wanted: Versions, task_definition: str | None, as_json_text: bool) -> int:
+    """Check, print what was found, and return the exit code.
+
+    ``wanted`` is what the image has to have; ``task_definition`` None means the configured one.
+    """
+    try:
+        settings = read_settings(conf, os.environ)
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+        if task_definition:
+            run_task = {**settings.run_task, "taskDefinition": task_definition}
+            settings = dataclasses.replace(settings, run_task=run_task)
+        answer = _examine(settings, airflow, wanted)
+    except ConfigurationError as error:
+        answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
+    except health.HealthCheckError as error:
+        answer = {"exit_code": _HEALTH, "problems": error.problems}
+    except UnchosenError as unchosen:
+        answer = {"exit_code": _HEALTH, "problems": [str(unchosen)]}
+    except MisfitError as misfit:
+        answer = {"exit_code": EXIT_CODES[Outcome.DIFFERS], "problems": [str(misfit)]}
+    text = answer.pop("text", None) or "\n".join(answer["problems"])
+    print(json.dumps(answer, indent=2) if as_json_text else text)
+    code: int = answer["exit_code"]
+    return code
+
+
+def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> dict[str, Any]:
+    name = settings.run_task["taskDefinition"]
+    deployment = settings.deployment or deployment_of(airflow.database_place())
+    services = services_of(settings, versions, deployment)
+    health.check(services.ecs, settings, services.store)
+    try:
+        checked = services.compatibility.examine(name)
+    except MisfitError:
+        raise
+    except Exception as exception:
+        raise health.HealthCheckError([classify(exception).reason]) from None
+    report, title = checked.report, checked.definition.name if checked.definition else name
+    warnings = airflow.environment_warnings(checked.definition, report.facts, settings.environment)
+    lines = [f"task definition {title}, container {settings.container_name}: {as_text(report)}"]
+    lines += [f"  environment       {warning}" for warning in warnings]
+    return {
+        "exit_code": EXIT_CODES[report.outcome],
+        "task_definition": title,
+        "container": settings.container_name,
+        **as_json(report),
+        "environment": warnings,
+        "text": "\n".join([*lines, *services.compatibility.advice(checked)]),
+    }

@@ -1,0 +1,104 @@
+"""The executor's settings: one frozen object, made by `reader`. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Mapping, Sequence
+
+from airflow_ecs_executor.aws.run_task import all_fargate, canonical, drop_fargate_only
+from airflow_ecs_executor.config import options
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The executor's settings, checked.
+
+    ``run_task`` is the request that all launches start from, with RunTask's own names: cluster, count, task
+    definition, network, capacity, and an override entry of our container; treat it as read-only at any depth.
+    ``conn_id`` is None if boto3 is to find the credentials itself, and ``conn_id_named`` tells whether a user, rather
+    than a default, named the connection. ``use_cluster_default`` holds while the cluster's default capacity provider
+    strategy has to be asked for: `with_cluster_default` settles it. ``fargate`` says whether a launch runs on Fargate
+    unless its ``executor_config`` says otherwise; ``fargate_only`` is what was left out of ``run_task`` if not.
+    ``deployment`` is None if nobody named it. ``warnings`` are for the log, once.
+    """
+
+    cluster: str
+    container_name: str
+    region_name: str | None
+    conn_id: str | None
+    conn_id_named: bool
+    check_health_on_startup: bool
+    max_run_task_attempts: int
+    run_task: Mapping[str, Any] = field(hash=False)
+    use_cluster_default: bool
+    fargate: bool
+    fargate_only: Mapping[str, str] = field(hash=False)
+    run_task_rate: float
+    run_task_burst: int
+    launch_concurrency: int
+    describe_tasks_rate: float
+    poll_interval: float
+    missing_grace_period: float
+    adoption_timeout: float
+    spot_interruptions: str
+    max_spot_relaunches: int
+    launch_wait_limit: float | None
+    deployment: str | None
+    task_instance_tags: bool
+    image_version_check: str
+    workload_s3_uri: str | None
+    workload_s3_use: str
+    workload_s3_kms_key: str | None
+    container_log_lines: int
+    warnings: tuple[str, ...]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What every launch adds to the environment of our container, ``executor_config`` apart."""
+        containers = self.run_task["overrides"]["containerOverrides"]
+        ours = next(item for item in containers if item["name"] == self.container_name)
+        return {item["name"]: item.get("value", "") for item in ours.get("environment", ())}
+
+
+def with_cluster_default(settings: Settings, default_strategy: Sequence[Mapping[str, Any]]) -> Settings:
+    """Settle what runs the containers, if neither launch type nor strategy is configured.
+
+    ``default_strategy`` is the cluster's ``defaultCapacityProviderStrategy``. If there is one, ECS applies it to
+    requests that name neither; if it is empty, Fargate is asked for.
+    """
+    if not settings.use_cluster_default:
+        return settings
+    request = dict(canonical(dict(settings.run_task)))
+    if not default_strategy:
+        request["launchType"] = "FARGATE"
+        missing = network_warnings(request)
+        return _settled(settings, request, True, {}, missing)
+    if all_fargate(default_strategy):
+        return _settled(settings, request, True, {}, ())
+    dropped = drop_fargate_only(request)
+    return _settled(settings, request, False, dropped, ())
+
+
+def _settled(
+    settings: Settings, request: dict[str, Any], fargate: bool, dropped: Mapping[str, str], warnings: Sequence[str]
+) -> Settings:
+    return dataclasses.replace(
+        settings,
+        run_task=MappingProxyType(request),
+        use_cluster_default=False,
+        fargate=fargate,
+        fargate_only=MappingProxyType(dict(dropped)),
+        warnings=settings.warnings + tuple(warnings),
+    )
+
+
+def network_warnings(request: Mapping[str, Any]) -> list[str]:
+    """Return a warning if a request for Fargate names no subnets."""
+    if "networkConfiguration" in request:
+        return []
+    return [
+        f"{options.SUBNETS} is not set: Fargate launches a task only with subnets, so every task must bring its own "
+        f"networkConfiguration in executor_config ({options.SUBNETS.variable()})"
+    ]

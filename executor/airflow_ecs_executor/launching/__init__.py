@@ -1,0 +1,1 @@
+"""Launches ECS tasks, follows them to their end, and adopts those of an earlier scheduler."""

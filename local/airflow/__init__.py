@@ -1,0 +1,1 @@
+"""A whole Airflow whose tasks run on the local ECS."""

@@ -1,0 +1,90 @@
+"""Locked dependencies of each Airflow version, one universal file for all its Pythons."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.errors import BaseImageError
+from local.machine.console import run, step
+
+_FOLDER = Path(__file__).parent
+_DATA = _FOLDER.parent / "requirements.yaml"
+SETTLED = datetime.timedelta(days=3)
+"""How long after an Airflow's release its lock stands for: by then its providers are there."""
+# uv takes a bare 3.8 as 3.8.0, which some wheels of Airflow's dependencies exclude.
+_FULL_VERSIONS = {"3.8": "3.8.18"}
+
+
+def lock_file(airflow: str) -> Path:
+    """Where the lock of an Airflow version is, whether it exists or not."""
+    return _FOLDER / f"airflow-{airflow}.txt"
+
+
+def _data() -> dict[str, Any]:
+    data = yaml.safe_load(_DATA.read_text(encoding="utf-8"))
+    assert isinstance(data, dict)
+    return data
+
+
+def _uv() -> str:
+    """The uv beside this Python, else one on PATH, else one installed into this user's cache."""
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.is_file() else shutil.which("uv")
+    if found:
+        return found
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-ecs" / "uv"
+    if not (cache / "bin" / "uv").is_file():
+        failure = "uv could not be installed (it resolves Airflow's dependencies)"
+        run([sys.executable, "-m", "venv", str(cache)], error=BaseImageError, failure=failure)
+        pip = [str(cache / "bin" / "python"), "-m", "pip", "install", "--quiet", f"uv=={_data()['uv']}"]
+        run(pip, error=BaseImageError, failure=failure)
+    return str(cache / "bin" / "uv")
+
+
+def resolve(airflow: str, *, python: str, until: datetime.date | None = None) -> str:
+    """Resolve Airflow and the extras of the full flavour for ``python`` and every newer one."""
+    data = _data()
+    extras = ",".join(data["extras"]["full"])
+    command = [_uv(), "pip", "compile", "--quiet", "--universal", "--no-header", "--no-annotate"]
+    command += ["--no-emit-index-url", "--no-emit-find-links"]
+    command += ["--python-version", _FULL_VERSIONS.get(python, python)]
+    if until is not None:
+        command += ["--exclude-newer", until.isoformat()]
+    with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
+        source = Path(folder) / "requirements.in"
+        lines = [f"apache-airflow[{extras}]=={airflow}", *data["tools"], ""]
+        source.write_text("\n".join(lines), encoding="utf-8")
+        target = Path(folder) / "requirements.txt"
+        run(
+            [*command, str(source), "--output-file", str(target)],
+            error=BaseImageError,
+            failure=f"The dependencies of Airflow {airflow} on Python {python} could not be resolved",
+        )
+        return target.read_text(encoding="utf-8")
+
+
+def lock(airflow: str, lowest: str, released: datetime.date | None) -> str:
+    """The lock of an Airflow on its lowest Python and up, as of a few days after its release."""
+    until = released + SETTLED if released else None
+    header = (
+        f"# Airflow {airflow} on Python {lowest} and up, with the extras of bases/requirements.yaml, "
+        f"as of {until or 'today'}.\n# Made by: python -m local.machine.bases lock {airflow}\n"
+    )
+    return header + resolve(airflow, python=lowest, until=until)
+
+
+def write_locks(airflows: Iterable[tuple[str, str]]) -> None:
+    """Write the lock of each (Airflow, lowest Python)."""
+    released: dict[str, datetime.date] = _data()["released"]
+    for airflow, lowest in airflows:
+        with step(f"Lock of Airflow {airflow}, Python {lowest} and up"):
+            lock_file(airflow).write_text(lock(airflow, lowest, released.get(airflow)), encoding="utf-8")

@@ -1,0 +1,266 @@
+"""Loading into a folder that was loaded before: only what has changed is fetched, and nothing is believed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from airflow_ecs_entrypoint.errors import DagsError, UnavailableError
+from airflow_ecs_entrypoint.sync import folder as folder_module
+from airflow_ecs_entrypoint.sync.folder import StagedFolder
+from airflow_ecs_entrypoint.sync.manifest import Manifest
+
+from local.fakes.s3 import MODIFIED, Fault
+from tests.unit.entrypoint.container import names, staging, tree
+from tests.unit.entrypoint.sync.test_archive import member, tar_gz
+
+
+@pytest.fixture
+def warm(s3, sync, dags):
+    """A folder that holds what the prefix held a moment ago; nobody has asked for anything since."""
+    s3.buckets["bucket"] = {"dags/a.py": b"1", "dags/b.py": b"2", "dags/pkg/c.py": b"3"}
+    sync()
+    s3.requests.clear()
+    return dags
+
+
+def fetched(s3):
+    return sorted(key for key in s3.requests if key)
+
+
+def test_an_unchanged_prefix_fetches_nothing_and_touches_no_source(s3, sync, warm):
+    cache = warm / "__pycache__"
+    cache.mkdir()
+    (cache / "a.cpython-311.pyc").write_bytes(b"bytecode")
+    before = {path: path.stat().st_ino for path in warm.rglob("*.py")}
+    (loaded,) = sync()
+    assert fetched(s3) == []
+    assert (loaded.files, loaded.fetched, loaded.fetched_bytes) == (3, 0, 0)
+    assert {path: path.stat().st_ino for path in warm.rglob("*.py")} == before
+    assert not cache.exists(), "bytecode that nobody has checked"
+
+
+def test_only_changed_and_new_objects_are_fetched_and_deleted_keys_go(s3, sync, warm):
+    objects = s3.buckets["bucket"]
+    objects["dags/a.py"] = b"9"  # the same size, and the same time
+    objects["dags/new.py"] = b"4"
+    del objects["dags/b.py"]
+    (loaded,) = sync()
+    assert fetched(s3) == ["dags/a.py", "dags/new.py"]
+    assert tree(warm) == {"a.py": b"9", "new.py": b"4", "pkg/c.py": b"3"}
+    assert (loaded.files, loaded.fetched) == (3, 2)
+
+
+def test_bytecode_of_replaced_sources_goes_with_them(s3, sync, warm):
+    (warm / "__pycache__").mkdir()
+    (warm / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"of the former source, size and time")
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    sync()
+    assert not (warm / "__pycache__").exists()
+
+
+def test_files_that_stay_keep_their_time(s3, sync, warm):
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    sync()
+    assert (warm / "b.py").stat().st_mtime == MODIFIED.timestamp()
+
+
+def edit(warm):
+    status = (warm / "b.py").stat()
+    (warm / "b.py").write_bytes(b"X")
+    os.utime(warm / "b.py", (status.st_atime, status.st_mtime))
+
+
+def remove(warm):
+    (warm / "b.py").unlink()
+
+
+def link(warm):
+    (warm / "elsewhere").write_bytes(b"2")
+    (warm / "b.py").unlink()
+    (warm / "b.py").symlink_to("elsewhere")
+
+
+def link_folder(warm):
+    (warm / "other").mkdir()
+    (warm / "other" / "c.py").write_bytes(b"3")
+    (warm / "pkg" / "c.py").unlink()
+    (warm / "pkg").rmdir()
+    (warm / "pkg").symlink_to("other")
+
+
+def forge_manifest(warm):
+    edit(warm)
+    path = warm / ".airflow-ecs" / "manifest.json"
+    path.write_text(path.read_text()[:-10])
+
+
+@pytest.mark.parametrize(
+    "damage, again",
+    [
+        (edit, ["dags/b.py"]),
+        (remove, ["dags/b.py"]),
+        (link, ["dags/b.py"]),
+        (link_folder, ["dags/pkg/c.py"]),
+        (forge_manifest, ["dags/a.py", "dags/b.py", "dags/pkg/c.py"]),
+    ],
+)
+def test_what_was_changed_on_disk_is_fetched_again(s3, sync, warm, damage, again):
+    damage(warm)
+    sync()
+    assert fetched(s3) == again
+    assert tree(warm) == {"a.py": b"1", "b.py": b"2", "pkg/c.py": b"3"}
+    assert not any(path.is_symlink() for path in warm.rglob("*"))
+
+
+def test_a_file_that_somebody_added_goes(s3, sync, warm):
+    (warm / "mine.py").write_text("x")
+    sync()
+    assert fetched(s3) == []
+    assert names(warm) == ["a.py", "b.py", "pkg"]
+
+
+def test_another_prefix_shares_nothing(s3, sync, warm):
+    s3.buckets["bucket"]["other/a.py"] = b"1"
+    sync("s3://bucket/other")
+    assert fetched(s3) == ["other/a.py"]
+    assert tree(warm) == {"a.py": b"1"}
+
+
+def test_without_links_on_the_file_system_everything_is_fetched(s3, sync, warm, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    sync()
+    assert fetched(s3) == ["dags/a.py", "dags/b.py", "dags/pkg/c.py"]
+
+
+def test_objects_without_etag_are_always_fetched(s3, sync, dags, monkeypatch):
+    monkeypatch.setattr("local.fakes.s3.etag", lambda body: "")
+    s3.buckets["bucket"] = {"dags/a.py": b"1"}
+    sync()
+    s3.requests.clear()
+    sync()
+    assert fetched(s3) == ["dags/a.py"]
+
+
+def test_a_crash_between_old_and_new_leaves_nothing_to_believe(s3, sync, warm, monkeypatch):
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    monkeypatch.setattr(folder_module, "move", lambda source, target: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        sync()
+    monkeypatch.undo()
+    assert not (warm / ".airflow-ecs" / "manifest.json").exists()
+
+
+def test_an_unchanged_archive_is_not_fetched(s3, sync, dags):
+    s3.put("bucket", "dags.tar.gz", tar_gz(member("a.py", b"1"), member("x.md", b"2")))
+    sync("s3://bucket/dags.tar.gz")
+    s3.requests.clear()
+    (loaded,) = sync("s3://bucket/dags.tar.gz")
+    assert s3.requests["dags.tar.gz"] == 1, "asked for its ETag alone"
+    assert (loaded.files, loaded.fetched) == (2, 0)
+    (loaded,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
+    assert (loaded.fetched, tree(dags)) == (1, {"a.py": b"1"})
+    (dags / "a.py").write_bytes(b"9")
+    (loaded,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
+    assert (loaded.fetched, tree(dags)) == (1, {"a.py": b"1"})
+    s3.put("bucket", "dags.tar.gz", tar_gz(member("b.py", b"1")))
+    sync("s3://bucket/dags.tar.gz")
+    assert tree(dags) == {"b.py": b"1"}
+
+
+def test_containers_that_share_a_folder_load_one_after_the_other(s3, sync, warm):
+    first = StagedFolder(str(warm))
+    first.stage()
+    second = threading.Thread(target=sync)
+    second.start()
+    time.sleep(0.3)
+    assert second.is_alive() and staging(warm) == [Path(first.staging).name]
+    first.discard()
+    second.join(timeout=10)
+    assert not second.is_alive()
+    assert tree(warm) == {"a.py": b"1", "b.py": b"2", "pkg/c.py": b"3"}
+
+
+def test_a_file_system_without_locks_is_used_without(s3, sync, warm, monkeypatch):
+    def none(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(folder_module.fcntl, "flock", none)
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    sync()
+    assert tree(warm)["a.py"] == b"9"
+
+
+def test_a_failed_load_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    s3.faults = [Fault("dags/a.py", "error", code="SlowDown", status=503)]
+    with pytest.raises(UnavailableError):
+        sync()
+    assert tree(warm) == {"a.py": b"1", "b.py": b"2", "pkg/c.py": b"3"}
+    s3.faults = []
+    s3.requests.clear()
+    sync()
+    assert fetched(s3) == ["dags/a.py"], "what was loaded before is still known"
+
+
+def test_the_lock_is_given_back(warm):
+    for _ in range(2):
+        staged = StagedFolder(str(warm))
+        staged.stage()
+        staged.put_in_place(Manifest())
+
+
+def test_what_another_user_left_in_the_way_does_no_harm(s3, sync, warm, monkeypatch):
+    """As a `__pycache__` that belongs to another UID: it cannot be deleted, but it is out of the way."""
+    rmtree = folder_module.shutil.rmtree
+
+    def refuse(path, ignore_errors=False):
+        if not ignore_errors:
+            raise PermissionError(13, "denied")
+        rmtree(path, ignore_errors=True)
+
+    monkeypatch.setattr(folder_module.shutil, "rmtree", refuse)
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    sync()
+    assert tree(warm)["a.py"] == b"9"
+
+
+def test_bytecode_that_came_from_s3_is_warm(s3, sync, dags):
+    s3.buckets["bucket"] = {"dags/a.py": b"1", "dags/__pycache__/a.cpython-311.pyc": b"2"}
+    sync()
+    s3.requests.clear()
+    sync()
+    assert fetched(s3) == []
+    (dags / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"9")
+    sync()
+    assert fetched(s3) == ["dags/__pycache__/a.cpython-311.pyc"]
+
+
+def test_airflow_does_not_look_into_staging(s3, sync, warm):
+    assert (warm / ".airflow-ecs" / ".airflowignore").read_text() == "staging-*\n"
+
+
+def test_after_a_failed_replacement_the_folder_is_still_warm(s3, sync, warm, monkeypatch):
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    move = folder_module.move
+
+    def fail_once(source, target):
+        if target == str(warm / "b.py"):
+            monkeypatch.setattr(folder_module, "move", move)
+            raise OSError(16, "busy")
+        move(source, target)
+
+    monkeypatch.setattr(folder_module, "move", fail_once)
+    with pytest.raises(DagsError):
+        sync()
+    assert tree(warm) == {"a.py": b"1", "b.py": b"2", "pkg/c.py": b"3"}
+    s3.requests.clear()
+    sync()
+    assert fetched(s3) == ["dags/a.py"]

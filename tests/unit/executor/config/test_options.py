@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from airflow_ecs_executor.config import options
+
+IDS = [str(option) for option in options.OPTIONS]
+
+# Published by the provider: section [aws_ecs_executor] of its configuration reference, and its documentation's name
+# for the connection.
+REFERENCE_OPTIONS = [
+    "assign_public_ip",
+    "aws_conn_id",
+    "capacity_provider_strategy",
+    "check_health_on_startup",
+    "cluster",
+    "conn_id",
+    "container_name",
+    "launch_type",
+    "max_run_task_attempts",
+    "platform_version",
+    "region_name",
+    "run_task_kwargs",
+    "security_groups",
+    "subnets",
+    "task_definition",
+]
+
+
+def test_all_options_of_the_reference_are_known():
+    assert sorted(options.named("aws_ecs_executor")) == REFERENCE_OPTIONS
+
+
+def test_options_of_our_own_have_the_documented_defaults():
+    defaults = {name: option.default for name, option in options.named("airflow_ecs_executor").items()}
+    assert defaults == {
+        "run_task_rate": "20",
+        "run_task_burst": "20",
+        "launch_concurrency": "16",
+        "describe_tasks_rate": "5",
+        "poll_interval": "3",
+        "missing_grace_period": "60",
+        "adoption_timeout": "30",
+        "spot_interruptions": "relaunch",
+        "max_spot_relaunches": "3",
+        "launch_wait_limit": None,
+        "deployment": None,
+        "task_instance_tags": "True",
+        "image_version_check": "strict",
+        "workload_s3_uri": None,
+        "workload_s3_use": "too_long",
+        "workload_s3_kms_key": None,
+        "container_log_lines": "20",
+    }
+
+
+@pytest.mark.parametrize("option", options.OPTIONS, ids=IDS)
+def test_every_option_is_described_with_an_example_of_what_it_allows(option):
+    assert option.description.endswith(".") and option.example
+    if option.choices:
+        assert option.example in option.choices
+    if option.pattern:
+        assert re.fullmatch(option.pattern, option.example) and option.allowed
+
+
+def test_the_variable_of_an_option_is_airflows():
+    assert options.CLUSTER.variable() == "AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER"
+    assert options.OWN_OPTIONS[0].variable() == "AIRFLOW__AIRFLOW_ECS_EXECUTOR__RUN_TASK_RATE"
+
+
+def test_the_variable_of_a_team_has_three_underscores():
+    assert options.CLUSTER.variable("red") == "AIRFLOW__RED___AWS_ECS_EXECUTOR__CLUSTER"

@@ -1,0 +1,1154 @@
+"""How a launch goes on, told event by event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow_ecs_executor.aws.errors import ApiError, NotStarted, Trouble
+from airflow_ecs_executor.aws.task_outcome import Ending, Verdict
+from airflow_ecs_executor.launching.ledger import DESCRIBE_LIMIT, Launch, Ledger, Policy
+
+NOW = 1000.0
+LONG = 10_000.0
+
+
+class Story:
+    """A ledger, and the steps that the crew would take."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.ledger = Ledger(Policy(**policy))
+        self.now = NOW
+        self.arns = 0
+
+    def submit(self, *keys: str) -> None:
+        with self.ledger.lock:
+            self.ledger.submit([(key, ["airflow", key], None) for key in keys], self.now)
+
+    def send(self) -> Launch | None:
+        with self.ledger.lock:
+            launch, _ = self.ledger.next_launch(self.now)
+            if launch is not None:
+                self.ledger.begin_sending(launch)
+                if launch.first_sent is None:
+                    launch.first_sent = self.now
+                    launch.request = {"clientToken": object()}
+        return launch
+
+    def launch(self, key: str | None = None) -> str:
+        if key is not None:
+            self.submit(key)
+        launch = self.send()
+        assert launch is not None
+        self.arns += 1
+        arn = f"arn-{self.arns}"
+        with self.ledger.lock:
+            self.ledger.launched(launch, arn, self.now)
+        return arn
+
+    def reject(self, trouble: Trouble, **more: Any) -> Launch:
+        launch = self.send()
+        assert launch is not None
+        with self.ledger.lock:
+            self.ledger.rejected(launch, ApiError(trouble, "because", **more), self.now)
+        return launch
+
+    def end(self, arn: str, ending: Ending, relaunch: bool = True, **more: bool) -> None:
+        with self.ledger.lock:
+            self.ledger.ended(arn, Verdict(ending, "because", **more), self.now, relaunch)  # type: ignore[arg-type]
+
+    def discards(self) -> list[str]:
+        """Take what is to be removed now."""
+        found = []
+        with self.ledger.lock:
+            for discard in iter(lambda: self.ledger.next_discard(self.now), None):
+                found.append(discard.uri)
+                self.ledger.discarded()
+        return found
+
+    def stops(self) -> list[str]:
+        found = []
+        with self.ledger.lock:
+            while True:
+                order = self.ledger.next_stop(self.now)
+                if order is None:
+                    return found
+                found.append(order[0])
+
+    def revoke(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.revoke(key, "too long", self.now)
+
+    def let_go(self, key: str) -> None:
+        with self.ledger.lock:
+            self.ledger.let_go(key, "no heartbeat", self.now)
+
+    def adopt(self, key: str, arn: str | None, relocate: bool = False) -> None:
+        with self.ledger.lock:
+            self.ledger.adopt(key, arn, self.now, since=None, relocate=relocate)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """What Airflow is told."""
+        return [(event.kind, event.launch.key) for event in self.ledger.events if event.wanted]
+
+    def is_empty(self) -> bool:
+        """Whether nothing is left, so that the task is launched at once when it is queued again."""
+        ledger = self.ledger
+        if ledger.pending or ledger.running or ledger.in_flight:
+            return False
+        self.submit("a")
+        return self.send() is not None
+
+
+# The straight way
+
+
+def test_a_task_is_launched_followed_and_reported_once() -> None:
+    story = Story()
+    arn = story.launch("a")
+    assert (story.ledger.pending, story.ledger.running) == (0, 1)
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+    assert story.is_empty()
+
+
+def test_tasks_are_launched_in_the_order_in_which_they_were_queued() -> None:
+    story = Story()
+    story.submit("a", "b", "c")
+    assert [story.send().key for _ in range(3)] == ["a", "b", "c"]  # type: ignore[union-attr]
+    assert story.send() is None
+
+
+def test_the_request_and_the_workload_are_forgotten_when_they_are_not_needed() -> None:
+    story = Story()
+    arn = story.launch("a")
+    launch = story.ledger.launch_of(arn)
+    assert launch is not None and launch.request is None
+    story.end(arn, Ending.FAILED)
+    assert launch.workload is None
+
+
+# Troubles of RunTask
+
+
+def test_row_5_throttling_never_uses_up_an_attempt() -> None:
+    story = Story(max_attempts=3)
+    story.submit("a")
+    for _ in range(50):
+        launch = story.reject(Trouble.THROTTLED)
+        story.now += LONG
+    assert launch.attempts == 0 and {kind for kind, _ in story.told} == {"wait"}
+    assert story.ledger.counters.throttled == 50
+
+
+def test_row_10_an_unanswered_request_goes_out_again_as_it_was() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    frozen = launch.request
+    story.now += 60
+    assert story.send() is launch
+    assert launch.request is frozen and frozen is not None
+
+
+def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_away() -> None:
+    story = Story(max_attempts=1, resend_limit=300.0)
+    story.submit("a")
+    for _ in range(5):
+        launch = story.reject(Trouble.UNANSWERED)
+        story.now += 60
+    for _ in range(100):
+        with story.ledger.lock:
+            for lost in story.ledger.to_locate(story.now):
+                story.ledger.locate_later(lost, story.now)
+        story.now += 60
+    assert launch.attempts == 0 and {kind for kind, _ in story.told} == {"wait"}
+
+
+def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> None:
+    story = Story(resend_limit=300.0)
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    story.now += 400
+    story.reject(Trouble.UNANSWERED)
+    story.now += 60
+    assert story.send() is None
+    assert story.ledger.to_locate(story.now) == [launch]
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.send() is launch and launch.attempts == 0
+
+
+def test_without_the_right_to_search_an_unanswered_request_goes_out_again_for_an_hour() -> None:
+    story = Story(resend_limit=300.0)
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    frozen = launch.request
+    story.now += 400
+    story.reject(Trouble.UNANSWERED)
+    story.now += 60
+    with story.ledger.lock:
+        story.ledger.cannot_locate(launch, story.now)
+    story.reject(Trouble.CAPACITY)
+    story.now += 1800
+    assert story.reject(Trouble.UNANSWERED) is launch and launch.request is frozen
+    story.now += 3600
+    story.reject(Trouble.UNANSWERED)
+    assert story.told[-1] == ("failed", "a")
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CREDENTIALS])
+def test_what_aws_has_turned_away_goes_out_with_a_new_request_for_the_token_in_it_ages(trouble: Trouble) -> None:
+    story = Story()
+    story.submit("a")
+    assert story.reject(trouble).request is None
+
+
+def test_an_attempt_that_failed_is_followed_by_a_longer_pause_each_time() -> None:
+    story = Story(max_attempts=3, backoff_base=4.0)
+    story.submit("a")
+    launch = story.reject(Trouble.CONFLICT)
+    first = launch.not_before - story.now
+    story.now += 10
+    story.reject(Trouble.CONFLICT)
+    second = launch.not_before - story.now
+    assert launch.attempts == 2
+    assert 2.0 <= first <= 4.0 and 8.0 <= second <= 16.0
+    assert story.told == [("note", "a"), ("note", "a")]
+
+
+def test_the_last_attempt_fails_the_task_with_the_reason() -> None:
+    story = Story(max_attempts=2)
+    story.end(story.launch("a"), Ending.NEVER_STARTED)
+    story.now += LONG
+    story.end(story.launch(), Ending.NEVER_STARTED)
+    event = story.ledger.events[-1]
+    assert event.kind == "failed" and "2 attempts" in event.info and "because" in event.info
+    assert story.is_empty()
+
+
+@pytest.mark.parametrize(("trouble", "kept"), [(Trouble.SERVER, True), (Trouble.CAPACITY, False)])
+def test_a_server_error_keeps_the_token_a_lack_of_capacity_does_not(trouble: Trouble, kept: bool) -> None:
+    story = Story()
+    story.submit("a")
+    assert (story.reject(trouble).request is not None) == kept
+
+
+def test_no_new_token_goes_out_while_an_unanswered_request_may_have_started_a_container() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    story.now += 60
+    story.reject(Trouble.CAPACITY)
+    story.now += LONG
+    assert story.send() is None
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.send() is launch and launch.attempts == 0
+
+
+# Waiting
+
+
+TEMPORARY = [Trouble.THROTTLED, Trouble.CAPACITY, Trouble.SERVER, Trouble.UNANSWERED]
+
+
+@pytest.mark.parametrize("trouble", TEMPORARY)
+def test_what_can_be_waited_for_uses_up_no_attempt_and_the_pauses_grow(trouble: Trouble) -> None:
+    story = Story(max_attempts=1, resend_limit=LONG)
+    story.submit("a")
+    pauses = []
+    for _ in range(12):
+        launch = story.reject(trouble)
+        pauses.append(launch.not_before - story.now)
+        story.now = launch.not_before
+    assert launch.attempts == 0
+    assert max(pauses[:2]) < min(pauses[-2:]) <= 60.0
+    story.launch()
+    assert ("launched", "a") in story.told
+
+
+@pytest.mark.parametrize("trouble", TEMPORARY)
+def test_the_event_log_says_that_a_task_waits_then_once_in_a_while(trouble: Trouble) -> None:
+    story = Story(note_delay=10.0, note_interval=300.0, room_cap=1.0, resend_limit=LONG)
+    story.submit("a")
+    begun, noted = story.now, []
+    while story.now < begun + 900:
+        launch = story.reject(trouble)
+        waits = [event for event in story.ledger.events if event.kind == "wait"]
+        if len(waits) > len(noted):
+            noted.append(story.now - begun)
+        story.now = launch.not_before
+    first, second, third = noted
+    assert first <= (0.0 if trouble is Trouble.CAPACITY else 50.0)
+    assert 300 <= second - first < 350 and 300 <= third - second < 350
+    assert "no attempt is used up. because" in waits[-1].info
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CAPACITY])
+def test_an_option_limits_the_wait(trouble: Trouble) -> None:
+    story = Story(wait_limit=100.0)
+    story.submit("a")
+    story.reject(trouble)
+    story.now += 99
+    story.reject(trouble)
+    assert ("failed", "a") not in story.told
+    story.now += 61
+    story.reject(trouble)
+    assert story.told[-1] == ("failed", "a") and "within 100 s" in story.ledger.events[-1].info
+    assert story.is_empty()
+
+
+def test_a_server_error_is_an_unknown_outcome_and_the_same_request_goes_out_again() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.SERVER)
+    frozen = launch.request
+    assert frozen is not None
+    story.now += 60
+    assert story.send() is launch and launch.request is frozen
+    assert story.ledger.counters.server_errors == 1
+
+
+def test_throttling_with_a_server_s_status_may_have_started_a_container() -> None:
+    story = Story()
+    story.submit("a")
+    assert story.reject(Trouble.THROTTLED, status=503).request is not None
+
+
+def test_a_task_that_waits_for_room_is_launched_with_a_new_token() -> None:
+    story = Story()
+    story.submit("a")
+    assert story.reject(Trouble.CAPACITY).request is None
+
+
+def test_room_that_another_task_makes_is_tried_at_once_by_those_that_wait_each_in_its_turn() -> None:
+    story = Story()
+    arns = [story.launch(key) for key in "xyz"]
+    story.submit("b", "c")
+    for _ in range(6):
+        for _ in "bc":
+            story.reject(Trouble.CAPACITY)
+        story.now += 60
+    for _ in "bc":
+        story.reject(Trouble.CAPACITY)
+    assert story.ledger.waiting == 2 and story.send() is None
+    woken = []
+    for arn in arns:
+        story.end(arn, Ending.SUCCEEDED)
+        launch = story.reject(Trouble.CAPACITY)
+        woken.append(launch.key)
+        assert launch.not_before - story.now <= 5.0, "it is tried again soon: ECS gives room back with a delay"
+        assert story.send() is None
+    assert woken in (["b", "c", "b"], ["c", "b", "c"])
+
+
+def test_what_waits_for_something_else_by_now_is_not_woken() -> None:
+    story = Story(backoff_base=100.0)
+    arn = story.launch("x")
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    story.now += 60
+    story.reject(Trouble.CONFLICT)
+    assert story.ledger.waiting == 0
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.send() is None
+
+
+@pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.SPOT])
+def test_a_container_that_started_ends_the_wait(ending: Ending) -> None:
+    story = Story(wait_limit=100.0)
+    story.submit("a")
+    story.reject(Trouble.THROTTLED)
+    story.now += 10
+    arn = story.launch()
+    story.now += 300
+    story.end(arn, ending)
+    story.now += 60
+    story.reject(Trouble.THROTTLED)
+    assert ("failed", "a") not in story.told
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CREDENTIALS])
+def test_what_aws_turns_away_after_a_lost_answer_goes_out_as_it_was(trouble: Trouble) -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.UNANSWERED)
+    frozen = launch.request
+    story.now += 60
+    assert story.reject(trouble).request is frozen
+    story.now += 60
+    assert story.send() is launch
+
+
+def test_of_a_revoked_task_the_event_log_hears_nothing_more() -> None:
+    for end in ("capacity", "failures"):
+        story = Story()
+        story.submit("a")
+        launch = story.send()
+        assert launch is not None
+        story.revoke("a")
+        with story.ledger.lock:
+            if end == "capacity":
+                story.ledger.rejected(launch, ApiError(Trouble.CAPACITY, "because"), story.now)
+            else:
+                story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
+        assert story.told == [] and story.is_empty()
+
+
+def test_a_container_that_found_no_room_waits_as_a_launch_does() -> None:
+    story = Story(max_attempts=1)
+    story.end(story.launch("a"), Ending.NEVER_STARTED, temporary=True)
+    story.now += 60
+    story.end(story.launch(), Ending.NEVER_STARTED, temporary=True)
+    assert ("failed", "a") not in story.told
+    story.now += 60
+    story.launch()
+    assert story.ledger.waiting == 0
+
+
+def test_a_container_that_found_no_room_has_made_none() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b")
+    story.reject(Trouble.CAPACITY)
+    story.end(arn, Ending.NEVER_STARTED, temporary=True)
+    assert story.send() is None and story.ledger.counters.no_capacity == 2
+
+
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CAPACITY])
+def test_a_refused_launch_that_nobody_wants_any_more_makes_way_for_the_next(trouble: Trouble) -> None:
+    story = Story()
+    story.submit("a")
+    former = story.send()
+    assert former is not None
+    story.submit("a")
+    with story.ledger.lock:
+        story.ledger.rejected(former, ApiError(trouble, "because"), story.now)
+    launch = story.send()
+    assert launch is not None and launch is not former
+    assert story.send() is None
+
+
+def test_a_refused_launch_is_left_to_the_next_scheduler_when_this_one_ends() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        story.ledger.close()
+        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "because"), story.now)
+    assert (story.ledger.pending, story.ledger.in_flight) == (0, 0) and story.told == []
+
+
+def test_a_revoked_task_waits_no_longer() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    story.revoke("a")
+    assert story.ledger.waiting == 0 and story.is_empty()
+
+
+# What Airflow has ended
+
+
+def test_a_task_that_airflow_has_ended_is_stopped_and_followed_no_longer() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.let_go("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn, story.now)
+    assert story.ledger.running == 0
+    assert story.told == [] and story.is_empty()
+
+
+def test_a_new_launch_of_the_same_try_still_waits_for_the_container_s_end() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.let_go("a")
+    story.submit("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn, story.now)
+    assert story.send() is None
+    story.end(arn, Ending.FAILED)
+    assert story.send() is not None
+
+
+def test_a_revoked_container_whose_end_is_never_seen_is_followed_no_longer() -> None:
+    """A lost host: ECS has taken the StopTask call, and goes on saying RUNNING."""
+    story = Story(stop_grace=300.0)
+    arn = story.launch("a")
+    story.revoke("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn, story.now)
+        story.now += 299
+        story.ledger.seen(arn, story.now)
+        assert story.ledger.running == 1
+        story.now += 2
+        story.ledger.seen(arn, story.now)
+    assert story.ledger.running == 0 and story.told == []
+
+
+def test_without_the_right_to_search_a_revoked_launch_is_resolved_by_its_request() -> None:
+    story = Story(resend_limit=300.0)
+    story.submit("a")
+    story.reject(Trouble.UNANSWERED)
+    story.now += 400
+    launch = story.reject(Trouble.UNANSWERED)
+    story.revoke("a")
+    story.now += 60
+    with story.ledger.lock:
+        story.ledger.cannot_locate(launch, story.now)
+    story.submit("a")
+    arn = story.launch()
+    assert story.stops() == [arn]
+    assert story.send() is None, "the new launch waits for that container's end"
+    story.end(arn, Ending.FAILED)
+    assert story.send() is not None
+
+
+def test_three_launches_of_one_task_instance_follow_each_other() -> None:
+    story = Story()
+    first = story.launch("a")
+    for _ in range(3):
+        story.submit("a")
+    assert story.send() is None
+    story.end(first, Ending.FAILED)
+    second = story.launch()
+    story.submit("a")
+    assert story.send() is None
+    story.end(second, Ending.SUCCEEDED)
+    assert story.send() is not None and story.send() is None
+
+
+def test_a_task_adopted_beside_its_former_container_is_launched_when_that_one_is_gone() -> None:
+    story = Story()
+    former = story.launch("a")
+    story.revoke("a")
+    story.adopt("a", None, relocate=True)
+    story.now += 60
+    (launch,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(launch, former, story.now)
+    assert story.send() is None
+    story.end(former, Ending.FAILED)
+    assert story.send() is launch
+
+
+def test_a_launch_waits_for_the_former_of_one_that_came_to_nothing() -> None:
+    story = Story()
+    former = story.launch("a")
+    story.revoke("a")
+    story.adopt("a", None, relocate=True)
+    story.submit("a")
+    story.now += 60
+    (between,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(between, None, story.now)
+    assert story.send() is None
+    story.end(former, Ending.FAILED)
+    assert story.send() is not None
+
+
+def test_what_airflow_has_ended_is_let_go_with_all_its_launches() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("a")
+    story.let_go("a")
+    assert story.stops() == [arn]
+    with story.ledger.lock:
+        story.ledger.stopped(arn, story.now)
+    assert story.ledger.running == 0 and story.is_empty()
+
+
+def test_a_task_whose_container_this_scheduler_stops_is_not_adopted() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.revoke("a")
+    with story.ledger.lock:
+        assert not story.ledger.adopt("a", arn, story.now, since=None, relocate=False)
+
+
+def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
+    story = Story(review_interval=300.0, unwanted_grace=300.0)
+    arns = {key: story.launch(key) for key in "abc"}
+    assert story.ledger.seconds_to_review(story.now) == 300.0
+    for unwanted in ({"a", "b"}, {"b", "c"}):
+        story.now += 300
+        assert story.ledger.seconds_to_review(story.now) == 0.0
+        with story.ledger.lock:
+            assert story.ledger.review(story.now) == ["a", "b", "c"]
+            story.ledger.reviewed(unwanted, story.now)
+    assert story.stops() == [arns["b"]]
+    with story.ledger.lock:
+        story.ledger.stopped(arns["b"], story.now)
+    assert story.ledger.running == 2
+    assert story.told[-1] == ("failed", "b"), "else its slot would stay taken"
+
+
+def test_a_container_may_outlive_its_task_for_as_long_as_airflow_lets_it() -> None:
+    story = Story(review_interval=300.0, unwanted_grace=1800.0)
+    arn = story.launch("a")
+    for _ in range(6):
+        story.now += 300
+        with story.ledger.lock:
+            story.ledger.reviewed({"a"}, story.now)
+        assert story.stops() == []
+    story.now += 300
+    with story.ledger.lock:
+        story.ledger.reviewed({"a"}, story.now)
+    assert story.stops() == [arn]
+
+
+def test_a_launch_that_is_not_wanted_any_more_frees_its_slot_when_it_is_refused() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        for _ in range(2):
+            story.now += 300
+            story.ledger.reviewed({"a"}, story.now)
+        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "because"), story.now)
+    assert story.told == [("failed", "a")]
+
+
+def test_a_task_that_waits_and_is_not_wanted_any_more_is_given_up() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CAPACITY)
+    for _ in range(2):
+        story.now += 300
+        with story.ledger.lock:
+            story.ledger.reviewed({"a"}, story.now)
+    assert story.told[-1] == ("failed", "a") and story.ledger.waiting == 0 and story.is_empty()
+
+
+# Attempts
+
+
+def test_failures_of_run_task_use_up_an_attempt_with_a_new_token() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
+    assert launch.attempts == 1 and launch.request is None
+    assert story.told == [("note", "a")]
+
+
+def test_a_hopeless_error_fails_at_once() -> None:
+    story = Story(max_attempts=3)
+    story.submit("a")
+    story.reject(Trouble.HOPELESS)
+    assert story.told == [("failed", "a")]
+
+
+def test_a_conflict_that_names_the_task_is_a_launch() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CONFLICT, resource_ids=("arn-x",))
+    assert story.told == [("launched", "a")]
+    assert story.ledger.launch_of("arn-x") is not None
+
+
+def test_tagging_denied_is_sent_anew_at_once_without_an_attempt() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.TAGGING_DENIED)
+    assert launch.attempts == 0 and launch.request is None
+    assert story.send() is launch
+
+
+def test_nothing_goes_out_while_there_are_no_credentials() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.CREDENTIALS)
+    with story.ledger.lock:
+        story.ledger.pause(story.now + 5)
+    assert story.send() is None
+    story.now += 5
+    assert story.send() is launch
+    assert launch.attempts == 0
+
+
+def test_giving_up_looks_first_whether_an_unanswered_request_has_started_a_container() -> None:
+    story = Story(wait_limit=0)
+    story.submit("a")
+    launch = story.reject(Trouble.SERVER)
+    assert story.told == []
+    story.now += 60
+    assert story.ledger.to_locate(story.now) == [launch]
+    with story.ledger.lock:
+        story.ledger.located(launch, "arn-9", story.now)
+    assert story.told == [("launched", "a")]
+
+
+def test_giving_up_fails_the_task_when_there_is_no_container() -> None:
+    story = Story(wait_limit=0)
+    story.submit("a")
+    launch = story.reject(Trouble.SERVER)
+    story.now += 60
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.told == [("failed", "a")]
+    assert story.is_empty()
+
+
+# Ends
+
+
+def test_row_7_a_container_that_ran_and_failed_is_final() -> None:
+    story = Story(max_attempts=3)
+    story.end(story.launch("a"), Ending.FAILED)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_a_container_that_never_started_is_launched_again_within_the_attempts() -> None:
+    story = Story(max_attempts=2)
+    story.end(story.launch("a"), Ending.NEVER_STARTED)
+    story.now += LONG
+    story.end(story.launch(), Ending.NEVER_STARTED)
+    assert story.told == [("launched", "a"), ("note", "a"), ("launched", "a"), ("failed", "a")]
+
+
+@pytest.mark.parametrize("ending", [Ending.SPOT, Ending.INFRASTRUCTURE])
+def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: Ending) -> None:
+    story = Story(max_attempts=1, max_relaunches=2)
+    arn = story.launch("a")
+    for _ in range(2):
+        story.end(arn, ending)
+        story.now += LONG
+        arn = story.launch()
+    story.end(arn, ending)
+    counters = story.ledger.counters
+    spot = ending is Ending.SPOT
+    assert (counters.spot_interruptions, counters.infrastructure_interruptions) == ((3, 0) if spot else (0, 3))
+    assert ("Spot" in story.ledger.events[-1].info) is spot
+    assert [kind for kind, _ in story.told] == ["launched", "note", "launched", "note", "launched", "failed"]
+
+
+def test_a_spot_interruption_fails_the_task_by_option() -> None:
+    story = Story(relaunch=False)
+    story.end(story.launch("a"), Ending.SPOT)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_an_interrupted_task_that_has_reported_itself_is_not_launched_again() -> None:
+    story = Story()
+    story.end(story.launch("a"), Ending.SPOT, relaunch=False)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_what_a_user_has_stopped_is_not_launched_again() -> None:
+    story = Story()
+    story.end(story.launch("a"), Ending.STOPPED_BY_USER)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+
+
+def test_row_9_missing_is_patient_and_never_launches_a_second_container() -> None:
+    story = Story(missing_grace=60)
+    arn = story.launch("a")
+    for _ in range(10):
+        story.now += 5
+        with story.ledger.lock:
+            story.ledger.missing(arn, story.now)
+    assert story.told == [("launched", "a")]
+    with story.ledger.lock:
+        story.ledger.seen(arn, story.now)
+    for _ in range(14):
+        story.now += 5
+        with story.ledger.lock:
+            story.ledger.missing(arn, story.now)
+    assert story.told == [("launched", "a"), ("failed", "a")]
+    assert story.send() is None
+
+
+# Looking
+
+
+def test_row_4_a_task_is_looked_at_no_more_often_than_the_poll_interval() -> None:
+    story = Story(poll_interval=3.0)
+    arn = story.launch("a")
+    assert story.ledger.next_batch(story.now) == ([], 3.0)
+    story.now += 3
+    assert story.ledger.next_batch(story.now)[0] == [arn]
+    assert story.ledger.next_batch(story.now) == ([], 3.0)
+
+
+def test_all_tasks_take_turns_in_full_batches() -> None:
+    story = Story(poll_interval=1.0)
+    arns = {story.launch(str(number)) for number in range(250)}
+    story.now += 1
+    sizes, seen = [], []
+    for _ in range(3):
+        batch, _ = story.ledger.next_batch(story.now)
+        sizes.append(len(batch))
+        seen.extend(batch)
+    assert sizes == [DESCRIBE_LIMIT, DESCRIBE_LIMIT, 50]
+    assert set(seen) == arns and len(seen) == 250
+
+
+def test_with_nothing_to_follow_nothing_is_looked_at() -> None:
+    assert Story().ledger.next_batch(NOW) == ([], None)
+
+
+# The same task instance again
+
+
+def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.submit("a")
+    assert story.send() is None
+    assert story.ledger.next_batch(story.now)[0] == [first], "its former container is looked at first"
+    story.end(first, Ending.SUCCEEDED)
+    second = story.launch()
+    story.end(second, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")], "the former run is not reported any more"
+    assert story.is_empty()
+
+
+def test_a_former_container_does_not_change_the_state_of_a_task_that_is_queued_again() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.end(first, Ending.SUCCEEDED)
+    story.end(story.launch("b"), Ending.SUCCEEDED)
+    story.submit("a")
+    assert story.told == [("launched", "b"), ("succeeded", "b")]
+    second = story.launch()
+    story.end(second, Ending.SUCCEEDED)
+    assert story.told == [("launched", "b"), ("succeeded", "b"), ("launched", "a"), ("succeeded", "a")]
+
+
+@pytest.mark.parametrize("seen_first", [True, False])
+def test_the_event_log_has_what_was_remarkable_of_a_former_container(seen_first: bool) -> None:
+    story = Story()
+    first = story.launch("a")
+    if seen_first:
+        story.end(first, Ending.SUCCEEDED, remarkable=True)
+        story.submit("a")
+    else:
+        story.submit("a")
+        story.end(first, Ending.SUCCEEDED, remarkable=True)
+    assert [kind for kind, _ in story.told] == ["remark"]
+
+
+def test_the_event_log_has_attempts_of_a_task_that_is_queued_again() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.CONFLICT)
+    story.now += LONG
+    story.end(story.launch(), Ending.SUCCEEDED)
+    story.submit("a")
+    assert [kind for kind, _ in story.told] == ["note"]
+
+
+def test_the_event_log_has_what_a_former_container_has_logged() -> None:
+    story = Story()
+    first = story.launch("a")
+    launch = story.ledger.launch_of(first)
+    assert launch is not None
+    story.end(first, Ending.FAILED)
+    story.submit("a")
+    with story.ledger.lock:
+        story.ledger.logged(launch, "the last lines")
+    assert [kind for kind, _ in story.told] == ["log"]
+
+
+def test_that_a_revoked_container_was_stopped_is_not_remarkable() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.revoke("a")
+    story.end(arn, Ending.SUCCEEDED, remarkable=True)
+    assert story.told == []
+
+
+def test_a_task_queued_again_before_it_was_sent_is_launched_once() -> None:
+    story = Story()
+    story.submit("a")
+    story.submit("a")
+    story.launch()
+    assert story.send() is None
+    assert story.ledger.running == 1
+
+
+def test_row_17_a_revoked_pending_task_is_dropped_without_an_event() -> None:
+    story = Story()
+    story.submit("a")
+    story.revoke("a")
+    assert story.send() is None and story.told == [] and story.is_empty()
+
+
+def test_row_17_a_revoked_container_is_stopped_and_a_new_launch_waits_for_its_end() -> None:
+    story = Story()
+    first = story.launch("a")
+    story.revoke("a")
+    story.submit("a")
+    assert story.stops() == [first]
+    assert story.send() is None
+    story.end(first, Ending.FAILED)
+    assert story.send() is not None
+    assert story.told == []
+
+
+def test_a_task_revoked_while_its_request_is_under_way_is_stopped_when_the_answer_comes() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    with story.ledger.lock:
+        story.ledger.revoke("a", "too long", story.now)
+        story.ledger.launched(launch, "arn-1", story.now)
+    assert story.stops() == ["arn-1"]
+    assert story.told == []
+
+
+def test_a_task_revoked_after_an_unanswered_request_is_resolved_then_stopped() -> None:
+    story = Story()
+    story.submit("a")
+    story.reject(Trouble.UNANSWERED)
+    story.revoke("a")
+    story.now += 60
+    arn = story.launch()
+    assert story.stops() == [arn]
+
+
+def test_a_stop_that_failed_is_tried_again_until_the_container_is_gone() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.revoke("a")
+    assert story.stops() == [arn]
+    assert story.ledger.stops_outstanding == 1, "its answer has not come"
+    with story.ledger.lock:
+        story.ledger.stop_failed(arn, "too long", story.now)
+    story.now += 10
+    assert story.stops() == [arn]
+    story.end(arn, Ending.FAILED)
+    with story.ledger.lock:
+        story.ledger.stop_failed(arn, "too long", story.now)
+    story.now += 10
+    assert story.stops() == [] and story.ledger.stops_outstanding == 0
+
+
+# The executor's end
+
+
+def test_row_12_a_closed_ledger_launches_nothing_and_lets_run_what_runs() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b", "c")
+    with story.ledger.lock:
+        story.ledger.close()
+    assert story.send() is None and story.ledger.pending == 0
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+
+
+def test_row_11_stopping_all_stops_containers_and_launches_none_of_them_again() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.submit("b")
+    launch = story.send()
+    assert launch is not None
+    story.submit("c")
+    with story.ledger.lock:
+        story.ledger.stop_all("terminated", story.now)
+    with story.ledger.lock:
+        story.ledger.launched(launch, "arn-b", story.now)
+    assert set(story.stops()) == {arn, "arn-b"}
+    story.end(arn, Ending.NEVER_STARTED)
+    story.end("arn-b", Ending.NEVER_STARTED)
+    story.now += LONG
+    assert story.send() is None
+
+
+# Stored arguments, which a container removes when it has read them
+
+
+def stored(story: Story, launch: Launch) -> str:
+    launch.stored = f"s3://workloads/{story.arns}"
+    return launch.stored
+
+
+def sent_with_stored_arguments(story: Story) -> tuple[Launch, str]:
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    return launch, stored(story, launch)
+
+
+def test_arguments_that_a_container_has_read_are_its_own_to_remove() -> None:
+    story = Story()
+    launch, _ = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.launched(launch, "arn", story.now)
+    story.end("arn", Ending.SUCCEEDED)
+    assert story.discards() == []
+
+
+@pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.FAILED, Ending.SPOT, Ending.STOPPED_BY_USER])
+def test_arguments_that_nobody_may_have_read_are_discarded_once(ending: Ending) -> None:
+    story = Story()
+    launch, uri = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.launched(launch, "arn", story.now)
+    assert story.discards() == []
+    story.end("arn", ending)
+    assert story.discards() == [uri]
+    story.now += LONG
+    again = story.send()
+    if again is not None:
+        with story.ledger.lock:
+            story.ledger.refused(again, "no")
+        assert story.discards() == []
+
+
+def test_arguments_stay_while_a_request_may_have_started_a_container() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.send()
+    assert launch is not None
+    uri = stored(story, launch)
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+    assert story.discards() == []
+    story.now += LONG
+    launch = story.send() or launch
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+    story.now += LONG
+    (launch,) = story.ledger.to_locate(story.now)
+    assert story.discards() == []
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.discards() == [uri]
+
+
+def test_arguments_stay_for_a_container_that_the_next_scheduler_may_find() -> None:
+    story = Story()
+    launch, _ = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+        story.ledger.close()
+    assert story.discards() == []
+
+
+def test_a_throttled_request_is_made_anew_and_its_arguments_with_it() -> None:
+    story = Story()
+    launch, uri = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "slow down"), story.now)
+    assert story.discards() == [uri] and launch.request is None
+
+
+def test_arguments_that_cannot_be_removed_now_are_removed_later_and_not_for_ever() -> None:
+    story = Story()
+    launch, uri = sent_with_stored_arguments(story)
+    with story.ledger.lock:
+        story.ledger.refused(launch, "no")
+    tries = []
+    while story.ledger.discards_outstanding:
+        story.now += LONG
+        with story.ledger.lock:
+            discard = story.ledger.next_discard(story.now)
+            assert discard is not None and discard.uri == uri
+            tries.append(story.ledger.discard_failed(discard, story.now))
+            assert story.ledger.next_discard(story.now) is None, "not at once"
+    assert tries == [True] * (story.ledger.policy.discard_tries - 1) + [False]
+
+
+def test_a_request_that_cannot_be_made_now_is_made_later_with_growing_pauses_and_uses_up_no_attempt() -> None:
+    story = Story()
+    story.submit("a")
+    for pause in (1.0, 2.0, 4.0, 8.0):
+        launch = story.send()
+        assert launch is not None
+        uri = stored(story, launch)
+        with story.ledger.lock:
+            story.ledger.not_ready(launch, "because", story.now)
+            _, seconds = story.ledger.next_launch(story.now)
+        assert seconds is not None and pause / 2 <= seconds <= pause
+        assert story.discards() == [uri], "each is stored under a name of its own"
+        story.now += pause
+    assert launch.attempts == 0
+    assert story.ledger.in_flight == 0
+
+
+def test_a_revision_that_is_gone_uses_up_no_attempt() -> None:
+    story = Story()
+    story.submit("a")
+    launch = story.reject(Trouble.REVISION_GONE)
+    assert launch.attempts == 0 and launch.request is None and story.send() is launch
+
+
+# Adoption
+
+
+def test_an_adopted_task_is_followed() -> None:
+    story = Story()
+    story.adopt("a", "arn-old")
+    assert story.ledger.running == 1 and story.told == []
+    story.end("arn-old", Ending.SUCCEEDED)
+    assert story.told == [("succeeded", "a")]
+
+
+def test_a_scheduler_that_was_taken_for_dead_adopts_its_own_task_once() -> None:
+    story = Story()
+    arn = story.launch("a")
+    story.adopt("a", arn)
+    assert story.ledger.running == 1
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+    assert story.is_empty()
+
+
+def test_what_this_scheduler_has_in_hand_is_not_adopted_again() -> None:
+    story = Story()
+    story.submit("a")
+    story.adopt("a", None)
+    story.adopt("a", "arn-old")
+    arn = story.launch()
+    story.end(arn, Ending.SUCCEEDED)
+    assert story.is_empty()
+
+
+def test_an_adopted_arn_of_an_earlier_run_leads_to_a_search() -> None:
+    story = Story()
+    story.adopt("a", "arn-old")
+    with story.ledger.lock:
+        story.ledger.not_this_run("arn-old", story.now)
+    story.now += 60
+    (launch,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(launch, "arn-new", story.now)
+    story.end("arn-new", Ending.SUCCEEDED)
+    assert story.told == [("launched", "a"), ("succeeded", "a")]
+
+
+def test_an_adopted_task_that_never_started_is_launched_from_the_database() -> None:
+    story = Story()
+    story.adopt("a", "arn-old")
+    story.end("arn-old", Ending.NEVER_STARTED)
+    story.now += LONG
+    launch = story.send()
+    assert launch is not None and launch.workload is None
+
+
+@pytest.mark.parametrize(("relocate", "told"), [(True, []), (False, [("failed", "a")])])
+def test_an_adopted_task_without_a_container_is_launched_if_it_was_queued_else_failed(
+    relocate: bool, told: list[tuple[str, str]]
+) -> None:
+    story = Story()
+    story.adopt("a", None, relocate=relocate)
+    story.now += 60
+    (launch,) = story.ledger.to_locate(story.now)
+    with story.ledger.lock:
+        story.ledger.located(launch, None, story.now)
+    assert story.told == told
+    assert (story.send() is launch) == relocate

@@ -1,0 +1,416 @@
+"""The local ECS API as a process: how it starts, ends and resets, and who runs its containers."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+import local.ecs
+from local.ecs.__main__ import main
+from local.ecs.control import EcsApi, EcsControl
+from local.errors import LocalError, ServiceError
+
+ROOT = Path(__file__).resolve().parents[4]
+RUNNERS = '''
+import asyncio
+import threading
+from pathlib import Path
+
+from local.ecs.runner import Runner
+from local.ecs.simulated import SimulatedRunner
+
+
+class Hooked(SimulatedRunner):
+    """Writes down when containers start and end, and ends them with 7."""
+
+    async def started(self, task):
+        print("noise on stdout " * 10000)
+        await asyncio.to_thread(self.note, f"started {task.overrides['containerOverrides'][0]['command'][0]}")
+
+    async def ending(self, task):
+        await asyncio.to_thread(self.note, "ending")
+        if "broken" in task.overrides["containerOverrides"][0]["command"]:
+            raise RuntimeError("broken hook")
+        return 7
+
+    def note(self, text):
+        with (Path(__file__).parent / "notes").open("a") as file:
+            print(text, file=file)
+
+
+class Real(Runner):
+    """Runs "containers" as a Docker runner would: it knows nothing of why a task stops."""
+
+    def __init__(self):
+        self.stops = {}
+
+    async def start(self, task):
+        if "impossible" in task.overrides["containerOverrides"][0]["command"]:
+            raise RuntimeError("no engine")
+        stop = self.stops[task.id] = asyncio.Event()
+        self.reports.provisioned(task)
+        self.reports.pulled(task)
+        self.reports.running(task, {"airflow": "engine-id"})
+        self.reports.container_exited(task, "airflow", 3)
+        await stop.wait()
+        self.reports.stopping(task)
+        self.reports.container_exited(task, "sidecar", 143)
+        self.reports.deprovisioning(task)
+        self.reports.stopped(task)
+
+    async def stop(self, task, exit_code=None):
+        self.stops[task.id].set()
+
+
+class Blocking(SimulatedRunner):
+    """Its containers end with 0 when ten of them block at the same time, else with 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.together = threading.Barrier(10)
+
+    async def ending(self, task):
+        await asyncio.to_thread(self.together.wait, 5)
+
+
+def wrong():
+    return object()
+'''
+
+
+@pytest.fixture
+def runners(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the module `runners` can be imported."""
+    (tmp_path / "runners.py").write_text(RUNNERS, encoding="utf-8")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.fixture
+def api(server: EcsApi) -> EcsApi:
+    server.reset()
+    return server
+
+
+Connect = Callable[[EcsApi], Any]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    clients = []
+
+    def client_of(api: EcsApi) -> Any:
+        clients.append(
+            boto3.client(
+                "ecs",
+                endpoint_url=api.url,
+                region_name="us-east-1",
+                aws_access_key_id="key",
+                aws_secret_access_key="secret",
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+        )
+        return clients[-1]
+
+    yield client_of
+    for client in clients:
+        client.close()
+
+
+def run_task(client: Any, *command: str, definition: str = "worker") -> str:
+    answer = client.run_task(
+        cluster="airflow",
+        taskDefinition=definition,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+        overrides={
+            "containerOverrides": [
+                {"name": "airflow", "command": [*command], "environment": [{"name": "A", "value": "b"}]}
+            ]
+        },
+        tags=[{"key": "team", "value": "data"}],
+        startedBy="me",
+    )
+    arn: str = answer["tasks"][0]["taskArn"]
+    return arn
+
+
+def ended(client: Any, arn: str) -> dict[str, Any]:
+    end = time.monotonic() + 30
+    while True:
+        (task,) = client.describe_tasks(cluster="airflow", tasks=[arn])["tasks"]
+        if task["lastStatus"] == "STOPPED":
+            return dict(task)
+        assert time.monotonic() < end, task["lastStatus"]
+        time.sleep(0.005)
+
+
+def serves(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url + "/_control/running", data=b"", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def ends(url: str) -> bool:
+    """Whether nobody serves there any more, before a busy machine's time is over."""
+    end = time.monotonic() + 30
+    while serves(url):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class TestControl:
+    def test_it_is_imported_without_anything_but_the_standard_library(self) -> None:
+        check = (
+            "import sys, local.ecs.control; print([n for n in sys.modules if n in ('docker', 'aiohttp', 'botocore')])"
+        )
+        done = subprocess.run([sys.executable, "-S", "-c", check], cwd=ROOT, capture_output=True, text=True)
+        assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+    def test_by_python_3_8_too(self) -> None:
+        for name in ("__init__.py", "control.py"):
+            ast.parse((Path(local.ecs.__file__).parent / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+
+    def test_tasks_are_told_with_all_that_tests_ask(self, api: EcsApi, connect: Connect) -> None:
+        api.configure(run_seconds=0, forget_after=0)
+        client = connect(api)
+        arn = run_task(client, "airflow", "version")
+        end = time.monotonic() + 5
+        while not api.tasks(["forgotten"])[0]["forgotten"]:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        (task,) = api.tasks()
+        assert task["arn"] == arn and task["forgotten"]
+        assert (task["command"], task["environment"], task["tags"]) == (
+            ["airflow", "version"],
+            {"A": "b"},
+            {"team": "data"},
+        )
+        assert (task["startedBy"], task["lastStatus"], task["exitCode"]) == ("me", "STOPPED", 0)
+        assert task["request"]["taskDefinition"] == "worker" and task["stopCode"] == "EssentialContainerExited"
+        moments = [task[name] for name in ("createdAt", "startedAt", "containerEndedAt", "stoppedAt")]
+        assert moments == sorted(moments)
+        assert api.tasks(fields=["arn"]) == [{"arn": arn}]
+        with pytest.raises(LocalError, match="Tasks have no 'color'"):
+            api.tasks(fields=["color"])
+        with pytest.raises(LocalError, match="There is no task x"):
+            api.finish("x")
+
+    def test_reset_makes_everything_as_freshly_started(self, api: EcsApi, connect: Connect) -> None:
+        client = connect(api)
+        fresh = (client.describe_clusters(clusters=["airflow"])["clusters"], client.list_task_definitions())
+        api.configure(run_seconds=None, exit_code=3, forget_after=1)
+        api.fault("RunTask", "latency", seconds=0)
+        run_task(client)
+        client.create_cluster(clusterName="second")
+        client.deregister_task_definition(taskDefinition="worker:1")
+        api.reset()
+        api.configure(run_seconds=0)
+        assert (api.tasks(), api.running(), api.calls()) == ([], 0, {})
+        again = (client.describe_clusters(clusters=["airflow"])["clusters"], client.list_task_definitions())
+        assert again[0] == fresh[0] and again[1]["taskDefinitionArns"] == fresh[1]["taskDefinitionArns"]
+        assert ended(client, run_task(client))["containers"][0]["exitCode"] == 0
+
+    def test_one_that_is_served_elsewhere_is_told_by_its_address(self, api: EcsApi, connect: Connect) -> None:
+        control = EcsControl(api.url)
+        control.reset()
+        control.configure(run_seconds=None)
+        arn = run_task(connect(api), "x")
+        assert [task["arn"] for task in control.tasks()] == [arn]
+        reason = "Your Spot Task was interrupted."
+        assert control.stop_tasks([arn], stop_code="SpotInterruption", reason=reason) == 1
+        assert ended(connect(api), arn)["stoppedReason"] == reason
+        with pytest.raises(LocalError, match="no stop code 'Whim'"):
+            control.stop_tasks([arn], stop_code="Whim", reason="x")
+
+    def test_one_that_is_not_there_is_told(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        with pytest.raises(ServiceError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
+            EcsControl(f"http://127.0.0.1:{port}").running()
+
+    def test_unknown_commands_are_refused(self, api: EcsApi) -> None:
+        request = urllib.request.Request(api.url + "/_control/dance", b"{}")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=5)
+        with refused.value as answer:
+            assert "There is no command 'dance'" in answer.read().decode()
+
+    def test_without_a_server_it_says_so(self) -> None:
+        with pytest.raises(LocalError, match="not started"):
+            EcsApi().reset()
+
+
+class TestProcess:
+    def test_stop_ends_it_even_with_calls_that_hang(self, connect: Connect) -> None:
+        api = EcsApi().start()
+        api.fault("ListTasks", "hang", seconds=60)
+        client = connect(api)
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import http.client; c = http.client.HTTPConnection('{api.url[7:]}'); "
+             "c.request('POST', '/', '{\"cluster\": \"airflow\"}', {'X-Amz-Target': "
+             "'AmazonEC2ContainerServiceV20141113.ListTasks'}); c.getresponse()"],
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with process:
+            end = time.monotonic() + 5
+            while api.calls().get("ListTasks") is None and time.monotonic() < end:
+                time.sleep(0.02)
+            client.list_clusters()
+            started = time.monotonic()
+            api.stop()
+            assert time.monotonic() - started < 30
+        assert not serves(api.url)
+        api.stop()
+
+    @pytest.mark.parametrize("end", ["kill", "fork"])
+    def test_it_ends_with_its_parent_however_that_ends(self, end: str) -> None:
+        program = (
+            "import os, signal, sys\n"
+            "from local.ecs.control import EcsApi\n"
+            "api = EcsApi(python=sys.executable).start()\n"
+            "print(api.url, flush=True)\n"
+            f"end = {end!r}\n"
+            "if end == 'fork' and os.fork() == 0:\n"
+            "    sys.stdin.read()\n"
+            "    os._exit(0)\n"
+            "if end == 'kill':\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+            "os._exit(0)\n"
+        )
+        command = [sys.executable, "-c", program]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]
+            url = process.stdout.readline().strip()
+            process.wait()
+            assert url.startswith("http://127.0.0.1:") and ends(url)
+
+    def test_a_fork_leaves_it_alone(self) -> None:
+        child = (
+            "import os, sys\n"
+            "from local.ecs.control import EcsApi\n"
+            "with EcsApi(python=sys.executable) as api:\n"
+            "    if os.fork() == 0:\n"
+            "        api.stop()\n"
+            "        os._exit(0)\n"
+            "    os.wait()\n"
+            "    print(api.running())\n"
+        )
+        done = subprocess.run([sys.executable, "-c", child], cwd=ROOT, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("0\n", "")
+
+    def test_a_python_without_aiohttp_is_told(self, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        bare = tmp_path / "python"
+        bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n', encoding="utf-8")
+        bare.chmod(0o755)
+        with pytest.raises(ServiceError, match="exit code 44"):
+            EcsApi(python=str(bare)).start()
+        assert capfd.readouterr().err.startswith("ERROR: The ECS API needs the package ")
+
+    def test_the_python_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LOCAL_ECS_PYTHON", "/nowhere/python")
+        with pytest.raises(ServiceError, match="cannot be started with /nowhere/python"):
+            EcsApi().start()
+
+    def test_a_port_that_is_taken_is_told(self, api: EcsApi, capfd: pytest.CaptureFixture[str]) -> None:
+        assert main(["--port", api.url.rpartition(":")[2]]) == 44
+        assert "cannot listen on port" in capfd.readouterr().err
+
+    def test_the_server_s_death_is_told(self, tmp_path: Path) -> None:
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\necho $$ > {tmp_path}/pid\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+        with EcsApi(python=str(python)) as api:
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            assert ends(api.url)
+            with pytest.raises(ServiceError, match="does not answer"):
+                api.running()
+
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_by_hand_it_serves_until_a_signal(self, number: int, code: int) -> None:
+        command = [sys.executable, "-m", "local.ecs", "--region", "eu-west-1"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            url = process.stdout.readline().strip()
+            headers = {"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters"}
+            with urllib.request.urlopen(urllib.request.Request(url, b"{}", headers), timeout=5) as answer:
+                assert json.load(answer)["clusterArns"] == ["arn:aws:ecs:eu-west-1:123456789012:cluster/airflow"]
+            process.send_signal(number)
+            assert process.wait(timeout=5) == code
+            assert process.stderr.read() == f"The ECS API listens on {url}; Ctrl-C ends it\n"
+
+
+class TestRunners:
+    def test_hooks_see_containers_start_and_end_and_choose_the_exit_code(
+        self, runners: dict[str, str], connect: Connect, tmp_path: Path
+    ) -> None:
+        with EcsApi(runner="runners:Hooked", environment=runners) as api:
+            api.configure(run_seconds=0.02)
+            client = connect(api)
+            assert ended(client, run_task(client, "first"))["containers"][0]["exitCode"] == 7
+            assert ended(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
+        notes = (tmp_path / "notes").read_text(encoding="utf-8").split("\n")
+        assert notes == ["started first", "ending", "started broken", "ending", ""]
+
+    def test_what_blocks_for_one_task_does_not_hold_up_others(self, runners: dict[str, str], connect: Connect) -> None:
+        with EcsApi(runner="runners:Blocking", environment=runners) as api:
+            api.configure(run_seconds=0)
+            client = connect(api)
+            arns = [run_task(client, "x") for _ in range(10)]
+            assert [ended(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
+
+    def test_a_runner_of_one_s_own_reports_and_the_api_decides(self, runners: dict[str, str], connect: Connect) -> None:
+        with EcsApi(runner="runners:Real", environment=runners) as api:
+            client = connect(api)
+            task = ended(client, run_task(client, "impossible"))  # start raises
+            assert task["stopCode"] == "TaskFailedToStart"
+            assert task["stoppedReason"] == "InternalError: RuntimeError: no engine"
+            task = ended(client, run_task(client, "x", definition="worker-with-sidecar"))
+            assert (task["stopCode"], task["lastStatus"]) == ("EssentialContainerExited", "STOPPED")
+            assert {item["name"]: item["exitCode"] for item in task["containers"]} == {"airflow": 3, "sidecar": 143}
+            assert "engine-id" in [item["runtimeId"] for item in task["containers"]]
+            with pytest.raises(LocalError, match="Real takes no behaviours"):
+                api.behave(exit_code=1)
+            with pytest.raises(LocalError, match="There is no setting 'run_seconds'"):
+                api.configure(run_seconds=1)
+
+    @pytest.mark.parametrize(
+        ("runner", "message"),
+        [
+            ("runners", "--runner must be like package.module:factory"),
+            ("nothing:here", "--runner nothing:here: No module named 'nothing'"),
+            ("runners:missing", "has no attribute 'missing'"),
+            ("runners:wrong", "made a object, which is no local.ecs.runner.Runner"),
+        ],
+    )
+    def test_a_wrong_one_is_told_in_one_line(
+        self,
+        runners: dict[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+        runner: str,
+        message: str,
+    ) -> None:
+        monkeypatch.syspath_prepend(runners["PYTHONPATH"])
+        monkeypatch.delitem(sys.modules, "runners", raising=False)
+        assert main(["--runner", runner]) == 40
+        captured = capfd.readouterr()
+        assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""

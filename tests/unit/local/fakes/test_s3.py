@@ -1,0 +1,342 @@
+"""The fake S3, asked as an S3 client asks: objects and their versions, listings, conditions, latency, faults."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local.fakes import s3 as fake_s3
+from local.fakes.s3 import DELETION, LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
+from local.fakes.s3_service import FakeS3Service
+
+NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
+
+
+def s3_client(url: str) -> Any:
+    """A client that asks once, in the addressing style that a container's client finds by itself."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=5, proxies={}),
+    )
+
+
+@pytest.fixture
+def s3(fake: FakeS3) -> Iterator[Any]:
+    client = s3_client(fake.url)
+    yield client
+    client.close()
+
+
+def read(s3: Any, key: str, **options: Any) -> bytes:
+    body: bytes = s3.get_object(Bucket="bucket", Key=key, **options)["Body"].read()
+    return body
+
+
+def status_and_code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
+    answer = error.value.response
+    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
+
+
+class TestObjects:
+    def test_one_that_a_test_wrote_has_no_versions(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a/é +&.py"] = b"text"
+        got = s3.get_object(Bucket="bucket", Key="a/é +&.py")
+        assert (got["Body"].read(), got["ETag"], got["LastModified"]) == (b"text", etag(b"text"), MODIFIED)
+        assert "VersionId" not in got
+        assert fake.requests == {"a/é +&.py": 1}
+
+    def test_one_that_a_client_wrote_has_a_version(self, fake: FakeS3, s3: Any) -> None:
+        s3.create_bucket(Bucket="other")
+        written = s3.put_object(Bucket="other", Key="a", Body=b"x" * 100_000)
+        got = s3.get_object(Bucket="other", Key="a")
+        assert got["Body"].read() == b"x" * 100_000 == fake.buckets["other"]["a"]
+        assert got["VersionId"] == written["VersionId"] == fake.versions["other"]["a"][0].version_id
+        assert timedelta(0) <= datetime.now(timezone.utc) - got["LastModified"] < timedelta(minutes=1)
+        assert fake.requests == {"a": 1}  # Writing is not counted.
+
+    def test_a_bucket_must_be_there(self, s3: Any) -> None:
+        asks: tuple[Callable[[], Any], ...] = (
+            lambda: s3.put_object(Bucket="missing", Key="a", Body=b""),
+            lambda: s3.get_object(Bucket="missing", Key="a"),
+            lambda: s3.list_objects_v2(Bucket="missing"),
+        )
+        for ask in asks:
+            with pytest.raises(ClientError) as error:
+                ask()
+            assert status_and_code(error) == (404, "NoSuchBucket")
+
+    def test_the_head_of_one(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        assert s3.head_object(Bucket="bucket", Key="a")["ContentLength"] == 4
+        assert read(s3, "a") == b"text"  # On the same connection.
+
+    def test_a_part_of_one(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"0123456789"
+        got = s3.get_object(Bucket="bucket", Key="a", Range="bytes=3-5")
+        assert (got["Body"].read(), got["ContentRange"]) == (b"345", "bytes 3-5/10")
+        assert read(s3, "a", Range="bytes=8-") == b"89"
+        with pytest.raises(ClientError) as error:
+            read(s3, "a", Range="bytes=10-")
+        assert status_and_code(error) == (416, "InvalidRange")
+
+    def test_conditions(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        assert read(s3, "a", IfMatch=etag(b"text"), IfNoneMatch=etag(b"another")) == b"text"
+        with pytest.raises(ClientError) as error:
+            read(s3, "a", IfMatch=etag(b"another"))
+        assert status_and_code(error) == (412, "PreconditionFailed")
+        with pytest.raises(ClientError) as error:
+            read(s3, "a", IfNoneMatch=etag(b"text"))
+        assert status_and_code(error)[0] == 304
+        assert read(s3, "a") == b"text"
+
+
+class TestVersions:
+    def test_each_is_read_by_its_id(self, fake: FakeS3, s3: Any) -> None:
+        first = fake.put("bucket", "a", b"old", NOON)
+        second = fake.put("bucket", "a", b"new", NOON + timedelta(hours=1))
+        assert fake.versions["bucket"]["a"] == [(first, NOON, b"old"), (second, NOON + timedelta(hours=1), b"new")]
+        old, new = (s3.get_object(Bucket="bucket", Key="a", **ask) for ask in ({"VersionId": first}, {}))
+        assert (old["Body"].read(), old["VersionId"], old["LastModified"]) == (b"old", first, NOON)
+        assert (new["Body"].read(), new["VersionId"]) == (b"new", second)
+        with pytest.raises(ClientError) as error:
+            read(s3, "a", VersionId="another")
+        assert status_and_code(error) == (404, "NoSuchVersion")
+
+    def test_of_a_deleted_object_all_but_the_marker_are_read(self, fake: FakeS3, s3: Any) -> None:
+        first = fake.put("bucket", "a", b"old")
+        s3.delete_object(Bucket="bucket", Key="a")
+        with pytest.raises(ClientError) as error:
+            read(s3, "a")
+        assert status_and_code(error) == (404, "NoSuchKey")
+        with pytest.raises(ClientError) as error:
+            read(s3, "a", VersionId=fake.versions["bucket"]["a"][-1].version_id)
+        assert status_and_code(error) == (405, "MethodNotAllowed")
+        assert read(s3, "a", VersionId=first) == b"old"
+
+    def test_a_listing_has_the_newest_of_each_key_first(self, fake: FakeS3, s3: Any) -> None:
+        fake.put("bucket", "dags/b é", b"12", NOON)
+        fake.put("bucket", "dags/b é", b"123", NOON + timedelta(hours=1))
+        fake.put("bucket", "dags/a", b"", NOON)
+        fake.delete("bucket", "dags/a", NOON + timedelta(hours=2))
+        fake.buckets["bucket"]["dags/c"] = b"without"
+        fake.put("bucket", "other", b"")
+        found = s3.list_object_versions(Bucket="bucket", Prefix="dags/")
+        assert [(item["Key"], item["IsLatest"], item["Size"], item["LastModified"]) for item in found["Versions"]] == [
+            ("dags/a", False, 0, NOON),
+            ("dags/b é", True, 3, NOON + timedelta(hours=1)),
+            ("dags/b é", False, 2, NOON),
+            ("dags/c", True, 7, MODIFIED),
+        ]
+        assert found["Versions"][1]["ETag"] == etag(b"123")
+        assert found["Versions"][3]["VersionId"] == "null"
+        (marker,) = found["DeleteMarkers"]
+        assert (marker["Key"], marker["IsLatest"], marker["LastModified"]) == (
+            "dags/a",
+            True,
+            NOON + timedelta(hours=2),
+        )
+        assert fake.requests == {VERSIONS: 1}
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 100])
+    def test_all_pages_of_a_listing(self, fake: FakeS3, s3: Any, size: int) -> None:
+        ids = [fake.put("bucket", f"{key} &é", b"") for key in "abc" for _ in range(3)]
+        fake.page_size = size
+        pages = [*s3.get_paginator("list_object_versions").paginate(Bucket="bucket")]
+        found = [(item["Key"], item["VersionId"]) for page in pages for item in page["Versions"]]
+        assert found == [
+            (f"{key} &é", ids[3 * place + number]) for place, key in enumerate("abc") for number in (2, 1, 0)
+        ]
+        assert len(pages) == -(-9 // size)
+
+
+def test_all_pages_of_the_objects(fake: FakeS3, s3: Any) -> None:
+    fake.buckets["bucket"] = {f"dags/é &{number}": b"12" for number in range(7)} | {"dags2": b""}
+    fake.page_size = 3
+    pages = [*s3.get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix="dags/")]
+    assert [item["Key"] for page in pages for item in page["Contents"]] == [f"dags/é &{n}" for n in range(7)]
+    assert {(item["Size"], item["ETag"], item["LastModified"]) for page in pages for item in page["Contents"]} == {
+        (2, etag(b"12"), MODIFIED)
+    }
+    assert fake.requests == {LISTING: 3}
+
+
+class TestFaults:
+    @pytest.mark.parametrize("ask", ["get_object", "list_objects_v2", "list_object_versions"])
+    def test_one_concerns_what_it_names(self, fake: FakeS3, s3: Any, ask: str) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        key = {"get_object": "a", "list_objects_v2": LISTING, "list_object_versions": VERSIONS}[ask]
+        fake.faults = [Fault(key, "error", 1, code="SlowDown", status=503, headers={"x-amz-bucket-region": "x"})]
+        asks: dict[str, Callable[[], Any]] = {
+            "get_object": lambda: read(s3, "a"),
+            "list_objects_v2": lambda: s3.list_objects_v2(Bucket="bucket"),
+            "list_object_versions": lambda: s3.list_object_versions(Bucket="bucket"),
+        }
+        for name, question in asks.items():
+            if name != ask:
+                question()
+        with pytest.raises(ClientError) as error:
+            asks[ask]()
+        assert status_and_code(error) == (503, "SlowDown")
+        assert error.value.response["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == "x"
+        asks[ask]()  # Once only.
+
+    def test_one_without_a_key_concerns_every_object_and_no_listing(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        fake.faults = [Fault(None, "error", code="AccessDenied", status=403)]
+        s3.list_objects_v2(Bucket="bucket")
+        s3.list_object_versions(Bucket="bucket")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            read(s3, "a")
+
+    def test_a_deletion_has_faults_of_its_own(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        fake.faults = [Fault(DELETION + "a", "error", 1, code="AccessDenied", status=403)]
+        assert read(s3, "a") == b"text"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.delete_object(Bucket="bucket", Key="a")
+        assert read(s3, "a") == b"text"
+        s3.delete_object(Bucket="bucket", Key="a")
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            read(s3, "a")
+        assert fake.requests == {"a": 3, DELETION + "a": 2}
+
+    def test_an_object_changes_before_it_is_read(self, fake: FakeS3, s3: Any) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        first = fake.put("bucket", "b", b"text")
+        fake.faults = [Fault(None, "replace", 2, body=b"new")]
+        assert read(s3, "a") == read(s3, "b") == b"new"
+        assert "a" not in fake.versions["bucket"]
+        assert [version.body for version in fake.versions["bucket"]["b"]] == [b"text", b"new"]
+        fake.faults = [Fault(None, "delete", 2)]
+        for key in "ab":
+            with pytest.raises(ClientError, match="NoSuchKey"):
+                read(s3, key)
+        assert read(s3, "b", VersionId=first) == b"text"
+
+    @pytest.mark.parametrize("kind", ["drop", "break"])
+    def test_a_connection_that_ends_too_early(self, fake: FakeS3, kind: str) -> None:
+        fake.buckets["bucket"]["a"] = b"text"
+        fake.faults = [Fault("a", kind, 1)]
+        connection = http.client.HTTPConnection("127.0.0.1", int(fake.url.rpartition(":")[2]), timeout=5)
+        connection.request("GET", "/bucket/a")
+        with pytest.raises((http.client.RemoteDisconnected, http.client.IncompleteRead)):
+            connection.getresponse().read()
+        connection.close()
+
+    @pytest.mark.parametrize("fault", [Fault("a", "delay", seconds=0.3), Fault("a", "trickle", bytes_per_second=40)])
+    def test_a_slow_answer_is_whole(self, fake: FakeS3, s3: Any, fault: Fault) -> None:
+        fake.buckets["bucket"]["a"] = b"0123456789" * 2
+        fake.faults = [fault]
+        began = time.monotonic()
+        assert read(s3, "a") == b"0123456789" * 2
+        assert time.monotonic() - began > 0.25
+
+    def test_no_answer_at_all_until_it_is_closed(self) -> None:
+        fake = FakeS3()
+        fake.buckets["bucket"]["a"] = b"text"
+        fake.faults = [Fault("a", "hang")]
+        with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2])), timeout=5) as client:
+            client.sendall(b"GET /bucket/a HTTP/1.1\r\n\r\n")
+            client.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(5)
+            fake.close()
+            assert client.recv(1) == b""
+
+
+def test_latency_comes_before_each_answer_and_answers_do_not_wait_for_each_other(fake: FakeS3) -> None:
+    fake.buckets["bucket"]["a"] = b"text"
+    fake.latency = 0.2
+    began = time.monotonic()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", int(fake.url.rpartition(":")[2]), timeout=5)
+        connection.request("GET", "/bucket/a")
+        connection.getresponse().read()
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0.2 < time.monotonic() - began < 20 * 0.2
+    assert fake.most_running > 1
+
+
+def test_a_thousand_reads_of_one_connection_cost_little(fake: FakeS3) -> None:
+    """Otherwise a benchmark measures the fake. The client's share is in it."""
+    fake.buckets["bucket"]["a"] = b"text" * 500
+    connection = http.client.HTTPConnection("127.0.0.1", int(fake.url.rpartition(":")[2]), timeout=5)
+    began = time.process_time()
+    for _ in range(1000):
+        connection.request("GET", "/bucket/a")
+        assert len(connection.getresponse().read()) == 2000
+    connection.close()
+    assert time.process_time() - began < 1.5
+
+
+class TestProgram:
+    @pytest.fixture
+    def port(self) -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    @pytest.fixture
+    def service(self, port: int) -> Iterator[FakeS3Service]:
+        command = [sys.executable, fake_s3.__file__, "--port", str(port), "--latency", "0.001"]
+        program = subprocess.Popen(command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                break
+            except OSError:
+                assert program.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+        service = FakeS3Service(f"http://127.0.0.1:{port}")
+        yield service
+        service.close()
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(20) == 0
+
+    def test_it_is_filled_and_asked_over_http(self, service: FakeS3Service, tmp_path: Path) -> None:
+        (tmp_path / "pkg").mkdir()
+        (tmp_path / "pkg" / "a.py").write_bytes(b"a")
+        (tmp_path / "b.py").write_bytes(b"b")
+        assert service.put_folder(tmp_path, "s3://dags/some") == 2
+        service.put("s3://dags/some/b.py", b"new")
+        client = s3_client(service.endpoint)
+        listed = [item["Key"] for item in client.list_objects_v2(Bucket="dags", Prefix="some/")["Contents"]]
+        assert listed == ["some/b.py", "some/pkg/a.py"]
+        assert client.get_object(Bucket="dags", Key="some/b.py")["Body"].read() == b"new"
+        assert len(client.list_object_versions(Bucket="dags", Prefix="some/b.py")["Versions"]) == 2
+        assert service.requests() == {LISTING: 1, "some/b.py": 1, VERSIONS: 1}
+        service.set_faults([{"key": None, "kind": "error", "times": 1, "code": "SlowDown", "status": 503}])
+        with pytest.raises(ClientError, match="SlowDown"):
+            client.get_object(Bucket="dags", Key="some/b.py")
+        service.set_faults([{"key": "some/b.py", "kind": "replace", "body": "text"}])
+        assert client.get_object(Bucket="dags", Key="some/b.py")["Body"].read() == b"text"
+        client.close()

@@ -1,0 +1,113 @@
+"""Interpreters for stand-ins: which ones are found, which are not, and what is copied of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.machine.bases.pythons import Interpreter, available_pythons, stage, version_key
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """A pyenv of its own, and a function that puts a pretended CPython into it."""
+    root = tmp_path / "pyenv"
+    monkeypatch.setenv("PYENV_ROOT", str(root))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RUNNER_TOOL_CACHE", str(tmp_path / "tools"))
+
+    def write(
+        version: str, says: str = "{version} {prefix} CPython 0", folder: str = "", complete: bool = True
+    ) -> Path:
+        prefix = root / "versions" / (folder or version)
+        minor = ".".join(version.split(".")[:2])
+        library = prefix / "lib" / f"python{minor}"
+        library.mkdir(parents=True)
+        if complete:
+            (library / "os.py").touch()
+        executable = prefix / "bin" / f"python{minor}"
+        executable.parent.mkdir()
+        executable.write_text(f"#!/bin/sh\necho {says.format(version=version, prefix=prefix)}\n", encoding="utf-8")
+        executable.chmod(0o755)
+        return prefix
+
+    available_pythons.cache_clear()
+    yield write
+    available_pythons.cache_clear()
+
+
+def test_debians_python_is_always_there_and_needs_no_copy(install: Install) -> None:
+    install("3.11.99")
+    debians = available_pythons()["3.11"]
+    assert debians == Interpreter("3.11.2", None)
+    assert debians.executable == "/usr/bin/python3.11"
+
+
+def test_the_newest_patch_release_of_each_minor_is_found_by_number(install: Install) -> None:
+    install("3.77.9")
+    newest = install("3.77.10")
+    other = install("3.78.0", folder="mine")
+    found = available_pythons()
+    assert found["3.77"] == Interpreter("3.77.10", newest)
+    assert found["3.78"] == Interpreter("3.78.0", other)
+    assert found["3.77"].executable == "/usr/local/bin/python3.77"
+    assert list(found) == sorted(found, key=version_key)
+
+
+def test_what_could_not_run_airflow_in_an_image_is_left_out(install: Install) -> None:
+    install("3.71.0", says="{version} {prefix} PyPy 0")
+    install("3.72.0", says="{version} {prefix} CPython 1")  # free-threaded
+    install("3.73.0", complete=False)
+    install("3.74.0", says="broken; exit 1")
+    install("3.75.0", says="{version} /usr CPython 0")  # a distribution's own
+    install("3.7.99")
+    (install("3.76.0") / "bin" / "python3.76").chmod(0o644)
+    install("3.79.0")
+    assert set(available_pythons()) & {"3.7", *(f"3.7{number}" for number in range(1, 10))} == {"3.79"}
+
+
+class TestStaging:
+    @pytest.fixture
+    def prefix(self, install: Install) -> Path:
+        prefix = install("3.77.1")
+        library = prefix / "lib" / "python3.77"
+        for name in (
+            *("json/__init__.py", "json/__pycache__/x.pyc", "test/test_os.py", "site-packages/pip/__init__.py"),
+            *("config-3.77-x86_64-linux-gnu/Makefile", "libpython3.77.a", "idlelib/idle.py"),
+        ):
+            (library / name).parent.mkdir(parents=True, exist_ok=True)
+            (library / name).touch()
+        recorded = library / "_sysconfigdata__linux.py"
+        recorded.write_text(f"build = {{'prefix': '{prefix}', 'BINDIR': '{prefix}/bin'}}\n", encoding="utf-8")
+        os.utime(recorded, ns=(1_000_000_000, 1_000_000_000))
+        (prefix / "lib" / "libpython3.77.so.1.0").touch()
+        return prefix
+
+    def test_the_library_is_copied_without_tests_bytecode_and_installed_packages(
+        self, prefix: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "staged"
+        stage(Interpreter("3.77.1", prefix), target)
+        files = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
+        assert files == {
+            *("bin/python", "bin/python3", "bin/python3.77", "lib/libpython3.77.so.1.0"),
+            *("lib/python3.77/os.py", "lib/python3.77/json/__init__.py", "lib/python3.77/_sysconfigdata__linux.py"),
+        }
+        assert (target / "lib" / "python3.77" / "site-packages").is_dir()
+        assert (target / "bin" / "python").resolve() == target / "bin" / "python3.77"
+
+    def test_it_believes_to_be_in_usr_local_and_its_files_keep_their_dates(self, prefix: Path, tmp_path: Path) -> None:
+        target = tmp_path / "staged"
+        stage(Interpreter("3.77.1", prefix), target)
+        recorded = target / "lib" / "python3.77" / "_sysconfigdata__linux.py"
+        assert recorded.read_text() == "build = {'prefix': '/usr/local', 'BINDIR': '/usr/local/bin'}\n"
+        assert recorded.stat().st_mtime_ns == 1_000_000_000
+
+    def test_nothing_is_copied_of_debians(self, tmp_path: Path) -> None:
+        stage(Interpreter("3.11.2", None), tmp_path / "staged")
+        assert not (tmp_path / "staged").exists()
