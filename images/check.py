@@ -14,8 +14,8 @@ from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform, read_definition
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
+    Fit,
     ImageReport,
-    Outcome,
     Versions,
     as_json,
     as_text,
@@ -122,9 +122,9 @@ def say(target: Target, report: ImageReport, versions: Versions, *, as_a_documen
         print(json.dumps({"target": target.title, **as_json(report)}, indent=2))
     else:
         print(f"{target.title}: {as_text(report)}")
-    if report.outcome is Outcome.DIFFERS:
+    if report.outcome is Fit.INCOMPATIBLE:
         command = build_command(report, versions, target.platform)
         raise ImageMismatchError(f"The {target.title} does not fit.", f"Build and push the one that fits: {command}")
-    if report.outcome is Outcome.UNKNOWN:
+    if report.outcome is Fit.UNKNOWN:
         allow = f". Allow {report.action} to have it checked" if report.action else ""
         raise ImageUnknownError(f"Whether the {target.title} fits is not known.", unknowns(report) + allow)

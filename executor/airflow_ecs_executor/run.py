@@ -1,4 +1,4 @@
-"""One run of the executor, from its start to its end: settings, services, ledger and crew. It imports no Airflow.
+"""One run of the executor, from its start to its end: settings, services, ledger and workers. It imports no Airflow.
 
 No method but ``check``, ``adopt``, ``end`` and ``terminate`` waits for anything; only ``check`` raises.
 """
@@ -16,13 +16,13 @@ from airflow_ecs_executor.aws.ecs import is_task_arn
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.identity import deployment_of
 from airflow_ecs_executor.checks import health
-from airflow_ecs_executor.checks.images import MisfitError
+from airflow_ecs_executor.checks.images import IncompatibleImageError
 from airflow_ecs_executor.config.options import OFF
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.launching.adoption import Orphan, adopt
 from airflow_ecs_executor.launching.ledger import Event, Ledger, Policy
 from airflow_ecs_executor.launching.request_builder import RequestBuilder
-from airflow_ecs_executor.launching.workers import Crew
+from airflow_ecs_executor.launching.workers import Workers
 from airflow_ecs_executor.services import services_of
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -46,7 +46,7 @@ class Run:
     """What a started executor has. All methods belong to the scheduler's thread."""
 
     def __init__(self, settings: Settings, airflow: AirflowSide, executor: ExecutorSide, policy: Policy) -> None:
-        """Make the ledger and the crew; no thread starts before there is work. Options beat ``policy``."""
+        """Make the ledger and the workers; no thread starts before there is work. Options beat ``policy``."""
         self._settings = settings
         self._airflow = airflow
         self._executor = executor
@@ -74,7 +74,7 @@ class Run:
             generator=lambda: getattr(executor, "jwt_generator", None),
         )
         self._ledger = Ledger(self._policy)
-        self._crew = Crew(
+        self._workers = Workers(
             self._ledger,
             self._services,
             requests,
@@ -95,15 +95,15 @@ class Run:
     def _check_images(self) -> None:
         """Check the image of the configured task definition, and the environment that the definition gives it."""
         name = self._settings.run_task["taskDefinition"]
-        compatibility = self._services.compatibility
+        image_checks = self._services.image_checks
         try:
-            name = compatibility.settle(name)
-        except MisfitError as misfit:
-            raise health.HealthCheckError([str(misfit)]) from None
+            name = image_checks.resolve(name)
+        except IncompatibleImageError as error:
+            raise health.HealthCheckError([str(error)]) from None
         except Exception as exception:
             log.warning("The image of %s was not checked: %s", name, classify(exception).reason)
             return
-        checked = compatibility.checked(name)
+        checked = image_checks.known(name)
         if checked is None or self._settings.image_version_check == OFF:
             return
         try:
@@ -129,7 +129,7 @@ class Run:
 
     def _drop(self, key: Any, reason: str, how: Callable[[Ledger, Any, str, float], None]) -> None:
         self._arrivals = deque(arrival for arrival in self._arrivals if arrival[0] != key)
-        self._crew.ensure_running()
+        self._workers.ensure_running()
         with self._ledger.lock:
             how(self._ledger, key, reason, time.monotonic())
 
@@ -144,7 +144,7 @@ class Run:
         ledger = self._ledger
         deadline = time.monotonic() + _SYNC_BUDGET
         while self._arrivals and time.monotonic() < deadline:
-            self._crew.ensure_running()
+            self._workers.ensure_running()
             arrivals = [self._arrivals.popleft() for _ in range(min(_SLICE, len(self._arrivals)))]
             with ledger.lock:
                 ledger.submit(arrivals, time.monotonic())
@@ -228,12 +228,12 @@ class Run:
         return left
 
     def _adopt(self, orphans: Sequence[Orphan]) -> list[Orphan]:
-        self._crew.ensure_running()
+        self._workers.ensure_running()
         return adopt(
             orphans,
             self._ledger,
             self._services.ecs,
-            self._services.compatibility,
+            self._services.image_checks,
             container_name=self._settings.container_name,
             deployment=self._deployment,
             started_by=self._started_by,
@@ -278,7 +278,7 @@ class Run:
         """Stop every container, and launch nothing."""
         ledger, timeout = self._ledger, self._policy.terminate_timeout
         try:
-            self._crew.ensure_running()
+            self._workers.ensure_running()
             with ledger.lock:
                 ledger.stop_all("The Airflow scheduler was terminated", time.monotonic())
             deadline = time.monotonic() + timeout
@@ -297,4 +297,4 @@ class Run:
         deadline = time.monotonic() + timeout
         while self._ledger.discards_outstanding and time.monotonic() < deadline:
             time.sleep(0.05)
-        self._crew.leave(timeout)
+        self._workers.leave(timeout)

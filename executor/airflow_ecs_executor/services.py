@@ -8,13 +8,13 @@ from airflow_ecs_executor.aws.connection import Connection
 from airflow_ecs_executor.aws.container_logs import ContainerLogs
 from airflow_ecs_executor.aws.ecs import Ecs
 from airflow_ecs_executor.aws.workload_store import WorkloadStore
-from airflow_ecs_executor.checks.images import Compatibility
+from airflow_ecs_executor.checks.images import ImageChecks
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.remote import Images
 
 _FURTHER_CONNECTIONS = 12
-"""To ECS, beside those of the launchers: for the tracker, and for adoption."""
+"""To ECS, beside those of the launchers: for the poller, and for adoption."""
 _VIEW_ATTEMPTS = 2
 _VIEW_CONNECT_TIMEOUT = 2
 _VIEW_READ_TIMEOUT = 3
@@ -28,7 +28,7 @@ class Services:
     ecs: Ecs
     logs: ContainerLogs
     store: WorkloadStore | None
-    compatibility: Compatibility
+    image_checks: ImageChecks
 
     def renew(self) -> None:
         """Make all clients anew with their next calls: the credentials of these have expired."""
@@ -51,14 +51,14 @@ def services_of(settings: Settings, versions: Versions, deployment: str) -> Serv
             deployment,
             settings.workload_s3_kms_key,
         )
-    compatibility = Compatibility(
+    image_checks = ImageChecks(
         ecs,
         Images(lambda region: connection.client("ecr", region_name=region)),
         versions,
         container_name=settings.container_name,
         mode=settings.image_version_check,
     )
-    return Services(ecs, logs, store, compatibility)
+    return Services(ecs, logs, store, image_checks)
 
 
 def view_logs_of(settings: Settings) -> ContainerLogs:

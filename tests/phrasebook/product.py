@@ -10,8 +10,8 @@ import botocore.exceptions
 from airflow_ecs_entrypoint import errors as entrypoint_errors
 from airflow_ecs_entrypoint.sync import error_mapping
 from airflow_ecs_executor.aws import container_logs
-from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify, lacks_definition, not_started
-from airflow_ecs_executor.aws.task_outcome import Verdict, verdict
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify, lacks_definition, not_started
+from airflow_ecs_executor.aws.task_outcome import Outcome, outcome_of
 from airflow_ecs_executor.image_check import http
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.ecr import EcrRegistry
@@ -81,20 +81,20 @@ def _own_exception(own: Callable[..., Exception], entry: Entry) -> Exception:
 
 
 def _meaning(error: ApiError) -> str:
-    if error.trouble is Trouble.HOPELESS:
+    if error.kind is ErrorKind.PERMANENT:
         if error.denied:
             return "denied"
         return "revision_gone" if lacks_definition(error) else "hopeless"
     return {
-        Trouble.THROTTLED: "throttled",
-        Trouble.UNANSWERED: "server",
-        Trouble.SERVER: "server",
-        Trouble.CREDENTIALS: "credentials",
-        Trouble.TAGGING_DENIED: "denied",
-        Trouble.CONFLICT: "conflict",
-        Trouble.REVISION_GONE: "revision_gone",
-        Trouble.CAPACITY: "capacity",
-    }[error.trouble]
+        ErrorKind.THROTTLED: "throttled",
+        ErrorKind.OUTCOME_UNKNOWN: "server",
+        ErrorKind.SERVER: "server",
+        ErrorKind.CREDENTIALS: "credentials",
+        ErrorKind.TAGGING_DENIED: "denied",
+        ErrorKind.CONFLICT: "conflict",
+        ErrorKind.REVISION_GONE: "revision_gone",
+        ErrorKind.CAPACITY: "capacity",
+    }[error.kind]
 
 
 # The executor
@@ -114,11 +114,11 @@ def _failures(entry: Entry) -> Answer:
 
 
 def _stopped_task(entry: Entry) -> Answer:
-    end = outcome_of(entry)
-    return Answer(end.ending.value.replace(" ", "_"), end.advice)
+    end = stopped(entry)
+    return Answer(end.kind.value.replace(" ", "_"), end.advice)
 
 
-def outcome_of(entry: Entry) -> Verdict:
+def stopped(entry: Entry) -> Outcome:
     """How a task ended, as DescribeTasks describes it."""
     extra = entry.extra
     container: dict[str, Any] = {"name": CONTAINER, "lastStatus": "STOPPED"}
@@ -140,7 +140,7 @@ def outcome_of(entry: Entry) -> Verdict:
         task["stopCode"] = entry.code
     if extra.get("started"):
         task["startedAt"] = now
-    end = verdict(task, CONTAINER)
+    end = outcome_of(task, CONTAINER)
     assert end is not None
     return end
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.phrasebook.__main__ import main
 from tests.phrasebook.entry import CORPORA, Entry, read
-from tests.phrasebook.product import outcome_of
+from tests.phrasebook.product import stopped
 from tests.phrasebook.score import judge
 
 ENTRIES = [entry for corpus in CORPORA for entry in read(corpus)]
@@ -42,8 +42,8 @@ TEMPORARY = {
 
 
 def test_only_tasks_without_room_are_waited_for() -> None:
-    stopped = [entry for entry in ENTRIES if entry.kind in ("stopped_task", "secrets")]
-    assert {entry.message[:112] for entry in stopped if outcome_of(entry).temporary} == TEMPORARY
+    ended = [entry for entry in ENTRIES if entry.kind in ("stopped_task", "secrets")]
+    assert {entry.message[:112] for entry in ended if stopped(entry).temporary} == TEMPORARY
 
 
 def test_every_message_stands_once_with_its_source() -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import boto3
-from airflow_ecs_executor.aws.errors import Trouble, classify
+from airflow_ecs_executor.aws.errors import ErrorKind, classify
 from airflow_ecs_executor.image_check.reference import parse
 from botocore.config import Config
 
@@ -215,6 +215,6 @@ def eventually(call: Callable[[], Any], times: int) -> Any:
             return call()
         except Exception as error:
             found = classify(error)
-            if not left or not (found.denied or found.trouble is Trouble.CREDENTIALS):
+            if not left or not (found.denied or found.kind is ErrorKind.CREDENTIALS):
                 raise
         time.sleep(PAUSE)

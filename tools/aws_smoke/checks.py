@@ -18,8 +18,8 @@ from airflow_ecs_entrypoint.settings import S3Location
 from airflow_ecs_entrypoint.sync.s3 import S3
 from airflow_ecs_executor.aws.container_logs import AwsLogs
 from airflow_ecs_executor.aws.ecs import Ecs, find
-from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify, lacks_definition, not_started
-from airflow_ecs_executor.aws.task_outcome import Verdict
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify, lacks_definition, not_started
+from airflow_ecs_executor.aws.task_outcome import Outcome
 
 from local.machine.waiting import until
 from tools.aws_smoke import account as pace
@@ -195,7 +195,7 @@ def _no_subnet(account: Account) -> Answer:
     request = request_of(account, "no-subnet", definition_of(account), "true")
     request["networkConfiguration"] = {"awsvpcConfiguration": {"subnets": [UNKNOWN_SUBNET]}}
     found, text = refusal(lambda: account.run_task(request))
-    return Answer(found is not None and found.trouble is Trouble.HOPELESS and UNKNOWN_SUBNET in text, text)
+    return Answer(found is not None and found.kind is ErrorKind.PERMANENT and UNKNOWN_SUBNET in text, text)
 
 
 # With the task that ends well
@@ -227,7 +227,7 @@ def _token_conflict(account: Account) -> Answer:
     request, task = launched(account, FIRST)
     found, text = refusal(lambda: account.run_task({**request, "group": "other"}))
     ids = found.resource_ids if found else ()
-    good = found is not None and found.trouble is Trouble.CONFLICT and task["taskArn"] in ids
+    good = found is not None and found.kind is ErrorKind.CONFLICT and task["taskArn"] in ids
     return Answer(good, f"{text}; resourceIds: {', '.join(ids) or 'none'}")
 
 
@@ -270,15 +270,15 @@ def _ends(name: str) -> Callable[[Account], Answer]:
     return ask
 
 
-def _as_wanted(name: str, end: Verdict) -> bool:
+def _as_wanted(name: str, end: Outcome) -> bool:
     task = TASKS[name]
     advised = re.search(task.advice, end.advice, re.IGNORECASE)
-    return end.ending.value in task.endings and end.exit_code in task.exit_codes and bool(advised)
+    return end.kind.value in task.endings and end.exit_code in task.exit_codes and bool(advised)
 
 
-def _described(task: Mapping[str, Any], end: Verdict) -> str:
+def _described(task: Mapping[str, Any], end: Outcome) -> str:
     said = end.reason.removeprefix(f"{task['taskArn']}: ")
-    return f"{said} The executor reads: {end.ending.value}. {end.advice}".strip()
+    return f"{said} The executor reads: {end.kind.value}. {end.advice}".strip()
 
 
 # At once
@@ -293,7 +293,7 @@ def _burst(account: Account) -> Answer:
             answer = account.run_task(request)
         except Exception as error:
             found = classify(error)
-            return found.trouble in (Trouble.THROTTLED, Trouble.CAPACITY), account.messages.public(found.reason)
+            return found.kind in (ErrorKind.THROTTLED, ErrorKind.CAPACITY), account.messages.public(found.reason)
         return True, "launched" if answer["tasks"] else not_started(answer["failures"]).reason
 
     account.client("ecs")  # made once, not by each thread

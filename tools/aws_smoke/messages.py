@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_ecs_executor.aws.errors import ApiError, classify, lacks_definition
-from airflow_ecs_executor.aws.task_outcome import verdict
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify, lacks_definition
+from airflow_ecs_executor.aws.task_outcome import outcome_of
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference
 from botocore.exceptions import ClientError
 
@@ -104,13 +104,13 @@ class Messages:
 
     def _keep_stopped(self, tasks: Iterable[Mapping[str, Any]], status: int) -> None:
         for task in tasks:
-            end = verdict(task, CONTAINER) if task.get("lastStatus") == "STOPPED" else None
+            end = outcome_of(task, CONTAINER) if task.get("lastStatus") == "STOPPED" else None
             if end is None:
                 continue
             container: Mapping[str, Any] = next((item for item in task["containers"] if item["name"] == CONTAINER), {})
             more = {"exitCode": container.get("exitCode"), "containerReason": container.get("reason")}
             extra = {"started": "startedAt" in task, **{key: item for key, item in more.items() if item is not None}}
-            meaning = end.ending.value.replace(" ", "_")
+            meaning = end.kind.value.replace(" ", "_")
             reason = task.get("stoppedReason")
             self._keep("stopped_task", "DescribeTasks", task.get("stopCode"), status, reason, meaning, extra)
 
@@ -145,4 +145,5 @@ def _meaning(error: ApiError) -> str:
         return "denied"
     if lacks_definition(error):
         return "revision_gone"
-    return {"unanswered": "server"}.get(error.trouble.value, error.trouble.value.replace(" ", "_"))
+    labels = {ErrorKind.OUTCOME_UNKNOWN: "server", ErrorKind.PERMANENT: "hopeless"}
+    return labels.get(error.kind, error.kind.value.replace(" ", "_"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_ecs_executor.aws.errors import not_started
 from airflow_ecs_executor.aws.identity import IDENTITY_VARIABLE, new_client_token
-from airflow_ecs_executor.aws.task_outcome import Ending, Verdict, verdict
+from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind, outcome_of
 from airflow_ecs_executor.image_check.reference import parse
 
 from local.errors import LocalError
@@ -161,23 +161,23 @@ def never_started(account: Account) -> bool:
     """Whether the first task was asked for, and did not come to run."""
     launch, end = account.known.get(FIRST), account.known.get(f"end {FIRST}")
     return isinstance(launch, Exception) or (
-        isinstance(end, tuple) and end[1].ending in (Ending.NEVER_STARTED, Ending.STOPPED_BY_USER)
+        isinstance(end, tuple) and end[1].kind in (OutcomeKind.NEVER_STARTED, OutcomeKind.STOPPED_BY_USER)
     )
 
 
-def ended(account: Account, name: str) -> tuple[Mapping[str, Any], Verdict]:
+def ended(account: Account, name: str) -> tuple[Mapping[str, Any], Outcome]:
     """Wait for a task's end: how DescribeTasks describes it, and how the executor reads that."""
-    found: tuple[Mapping[str, Any], Verdict] = _once(account, f"end {name}", lambda: _end(account, name))
+    found: tuple[Mapping[str, Any], Outcome] = _once(account, f"end {name}", lambda: _end(account, name))
     return found
 
 
-def _end(account: Account, name: str) -> tuple[Mapping[str, Any], Verdict]:
+def _end(account: Account, name: str) -> tuple[Mapping[str, Any], Outcome]:
     arn = str(launched(account, name)[1]["taskArn"])
     if TASKS[name].stopped:
         _reaches(account, arn, "RUNNING")
         account.stop(arn)
     task = _reaches(account, arn, "STOPPED")
-    end = verdict(task, CONTAINER, foreign_image=True)
+    end = outcome_of(task, CONTAINER, foreign_image=True)
     assert end is not None
     return task, end
 

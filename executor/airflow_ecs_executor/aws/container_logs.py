@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from airflow_ecs_executor.aws.connection import ProcessClient
 from airflow_ecs_executor.aws.ecs import Ecs, is_task_arn
-from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify
 from airflow_ecs_executor.aws.task_definition import TaskDefinition, names_a_revision, read_definition
 from airflow_ecs_executor.aws.wording import clock_is_wrong, policy_to_change
 
@@ -267,7 +267,7 @@ class ContainerLogs:
             return [*messages, f"No container log: {reason}."], []
         except Exception as exception:
             error = classify(exception)
-            if error.trouble is Trouble.CREDENTIALS:
+            if error.kind is ErrorKind.CREDENTIALS:
                 self._ecs.renew()
                 self.renew()
             return [*messages, f"No container log: {explain(error, action, stream)}"], []
@@ -319,10 +319,10 @@ def explain(error: ApiError, action: str, stream: Stream | None = None) -> str:
                 "the task definition and allow logs:CreateLogGroup to the execution role."
             )
         return f"the container has printed nothing yet ({stream}). Look again in a few seconds."
-    if error.trouble is Trouble.CREDENTIALS:
+    if error.kind is ErrorKind.CREDENTIALS:
         return f"there are no valid AWS credentials here: give this process a role or a connection. {reason}"
-    if error.trouble is Trouble.UNANSWERED:
+    if error.kind is ErrorKind.OUTCOME_UNKNOWN:
         return f"{action} was not answered in time: check the region and the route to AWS. {reason}"
-    if error.trouble is Trouble.THROTTLED:
+    if error.kind is ErrorKind.THROTTLED:
         return f"{action} is throttled. Look again in a few seconds. {reason}"
     return f"{action} failed. {reason}"

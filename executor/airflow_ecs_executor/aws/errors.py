@@ -14,12 +14,12 @@ from airflow_ecs_executor.aws import hints
 from airflow_ecs_executor.aws.wording import clock_is_wrong, denied_action, policy_to_change, without_names
 
 
-class Trouble(Enum):
-    """Why an ECS call did not do what it was asked to do, by what has to happen next."""
+class ErrorKind(Enum):
+    """How a failed AWS call is handled."""
 
     THROTTLED = "throttled"
     """Rejected by a rate limit, nothing was done: the same request goes out again, later."""
-    UNANSWERED = "unanswered"
+    OUTCOME_UNKNOWN = "outcome unknown"
     """No answer: it is not known whether it was done. The same request goes out again."""
     CREDENTIALS = "credentials"
     """Credentials are missing or expired: a new client, then the same request again."""
@@ -33,7 +33,7 @@ class Trouble(Enum):
     """The revision that this executor had chosen is not active any more: the request goes out again with another."""
     CAPACITY = "capacity"
     """There is no room for the task now, or a quota is used up: the request goes out again, later."""
-    HOPELESS = "hopeless"
+    PERMANENT = "permanent"
     """The same request can never succeed."""
 
 
@@ -41,7 +41,7 @@ class Trouble(Enum):
 class ApiError:
     """An ECS call that failed: what to do about it, and what people are told."""
 
-    trouble: Trouble
+    kind: ErrorKind
     reason: str
     code: str = ""
     action: str = ""
@@ -61,7 +61,7 @@ class ApiError:
     @property
     def outcome_unknown(self) -> bool:
         """Whether the call may have been carried out all the same."""
-        return self.status >= 500 or self.trouble in (Trouble.UNANSWERED, Trouble.SERVER)
+        return self.status >= 500 or self.kind in (ErrorKind.OUTCOME_UNKNOWN, ErrorKind.SERVER)
 
     @property
     def explanation(self) -> str:
@@ -102,7 +102,7 @@ _CREDENTIAL_CODES = frozenset(
     }
 )
 _DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"})
-_UNANSWERED_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
+_TIMEOUT_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 _SERVER_CODES = frozenset(
     {
         "InternalError",
@@ -187,10 +187,10 @@ def classify(error: BaseException) -> ApiError:
 
 
 def _advice(error: ApiError) -> str:
-    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+    if error.kind in (ErrorKind.THROTTLED, ErrorKind.SERVER):
         return ""
     advice = hints.of_failed_call(error.reason)
-    if not advice and error.trouble is Trouble.CREDENTIALS:
+    if not advice and error.kind is ErrorKind.CREDENTIALS:
         return "Renew the scheduler's credentials: its host's role, the connection in aws_conn_id, `aws sso login`."
     return advice
 
@@ -203,14 +203,14 @@ def _classify(error: BaseException) -> ApiError:
     reason = f"{name}: {error}"
     lineage = {cls.__name__ for cls in type(error).__mro__}
     if lineage & _NO_CREDENTIALS:
-        return ApiError(Trouble.CREDENTIALS, reason, name)
+        return ApiError(ErrorKind.CREDENTIALS, reason, name)
     if lineage & _NO_ANSWER or isinstance(error, OSError):
-        return ApiError(Trouble.UNANSWERED, reason, name)
+        return ApiError(ErrorKind.OUTCOME_UNKNOWN, reason, name)
     if "ParamValidationError" in lineage:
-        return ApiError(Trouble.HOPELESS, f"The RunTask request is not valid. {error}", name)
+        return ApiError(ErrorKind.PERMANENT, f"The RunTask request is not valid. {error}", name)
     if "ResponseParserError" in lineage:
-        return ApiError(Trouble.SERVER, reason, name)
-    return ApiError(Trouble.HOPELESS, reason, name)
+        return ApiError(ErrorKind.SERVER, reason, name)
+    return ApiError(ErrorKind.PERMANENT, reason, name)
 
 
 def _classify_answer(response: Mapping[str, Any]) -> ApiError:
@@ -224,22 +224,22 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
     denied = codes & _DENIED_CODES
     if denied:
         action = denied_action(message)
-        trouble = Trouble.TAGGING_DENIED if action == "ecs:TagResource" else Trouble.HOPELESS
-        return ApiError(trouble, reason, denied.pop(), action)
+        kind = ErrorKind.TAGGING_DENIED if action == "ecs:TagResource" else ErrorKind.PERMANENT
+        return ApiError(kind, reason, denied.pop(), action)
     if code in _CREDENTIAL_CODES:
-        return ApiError(Trouble.CREDENTIALS, reason, code)
+        return ApiError(ErrorKind.CREDENTIALS, reason, code)
     if codes & _THROTTLING_CODES or _RATE_WORDING.search(without_names(message)):
-        return ApiError(Trouble.THROTTLED, reason, code, status=status)
-    if code in _UNANSWERED_CODES:
-        return ApiError(Trouble.UNANSWERED, reason, code)
+        return ApiError(ErrorKind.THROTTLED, reason, code, status=status)
+    if code in _TIMEOUT_CODES:
+        return ApiError(ErrorKind.OUTCOME_UNKNOWN, reason, code)
     if code == "ConflictException":
         ids = tuple(str(item) for item in response.get("resourceIds") or ())
-        return ApiError(Trouble.CONFLICT, reason, code, resource_ids=ids)
+        return ApiError(ErrorKind.CONFLICT, reason, code, resource_ids=ids)
     if codes & _SERVER_CODES or status >= 500:
-        return ApiError(Trouble.SERVER, reason, code)
+        return ApiError(ErrorKind.SERVER, reason, code)
     if hints.of_placement(message).waits or codes & _LIMIT_CODES:
-        return ApiError(Trouble.CAPACITY, reason, code)
-    return ApiError(Trouble.HOPELESS, reason, code)
+        return ApiError(ErrorKind.CAPACITY, reason, code)
+    return ApiError(ErrorKind.PERMANENT, reason, code)
 
 
 def remedy(error: ApiError, action: str) -> str:
@@ -251,7 +251,7 @@ def remedy(error: ApiError, action: str) -> str:
         return "Give --region, or set AWS_REGION."
     if clock_is_wrong(error.reason):
         return "Set the clock of this machine: AWS refuses requests that are signed some minutes too early or too late."
-    if error.trouble is Trouble.CREDENTIALS:
+    if error.kind is ErrorKind.CREDENTIALS:
         return (
             "AWS credentials are missing, wrong or expired: `aws sso login`, AWS_PROFILE, or a role for this machine."
         )
@@ -260,11 +260,11 @@ def remedy(error: ApiError, action: str) -> str:
         if policy:
             return f"{allowed}: {policy}."
         return f"Allow {allowed} in the IAM policy of whoever runs this (`aws sts get-caller-identity`)."
-    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+    if error.kind in (ErrorKind.THROTTLED, ErrorKind.SERVER):
         return "AWS throttles these calls or has a fault: try again in a minute."
     if "CERTIFICATE_VERIFY_FAILED" in error.reason:
         return "If the certificate is a company's own, name its CA in AWS_CA_BUNDLE."
-    if error.trouble is Trouble.UNANSWERED:
+    if error.kind is ErrorKind.OUTCOME_UNKNOWN:
         return "Check the network's way to AWS and the region's name, or try again."
     if error.code in _LIMIT_CODES:
         return "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room."
@@ -273,4 +273,4 @@ def remedy(error: ApiError, action: str) -> str:
 
 def lacks_definition(error: ApiError) -> bool:
     """Whether RunTask was refused because the task definition is not active, or does not exist."""
-    return error.trouble is Trouble.HOPELESS and bool(re.search(_NO_DEFINITION, error.reason))
+    return error.kind is ErrorKind.PERMANENT and bool(re.search(_NO_DEFINITION, error.reason))

@@ -11,7 +11,7 @@ from airflow_ecs_executor.aws import hints
 from airflow_ecs_executor.aws.wording import without_names
 
 
-class Ending(Enum):
+class OutcomeKind(Enum):
     """How a task of ECS ended, as far as Airflow is concerned."""
 
     SUCCEEDED = "succeeded"
@@ -29,13 +29,13 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """How a task ended, and the sentence that people read about it."""
 
-    ending: Ending
+    kind: OutcomeKind
     reason: str = ""
     exit_code: int | None = None
-    remarkable: bool = False
+    has_reason: bool = False
     """The container has done its work, and ECS has a reason for its end all the same: want of memory, or a stop."""
     temporary: bool = False
     """With NEVER_STARTED: there was no room for it, which a later launch may find."""
@@ -70,7 +70,7 @@ def has_started(task: Mapping[str, Any]) -> bool:
     return bool(task.get("startedAt")) or task.get("lastStatus") == "RUNNING"
 
 
-def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = False) -> Verdict | None:
+def outcome_of(task: Mapping[str, Any], container_name: str, foreign_image: bool = False) -> Outcome | None:
     """Judge a task as DescribeTasks describes it; None while it goes on.
 
     Only our container counts, whatever sidecars do. Its exit code stands there while the task itself is still being
@@ -83,47 +83,47 @@ def verdict(task: Mapping[str, Any], container_name: str, foreign_image: bool = 
     if exit_code is None and not stopped:
         return None
     stop_code = str(task.get("stopCode") or "")
-    ending = _ending(task, container, exit_code, stop_code, foreign_image)
+    kind = _kind(task, container, exit_code, stop_code, foreign_image)
     said = "; ".join(str(part) for part in (task.get("stoppedReason"), (container or {}).get("reason")) if part)
-    advice = _advice(said, ending, exit_code, stop_code)
-    remarkable = exit_code == 0 and (bool(container and container.get("reason")) or stop_code not in ("", _BY_ITSELF))
-    return Verdict(
-        ending,
+    advice = _advice(said, kind, exit_code, stop_code)
+    has_reason = exit_code == 0 and (bool(container and container.get("reason")) or stop_code not in ("", _BY_ITSELF))
+    return Outcome(
+        kind,
         _describe(task, container, container_name, exit_code),
         exit_code,
-        remarkable=remarkable,
-        temporary=ending is Ending.NEVER_STARTED and exit_code is None and advice.waits,
+        has_reason=has_reason,
+        temporary=kind is OutcomeKind.NEVER_STARTED and exit_code is None and advice.waits,
         advice=advice.text,
     )
 
 
-def _ending(
+def _kind(
     task: Mapping[str, Any],
     container: Mapping[str, Any] | None,
     exit_code: int | None,
     stop_code: str,
     foreign_image: bool,
-) -> Ending:
+) -> OutcomeKind:
     if exit_code == 0:
-        return Ending.SUCCEEDED
+        return OutcomeKind.SUCCEEDED
     by_user = stop_code == "UserInitiated"
     # Whoever calls StopTask writes the reason, and a task that could not start may name its image in it.
     said = "" if by_user or stop_code == _FAILED_TO_START else without_names(str(task.get("stoppedReason") or ""))
     if stop_code == "SpotInterruption" or _SPOT_WORDING.search(said):
-        return Ending.SPOT
+        return OutcomeKind.SPOT
     if stop_code in _INFRASTRUCTURE_CODES or _INFRASTRUCTURE_WORDING.search(said):
-        return Ending.INFRASTRUCTURE
+        return OutcomeKind.INFRASTRUCTURE
     if exit_code is not None:
         if exit_code not in EXITS_BEFORE_THE_COMMAND or foreign_image:
-            return Ending.FAILED
+            return OutcomeKind.FAILED
     elif (container is None and task.get("containers")) or (stop_code != _FAILED_TO_START and has_started(task)):
-        return Ending.FAILED
-    return Ending.STOPPED_BY_USER if by_user else Ending.NEVER_STARTED
+        return OutcomeKind.FAILED
+    return OutcomeKind.STOPPED_BY_USER if by_user else OutcomeKind.NEVER_STARTED
 
 
-def _advice(said: str, ending: Ending, exit_code: int | None, stop_code: str) -> hints.Advice:
+def _advice(said: str, kind: OutcomeKind, exit_code: int | None, stop_code: str) -> hints.Advice:
     """What helps. Exit codes explain only containers that ended by themselves."""
-    if ending is Ending.SPOT:
+    if kind is OutcomeKind.SPOT:
         return hints.Advice("")
     if stop_code == "UserInitiated":
         return hints.Advice("Somebody stopped it: the StopTask event in CloudTrail names who.")

@@ -14,7 +14,7 @@ from typing import Any, Callable, Mapping
 
 from airflow_ecs_executor.aws.connection import ConnectionNotUsableError
 from airflow_ecs_executor.aws.ecs import Ecs
-from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify
 from airflow_ecs_executor.aws.task_definition import describable, read_definition
 from airflow_ecs_executor.aws.workload_store import WorkloadStore
 from airflow_ecs_executor.config.settings import Settings
@@ -24,6 +24,7 @@ log = logging.getLogger("airflow_ecs_executor")
 
 _NO_SUCH_TASK = "a" * 32
 _TRIES = 4
+_WORTH_A_RETRY = (ErrorKind.THROTTLED, ErrorKind.OUTCOME_UNKNOWN, ErrorKind.SERVER)
 
 
 class HealthCheckError(Exception):
@@ -76,7 +77,7 @@ def _client(ecs: Ecs) -> Any:
                 "No AWS region is configured. Set AIRFLOW__AWS_ECS_EXECUTOR__REGION_NAME, for example to eu-west-1."
             ) from None
         error = classify(exception)
-        if error.trouble is Trouble.CREDENTIALS:
+        if error.kind is ErrorKind.CREDENTIALS:
             raise _Final(_no_credentials(error)) from None
         raise _Final(f"No client of ECS could be made. {error.reason}") from None
 
@@ -95,20 +96,23 @@ def _ask(
             return call()
         except Exception as exception:
             error = classify(exception)
-        if error.trouble not in (Trouble.THROTTLED, Trouble.UNANSWERED, Trouble.SERVER) or attempt == _TRIES - 1:
+        if (
+            error.kind not in (ErrorKind.THROTTLED, ErrorKind.OUTCOME_UNKNOWN, ErrorKind.SERVER)
+            or attempt == _TRIES - 1
+        ):
             break
         time.sleep(pause * 2.0**attempt)
     assert error is not None
     if error.code == "InvalidParameterException" and re.search("not found|Amazon Resource Name", error.reason):
         return None  # StopTask: the answer that shows that everything is well
-    if error.trouble is Trouble.CREDENTIALS:
+    if error.kind is ErrorKind.CREDENTIALS:
         raise _Final(_no_credentials(error))
-    if error.trouble is Trouble.UNANSWERED:
+    if error.kind is ErrorKind.OUTCOME_UNKNOWN:
         raise _Final(
             f"ECS does not answer: {error.reason}. Check the region, the endpoint, and the network (NAT gateway, VPC "
             "endpoint com.amazonaws.REGION.ecs, proxy)."
         )
-    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER):
+    if error.kind in (ErrorKind.THROTTLED, ErrorKind.SERVER):
         log.warning("Part of the ECS executor's health check was not possible: %s", error.reason)
     elif error.code == "ClusterNotFoundException":
         raise _Final(_no_cluster(settings))
@@ -169,7 +173,7 @@ def _check_store(store: WorkloadStore, problems: list[str], settings: Settings) 
         store.try_out()
     except Exception as exception:
         error = classify(exception)
-        if error.trouble is not Trouble.HOPELESS:
+        if error.kind is not ErrorKind.PERMANENT:
             log.warning("Not checked: workloads in %s. %s", settings.workload_s3_uri, error.reason)
         elif error.action == "s3:DeleteObject":
             log.warning("Workloads that no container has read will stay: allow s3:DeleteObject. %s", error.reason)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Generic, Mapping, TypeVar
 
 from airflow_ecs_executor.aws.ecs import Ecs
-from airflow_ecs_executor.aws.errors import Trouble, classify, lacks_definition
+from airflow_ecs_executor.aws.errors import ErrorKind, classify, lacks_definition
 from airflow_ecs_executor.aws.task_definition import (
     MATCHING,
     TaskDefinition,
@@ -25,8 +25,8 @@ from airflow_ecs_executor.aws.task_definition import (
 from airflow_ecs_executor.config.options import IMAGE_VERSION_CHECK, OFF, STRICT, WARN
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
+    Fit,
     ImageReport,
-    Outcome,
     Versions,
     build_command,
     differences,
@@ -47,11 +47,11 @@ _UNFIT_AGE = 300.0
 _OVERRULE = f"To go on all the same: {IMAGE_VERSION_CHECK.variable()}={WARN}"
 
 
-class MisfitError(Exception):
+class IncompatibleImageError(Exception):
     """An image that cannot run this scheduler's tasks; the message says why, and what to do."""
 
 
-class UnchosenError(MisfitError):
+class NoMatchingRevisionError(IncompatibleImageError):
     """A family of which no revision can be chosen, because ECS does not show them, or there is none."""
 
 
@@ -70,12 +70,12 @@ class Checked:
     @property
     def fits(self) -> bool:
         """Whether everything is known, and right."""
-        return self.report.outcome is Outcome.FITS
+        return self.report.outcome is Fit.COMPATIBLE
 
     @property
     def differs(self) -> bool:
         """Whether something is known to be wrong."""
-        return self.report.outcome is Outcome.DIFFERS
+        return self.report.outcome is Fit.INCOMPATIBLE
 
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class _Kept(Generic[T]):
             self._lock.release()
 
 
-class Compatibility:
+class ImageChecks:
     """The images of all task definitions that this executor launches. May be used by any thread."""
 
     def __init__(
@@ -143,10 +143,10 @@ class Compatibility:
 
     # Before a launch
 
-    def settle(self, name: str) -> str:
+    def resolve(self, name: str) -> str:
         """Return the task definition to launch for ``name``; its image is checked, once.
 
-        Raises MisfitError when nothing may be launched, and what botocore raises while that is not known.
+        Raises IncompatibleImageError when nothing may be launched, and what botocore raises while that is not known.
         """
         if name.endswith(MATCHING):
             return self._chosen(family_of(name)).name
@@ -158,7 +158,7 @@ class Compatibility:
         """Look at the task definition that ``name`` stands for; nothing is warned about. Raises as `settle` does."""
         return self._chosen(family_of(name)) if name.endswith(MATCHING) else self._checked(name)
 
-    def checked(self, name: str) -> Checked | None:
+    def known(self, name: str) -> Checked | None:
         """What is known of a task definition, by a name or ARN that was looked at."""
         described = self._definitions.get(name)
         definition = described.found if described else None
@@ -169,10 +169,10 @@ class Compatibility:
 
     def is_foreign(self, name: str) -> bool:
         """Whether the image of a task definition is known not to be of this project."""
-        checked = self.checked(name)
+        checked = self.known(name)
         return checked is not None and checked.report.is_foreign
 
-    def gone(self, name: str) -> bool:
+    def mark_inactive(self, name: str) -> bool:
         """ECS does not launch this revision any more; True if it is one that was chosen here."""
         with self._lock:
             if name not in self._chosen_once:
@@ -186,8 +186,8 @@ class Compatibility:
     def _require(self, checked: Checked) -> None:
         if checked.differs:
             if self._mode == STRICT:
-                raise MisfitError("\n".join([*self._misfit(checked), _OVERRULE]))
-            self._warn(" ".join(self._misfit(checked)))
+                raise IncompatibleImageError("\n".join([*self._incompatible(checked), _OVERRULE]))
+            self._warn(" ".join(self._incompatible(checked)))
         elif not checked.fits:
             self._warn(self._unchecked(checked))
 
@@ -205,7 +205,7 @@ class Compatibility:
             return Checked(name, None, ImageReport("", error=error.reason, action=error.action), definition)
         found = definition
         report = self._kept(self._reports, found.arn).get(
-            lambda known: math.inf if known.outcome is Outcome.FITS else _UNFIT_AGE,
+            lambda known: math.inf if known.outcome is Fit.COMPATIBLE else _UNFIT_AGE,
             lambda former: self._report_on(found),
         )
         return Checked(name, found, report)
@@ -218,10 +218,10 @@ class Compatibility:
         try:
             document = self._ecs.describe_definition(name)
         except Exception as exception:
-            trouble = classify(exception).trouble
-            if trouble is not Trouble.HOPELESS and isinstance(former, TaskDefinition):
+            kind = classify(exception).kind
+            if kind is not ErrorKind.PERMANENT and isinstance(former, TaskDefinition):
                 return former
-            if trouble in (Trouble.THROTTLED, Trouble.CREDENTIALS):
+            if kind in (ErrorKind.THROTTLED, ErrorKind.CREDENTIALS):
                 raise
             return exception
         definition = read_definition(document, self._container_name)
@@ -244,17 +244,17 @@ class Compatibility:
         passed: list[Checked] = []
         try:
             chosen = self._newest_that_fits(family, passed)
-        except MisfitError:
+        except IncompatibleImageError:
             raise
         except Exception as exception:
             error = classify(exception)
             if former is not None:
                 self._warn(f"No newer revision of {family} could be looked for: {error.reason}")
                 return former
-            if error.trouble is not Trouble.HOPELESS:
+            if error.kind is not ErrorKind.PERMANENT:
                 raise
             allow = f" Allow {error.action}, or name a revision." if error.action else ""
-            raise UnchosenError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
+            raise NoMatchingRevisionError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
         if former is None or former.name != chosen.name:
             self._say_choice(family, chosen, passed)
         with self._lock:
@@ -283,10 +283,10 @@ class Compatibility:
         if passed and self._mode != STRICT:
             return passed[0]
         if not passed:
-            raise UnchosenError(
+            raise NoMatchingRevisionError(
                 f"The family {family} has no active revision: register one (aws ecs register-task-definition)."
             )
-        raise MisfitError(self._none_fits(family, passed))
+        raise IncompatibleImageError(self._none_fits(family, passed))
 
     def _say_choice(self, family: str, chosen: Checked, passed: list[Checked]) -> None:
         found = "; ".join(_findings(passed))
@@ -311,7 +311,7 @@ class Compatibility:
 
     # What ECS runs
 
-    def seen(self, task: Mapping[str, Any]) -> None:
+    def observe(self, task: Mapping[str, Any]) -> None:
         """Compare what a described task runs with what was checked, in a thread of its own. Never raises."""
         name = str(task.get("taskDefinitionArn") or "")
         containers = task.get("containers") or ()
@@ -329,7 +329,7 @@ class Compatibility:
             if report.digests and digest not in report.digests and checked.definition is not None:
                 self._drifted(checked, checked.definition, digest)
             elif checked.differs:
-                self._warn(" ".join(self._misfit(checked)))
+                self._warn(" ".join(self._incompatible(checked)))
         except Exception as exception:
             log.info("The image that %s runs was not checked: %s", name, classify(exception).reason)
 
@@ -337,9 +337,9 @@ class Compatibility:
         image = f"{repository_of(definition.image)}@{digest}"
         report = check_image(self._images, image, self._versions, definition.platform)
         found = {
-            Outcome.FITS: "It fits as well",
-            Outcome.DIFFERS: f"It does not fit: {differences(report)}",
-            Outcome.UNKNOWN: f"Whether it fits is not known: {unknowns(report)}",
+            Fit.COMPATIBLE: "It fits as well",
+            Fit.INCOMPATIBLE: f"It does not fit: {differences(report)}",
+            Fit.UNKNOWN: f"Whether it fits is not known: {unknowns(report)}",
         }[report.outcome]
         self._warn(
             f"{_title(checked)} runs another image than was checked: {definition.image} is {digest} now, and was "
@@ -349,7 +349,7 @@ class Compatibility:
 
     # Words
 
-    def _misfit(self, checked: Checked) -> list[str]:
+    def _incompatible(self, checked: Checked) -> list[str]:
         return [
             f"The image does not fit this scheduler. {differences(checked.report)}.",
             f"It is {checked.report.image}, of the container {self._container_name!r} in the task definition "

@@ -15,10 +15,10 @@ from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.identity import deployment_of
 from airflow_ecs_executor.checks import health
-from airflow_ecs_executor.checks.images import MisfitError, UnchosenError
+from airflow_ecs_executor.checks.images import IncompatibleImageError, NoMatchingRevisionError
 from airflow_ecs_executor.config.reader import ConfigurationError, read_settings
 from airflow_ecs_executor.config.settings import Settings
-from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, as_json, as_text
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions, as_json, as_text
 from airflow_ecs_executor.services import services_of
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -43,10 +43,10 @@ def check(conf: Any, airflow: AirflowSide, wanted: Versions, task_definition: st
         answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
     except health.HealthCheckError as error:
         answer = {"exit_code": _HEALTH, "problems": error.problems}
-    except UnchosenError as unchosen:
+    except NoMatchingRevisionError as unchosen:
         answer = {"exit_code": _HEALTH, "problems": [str(unchosen)]}
-    except MisfitError as misfit:
-        answer = {"exit_code": EXIT_CODES[Outcome.DIFFERS], "problems": [str(misfit)]}
+    except IncompatibleImageError as error:
+        answer = {"exit_code": EXIT_CODES[Fit.INCOMPATIBLE], "problems": [str(error)]}
     text = answer.pop("text", None) or "\n".join(answer["problems"])
     print(json.dumps(answer, indent=2) if as_json_text else text)
     code: int = answer["exit_code"]
@@ -59,8 +59,8 @@ def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> di
     services = services_of(settings, versions, deployment)
     health.check(services.ecs, settings, services.store)
     try:
-        checked = services.compatibility.examine(name)
-    except MisfitError:
+        checked = services.image_checks.examine(name)
+    except IncompatibleImageError:
         raise
     except Exception as exception:
         raise health.HealthCheckError([classify(exception).reason]) from None
@@ -74,5 +74,5 @@ def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> di
         "container": settings.container_name,
         **as_json(report),
         "environment": warnings,
-        "text": "\n".join([*lines, *services.compatibility.advice(checked)]),
+        "text": "\n".join([*lines, *services.image_checks.advice(checked)]),
     }

@@ -12,7 +12,7 @@ import sys
 from typing import Sequence
 
 from airflow_ecs_executor.cli import check, config
-from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions
 
 PROGRAM = "python -m airflow_ecs_executor"
 _CONFIGURATION = 2
@@ -23,7 +23,7 @@ Airflow's own configuration and versions are used. On a machine without Airflow:
 """
 _CHECK_EPILOG = f"""\
 exit codes: 0 everything fits, {_CONFIGURATION} the configuration is wrong, 3 ECS cannot be used,
-{EXIT_CODES[Outcome.DIFFERS]} the image does not fit, {EXIT_CODES[Outcome.UNKNOWN]} whether it fits is not known
+{EXIT_CODES[Fit.INCOMPATIBLE]} the image does not fit, {EXIT_CODES[Fit.UNKNOWN]} whether it fits is not known
 """
 
 

@@ -18,15 +18,19 @@ CONTRACTS = ("1",)
 """Versions of the image contract (docs/image-contract.md) that this executor knows."""
 
 
-class Outcome(Enum):
+class Fit(Enum):
     """Whether an image fits."""
 
-    FITS = "fits"
-    DIFFERS = "differs"
+    COMPATIBLE = "fits"
+    INCOMPATIBLE = "differs"
     UNKNOWN = "unknown"
 
 
-EXIT_CODES: Mapping[Outcome, int] = {Outcome.FITS: 0, Outcome.DIFFERS: 18, Outcome.UNKNOWN: 19}
+EXIT_CODES: Mapping[Fit, int] = {
+    Fit.COMPATIBLE: 0,
+    Fit.INCOMPATIBLE: 18,
+    Fit.UNKNOWN: 19,
+}
 """Of the commands that check an image; the same as build.py's (images/errors.py)."""
 
 
@@ -56,11 +60,11 @@ class Comparison:
     wanted: str
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Fit:
         """Whether both are the same."""
         if not self.image:
-            return Outcome.UNKNOWN
-        return Outcome.FITS if self.image == self.wanted else Outcome.DIFFERS
+            return Fit.UNKNOWN
+        return Fit.COMPATIBLE if self.image == self.wanted else Fit.INCOMPATIBLE
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,12 @@ class ImageReport:
     action: str = ""
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Fit:
         """A difference counts, whatever else is not known."""
-        outcomes = {item.outcome for item in self.comparisons} or {Outcome.UNKNOWN}
-        return next(outcome for outcome in (Outcome.DIFFERS, Outcome.UNKNOWN, Outcome.FITS) if outcome in outcomes)
+        outcomes = {item.outcome for item in self.comparisons} or {Fit.UNKNOWN}
+        return next(outcome for outcome in (Fit.INCOMPATIBLE, Fit.UNKNOWN, Fit.COMPATIBLE) if outcome in outcomes)
 
-    def of(self, outcome: Outcome) -> list[Comparison]:
+    def of(self, outcome: Fit) -> list[Comparison]:
         """The comparisons that came out so."""
         return [item for item in self.comparisons if item.outcome is outcome]
 
@@ -139,7 +143,7 @@ def repository_of(image: str) -> str:
 
 def differences(report: ImageReport) -> str:
     """What differs, in words."""
-    found = report.of(Outcome.DIFFERS)
+    found = report.of(Fit.INCOMPATIBLE)
     return "; ".join(f"{item.name}: the image has {item.image}, needed is {item.wanted}" for item in found)
 
 
@@ -147,7 +151,7 @@ def unknowns(report: ImageReport) -> str:
     """What is not known, in words."""
     if report.facts is None:
         return report.error
-    names = " and ".join(item.name for item in report.of(Outcome.UNKNOWN))
+    names = " and ".join(item.name for item in report.of(Fit.UNKNOWN))
     return f"nothing in it says which {names} it has"
 
 
@@ -155,7 +159,11 @@ def as_text(report: ImageReport) -> str:
     """The report as a table, a line each."""
     rows = [("image", report.image or "-", "")]
     for item in report.comparisons:
-        remark = {Outcome.FITS: "", Outcome.DIFFERS: f"needed is {item.wanted}", Outcome.UNKNOWN: "not known"}
+        remark = {
+            Fit.COMPATIBLE: "",
+            Fit.INCOMPATIBLE: f"needed is {item.wanted}",
+            Fit.UNKNOWN: "not known",
+        }
         rows.append((item.name, item.image or "-", remark[item.outcome]))
     if report.error:
         rows.append(("not looked at", report.error, ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_ecs_executor.aws.errors import Trouble, classify
+from airflow_ecs_executor.aws.errors import ErrorKind, classify
 from airflow_ecs_executor.aws.wording import clock_is_wrong, policy_to_change
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import Http
@@ -27,10 +27,10 @@ _REMEDIES = {
 docs.aws.amazon.com/AmazonECR/latest: APIReference, ImageFailure and BatchGetImage; userguide, "Archiving an image".
 """
 _REMEDIES_BY_TROUBLE = {
-    Trouble.CREDENTIALS: "give this process valid AWS credentials",
-    Trouble.SERVER: "try again later",
-    Trouble.THROTTLED: "try again later",
-    Trouble.UNANSWERED: "check the region, and the network's way to it (NAT gateway, VPC endpoint)",
+    ErrorKind.CREDENTIALS: "give this process valid AWS credentials",
+    ErrorKind.SERVER: "try again later",
+    ErrorKind.THROTTLED: "try again later",
+    ErrorKind.OUTCOME_UNKNOWN: "check the region, and the network's way to it (NAT gateway, VPC endpoint)",
 }
 
 
@@ -87,7 +87,7 @@ class EcrRegistry:
             )
         if clock_is_wrong(error.reason):
             raise RegistryError(f"Amazon ECR: {error.reason.rstrip('.')}: set the clock of this machine")
-        remedy = _REMEDIES.get(error.code) or _REMEDIES_BY_TROUBLE.get(error.trouble, "")
+        remedy = _REMEDIES.get(error.code) or _REMEDIES_BY_TROUBLE.get(error.kind, "")
         raise RegistryError(_with(f"Amazon ECR: {error.reason}", remedy))
 
     def _missing(self, reason: str) -> RegistryError:

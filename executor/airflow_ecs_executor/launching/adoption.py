@@ -16,8 +16,8 @@ from typing import Any, Mapping, Sequence
 from airflow_ecs_executor.aws.ecs import Ecs, Sighting, describe_many, find, is_of_this_run, is_task_arn
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.identity import identity_of
-from airflow_ecs_executor.aws.task_outcome import Ending, verdict
-from airflow_ecs_executor.checks.images import Compatibility
+from airflow_ecs_executor.aws.task_outcome import OutcomeKind, outcome_of
+from airflow_ecs_executor.checks.images import ImageChecks
 from airflow_ecs_executor.launching.ledger import Ledger
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -47,7 +47,7 @@ def adopt(
     orphans: Sequence[Orphan],
     ledger: Ledger,
     ecs: Ecs,
-    compatibility: Compatibility,
+    image_checks: ImageChecks,
     *,
     container_name: str,
     deployment: str,
@@ -77,7 +77,7 @@ def adopt(
             followed[str(orphan.arn)] = orphan
         elif task is None or not is_of_this_run(task, identity_of(deployment, orphan.key), orphan.since(skew)):
             to_find.append(orphan)
-        elif _never_started(task, container_name, compatibility):
+        elif _never_started(task, container_name, image_checks):
             again.append(orphan)
         else:
             followed[str(orphan.arn)] = orphan
@@ -88,7 +88,7 @@ def adopt(
         sighting = (sightings or {}).get(identity_of(deployment, orphan.key))
         if sightings is None:
             unlocated.append(orphan)
-        elif sighting is None or _never_started(sighting.task, container_name, compatibility):
+        elif sighting is None or _never_started(sighting.task, container_name, image_checks):
             again.append(orphan)
         else:
             followed[sighting.arn] = orphan
@@ -106,9 +106,9 @@ def adopt(
     return again
 
 
-def _never_started(task: Mapping[str, Any], container_name: str, compatibility: Compatibility) -> bool:
-    end = verdict(task, container_name, compatibility.is_foreign(str(task.get("taskDefinitionArn"))))
-    return end is not None and end.ending is Ending.NEVER_STARTED
+def _never_started(task: Mapping[str, Any], container_name: str, image_checks: ImageChecks) -> bool:
+    end = outcome_of(task, container_name, image_checks.is_foreign(str(task.get("taskDefinitionArn"))))
+    return end is not None and end.kind is OutcomeKind.NEVER_STARTED
 
 
 def _find(

@@ -1,7 +1,7 @@
 """The book of all tasks that this executor has in hand, and the rules by which each of them goes on.
 
 No threads, no AWS, no Airflow: every method is told the time and what was seen, and notes what follows. The launcher
-and the tracker do the talking and hold ``lock`` while they write here; the scheduler's thread reads the events.
+and the poller do the talking and hold ``lock`` while they write here; the scheduler's thread reads the events.
 
 A launch goes PENDING → SENDING → RUNNING → DONE. It goes back to PENDING when nothing of the task has run, and to
 LOCATING while it is not known whether a container exists. An attempt is a container that could not start: waiting, for
@@ -19,8 +19,8 @@ from enum import Enum
 from typing import Any, Collection, Iterable, NamedTuple
 
 from airflow_ecs_executor.aws.ecs import DESCRIBE_LIMIT
-from airflow_ecs_executor.aws.errors import ApiError, NotStarted, Trouble
-from airflow_ecs_executor.aws.task_outcome import Ending, Verdict
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
+from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
 
 _TOKEN_LIFE = 3600.0
 """Seconds for which a client token surely stands for the task that it started. AWS keeps it for 24 hours at most, or
@@ -497,35 +497,35 @@ class Ledger:
             self._attempt_failed(launch, answer.explanation, now)
 
     def rejected(self, launch: Launch, error: ApiError, now: float) -> None:
-        """The call failed: decide by the kind of trouble."""
-        trouble = error.trouble
-        if trouble is Trouble.CONFLICT and error.resource_ids:
+        """The call failed: decide by its kind."""
+        kind = error.kind
+        if kind is ErrorKind.CONFLICT and error.resource_ids:
             self.counters.api_errors += 1
             self.launched(launch, error.resource_ids[0], now)
             return
         self._sending -= 1
         launch.uncertain |= error.outcome_unknown
         # What AWS has turned away was not carried out: a new request may go out, with a token that is still fresh.
-        if trouble is Trouble.THROTTLED:
+        if kind is ErrorKind.THROTTLED:
             self.counters.throttled += 1
             pauses = (self.policy.throttled_base, self.policy.throttled_cap)
             self._wait(launch, error.explanation, now, pauses, self.policy.note_delay, same_request=launch.uncertain)
             return
-        if trouble is not Trouble.CAPACITY:
+        if kind is not ErrorKind.CAPACITY:
             self.counters.api_errors += 1
-        if trouble is Trouble.UNANSWERED:
+        if kind is ErrorKind.OUTCOME_UNKNOWN:
             self.counters.unanswered += 1
             self._wait_for_answer(launch, error.explanation, now)
-        elif trouble is Trouble.SERVER:
+        elif kind is ErrorKind.SERVER:
             self.counters.server_errors += 1
             self._wait_for_answer(launch, error.explanation, now)
-        elif trouble is Trouble.CREDENTIALS:
+        elif kind is ErrorKind.CREDENTIALS:
             self._again(launch, now, same_request=launch.uncertain)
-        elif trouble in (Trouble.TAGGING_DENIED, Trouble.REVISION_GONE):
+        elif kind in (ErrorKind.TAGGING_DENIED, ErrorKind.REVISION_GONE):
             self._again(launch, now, same_request=False)
-        elif trouble is Trouble.CAPACITY:
+        elif kind is ErrorKind.CAPACITY:
             self._wait_for_room(launch, error.explanation, now)
-        elif trouble is Trouble.CONFLICT:
+        elif kind is ErrorKind.CONFLICT:
             self._attempt_failed(launch, error.explanation, now)
         else:
             self._give_up(launch, error.explanation, now)
@@ -728,36 +728,36 @@ class Ledger:
             "hour after they have stopped; whether this one ran to its end is not known.",
         )
 
-    def ended(self, arn: str, verdict: Verdict, now: float, relaunch: bool = True) -> None:
+    def ended(self, arn: str, outcome_of: Outcome, now: float, relaunch: bool = True) -> None:
         """The task has ended. ``relaunch`` False: its task instance has reported itself, or cannot run again."""
         launch = self._followed.get(arn)
         if launch is None:
             return
         self._unfollow(arn)
-        if not verdict.temporary:
+        if not outcome_of.temporary:
             self._room_made(now)
-        ending, reason = verdict.ending, verdict.explanation
-        if verdict.remarkable and not launch.revoked:
+        ending, reason = outcome_of.kind, outcome_of.explanation
+        if outcome_of.has_reason and not launch.revoked:
             self.events.append(Event("remark", launch, reason))
         if launch.quiet:
             self._end(launch)
-        elif ending is Ending.SUCCEEDED:
+        elif ending is OutcomeKind.SUCCEEDED:
             self.counters.succeeded += 1
             launch.stored = None  # read, and removed, by the container
             self._report(launch, "succeeded", arn)
-        elif ending is Ending.NEVER_STARTED:
+        elif ending is OutcomeKind.NEVER_STARTED:
             self.counters.never_started += 1
-            if verdict.temporary:
+            if outcome_of.temporary:
                 self._wait_for_room(launch, reason, now)
             else:
                 self._attempt_failed(launch, reason, now)
-        elif ending is Ending.SPOT:
+        elif ending is OutcomeKind.SPOT:
             self.counters.spot_interruptions += 1
             self._interrupted(launch, "Interrupted: AWS took the Spot capacity back", reason, now, relaunch)
-        elif ending is Ending.INFRASTRUCTURE:
+        elif ending is OutcomeKind.INFRASTRUCTURE:
             self.counters.infrastructure_interruptions += 1
             self._interrupted(launch, "Interrupted: AWS took the host of the ECS task away", reason, now, relaunch)
-        elif ending is Ending.STOPPED_BY_USER:
+        elif ending is OutcomeKind.STOPPED_BY_USER:
             self._fail(launch, f"Stopped before it ran. {reason}")
         else:
             self._fail(launch, reason)

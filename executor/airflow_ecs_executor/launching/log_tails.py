@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, NamedTuple, Sequence
 
 from airflow_ecs_executor.aws.container_logs import ContainerLogs, NoContainerLog, explain, tail_text
-from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify
 from airflow_ecs_executor.aws.rates import RateLimiter
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -141,12 +141,12 @@ class LogTails:
         if error.denied:
             self._lines = 0  # until the scheduler is started anew
             return False
-        if error.trouble is Trouble.THROTTLED:
+        if error.kind is ErrorKind.THROTTLED:
             self._limiter.throttled(self._clock())
-        elif error.trouble is Trouble.CREDENTIALS:
+        elif error.kind is ErrorKind.CREDENTIALS:
             self._logs.renew()
         missing = error.code == "ResourceNotFoundException"  # of a container that has printed nothing
-        return missing or error.trouble is not Trouble.HOPELESS
+        return missing or error.kind is not ErrorKind.PERMANENT
 
     def _warn(self, message: str) -> None:
         """Say a thing once."""

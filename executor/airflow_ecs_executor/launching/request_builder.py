@@ -11,10 +11,10 @@ import time
 from typing import Any, Callable
 
 from airflow_ecs_executor.airflow_side import AirflowSide
-from airflow_ecs_executor.aws.errors import Trouble, classify
+from airflow_ecs_executor.aws.errors import ErrorKind, classify
 from airflow_ecs_executor.aws.identity import IDENTITY_VARIABLE, identity_of, tags_of
 from airflow_ecs_executor.aws.workload_store import MAX_BYTES
-from airflow_ecs_executor.checks.images import MisfitError
+from airflow_ecs_executor.checks.images import IncompatibleImageError
 from airflow_ecs_executor.config import options
 from airflow_ecs_executor.config.settings import Settings, with_cluster_default
 from airflow_ecs_executor.launching.ledger import Launch
@@ -54,7 +54,7 @@ class RequestBuilder:
         self._settings = settings
         self._airflow = airflow
         self._ecs = services.ecs
-        self._compatibility = services.compatibility
+        self._image_checks = services.image_checks
         self._store = services.store
         self._deployment = deployment
         self._started_by = started_by
@@ -77,12 +77,12 @@ class RequestBuilder:
                 started_by=self._started_by,
                 tags=tags_of(launch.key) if settings.task_instance_tags else [],
             )
-            request["taskDefinition"] = self._compatibility.settle(request["taskDefinition"])
+            request["taskDefinition"] = self._image_checks.resolve(request["taskDefinition"])
             self._fit(launch, request, command)
         except ExecutorConfigError as error:
             raise Unlaunchable(f"The task's executor_config cannot be used: {error}") from None
-        except MisfitError as misfit:
-            raise Unlaunchable(" ".join(str(misfit).split())) from None
+        except IncompatibleImageError as error:
+            raise Unlaunchable(" ".join(str(error).split())) from None
         if not tags:
             request.pop("tags", None)
             request.pop("propagateTags", None)
@@ -105,7 +105,7 @@ class RequestBuilder:
         if store is None or not (self._settings.workload_s3_use == options.ALWAYS or is_too_long(request)):
             check_length(name, request)
             return
-        if self._compatibility.is_foreign(request["taskDefinition"]):
+        if self._image_checks.is_foreign(request["taskDefinition"]):
             raise Unlaunchable(
                 f"The arguments of this task have to go through {self._settings.workload_s3_uri}, and the image of "
                 f"{request['taskDefinition']} is not of this project: it would not read them from there. Build it with "
@@ -124,7 +124,7 @@ class RequestBuilder:
             store.put(stored)
         except Exception as exception:
             error = classify(exception)
-            if error.trouble is not Trouble.HOPELESS:
+            if error.kind is not ErrorKind.PERMANENT:
                 raise
             launch.stored = None
             action = error.action or "s3:PutObject"
@@ -148,7 +148,7 @@ class RequestBuilder:
                 strategy = self._ecs.default_capacity_providers()
             except Exception as exception:
                 error = classify(exception)
-                if error.trouble is not Trouble.HOPELESS:
+                if error.kind is not ErrorKind.PERMANENT:
                     raise
                 log.warning("Tasks are launched with launch type FARGATE: %s", error.reason)
                 strategy = []

@@ -1,6 +1,6 @@
 """The threads that talk to ECS, so that the scheduler's thread never waits for it.
 
-Launchers send RunTask and StopTask side by side, within their rates; one tracker describes what runs; one more thread,
+Launchers send RunTask and StopTask side by side, within their rates; one poller describes what runs; one more thread,
 from the first failure on, reads what failed containers have logged. They start with the first work, and anew in a
 forked process, where the threads of the parent do not exist.
 """
@@ -16,10 +16,10 @@ from typing import Any, Callable, Mapping
 
 from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.aws.ecs import find, is_of_this_run
-from airflow_ecs_executor.aws.errors import ApiError, Trouble, classify, lacks_definition, not_started
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify, lacks_definition, not_started
 from airflow_ecs_executor.aws.identity import identity_of, new_client_token
 from airflow_ecs_executor.aws.rates import RateLimiter
-from airflow_ecs_executor.aws.task_outcome import Ending, Verdict, has_started, verdict
+from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind, has_started, outcome_of
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.launching.ledger import Discard, Launch, Ledger
 from airflow_ecs_executor.launching.log_tails import LogTails
@@ -33,8 +33,8 @@ _STOP_RATE, _STOP_BURST = 10.0, 40.0
 _LOCATE_TIMEOUT = 60.0
 
 
-class Crew:
-    """The launchers and the tracker of one ledger."""
+class Workers:
+    """The launchers and the poller of one ledger."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Crew:
         self.ledger = ledger
         self.ecs = services.ecs
         self._services = services
-        self._compatibility = services.compatibility
+        self._image_checks = services.image_checks
         self._requests = requests
         self._airflow = airflow
         self._container_name = settings.container_name
@@ -79,7 +79,7 @@ class Crew:
     # Threads
 
     def ensure_running(self) -> None:
-        """Start the tracker and the first launcher, unless they run in this process."""
+        """Start the poller and the first launcher, unless they run in this process."""
         if self._pid == os.getpid():
             return
         if self._pid is not None:
@@ -88,7 +88,7 @@ class Crew:
             self._idle = threading.Condition(self.ledger.lock)
         self._pid = os.getpid()
         self._threads, self._idlers, self._leader, self._leaving = [], 0, False, False
-        self._start("airflow-ecs-tracker", self._track)
+        self._start("airflow-ecs-poller", self._poll)
         self._start("airflow-ecs-launcher", self._launch_and_stop)
 
     def _start(self, name: str, target: Callable[[], None]) -> None:
@@ -202,7 +202,7 @@ class Crew:
             return
         except Exception as exception:
             error = classify(exception)  # of the database, or of a service that knows what the request needs
-            if error.trouble is not Trouble.HOPELESS:
+            if error.kind is not ErrorKind.PERMANENT:
                 self._not_ready(launch, error, str(getattr(exception, "operation_name", "")))
                 return
             log.exception("Cannot make a RunTask request for %s", launch.key)
@@ -236,23 +236,23 @@ class Crew:
     def _launch_failed(self, launch: Launch, error: ApiError) -> None:
         request = launch.request or {}
         tagged = bool(request.get("tags") or request.get("propagateTags"))
-        if error.trouble is Trouble.TAGGING_DENIED and not tagged:
-            error = replace(error, trouble=Trouble.HOPELESS)
+        if error.kind is ErrorKind.TAGGING_DENIED and not tagged:
+            error = replace(error, kind=ErrorKind.PERMANENT)
         definition = request.get("taskDefinition", "")
-        if lacks_definition(error) and self._compatibility.gone(definition):
-            error = replace(error, trouble=Trouble.REVISION_GONE)
+        if lacks_definition(error) and self._image_checks.mark_inactive(definition):
+            error = replace(error, kind=ErrorKind.REVISION_GONE)
         with self.ledger.lock:
             now = self._clock()
             self._give_way(error, self._launch_limiter, now)
-            if error.trouble is Trouble.TAGGING_DENIED:
+            if error.kind is ErrorKind.TAGGING_DENIED:
                 self._tags = False
             self.ledger.rejected(launch, error, now)
             rate = self._launch_limiter.rate
-        if error.trouble is Trouble.TAGGING_DENIED:
+        if error.kind is ErrorKind.TAGGING_DENIED:
             self._warn("tags", f"Tasks are launched without tags. Allow ecs:TagResource: {error.reason}", once=True)
-        elif error.trouble is Trouble.THROTTLED:
+        elif error.kind is ErrorKind.THROTTLED:
             self._warn("RunTask throttled", f"RunTask is throttled; going on at {rate:.1f} a second. {error.reason}")
-        elif error.trouble is Trouble.REVISION_GONE:
+        elif error.kind is ErrorKind.REVISION_GONE:
             self._warn(definition, f"{definition} is not active any more: another revision is chosen. {error.reason}")
         else:
             self._warn(f"RunTask {error.code}", f"RunTask: {error.explanation}")
@@ -265,12 +265,12 @@ class Crew:
             error = classify(exception)
         with self.ledger.lock:
             now = self._clock()
-            if error is None or error.trouble is Trouble.HOPELESS:
+            if error is None or error.kind is ErrorKind.PERMANENT:
                 self.ledger.stopped(arn, now)
             else:
                 self.ledger.stop_failed(arn, reason, now)
                 self._give_way(error, self._stop_limiter, now)
-                if error.trouble is Trouble.THROTTLED:
+                if error.kind is ErrorKind.THROTTLED:
                     self.ledger.counters.throttled += 1
         if error is not None:
             self._warn(f"StopTask {error.code}", f"StopTask {arn}: {error.reason}")
@@ -281,7 +281,7 @@ class Crew:
             unwanted = self._airflow.unwanted(keys)
         except Exception as exception:
             error = classify(exception)
-            if error.trouble is Trouble.HOPELESS:
+            if error.kind is ErrorKind.PERMANENT:
                 raise
             self._warn("review", f"Airflow's database could not be asked which tasks are still wanted: {error.reason}")
             return
@@ -296,7 +296,7 @@ class Crew:
             error = classify(exception)
         with self.ledger.lock:
             now = self._clock()
-            if error is None or error.trouble is Trouble.HOPELESS:
+            if error is None or error.kind is ErrorKind.PERMANENT:
                 self.ledger.discarded()
             else:
                 self._give_way(error, None, now)
@@ -307,9 +307,9 @@ class Crew:
 
     def _give_way(self, error: ApiError, limiter: RateLimiter | None, now: float) -> None:
         """What a failed call means for those after it; ``limiter`` is that of such calls. The caller holds the lock."""
-        if error.trouble is Trouble.THROTTLED and limiter is not None:
+        if error.kind is ErrorKind.THROTTLED and limiter is not None:
             limiter.throttled(now)
-        elif error.trouble is Trouble.CREDENTIALS:
+        elif error.kind is ErrorKind.CREDENTIALS:
             self._renew_credentials(now)
 
     def _renew_credentials(self, now: float) -> None:
@@ -332,7 +332,7 @@ class Crew:
 
     # Following
 
-    def _track(self) -> None:
+    def _poll(self) -> None:
         while True:
             try:
                 with self.ledger.lock:
@@ -344,7 +344,7 @@ class Crew:
                 else:
                     self._locate()
             except Exception:  # as in the launchers
-                log.exception("Unexpected error in the ECS executor's tracker")
+                log.exception("Unexpected error in the ECS executor's poller")
                 time.sleep(1.0)
 
     def _next_batch(self) -> list[str] | None:
@@ -372,20 +372,20 @@ class Crew:
             described = self.ecs.describe(arns)
         except Exception as exception:
             error = classify(exception)
-            if error.code == "InvalidParameterException" and error.trouble is Trouble.HOPELESS:
+            if error.code == "InvalidParameterException" and error.kind is ErrorKind.PERMANENT:
                 self._describe_apart(arns)
                 return
             with self.ledger.lock:
                 now = self._clock()
                 self._give_way(error, self._describe_limiter, now)
-                if error.trouble is Trouble.THROTTLED:
+                if error.kind is ErrorKind.THROTTLED:
                     self.ledger.counters.throttled += 1
                 else:
                     self.ledger.counters.api_errors += 1
             self._warn(f"DescribeTasks {error.code}", f"DescribeTasks: {error.reason}")
             return
         for task in described.tasks.values():
-            self._compatibility.seen(task)
+            self._image_checks.observe(task)
         foreign = self._of_other_runs(described.tasks)
         ends = self._judge({arn: task for arn, task in described.tasks.items() if arn not in foreign})
         logging_launches = self._failed_after_logging(described.tasks, ends)
@@ -424,30 +424,30 @@ class Crew:
                 found.append(arn)
         return found
 
-    def _judge(self, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Verdict, bool]]:
+    def _judge(self, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Outcome, bool]]:
         """Judge the tasks that have ended, and whether an interrupted one may be launched again."""
-        ends: dict[str, tuple[Verdict, bool]] = {}
+        ends: dict[str, tuple[Outcome, bool]] = {}
         for arn, task in tasks.items():
-            foreign_image = self._compatibility.is_foreign(str(task.get("taskDefinitionArn")))
-            end = verdict(task, self._container_name, foreign_image)
+            foreign_image = self._image_checks.is_foreign(str(task.get("taskDefinitionArn")))
+            end = outcome_of(task, self._container_name, foreign_image)
             if end is None:
                 continue
             relaunch = True
             launch = self.ledger.launch_of(arn)
-            interrupted = end.ending in (Ending.SPOT, Ending.INFRASTRUCTURE) and has_started(task)
+            interrupted = end.kind in (OutcomeKind.SPOT, OutcomeKind.INFRASTRUCTURE) and has_started(task)
             if interrupted and launch is not None and not launch.quiet and self.ledger.policy.relaunch:
                 relaunch = self._airflow.back_to_queued(launch.key)
             ends[arn] = (end, relaunch)
         return ends
 
     def _failed_after_logging(
-        self, tasks: Mapping[str, Mapping[str, Any]], ends: Mapping[str, tuple[Verdict, bool]]
+        self, tasks: Mapping[str, Mapping[str, Any]], ends: Mapping[str, tuple[Outcome, bool]]
     ) -> dict[str, Launch]:
         """Of tasks that have ended, the launches whose container failed, and may have said why."""
         found = {}
         for arn, (end, _) in ends.items():
             launch = self.ledger.launch_of(arn)
-            failed = end.ending is not Ending.SUCCEEDED and (end.exit_code is not None or has_started(tasks[arn]))
+            failed = end.kind is not OutcomeKind.SUCCEEDED and (end.exit_code is not None or has_started(tasks[arn]))
             if failed and launch is not None and not launch.quiet:
                 found[arn] = launch
         return found

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Outcome, Versions, compare
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions, compare
 from airflow_ecs_executor.image_check.facts import facts_of
 
 from images import errors
@@ -54,7 +54,7 @@ def test_an_image_fits_the_scheduler_of_its_own_versions_and_no_other_of_the_mat
         fitting = [
             pair
             for pair in pairs
-            if compare("worker:1", facts, frozenset(), Versions(*pair), Platform("amd64")).outcome is Outcome.FITS
+            if compare("worker:1", facts, frozenset(), Versions(*pair), Platform("amd64")).outcome is Fit.COMPATIBLE
         ]
         assert fitting == [(airflow, python)]
 
@@ -81,8 +81,8 @@ def test_a_platform() -> None:
 
 
 def test_exit_codes_are_the_executor_s() -> None:
-    assert EXIT_CODES[Outcome.DIFFERS] == errors.ImageMismatchError.exit_code
-    assert EXIT_CODES[Outcome.UNKNOWN] == errors.ImageUnknownError.exit_code
+    assert EXIT_CODES[Fit.INCOMPATIBLE] == errors.ImageMismatchError.exit_code
+    assert EXIT_CODES[Fit.UNKNOWN] == errors.ImageUnknownError.exit_code
 
 
 def test_a_registry_that_does_not_answer(run: Run) -> None:

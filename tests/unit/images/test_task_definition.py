@@ -12,7 +12,7 @@ import pytest
 from airflow_ecs_executor.aws.task_definition import read_definition
 from airflow_ecs_executor.checks.environment import container_of, differences
 from airflow_ecs_executor.image_check.check import check_image
-from airflow_ecs_executor.image_check.comparison import Outcome, Versions
+from airflow_ecs_executor.image_check.comparison import Fit, Versions
 from airflow_ecs_executor.image_check.facts import ImageFacts
 from airflow_ecs_executor.image_check.remote import Images
 from botocore.exceptions import ClientError
@@ -445,7 +445,7 @@ def test_the_executor_s_own_check_finds_nothing_wrong(
     said(run("task-definition", image, "--stack", "airflow-ecs", "--region", "eu-west-1", *flags))
     definition = read_definition(registered(ecs, "data-worker"), "airflow")
     report = check_image(Images(lambda region: None), definition.image, Versions(airflow, "3.12"), definition.platform)
-    assert report.outcome is Outcome.FITS
+    assert report.outcome is Fit.COMPATIBLE
     scheduler = Configuration(
         {
             ("logging", "remote_logging"): "True",

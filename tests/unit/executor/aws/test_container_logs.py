@@ -17,7 +17,7 @@ from airflow_ecs_executor.aws.container_logs import (
     structured,
     tail_text,
 )
-from airflow_ecs_executor.aws.errors import ApiError, Trouble
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind
 from airflow_ecs_executor.aws.task_definition import read_definition
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
@@ -147,42 +147,44 @@ def test_the_end_of_a_log_is_cut_at_its_beginning_and_long_lines_at_their_end():
 @pytest.mark.parametrize(
     "error, words",
     [
-        (ApiError(Trouble.HOPELESS, "no", "AccessDeniedException"), ["logs:GetLogEvents is not permitted", "IAM"]),
-        (ApiError(Trouble.HOPELESS, "no", "AccessDenied", "ecs:Other"), ["ecs:Other is not permitted"]),
+        (ApiError(ErrorKind.PERMANENT, "no", "AccessDeniedException"), ["logs:GetLogEvents is not permitted", "IAM"]),
+        (ApiError(ErrorKind.PERMANENT, "no", "AccessDenied", "ecs:Other"), ["ecs:Other is not permitted"]),
         (
-            ApiError(Trouble.HOPELESS, "with an explicit deny in a service control policy", "AccessDeniedException"),
+            ApiError(ErrorKind.PERMANENT, "with an explicit deny in a service control policy", "AccessDeniedException"),
             ["change the service control policy that denies it explicitly"],
         ),
         (
-            ApiError(Trouble.HOPELESS, "because no VPC endpoint policy allows the action", "AccessDeniedException"),
+            ApiError(ErrorKind.PERMANENT, "because no VPC endpoint policy allows the action", "AccessDeniedException"),
             ["allow it in the VPC endpoint policy as well"],
         ),
         (
-            ApiError(Trouble.HOPELESS, "because no identity-based policy allows the action", "AccessDeniedException"),
+            ApiError(
+                ErrorKind.PERMANENT, "because no identity-based policy allows the action", "AccessDeniedException"
+            ),
             ["allow it in the IAM policy"],
         ),
         (
             ApiError(
-                Trouble.HOPELESS, "The specified KMS key does not exist or is not allowed", "AccessDeniedException"
+                ErrorKind.PERMANENT, "The specified KMS key does not exist or is not allowed", "AccessDeniedException"
             ),
             ["KMS key cannot be used"],
         ),
         (
-            ApiError(Trouble.CREDENTIALS, "Signature expired: A is now earlier than B", "InvalidSignatureException"),
+            ApiError(ErrorKind.CREDENTIALS, "Signature expired: A is now earlier than B", "InvalidSignatureException"),
             ["set its clock"],
         ),
         (
-            ApiError(Trouble.HOPELESS, "The specified log group does not exist.", "ResourceNotFoundException"),
+            ApiError(ErrorKind.PERMANENT, "The specified log group does not exist.", "ResourceNotFoundException"),
             ["no log group /airflow in us-east-1", "create it"],
         ),
         (
-            ApiError(Trouble.HOPELESS, "The specified log stream does not exist.", "ResourceNotFoundException"),
+            ApiError(ErrorKind.PERMANENT, "The specified log stream does not exist.", "ResourceNotFoundException"),
             ["printed nothing yet", STREAM.name],
         ),
-        (ApiError(Trouble.CREDENTIALS, "none"), ["no valid AWS credentials"]),
-        (ApiError(Trouble.UNANSWERED, "timed\nout"), ["not answered in time", "timed out"]),
-        (ApiError(Trouble.THROTTLED, "slow"), ["throttled"]),
-        (ApiError(Trouble.SERVER, "broken"), ["logs:GetLogEvents failed. broken"]),
+        (ApiError(ErrorKind.CREDENTIALS, "none"), ["no valid AWS credentials"]),
+        (ApiError(ErrorKind.OUTCOME_UNKNOWN, "timed\nout"), ["not answered in time", "timed out"]),
+        (ApiError(ErrorKind.THROTTLED, "slow"), ["throttled"]),
+        (ApiError(ErrorKind.SERVER, "broken"), ["logs:GetLogEvents failed. broken"]),
     ],
 )
 def test_a_failed_call_is_explained_in_one_line_with_what_to_do(error, words):

@@ -6,7 +6,7 @@ from typing import Any
 
 import botocore.exceptions as b
 import pytest
-from airflow_ecs_executor.aws.errors import Trouble, classify, not_started
+from airflow_ecs_executor.aws.errors import ErrorKind, classify, not_started
 
 DENIED = "User: arn:aws:sts::1:assumed-role/s/i is not authorized to perform: {} on resource: x"
 
@@ -19,50 +19,53 @@ def client_error(code: str, message: str = "", status: int = 400, **more: Any) -
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble"),
+    ("error", "kind"),
     [
-        (client_error("ThrottlingException", "Rate exceeded"), Trouble.THROTTLED),
-        (client_error("InvalidParameterException", "Error calling EC2: Rate exceeded"), Trouble.THROTTLED),
-        (client_error("ClientException", "Too many requests"), Trouble.THROTTLED),
-        (client_error("RequestLimitExceeded"), Trouble.THROTTLED),
-        (client_error("ClientException", "No. (ErrorCode: RequestThrottled)"), Trouble.THROTTLED),
-        (client_error("ClientException", "No. (Service: AmazonEC2; Error Code: Client.Throttling)"), Trouble.THROTTLED),
-        (client_error("InvalidParameterException", "No. (ErrorCode: InternalError)"), Trouble.SERVER),
-        (client_error("ExpiredTokenException", "The security token is expired"), Trouble.CREDENTIALS),
-        (client_error("UnrecognizedClientException"), Trouble.CREDENTIALS),
-        (client_error("InvalidClientTokenId"), Trouble.CREDENTIALS),
-        (b.NoCredentialsError(), Trouble.CREDENTIALS),
-        (b.PartialCredentialsError(provider="env", cred_var="x"), Trouble.CREDENTIALS),
-        (b.CredentialRetrievalError(provider="x", error_msg="y"), Trouble.CREDENTIALS),
-        (b.TokenRetrievalError(provider="x", error_msg="y"), Trouble.CREDENTIALS),
-        (client_error("AccessDeniedException", DENIED.format("ecs:RunTask")), Trouble.HOPELESS),
-        (client_error("AccessDeniedException", DENIED.format("ecs:TagResource")), Trouble.TAGGING_DENIED),
-        (client_error("ClusterNotFoundException", "Cluster not found."), Trouble.HOPELESS),
-        (client_error("ClientException", "TaskDefinition not found."), Trouble.HOPELESS),
-        (client_error("ClientException", "TaskDefinition is inactive"), Trouble.HOPELESS),
+        (client_error("ThrottlingException", "Rate exceeded"), ErrorKind.THROTTLED),
+        (client_error("InvalidParameterException", "Error calling EC2: Rate exceeded"), ErrorKind.THROTTLED),
+        (client_error("ClientException", "Too many requests"), ErrorKind.THROTTLED),
+        (client_error("RequestLimitExceeded"), ErrorKind.THROTTLED),
+        (client_error("ClientException", "No. (ErrorCode: RequestThrottled)"), ErrorKind.THROTTLED),
+        (
+            client_error("ClientException", "No. (Service: AmazonEC2; Error Code: Client.Throttling)"),
+            ErrorKind.THROTTLED,
+        ),
+        (client_error("InvalidParameterException", "No. (ErrorCode: InternalError)"), ErrorKind.SERVER),
+        (client_error("ExpiredTokenException", "The security token is expired"), ErrorKind.CREDENTIALS),
+        (client_error("UnrecognizedClientException"), ErrorKind.CREDENTIALS),
+        (client_error("InvalidClientTokenId"), ErrorKind.CREDENTIALS),
+        (b.NoCredentialsError(), ErrorKind.CREDENTIALS),
+        (b.PartialCredentialsError(provider="env", cred_var="x"), ErrorKind.CREDENTIALS),
+        (b.CredentialRetrievalError(provider="x", error_msg="y"), ErrorKind.CREDENTIALS),
+        (b.TokenRetrievalError(provider="x", error_msg="y"), ErrorKind.CREDENTIALS),
+        (client_error("AccessDeniedException", DENIED.format("ecs:RunTask")), ErrorKind.PERMANENT),
+        (client_error("AccessDeniedException", DENIED.format("ecs:TagResource")), ErrorKind.TAGGING_DENIED),
+        (client_error("ClusterNotFoundException", "Cluster not found."), ErrorKind.PERMANENT),
+        (client_error("ClientException", "TaskDefinition not found."), ErrorKind.PERMANENT),
+        (client_error("ClientException", "TaskDefinition is inactive"), ErrorKind.PERMANENT),
         (
             client_error("InvalidParameterException", "Container overrides length must be at most 8192"),
-            Trouble.HOPELESS,
+            ErrorKind.PERMANENT,
         ),
         (
             client_error("InvalidParameterException", "No Container Instances were found in your cluster."),
-            Trouble.CAPACITY,
+            ErrorKind.CAPACITY,
         ),
-        (client_error("LimitExceededException", "You've reached the limit"), Trouble.CAPACITY),
-        (client_error("ServerException", "Service Unavailable", 500), Trouble.SERVER),
-        (client_error("SomethingNew", "?", 503), Trouble.SERVER),
-        (client_error("ConflictException", "token in use"), Trouble.CONFLICT),
-        (b.EndpointConnectionError(endpoint_url="http://x"), Trouble.UNANSWERED),
-        (b.ConnectTimeoutError(endpoint_url="http://x"), Trouble.UNANSWERED),
-        (b.ReadTimeoutError(endpoint_url="http://x"), Trouble.UNANSWERED),
-        (b.ConnectionClosedError(endpoint_url="http://x"), Trouble.UNANSWERED),
-        (OSError("network is down"), Trouble.UNANSWERED),
-        (b.ParamValidationError(report="Unknown parameter"), Trouble.HOPELESS),
-        (ValueError("?"), Trouble.HOPELESS),
+        (client_error("LimitExceededException", "You've reached the limit"), ErrorKind.CAPACITY),
+        (client_error("ServerException", "Service Unavailable", 500), ErrorKind.SERVER),
+        (client_error("SomethingNew", "?", 503), ErrorKind.SERVER),
+        (client_error("ConflictException", "token in use"), ErrorKind.CONFLICT),
+        (b.EndpointConnectionError(endpoint_url="http://x"), ErrorKind.OUTCOME_UNKNOWN),
+        (b.ConnectTimeoutError(endpoint_url="http://x"), ErrorKind.OUTCOME_UNKNOWN),
+        (b.ReadTimeoutError(endpoint_url="http://x"), ErrorKind.OUTCOME_UNKNOWN),
+        (b.ConnectionClosedError(endpoint_url="http://x"), ErrorKind.OUTCOME_UNKNOWN),
+        (OSError("network is down"), ErrorKind.OUTCOME_UNKNOWN),
+        (b.ParamValidationError(report="Unknown parameter"), ErrorKind.PERMANENT),
+        (ValueError("?"), ErrorKind.PERMANENT),
     ],
 )
-def test_each_error_has_its_kind_of_trouble(error: Exception, trouble: Trouble) -> None:
-    assert classify(error).trouble is trouble
+def test_each_error_has_its_kind_of_trouble(error: Exception, kind: ErrorKind) -> None:
+    assert classify(error).kind is kind
 
 
 def test_a_denial_names_the_action() -> None:
@@ -76,7 +79,7 @@ def test_a_conflict_names_the_tasks_that_the_token_started() -> None:
 
 def test_a_denial_is_one_whatever_the_names_in_it_say() -> None:
     error = classify(client_error("AccessDeniedException", DENIED.format("ecs:RunTask") + "/throttled-quota"))
-    assert error.denied and error.trouble is Trouble.HOPELESS
+    assert error.denied and error.kind is ErrorKind.PERMANENT
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_room_may_come_where_run_task_said_that_there_is_none(reason: str, tempo
     ],
 )
 def test_what_users_have_named_is_no_reason_to_wait(message: str) -> None:
-    assert classify(client_error("InvalidParameterException", message)).trouble is Trouble.HOPELESS
+    assert classify(client_error("InvalidParameterException", message)).kind is ErrorKind.PERMANENT
     assert not not_started([{"reason": message}, {"reason": "ATTRIBUTE", "detail": "ecs.capability.AGENT"}]).temporary
 
 

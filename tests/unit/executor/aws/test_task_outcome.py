@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from airflow_ecs_executor.aws.task_outcome import Ending, has_started, verdict
+from airflow_ecs_executor.aws.task_outcome import OutcomeKind, has_started, outcome_of
 
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 MAINTENANCE = "ECS is performing maintenance on the underlying infrastructure hosting the task"
@@ -36,48 +36,48 @@ def described(
 
 @pytest.mark.parametrize("status", ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING"])
 def test_a_task_whose_container_has_not_ended_goes_on(status: str) -> None:
-    assert verdict(described(status), "airflow") is None
+    assert outcome_of(described(status), "airflow") is None
 
 
 def test_the_end_is_seen_as_soon_as_the_container_has_an_exit_code() -> None:
-    end = verdict(described("DEPROVISIONING", 0, "EssentialContainerExited"), "airflow")
-    assert end is not None and end.ending is Ending.SUCCEEDED
+    end = outcome_of(described("DEPROVISIONING", 0, "EssentialContainerExited"), "airflow")
+    assert end is not None and end.kind is OutcomeKind.SUCCEEDED
 
 
 @pytest.mark.parametrize(
     ("task", "ending"),
     [
-        (described(exit_code=0), Ending.SUCCEEDED),
-        (described(exit_code=1), Ending.FAILED),
-        (described(exit_code=137, stop_code="EssentialContainerExited"), Ending.FAILED),
-        (described(exit_code=143, stop_code="UserInitiated"), Ending.FAILED),
-        (described(exit_code=143, stop_code="SpotInterruption"), Ending.SPOT),
-        (described(exit_code=137, stop_code="TerminationNotice"), Ending.INFRASTRUCTURE),
-        (described(exit_code=0, stop_code="SpotInterruption"), Ending.SUCCEEDED),
-        (described(stop_code="SpotInterruption", started=False), Ending.SPOT),
-        (described(exit_code=143, stoppedReason="Your Spot Task was interrupted."), Ending.SPOT),
-        (described(exit_code=80), Ending.FAILED),
-        (described(exit_code=84), Ending.NEVER_STARTED),
-        (described(exit_code=85), Ending.NEVER_STARTED),
-        (described(exit_code=85, stop_code="UserInitiated"), Ending.STOPPED_BY_USER),
-        (described(exit_code=85, stop_code="SpotInterruption"), Ending.SPOT),
-        (described(stop_code="TaskFailedToStart", started=False), Ending.NEVER_STARTED),
-        (described(stop_code="TaskFailedToStart"), Ending.NEVER_STARTED),
-        (described(started=False), Ending.NEVER_STARTED),
-        (described(), Ending.FAILED),
-        (described(stop_code="InfrastructureHealth"), Ending.INFRASTRUCTURE),
-        (described(stop_code="InfrastructureHealth", started=False), Ending.INFRASTRUCTURE),
-        (described(stoppedReason="Host EC2 (instance i-0123456789abcdef0) terminated."), Ending.INFRASTRUCTURE),
-        (described(exit_code=137, stoppedReason=MAINTENANCE), Ending.INFRASTRUCTURE),
-        (described(exit_code=0, stoppedReason=MAINTENANCE), Ending.SUCCEEDED),
-        (described(stop_code="UserInitiated", started=False), Ending.STOPPED_BY_USER),
-        (described(containers=[]), Ending.FAILED),
-        (described(containers=[], started=False, stop_code="TaskFailedToStart"), Ending.NEVER_STARTED),
+        (described(exit_code=0), OutcomeKind.SUCCEEDED),
+        (described(exit_code=1), OutcomeKind.FAILED),
+        (described(exit_code=137, stop_code="EssentialContainerExited"), OutcomeKind.FAILED),
+        (described(exit_code=143, stop_code="UserInitiated"), OutcomeKind.FAILED),
+        (described(exit_code=143, stop_code="SpotInterruption"), OutcomeKind.SPOT),
+        (described(exit_code=137, stop_code="TerminationNotice"), OutcomeKind.INFRASTRUCTURE),
+        (described(exit_code=0, stop_code="SpotInterruption"), OutcomeKind.SUCCEEDED),
+        (described(stop_code="SpotInterruption", started=False), OutcomeKind.SPOT),
+        (described(exit_code=143, stoppedReason="Your Spot Task was interrupted."), OutcomeKind.SPOT),
+        (described(exit_code=80), OutcomeKind.FAILED),
+        (described(exit_code=84), OutcomeKind.NEVER_STARTED),
+        (described(exit_code=85), OutcomeKind.NEVER_STARTED),
+        (described(exit_code=85, stop_code="UserInitiated"), OutcomeKind.STOPPED_BY_USER),
+        (described(exit_code=85, stop_code="SpotInterruption"), OutcomeKind.SPOT),
+        (described(stop_code="TaskFailedToStart", started=False), OutcomeKind.NEVER_STARTED),
+        (described(stop_code="TaskFailedToStart"), OutcomeKind.NEVER_STARTED),
+        (described(started=False), OutcomeKind.NEVER_STARTED),
+        (described(), OutcomeKind.FAILED),
+        (described(stop_code="InfrastructureHealth"), OutcomeKind.INFRASTRUCTURE),
+        (described(stop_code="InfrastructureHealth", started=False), OutcomeKind.INFRASTRUCTURE),
+        (described(stoppedReason="Host EC2 (instance i-0123456789abcdef0) terminated."), OutcomeKind.INFRASTRUCTURE),
+        (described(exit_code=137, stoppedReason=MAINTENANCE), OutcomeKind.INFRASTRUCTURE),
+        (described(exit_code=0, stoppedReason=MAINTENANCE), OutcomeKind.SUCCEEDED),
+        (described(stop_code="UserInitiated", started=False), OutcomeKind.STOPPED_BY_USER),
+        (described(containers=[]), OutcomeKind.FAILED),
+        (described(containers=[], started=False, stop_code="TaskFailedToStart"), OutcomeKind.NEVER_STARTED),
     ],
 )
-def test_a_stopped_task_is_judged(task: dict[str, Any], ending: Ending) -> None:
-    end = verdict(task, "airflow")
-    assert end is not None and end.ending is ending
+def test_a_stopped_task_is_judged(task: dict[str, Any], ending: OutcomeKind) -> None:
+    end = outcome_of(task, "airflow")
+    assert end is not None and end.kind is ending
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_a_stopped_task_is_judged(task: dict[str, Any], ending: Ending) -> None:
     ],
 )
 def test_a_reason_that_somebody_typed_or_a_name_in_one_is_not_aws_s(stop_code: str, reason: str) -> None:
-    end = verdict(described(started=False, stop_code=stop_code, stoppedReason=reason), "airflow")
-    assert end is not None and end.ending in (Ending.STOPPED_BY_USER, Ending.NEVER_STARTED)
+    end = outcome_of(described(started=False, stop_code=stop_code, stoppedReason=reason), "airflow")
+    assert end is not None and end.kind in (OutcomeKind.STOPPED_BY_USER, OutcomeKind.NEVER_STARTED)
 
 
 def test_a_container_that_ended_early_by_itself_is_no_lack_of_room() -> None:
-    end = verdict(described(exit_code=84, stoppedReason="Capacity is unavailable at this time."), "airflow")
-    assert end is not None and end.ending is Ending.NEVER_STARTED and not end.temporary
+    end = outcome_of(described(exit_code=84, stoppedReason="Capacity is unavailable at this time."), "airflow")
+    assert end is not None and end.kind is OutcomeKind.NEVER_STARTED and not end.temporary
 
 
 @pytest.mark.parametrize(
-    ("task", "remarkable"),
+    ("task", "has_reason"),
     [
         (described(exit_code=0, stop_code="EssentialContainerExited"), False),
         (described(exit_code=0), False),
@@ -110,15 +110,15 @@ def test_a_container_that_ended_early_by_itself_is_no_lack_of_room() -> None:
         (described("DEPROVISIONING", 0, container_reason=OUT_OF_MEMORY), True),
     ],
 )
-def test_a_container_that_left_in_order_but_not_by_itself_is_told_of(task: dict[str, Any], remarkable: bool) -> None:
-    end = verdict(task, "airflow")
-    assert end is not None and end.ending is Ending.SUCCEEDED
-    assert end.remarkable is remarkable
+def test_a_container_that_left_in_order_but_not_by_itself_is_told_of(task: dict[str, Any], has_reason: bool) -> None:
+    end = outcome_of(task, "airflow")
+    assert end is not None and end.kind is OutcomeKind.SUCCEEDED
+    assert end.has_reason is has_reason
 
 
 def test_a_task_s_process_that_was_killed_for_want_of_memory_is_told_of_with_advice() -> None:
     """Airflow's own process survives that of the task, reports its end, and exits with 0."""
-    end = verdict(described(exit_code=0, container_reason=OUT_OF_MEMORY), "airflow")
+    end = outcome_of(described(exit_code=0, container_reason=OUT_OF_MEMORY), "airflow")
     assert end is not None
     assert OUT_OF_MEMORY in end.explanation and "raise `memory`" in end.explanation
 
@@ -126,19 +126,19 @@ def test_a_task_s_process_that_was_killed_for_want_of_memory_is_told_of_with_adv
 def test_row_7_a_sidecar_s_exit_code_does_not_count() -> None:
     task = described(exit_code=0)
     task["containers"].insert(0, {"name": "sidecar", "exitCode": 1})
-    end = verdict(task, "airflow")
-    assert end is not None and end.ending is Ending.SUCCEEDED
+    end = outcome_of(task, "airflow")
+    assert end is not None and end.kind is OutcomeKind.SUCCEEDED
 
 
 def test_a_task_without_our_container_has_failed_and_says_so() -> None:
-    end = verdict(described(exit_code=0), "worker")
-    assert end is not None and end.ending is Ending.FAILED and "no container 'worker'" in end.reason
+    end = outcome_of(described(exit_code=0), "worker")
+    assert end is not None and end.kind is OutcomeKind.FAILED and "no container 'worker'" in end.reason
 
 
 @pytest.mark.parametrize("code", [84, 85])
 def test_a_reserved_exit_code_of_a_foreign_image_is_just_an_exit_code(code: int) -> None:
-    end = verdict(described(exit_code=code), "airflow", foreign_image=True)
-    assert end is not None and end.ending is Ending.FAILED
+    end = outcome_of(described(exit_code=code), "airflow", foreign_image=True)
+    assert end is not None and end.kind is OutcomeKind.FAILED
 
 
 def test_the_reason_says_all_that_ecs_says() -> None:
@@ -148,7 +148,7 @@ def test_the_reason_says_all_that_ecs_says() -> None:
         container_reason=OUT_OF_MEMORY,
         stoppedReason="Essential container exited",
     )
-    end = verdict(task, "airflow")
+    end = outcome_of(task, "airflow")
     assert end is not None
     for part in ("arn:task", "Essential container exited", "OutOfMemoryError", "137", "EssentialContainerExited"):
         assert part in end.reason
@@ -170,7 +170,7 @@ def test_a_task_has_started(status: dict[str, Any]) -> None:
     ],
 )
 def test_an_exit_code_explains_only_a_container_that_ended_by_itself(task: dict[str, Any], advice: str) -> None:
-    end = verdict(task, "airflow")
+    end = outcome_of(task, "airflow")
     assert end is not None
     assert advice in end.advice if advice else not end.advice
     assert ("stopTimeout" in end.advice) is (advice == "killed")
@@ -187,5 +187,5 @@ def test_an_exit_code_explains_only_a_container_that_ended_by_itself(task: dict[
     ],
 )
 def test_a_task_without_room_is_told_from_one_that_could_not_start(reason: str, temporary: bool) -> None:
-    end = verdict(described(started=False, stop_code="TaskFailedToStart", stoppedReason=reason), "airflow")
-    assert end is not None and end.ending is Ending.NEVER_STARTED and end.temporary is temporary
+    end = outcome_of(described(started=False, stop_code="TaskFailedToStart", stoppedReason=reason), "airflow")
+    assert end is not None and end.kind is OutcomeKind.NEVER_STARTED and end.temporary is temporary

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow_ecs_executor.checks import images as module
-from airflow_ecs_executor.checks.images import Compatibility, MisfitError
+from airflow_ecs_executor.checks.images import ImageChecks, IncompatibleImageError
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.errors import RegistryError
 
@@ -85,7 +85,7 @@ class World:
         )
 
     def check(self, mode="strict"):
-        return Compatibility(
+        return ImageChecks(
             self, self, Versions("3.3.2", "3.12"), container_name="airflow", mode=mode, clock=lambda: self.now
         )
 
@@ -105,7 +105,7 @@ def task(revision=1, digest="sha256:a"):
 
 def see(check, described):
     """Show a task, and wait until it was compared."""
-    check.seen(described)
+    check.observe(described)
     for thread in threading.enumerate():
         if thread.name == "airflow-ecs-image-check":
             thread.join(5)
@@ -116,7 +116,7 @@ def see(check, described):
 
 def test_what_fits_is_launched_without_a_word(said):
     world = World(RIGHT)
-    assert world.check().settle("worker") == "worker"
+    assert world.check().resolve("worker") == "worker"
     assert said() == []
 
 
@@ -124,15 +124,15 @@ def test_each_definition_is_looked_at_once():
     world = World(RIGHT)
     check = world.check()
     for _ in range(3):
-        check.settle("worker")
-        check.settle(f"{ARN}worker:1")  # found out as the family's revision
+        check.resolve("worker")
+        check.resolve(f"{ARN}worker:1")  # found out as the family's revision
     assert len(world.described) == 1 and len(world.looked_up) == 1
 
 
 def test_many_launchers_wait_for_one_look():
     world = World(RIGHT)
     check = world.check()
-    threads = [threading.Thread(target=check.settle, args=("worker",)) for _ in range(8)]
+    threads = [threading.Thread(target=check.resolve, args=("worker",)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -141,8 +141,8 @@ def test_many_launchers_wait_for_one_look():
 
 
 def test_strict_refuses_what_does_not_fit_and_says_all_that_helps():
-    with pytest.raises(MisfitError) as caught:
-        World(WRONG).check().settle("worker")
+    with pytest.raises(IncompatibleImageError) as caught:
+        World(WRONG).check().resolve("worker")
     text = str(caught.value)
     for words in (
         "Airflow: the image has 2.10.5, needed is 3.3.2",
@@ -157,22 +157,22 @@ def test_strict_refuses_what_does_not_fit_and_says_all_that_helps():
 
 def test_warn_says_it_once_and_goes_on(said):
     check = World(WRONG).check("warn")
-    assert check.settle("worker") == check.settle("worker") == "worker"
+    assert check.resolve("worker") == check.resolve("worker") == "worker"
     (warning,) = said(logging.WARNING)
     assert "does not fit" in warning and "build.py" in warning and "CHECK=warn" not in warning
 
 
 def test_off_looks_at_nothing():
     world = World(WRONG)
-    assert world.check("off").settle("worker") == "worker"
+    assert world.check("off").resolve("worker") == "worker"
     assert world.described == []
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn"])
 def test_what_cannot_be_told_is_warned_about_once_and_launched(said, mode):
     check = World(SILENT).check(mode)
-    check.settle("worker")
-    check.settle("worker")
+    check.resolve("worker")
+    check.resolve("worker")
     (warning,) = said(logging.WARNING)
     assert "was not checked" in warning and "which Airflow and Python" in warning
 
@@ -181,7 +181,7 @@ def test_a_registry_that_cannot_be_read_is_warned_about_with_the_action_that_wou
     world = World(RIGHT)
     world.registry_error = RegistryError("denied")
     world.registry_error.action = "ecr:BatchGetImage"
-    world.check().settle("worker")
+    world.check().resolve("worker")
     (warning,) = said(logging.WARNING)
     assert "Allow ecr:BatchGetImage" in warning
 
@@ -189,7 +189,7 @@ def test_a_registry_that_cannot_be_read_is_warned_about_with_the_action_that_wou
 def test_a_definition_that_may_not_be_described_is_left_to_ecs(said):
     world = World(RIGHT)
     world.error = Denied("ecs:DescribeTaskDefinition")
-    assert world.check().settle("worker") == "worker"
+    assert world.check().resolve("worker") == "worker"
     assert "Allow ecs:DescribeTaskDefinition" in said(logging.WARNING)[0]
 
 
@@ -198,65 +198,65 @@ def test_while_it_may_help_to_wait_the_launch_waits():
     world.error = Failed("ThrottlingException")
     check = world.check()
     with pytest.raises(Failed):
-        check.settle("worker")
+        check.resolve("worker")
     world.error = None
-    assert check.settle("worker") == "worker"
+    assert check.resolve("worker") == "worker"
 
 
 def test_a_definition_that_ecs_fails_to_describe_is_left_to_it_and_described_later(said):
     world = World(WRONG)
     world.error = Failed("ServerException")
     check = world.check()
-    assert check.settle("worker") == check.settle("worker") == "worker"
+    assert check.resolve("worker") == check.resolve("worker") == "worker"
     assert "was not checked" in said(logging.WARNING)[0] and len(world.described) == 1
     world.error = None
     world.now += module._NAME_AGE
-    with pytest.raises(MisfitError):
-        check.settle("worker")
+    with pytest.raises(IncompatibleImageError):
+        check.resolve("worker")
 
 
 def test_a_family_follows_its_newest_revision():
     world = World(WRONG)
     check = world.check()
-    with pytest.raises(MisfitError):
-        check.settle("worker")
+    with pytest.raises(IncompatibleImageError):
+        check.resolve("worker")
     world.images.append(RIGHT)
     world.now += module._NAME_AGE
-    assert check.settle("worker") == "worker"
-    assert check.checked("worker").definition.revision == 2
-    assert check.checked(f"{ARN}worker:1").definition.revision == 1, "the former revision is what it was"
+    assert check.resolve("worker") == "worker"
+    assert check.known("worker").definition.revision == 2
+    assert check.known(f"{ARN}worker:1").definition.revision == 1, "the former revision is what it was"
 
 
 def test_a_family_stays_what_it_was_while_ecs_is_away():
     world = World(RIGHT)
     check = world.check()
-    check.settle("worker")
+    check.resolve("worker")
     world.now += module._NAME_AGE
     world.error = Failed("ThrottlingException")
-    assert check.settle("worker") == "worker" and check.checked("worker").fits
+    assert check.resolve("worker") == "worker" and check.known("worker").fits
 
 
 def test_an_image_that_did_not_fit_is_looked_at_again():
     world = World(WRONG)
     check = world.check()
-    with pytest.raises(MisfitError):
-        check.settle("worker:1")
+    with pytest.raises(IncompatibleImageError):
+        check.resolve("worker:1")
     world.moved[WRONG] = RIGHT
     world.now += module._UNFIT_AGE
-    assert check.settle("worker:1") == "worker:1"
+    assert check.resolve("worker:1") == "worker:1"
 
 
 def test_what_could_not_be_read_is_read_later():
     world = World(WRONG)
     world.registry_error = RegistryError("no answer")
     check = world.check()
-    check.settle("worker")
+    check.resolve("worker")
     world.registry_error = None
-    check.settle("worker")
+    check.resolve("worker")
     assert len(world.looked_up) == 1
     world.now += module._UNFIT_AGE + 1
-    with pytest.raises(MisfitError):
-        check.settle("worker")
+    with pytest.raises(IncompatibleImageError):
+        check.resolve("worker")
 
 
 # Choosing by version
@@ -264,28 +264,28 @@ def test_what_could_not_be_read_is_read_later():
 
 def test_the_newest_revision_that_fits_is_chosen_and_said(said):
     check = World(RIGHT, RIGHT, WRONG).check()
-    assert check.settle("worker:matching") == f"{ARN}worker:2"
+    assert check.resolve("worker:matching") == f"{ARN}worker:2"
     (line,) = said()
     assert "Tasks run worker:2" in line and "worker:3: Airflow: the image has 2.10.5" in line
 
 
 def test_an_arn_may_stand_in_place_of_the_family():
-    assert World(RIGHT).check().settle(f"{ARN}worker:matching") == f"{ARN}worker:1"
+    assert World(RIGHT).check().resolve(f"{ARN}worker:matching") == f"{ARN}worker:1"
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn", "off"])
 def test_choosing_does_not_depend_on_the_mode(mode):
-    assert World(RIGHT, WRONG).check(mode).settle("worker:matching") == f"{ARN}worker:1"
+    assert World(RIGHT, WRONG).check(mode).resolve("worker:matching") == f"{ARN}worker:1"
 
 
 def test_the_choice_is_kept_for_a_minute(said):
     world = World(RIGHT)
     check = world.check()
-    check.settle("worker:matching")
+    check.resolve("worker:matching")
     world.images.append(RIGHT)
-    assert check.settle("worker:matching") == f"{ARN}worker:1"
+    assert check.resolve("worker:matching") == f"{ARN}worker:1"
     world.now += module._NAME_AGE
-    assert check.settle("worker:matching") == f"{ARN}worker:2"
+    assert check.resolve("worker:matching") == f"{ARN}worker:2"
     assert len(said()) == 2
 
 
@@ -293,7 +293,7 @@ def test_a_choice_that_stays_is_not_said_again(said):
     world = World(RIGHT)
     check = world.check()
     for _ in range(3):
-        check.settle("worker:matching")
+        check.resolve("worker:matching")
         world.now += module._NAME_AGE
     assert len(said()) == 1
 
@@ -301,21 +301,21 @@ def test_a_choice_that_stays_is_not_said_again(said):
 def test_a_revision_that_disappeared_is_replaced_at_once():
     world = World(RIGHT, RIGHT)
     check = world.check()
-    check.settle("worker:matching")
-    assert check.gone(f"{ARN}worker:2")
-    assert check.settle("worker:matching") == f"{ARN}worker:1", "ECS may list it for a while"
-    assert check.gone(f"{ARN}worker:2"), "another launch may have been under way with it"
+    check.resolve("worker:matching")
+    assert check.mark_inactive(f"{ARN}worker:2")
+    assert check.resolve("worker:matching") == f"{ARN}worker:1", "ECS may list it for a while"
+    assert check.mark_inactive(f"{ARN}worker:2"), "another launch may have been under way with it"
 
 
 def test_a_revision_that_a_user_named_is_not_ours_to_replace():
     check = World(RIGHT).check()
-    check.settle("worker:1")
-    assert not check.gone("worker:1") and not check.gone(f"{ARN}worker:1")
+    check.resolve("worker:1")
+    assert not check.mark_inactive("worker:1") and not check.mark_inactive(f"{ARN}worker:1")
 
 
 def test_when_none_fits_strict_refuses_with_what_there_is():
-    with pytest.raises(MisfitError) as caught:
-        World(WRONG, WRONG).check().settle("worker:matching")
+    with pytest.raises(IncompatibleImageError) as caught:
+        World(WRONG, WRONG).check().resolve("worker:matching")
     text = str(caught.value)
     assert "No active revision of worker" in text and "worker:2: Airflow" in text and "worker:1: Airflow" in text
     assert "build.py --airflow 3.3.2" in text
@@ -323,32 +323,32 @@ def test_when_none_fits_strict_refuses_with_what_there_is():
 
 @pytest.mark.parametrize("mode", ["warn", "off"])
 def test_when_none_fits_the_others_run_the_newest(said, mode):
-    assert World(WRONG, WRONG).check(mode).settle("worker:matching") == f"{ARN}worker:2"
+    assert World(WRONG, WRONG).check(mode).resolve("worker:matching") == f"{ARN}worker:2"
     assert "No active revision of worker fits" in said(logging.WARNING)[0]
 
 
 def test_a_revision_that_is_not_known_is_better_than_one_that_is_wrong(said):
-    assert World(WRONG, SILENT, WRONG).check().settle("worker:matching") == f"{ARN}worker:2"
+    assert World(WRONG, SILENT, WRONG).check().resolve("worker:matching") == f"{ARN}worker:2"
     assert "is known to fit" in said(logging.WARNING)[0]
 
 
 def test_a_family_without_revisions():
-    with pytest.raises(MisfitError, match="has no active revision: register one"):
-        World().check().settle("worker:matching")
+    with pytest.raises(IncompatibleImageError, match="has no active revision: register one"):
+        World().check().resolve("worker:matching")
 
 
 def test_a_permission_that_choosing_needs():
     world = World(RIGHT)
     world.error = Denied("ecs:ListTaskDefinitions")
-    with pytest.raises(MisfitError, match=r"Allow ecs:ListTaskDefinitions, or name a revision"):
-        world.check().settle("worker:matching")
+    with pytest.raises(IncompatibleImageError, match=r"Allow ecs:ListTaskDefinitions, or name a revision"):
+        world.check().resolve("worker:matching")
 
 
 def test_a_revision_that_may_not_be_described_is_not_chosen_unseen():
     world = World(WRONG)
     world.describe_error = Denied("ecs:DescribeTaskDefinition")
-    with pytest.raises(MisfitError, match=r"Allow ecs:DescribeTaskDefinition, or name a revision"):
-        world.check().settle("worker:matching")
+    with pytest.raises(IncompatibleImageError, match=r"Allow ecs:DescribeTaskDefinition, or name a revision"):
+        world.check().resolve("worker:matching")
 
 
 def test_while_no_revision_can_be_chosen_the_launch_waits():
@@ -356,27 +356,27 @@ def test_while_no_revision_can_be_chosen_the_launch_waits():
     world.describe_error = Failed("ServerException")
     check = world.check()
     with pytest.raises(Failed):
-        check.settle("worker:matching")
+        check.resolve("worker:matching")
     world.describe_error = None
     world.now += module._NAME_AGE
-    assert check.settle("worker:matching") == f"{ARN}worker:1"
+    assert check.resolve("worker:matching") == f"{ARN}worker:1"
 
 
 def test_a_choice_outlives_a_permission(said):
     world = World(RIGHT)
     check = world.check()
-    check.settle("worker:matching")
+    check.resolve("worker:matching")
     world.images.append(RIGHT)
     world.now += module._NAME_AGE
     world.describe_error = Denied("ecs:DescribeTaskDefinition")
-    assert check.settle("worker:matching") == f"{ARN}worker:1"
+    assert check.resolve("worker:matching") == f"{ARN}worker:1"
 
 
 def test_a_registry_that_does_not_answer_delays_a_choice_no_longer_than_said(said):
     world = World(*[WRONG] * 30)
     world.registry_error, world.look_up_seconds = RegistryError("no answer"), 10.0
     began = world.now
-    assert world.check().settle("worker:matching") == f"{ARN}worker:30"
+    assert world.check().resolve("worker:matching") == f"{ARN}worker:30"
     assert world.now - began <= module._CHOICE_BUDGET + 10.0
 
 
@@ -384,27 +384,27 @@ def test_a_former_choice_that_disappears_is_replaced_too():
     """A request that ECS has not answered is sent again as it was, while the choice goes on."""
     world = World(RIGHT, RIGHT)
     check = world.check()
-    check.settle("worker:matching")
+    check.resolve("worker:matching")
     world.inactive.add(2)
     world.now += module._NAME_AGE
-    assert check.settle("worker:matching") == f"{ARN}worker:1"
-    assert check.gone(f"{ARN}worker:2")
+    assert check.resolve("worker:matching") == f"{ARN}worker:1"
+    assert check.mark_inactive(f"{ARN}worker:2")
 
 
 def test_a_choice_outlives_an_api_that_is_away(said):
     world = World(RIGHT)
     check = world.check()
-    check.settle("worker:matching")
+    check.resolve("worker:matching")
     world.now += module._NAME_AGE
     world.error = Failed("ThrottlingException")
-    assert check.settle("worker:matching") == f"{ARN}worker:1"
+    assert check.resolve("worker:matching") == f"{ARN}worker:1"
     assert "could be looked for" in said(logging.WARNING)[0]
 
 
 def test_no_more_than_fifty_revisions_are_looked_at():
     world = World(RIGHT, *[WRONG] * 60)
-    with pytest.raises(MisfitError):
-        world.check().settle("worker:matching")
+    with pytest.raises(IncompatibleImageError):
+        world.check().resolve("worker:matching")
     assert len(world.described) == module._MOST_REVISIONS
 
 
@@ -415,7 +415,7 @@ def test_the_image_that_was_checked_runs(said):
     world = World(RIGHT)
     world.digests[RIGHT] = ["sha256:index", "sha256:manifest"]
     check = world.check()
-    check.settle("worker")
+    check.resolve("worker")
     see(check, task(digest="sha256:manifest"))
     see(check, task(digest="sha256:index"))
     assert said() == []
@@ -425,7 +425,7 @@ def test_a_tag_that_was_moved_is_said_once_with_what_runs_now(said):
     world = World(RIGHT)
     world.digests[RIGHT] = ["sha256:a"]
     check = world.check()
-    check.settle("worker")
+    check.resolve("worker")
     for _ in range(3):
         see(check, task(digest="sha256:b"))
     (warning,) = said(logging.WARNING)
@@ -436,7 +436,7 @@ def test_a_tag_that_was_moved_is_said_once_with_what_runs_now(said):
 def test_a_newer_revision_of_the_family_is_looked_at_when_it_runs(said):
     world = World(RIGHT)
     check = world.check()
-    check.settle("worker")
+    check.resolve("worker")
     world.images.append(WRONG)
     see(check, task(revision=2))
     (warning,) = said(logging.WARNING)
@@ -461,5 +461,5 @@ def test_an_error_in_looking_again_reaches_nobody(said):
 def test_images_known_not_to_be_ours_are_foreign():
     check = World(RIGHT).check()
     assert not check.is_foreign(f"{ARN}worker:1"), "not looked at yet"
-    check.settle("worker")
+    check.resolve("worker")
     assert check.is_foreign("worker") and check.is_foreign(f"{ARN}worker:1")

@@ -5,8 +5,8 @@ import json
 import pytest
 from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.comparison import (
+    Fit,
     ImageReport,
-    Outcome,
     Versions,
     as_json,
     as_text,
@@ -29,7 +29,7 @@ def report(platform=AMD64, wanted=WANTED, image="example.com:5000/team/worker:1"
 
 
 def test_the_same_fits():
-    assert report().outcome is Outcome.FITS
+    assert report().outcome is Fit.COMPATIBLE
     assert differences(report()) == ""
 
 
@@ -44,7 +44,7 @@ def test_the_same_fits():
     ],
 )
 def test_each_difference_counts_and_is_named(facts, words):
-    assert report(**facts).outcome is Outcome.DIFFERS
+    assert report(**facts).outcome is Fit.INCOMPATIBLE
     assert differences(report(**facts)).startswith(words)
 
 
@@ -54,35 +54,35 @@ def test_all_differences_are_named():
 
 
 def test_a_difference_counts_whatever_else_is_not_known():
-    assert report(airflow="", python="3.8").outcome is Outcome.DIFFERS
-    assert report(airflow="").outcome is Outcome.UNKNOWN
+    assert report(airflow="", python="3.8").outcome is Fit.INCOMPATIBLE
+    assert report(airflow="").outcome is Fit.UNKNOWN
     assert unknowns(report(airflow="", python="")) == "nothing in it says which Airflow and Python it has"
 
 
 def test_local_parts_of_versions_are_a_companys_own_business():
-    assert report(airflow="3.3.2+acme.1").outcome is Outcome.FITS
-    assert report(wanted=Versions("3.3.2+acme.1", "3.12")).outcome is Outcome.FITS
+    assert report(airflow="3.3.2+acme.1").outcome is Fit.COMPATIBLE
+    assert report(wanted=Versions("3.3.2+acme.1", "3.12")).outcome is Fit.COMPATIBLE
 
 
 def test_an_image_of_nobodys_contract_can_fit():
     foreign = report(contract="")
-    assert foreign.outcome is Outcome.FITS and foreign.is_foreign
+    assert foreign.outcome is Fit.COMPATIBLE and foreign.is_foreign
     assert not report().is_foreign
 
 
 def test_where_the_instance_decides_the_architecture_is_not_compared():
-    assert report(platform=None, architecture="arm64").outcome is Outcome.FITS
+    assert report(platform=None, architecture="arm64").outcome is Fit.COMPATIBLE
 
 
 def test_an_image_that_lacks_the_platform_differs():
     found = lacks_platform("worker:1", ARM64, ("linux/amd64",))
-    assert found.outcome is Outcome.DIFFERS
+    assert found.outcome is Fit.INCOMPATIBLE
     assert differences(found) == "CPU architecture: the image has linux/amd64, needed is arm64"
 
 
 def test_an_image_that_could_not_be_looked_at_is_unknown_and_not_foreign():
     found = ImageReport("worker:1", error="the registry does not answer", action="ecr:BatchGetImage")
-    assert found.outcome is Outcome.UNKNOWN and not found.is_foreign
+    assert found.outcome is Fit.UNKNOWN and not found.is_foreign
     assert unknowns(found) == "the registry does not answer"
 
 

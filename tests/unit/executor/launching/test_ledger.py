@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_ecs_executor.aws.errors import ApiError, NotStarted, Trouble
-from airflow_ecs_executor.aws.task_outcome import Ending, Verdict
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
+from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
 from airflow_ecs_executor.launching.ledger import DESCRIBE_LIMIT, Launch, Ledger, Policy
 
 NOW = 1000.0
@@ -14,7 +14,7 @@ LONG = 10_000.0
 
 
 class Story:
-    """A ledger, and the steps that the crew would take."""
+    """A ledger, and the steps that the workers would take."""
 
     def __init__(self, **policy: Any) -> None:
         self.ledger = Ledger(Policy(**policy))
@@ -46,16 +46,16 @@ class Story:
             self.ledger.launched(launch, arn, self.now)
         return arn
 
-    def reject(self, trouble: Trouble, **more: Any) -> Launch:
+    def reject(self, kind: ErrorKind, **more: Any) -> Launch:
         launch = self.send()
         assert launch is not None
         with self.ledger.lock:
-            self.ledger.rejected(launch, ApiError(trouble, "because", **more), self.now)
+            self.ledger.rejected(launch, ApiError(kind, "because", **more), self.now)
         return launch
 
-    def end(self, arn: str, ending: Ending, relaunch: bool = True, **more: bool) -> None:
+    def end(self, arn: str, ending: OutcomeKind, relaunch: bool = True, **more: bool) -> None:
         with self.ledger.lock:
-            self.ledger.ended(arn, Verdict(ending, "because", **more), self.now, relaunch)  # type: ignore[arg-type]
+            self.ledger.ended(arn, Outcome(ending, "because", **more), self.now, relaunch)  # type: ignore[arg-type]
 
     def discards(self) -> list[str]:
         """Take what is to be removed now."""
@@ -108,7 +108,7 @@ def test_a_task_is_launched_followed_and_reported_once() -> None:
     story = Story()
     arn = story.launch("a")
     assert (story.ledger.pending, story.ledger.running) == (0, 1)
-    story.end(arn, Ending.SUCCEEDED)
+    story.end(arn, OutcomeKind.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")]
     assert story.is_empty()
 
@@ -125,7 +125,7 @@ def test_the_request_and_the_workload_are_forgotten_when_they_are_not_needed() -
     arn = story.launch("a")
     launch = story.ledger.launch_of(arn)
     assert launch is not None and launch.request is None
-    story.end(arn, Ending.FAILED)
+    story.end(arn, OutcomeKind.FAILED)
     assert launch.workload is None
 
 
@@ -136,7 +136,7 @@ def test_row_5_throttling_never_uses_up_an_attempt() -> None:
     story = Story(max_attempts=3)
     story.submit("a")
     for _ in range(50):
-        launch = story.reject(Trouble.THROTTLED)
+        launch = story.reject(ErrorKind.THROTTLED)
         story.now += LONG
     assert launch.attempts == 0 and {kind for kind, _ in story.told} == {"wait"}
     assert story.ledger.counters.throttled == 50
@@ -145,7 +145,7 @@ def test_row_5_throttling_never_uses_up_an_attempt() -> None:
 def test_row_10_an_unanswered_request_goes_out_again_as_it_was() -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.UNANSWERED)
+    launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
     frozen = launch.request
     story.now += 60
     assert story.send() is launch
@@ -156,7 +156,7 @@ def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_aw
     story = Story(max_attempts=1, resend_limit=300.0)
     story.submit("a")
     for _ in range(5):
-        launch = story.reject(Trouble.UNANSWERED)
+        launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
         story.now += 60
     for _ in range(100):
         with story.ledger.lock:
@@ -169,9 +169,9 @@ def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_aw
 def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> None:
     story = Story(resend_limit=300.0)
     story.submit("a")
-    launch = story.reject(Trouble.UNANSWERED)
+    launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.now += 400
-    story.reject(Trouble.UNANSWERED)
+    story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.now += 60
     assert story.send() is None
     assert story.ledger.to_locate(story.now) == [launch]
@@ -183,35 +183,35 @@ def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> 
 def test_without_the_right_to_search_an_unanswered_request_goes_out_again_for_an_hour() -> None:
     story = Story(resend_limit=300.0)
     story.submit("a")
-    launch = story.reject(Trouble.UNANSWERED)
+    launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
     frozen = launch.request
     story.now += 400
-    story.reject(Trouble.UNANSWERED)
+    story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.now += 60
     with story.ledger.lock:
         story.ledger.cannot_locate(launch, story.now)
-    story.reject(Trouble.CAPACITY)
+    story.reject(ErrorKind.CAPACITY)
     story.now += 1800
-    assert story.reject(Trouble.UNANSWERED) is launch and launch.request is frozen
+    assert story.reject(ErrorKind.OUTCOME_UNKNOWN) is launch and launch.request is frozen
     story.now += 3600
-    story.reject(Trouble.UNANSWERED)
+    story.reject(ErrorKind.OUTCOME_UNKNOWN)
     assert story.told[-1] == ("failed", "a")
 
 
-@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CREDENTIALS])
-def test_what_aws_has_turned_away_goes_out_with_a_new_request_for_the_token_in_it_ages(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", [ErrorKind.THROTTLED, ErrorKind.CREDENTIALS])
+def test_what_aws_has_turned_away_goes_out_with_a_new_request_for_the_token_in_it_ages(kind: ErrorKind) -> None:
     story = Story()
     story.submit("a")
-    assert story.reject(trouble).request is None
+    assert story.reject(kind).request is None
 
 
 def test_an_attempt_that_failed_is_followed_by_a_longer_pause_each_time() -> None:
     story = Story(max_attempts=3, backoff_base=4.0)
     story.submit("a")
-    launch = story.reject(Trouble.CONFLICT)
+    launch = story.reject(ErrorKind.CONFLICT)
     first = launch.not_before - story.now
     story.now += 10
-    story.reject(Trouble.CONFLICT)
+    story.reject(ErrorKind.CONFLICT)
     second = launch.not_before - story.now
     assert launch.attempts == 2
     assert 2.0 <= first <= 4.0 and 8.0 <= second <= 16.0
@@ -220,27 +220,27 @@ def test_an_attempt_that_failed_is_followed_by_a_longer_pause_each_time() -> Non
 
 def test_the_last_attempt_fails_the_task_with_the_reason() -> None:
     story = Story(max_attempts=2)
-    story.end(story.launch("a"), Ending.NEVER_STARTED)
+    story.end(story.launch("a"), OutcomeKind.NEVER_STARTED)
     story.now += LONG
-    story.end(story.launch(), Ending.NEVER_STARTED)
+    story.end(story.launch(), OutcomeKind.NEVER_STARTED)
     event = story.ledger.events[-1]
     assert event.kind == "failed" and "2 attempts" in event.info and "because" in event.info
     assert story.is_empty()
 
 
-@pytest.mark.parametrize(("trouble", "kept"), [(Trouble.SERVER, True), (Trouble.CAPACITY, False)])
-def test_a_server_error_keeps_the_token_a_lack_of_capacity_does_not(trouble: Trouble, kept: bool) -> None:
+@pytest.mark.parametrize(("kind", "kept"), [(ErrorKind.SERVER, True), (ErrorKind.CAPACITY, False)])
+def test_a_server_error_keeps_the_token_a_lack_of_capacity_does_not(kind: ErrorKind, kept: bool) -> None:
     story = Story()
     story.submit("a")
-    assert (story.reject(trouble).request is not None) == kept
+    assert (story.reject(kind).request is not None) == kept
 
 
 def test_no_new_token_goes_out_while_an_unanswered_request_may_have_started_a_container() -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.UNANSWERED)
+    launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.now += 60
-    story.reject(Trouble.CAPACITY)
+    story.reject(ErrorKind.CAPACITY)
     story.now += LONG
     assert story.send() is None
     with story.ledger.lock:
@@ -251,16 +251,16 @@ def test_no_new_token_goes_out_while_an_unanswered_request_may_have_started_a_co
 # Waiting
 
 
-TEMPORARY = [Trouble.THROTTLED, Trouble.CAPACITY, Trouble.SERVER, Trouble.UNANSWERED]
+TEMPORARY = [ErrorKind.THROTTLED, ErrorKind.CAPACITY, ErrorKind.SERVER, ErrorKind.OUTCOME_UNKNOWN]
 
 
-@pytest.mark.parametrize("trouble", TEMPORARY)
-def test_what_can_be_waited_for_uses_up_no_attempt_and_the_pauses_grow(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", TEMPORARY)
+def test_what_can_be_waited_for_uses_up_no_attempt_and_the_pauses_grow(kind: ErrorKind) -> None:
     story = Story(max_attempts=1, resend_limit=LONG)
     story.submit("a")
     pauses = []
     for _ in range(12):
-        launch = story.reject(trouble)
+        launch = story.reject(kind)
         pauses.append(launch.not_before - story.now)
         story.now = launch.not_before
     assert launch.attempts == 0
@@ -269,33 +269,33 @@ def test_what_can_be_waited_for_uses_up_no_attempt_and_the_pauses_grow(trouble: 
     assert ("launched", "a") in story.told
 
 
-@pytest.mark.parametrize("trouble", TEMPORARY)
-def test_the_event_log_says_that_a_task_waits_then_once_in_a_while(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", TEMPORARY)
+def test_the_event_log_says_that_a_task_waits_then_once_in_a_while(kind: ErrorKind) -> None:
     story = Story(note_delay=10.0, note_interval=300.0, room_cap=1.0, resend_limit=LONG)
     story.submit("a")
     begun, noted = story.now, []
     while story.now < begun + 900:
-        launch = story.reject(trouble)
+        launch = story.reject(kind)
         waits = [event for event in story.ledger.events if event.kind == "wait"]
         if len(waits) > len(noted):
             noted.append(story.now - begun)
         story.now = launch.not_before
     first, second, third = noted
-    assert first <= (0.0 if trouble is Trouble.CAPACITY else 50.0)
+    assert first <= (0.0 if kind is ErrorKind.CAPACITY else 50.0)
     assert 300 <= second - first < 350 and 300 <= third - second < 350
     assert "no attempt is used up. because" in waits[-1].info
 
 
-@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CAPACITY])
-def test_an_option_limits_the_wait(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", [ErrorKind.THROTTLED, ErrorKind.CAPACITY])
+def test_an_option_limits_the_wait(kind: ErrorKind) -> None:
     story = Story(wait_limit=100.0)
     story.submit("a")
-    story.reject(trouble)
+    story.reject(kind)
     story.now += 99
-    story.reject(trouble)
+    story.reject(kind)
     assert ("failed", "a") not in story.told
     story.now += 61
-    story.reject(trouble)
+    story.reject(kind)
     assert story.told[-1] == ("failed", "a") and "within 100 s" in story.ledger.events[-1].info
     assert story.is_empty()
 
@@ -303,7 +303,7 @@ def test_an_option_limits_the_wait(trouble: Trouble) -> None:
 def test_a_server_error_is_an_unknown_outcome_and_the_same_request_goes_out_again() -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.SERVER)
+    launch = story.reject(ErrorKind.SERVER)
     frozen = launch.request
     assert frozen is not None
     story.now += 60
@@ -314,13 +314,13 @@ def test_a_server_error_is_an_unknown_outcome_and_the_same_request_goes_out_agai
 def test_throttling_with_a_server_s_status_may_have_started_a_container() -> None:
     story = Story()
     story.submit("a")
-    assert story.reject(Trouble.THROTTLED, status=503).request is not None
+    assert story.reject(ErrorKind.THROTTLED, status=503).request is not None
 
 
 def test_a_task_that_waits_for_room_is_launched_with_a_new_token() -> None:
     story = Story()
     story.submit("a")
-    assert story.reject(Trouble.CAPACITY).request is None
+    assert story.reject(ErrorKind.CAPACITY).request is None
 
 
 def test_room_that_another_task_makes_is_tried_at_once_by_those_that_wait_each_in_its_turn() -> None:
@@ -329,15 +329,15 @@ def test_room_that_another_task_makes_is_tried_at_once_by_those_that_wait_each_i
     story.submit("b", "c")
     for _ in range(6):
         for _ in "bc":
-            story.reject(Trouble.CAPACITY)
+            story.reject(ErrorKind.CAPACITY)
         story.now += 60
     for _ in "bc":
-        story.reject(Trouble.CAPACITY)
+        story.reject(ErrorKind.CAPACITY)
     assert story.ledger.waiting == 2 and story.send() is None
     woken = []
     for arn in arns:
-        story.end(arn, Ending.SUCCEEDED)
-        launch = story.reject(Trouble.CAPACITY)
+        story.end(arn, OutcomeKind.SUCCEEDED)
+        launch = story.reject(ErrorKind.CAPACITY)
         woken.append(launch.key)
         assert launch.not_before - story.now <= 5.0, "it is tried again soon: ECS gives room back with a delay"
         assert story.send() is None
@@ -348,36 +348,36 @@ def test_what_waits_for_something_else_by_now_is_not_woken() -> None:
     story = Story(backoff_base=100.0)
     arn = story.launch("x")
     story.submit("a")
-    story.reject(Trouble.CAPACITY)
+    story.reject(ErrorKind.CAPACITY)
     story.now += 60
-    story.reject(Trouble.CONFLICT)
+    story.reject(ErrorKind.CONFLICT)
     assert story.ledger.waiting == 0
-    story.end(arn, Ending.SUCCEEDED)
+    story.end(arn, OutcomeKind.SUCCEEDED)
     assert story.send() is None
 
 
-@pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.SPOT])
-def test_a_container_that_started_ends_the_wait(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [OutcomeKind.NEVER_STARTED, OutcomeKind.SPOT])
+def test_a_container_that_started_ends_the_wait(ending: OutcomeKind) -> None:
     story = Story(wait_limit=100.0)
     story.submit("a")
-    story.reject(Trouble.THROTTLED)
+    story.reject(ErrorKind.THROTTLED)
     story.now += 10
     arn = story.launch()
     story.now += 300
     story.end(arn, ending)
     story.now += 60
-    story.reject(Trouble.THROTTLED)
+    story.reject(ErrorKind.THROTTLED)
     assert ("failed", "a") not in story.told
 
 
-@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CREDENTIALS])
-def test_what_aws_turns_away_after_a_lost_answer_goes_out_as_it_was(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", [ErrorKind.THROTTLED, ErrorKind.CREDENTIALS])
+def test_what_aws_turns_away_after_a_lost_answer_goes_out_as_it_was(kind: ErrorKind) -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.UNANSWERED)
+    launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
     frozen = launch.request
     story.now += 60
-    assert story.reject(trouble).request is frozen
+    assert story.reject(kind).request is frozen
     story.now += 60
     assert story.send() is launch
 
@@ -391,7 +391,7 @@ def test_of_a_revoked_task_the_event_log_hears_nothing_more() -> None:
         story.revoke("a")
         with story.ledger.lock:
             if end == "capacity":
-                story.ledger.rejected(launch, ApiError(Trouble.CAPACITY, "because"), story.now)
+                story.ledger.rejected(launch, ApiError(ErrorKind.CAPACITY, "because"), story.now)
             else:
                 story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
         assert story.told == [] and story.is_empty()
@@ -399,9 +399,9 @@ def test_of_a_revoked_task_the_event_log_hears_nothing_more() -> None:
 
 def test_a_container_that_found_no_room_waits_as_a_launch_does() -> None:
     story = Story(max_attempts=1)
-    story.end(story.launch("a"), Ending.NEVER_STARTED, temporary=True)
+    story.end(story.launch("a"), OutcomeKind.NEVER_STARTED, temporary=True)
     story.now += 60
-    story.end(story.launch(), Ending.NEVER_STARTED, temporary=True)
+    story.end(story.launch(), OutcomeKind.NEVER_STARTED, temporary=True)
     assert ("failed", "a") not in story.told
     story.now += 60
     story.launch()
@@ -412,20 +412,20 @@ def test_a_container_that_found_no_room_has_made_none() -> None:
     story = Story()
     arn = story.launch("a")
     story.submit("b")
-    story.reject(Trouble.CAPACITY)
-    story.end(arn, Ending.NEVER_STARTED, temporary=True)
+    story.reject(ErrorKind.CAPACITY)
+    story.end(arn, OutcomeKind.NEVER_STARTED, temporary=True)
     assert story.send() is None and story.ledger.counters.no_capacity == 2
 
 
-@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.CAPACITY])
-def test_a_refused_launch_that_nobody_wants_any_more_makes_way_for_the_next(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", [ErrorKind.THROTTLED, ErrorKind.CAPACITY])
+def test_a_refused_launch_that_nobody_wants_any_more_makes_way_for_the_next(kind: ErrorKind) -> None:
     story = Story()
     story.submit("a")
     former = story.send()
     assert former is not None
     story.submit("a")
     with story.ledger.lock:
-        story.ledger.rejected(former, ApiError(trouble, "because"), story.now)
+        story.ledger.rejected(former, ApiError(kind, "because"), story.now)
     launch = story.send()
     assert launch is not None and launch is not former
     assert story.send() is None
@@ -438,14 +438,14 @@ def test_a_refused_launch_is_left_to_the_next_scheduler_when_this_one_ends() -> 
     assert launch is not None
     with story.ledger.lock:
         story.ledger.close()
-        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "because"), story.now)
+        story.ledger.rejected(launch, ApiError(ErrorKind.THROTTLED, "because"), story.now)
     assert (story.ledger.pending, story.ledger.in_flight) == (0, 0) and story.told == []
 
 
 def test_a_revoked_task_waits_no_longer() -> None:
     story = Story()
     story.submit("a")
-    story.reject(Trouble.CAPACITY)
+    story.reject(ErrorKind.CAPACITY)
     story.revoke("a")
     assert story.ledger.waiting == 0 and story.is_empty()
 
@@ -473,7 +473,7 @@ def test_a_new_launch_of_the_same_try_still_waits_for_the_container_s_end() -> N
     with story.ledger.lock:
         story.ledger.stopped(arn, story.now)
     assert story.send() is None
-    story.end(arn, Ending.FAILED)
+    story.end(arn, OutcomeKind.FAILED)
     assert story.send() is not None
 
 
@@ -496,9 +496,9 @@ def test_a_revoked_container_whose_end_is_never_seen_is_followed_no_longer() -> 
 def test_without_the_right_to_search_a_revoked_launch_is_resolved_by_its_request() -> None:
     story = Story(resend_limit=300.0)
     story.submit("a")
-    story.reject(Trouble.UNANSWERED)
+    story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.now += 400
-    launch = story.reject(Trouble.UNANSWERED)
+    launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.revoke("a")
     story.now += 60
     with story.ledger.lock:
@@ -507,7 +507,7 @@ def test_without_the_right_to_search_a_revoked_launch_is_resolved_by_its_request
     arn = story.launch()
     assert story.stops() == [arn]
     assert story.send() is None, "the new launch waits for that container's end"
-    story.end(arn, Ending.FAILED)
+    story.end(arn, OutcomeKind.FAILED)
     assert story.send() is not None
 
 
@@ -517,11 +517,11 @@ def test_three_launches_of_one_task_instance_follow_each_other() -> None:
     for _ in range(3):
         story.submit("a")
     assert story.send() is None
-    story.end(first, Ending.FAILED)
+    story.end(first, OutcomeKind.FAILED)
     second = story.launch()
     story.submit("a")
     assert story.send() is None
-    story.end(second, Ending.SUCCEEDED)
+    story.end(second, OutcomeKind.SUCCEEDED)
     assert story.send() is not None and story.send() is None
 
 
@@ -535,7 +535,7 @@ def test_a_task_adopted_beside_its_former_container_is_launched_when_that_one_is
     with story.ledger.lock:
         story.ledger.located(launch, former, story.now)
     assert story.send() is None
-    story.end(former, Ending.FAILED)
+    story.end(former, OutcomeKind.FAILED)
     assert story.send() is launch
 
 
@@ -550,7 +550,7 @@ def test_a_launch_waits_for_the_former_of_one_that_came_to_nothing() -> None:
     with story.ledger.lock:
         story.ledger.located(between, None, story.now)
     assert story.send() is None
-    story.end(former, Ending.FAILED)
+    story.end(former, OutcomeKind.FAILED)
     assert story.send() is not None
 
 
@@ -613,14 +613,14 @@ def test_a_launch_that_is_not_wanted_any_more_frees_its_slot_when_it_is_refused(
         for _ in range(2):
             story.now += 300
             story.ledger.reviewed({"a"}, story.now)
-        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "because"), story.now)
+        story.ledger.rejected(launch, ApiError(ErrorKind.THROTTLED, "because"), story.now)
     assert story.told == [("failed", "a")]
 
 
 def test_a_task_that_waits_and_is_not_wanted_any_more_is_given_up() -> None:
     story = Story()
     story.submit("a")
-    story.reject(Trouble.CAPACITY)
+    story.reject(ErrorKind.CAPACITY)
     for _ in range(2):
         story.now += 300
         with story.ledger.lock:
@@ -645,14 +645,14 @@ def test_failures_of_run_task_use_up_an_attempt_with_a_new_token() -> None:
 def test_a_hopeless_error_fails_at_once() -> None:
     story = Story(max_attempts=3)
     story.submit("a")
-    story.reject(Trouble.HOPELESS)
+    story.reject(ErrorKind.PERMANENT)
     assert story.told == [("failed", "a")]
 
 
 def test_a_conflict_that_names_the_task_is_a_launch() -> None:
     story = Story()
     story.submit("a")
-    story.reject(Trouble.CONFLICT, resource_ids=("arn-x",))
+    story.reject(ErrorKind.CONFLICT, resource_ids=("arn-x",))
     assert story.told == [("launched", "a")]
     assert story.ledger.launch_of("arn-x") is not None
 
@@ -660,7 +660,7 @@ def test_a_conflict_that_names_the_task_is_a_launch() -> None:
 def test_tagging_denied_is_sent_anew_at_once_without_an_attempt() -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.TAGGING_DENIED)
+    launch = story.reject(ErrorKind.TAGGING_DENIED)
     assert launch.attempts == 0 and launch.request is None
     assert story.send() is launch
 
@@ -668,7 +668,7 @@ def test_tagging_denied_is_sent_anew_at_once_without_an_attempt() -> None:
 def test_nothing_goes_out_while_there_are_no_credentials() -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.CREDENTIALS)
+    launch = story.reject(ErrorKind.CREDENTIALS)
     with story.ledger.lock:
         story.ledger.pause(story.now + 5)
     assert story.send() is None
@@ -680,7 +680,7 @@ def test_nothing_goes_out_while_there_are_no_credentials() -> None:
 def test_giving_up_looks_first_whether_an_unanswered_request_has_started_a_container() -> None:
     story = Story(wait_limit=0)
     story.submit("a")
-    launch = story.reject(Trouble.SERVER)
+    launch = story.reject(ErrorKind.SERVER)
     assert story.told == []
     story.now += 60
     assert story.ledger.to_locate(story.now) == [launch]
@@ -692,7 +692,7 @@ def test_giving_up_looks_first_whether_an_unanswered_request_has_started_a_conta
 def test_giving_up_fails_the_task_when_there_is_no_container() -> None:
     story = Story(wait_limit=0)
     story.submit("a")
-    launch = story.reject(Trouble.SERVER)
+    launch = story.reject(ErrorKind.SERVER)
     story.now += 60
     with story.ledger.lock:
         story.ledger.located(launch, None, story.now)
@@ -705,20 +705,20 @@ def test_giving_up_fails_the_task_when_there_is_no_container() -> None:
 
 def test_row_7_a_container_that_ran_and_failed_is_final() -> None:
     story = Story(max_attempts=3)
-    story.end(story.launch("a"), Ending.FAILED)
+    story.end(story.launch("a"), OutcomeKind.FAILED)
     assert story.told == [("launched", "a"), ("failed", "a")]
 
 
 def test_a_container_that_never_started_is_launched_again_within_the_attempts() -> None:
     story = Story(max_attempts=2)
-    story.end(story.launch("a"), Ending.NEVER_STARTED)
+    story.end(story.launch("a"), OutcomeKind.NEVER_STARTED)
     story.now += LONG
-    story.end(story.launch(), Ending.NEVER_STARTED)
+    story.end(story.launch(), OutcomeKind.NEVER_STARTED)
     assert story.told == [("launched", "a"), ("note", "a"), ("launched", "a"), ("failed", "a")]
 
 
-@pytest.mark.parametrize("ending", [Ending.SPOT, Ending.INFRASTRUCTURE])
-def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [OutcomeKind.SPOT, OutcomeKind.INFRASTRUCTURE])
+def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: OutcomeKind) -> None:
     story = Story(max_attempts=1, max_relaunches=2)
     arn = story.launch("a")
     for _ in range(2):
@@ -727,7 +727,7 @@ def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: Ending) -> 
         arn = story.launch()
     story.end(arn, ending)
     counters = story.ledger.counters
-    spot = ending is Ending.SPOT
+    spot = ending is OutcomeKind.SPOT
     assert (counters.spot_interruptions, counters.infrastructure_interruptions) == ((3, 0) if spot else (0, 3))
     assert ("Spot" in story.ledger.events[-1].info) is spot
     assert [kind for kind, _ in story.told] == ["launched", "note", "launched", "note", "launched", "failed"]
@@ -735,19 +735,19 @@ def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: Ending) -> 
 
 def test_a_spot_interruption_fails_the_task_by_option() -> None:
     story = Story(relaunch=False)
-    story.end(story.launch("a"), Ending.SPOT)
+    story.end(story.launch("a"), OutcomeKind.SPOT)
     assert story.told == [("launched", "a"), ("failed", "a")]
 
 
 def test_an_interrupted_task_that_has_reported_itself_is_not_launched_again() -> None:
     story = Story()
-    story.end(story.launch("a"), Ending.SPOT, relaunch=False)
+    story.end(story.launch("a"), OutcomeKind.SPOT, relaunch=False)
     assert story.told == [("launched", "a"), ("failed", "a")]
 
 
 def test_what_a_user_has_stopped_is_not_launched_again() -> None:
     story = Story()
-    story.end(story.launch("a"), Ending.STOPPED_BY_USER)
+    story.end(story.launch("a"), OutcomeKind.STOPPED_BY_USER)
     assert story.told == [("launched", "a"), ("failed", "a")]
 
 
@@ -807,9 +807,9 @@ def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
     story.submit("a")
     assert story.send() is None
     assert story.ledger.next_batch(story.now)[0] == [first], "its former container is looked at first"
-    story.end(first, Ending.SUCCEEDED)
+    story.end(first, OutcomeKind.SUCCEEDED)
     second = story.launch()
-    story.end(second, Ending.SUCCEEDED)
+    story.end(second, OutcomeKind.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")], "the former run is not reported any more"
     assert story.is_empty()
 
@@ -817,12 +817,12 @@ def test_a_task_queued_again_waits_until_its_former_container_is_gone() -> None:
 def test_a_former_container_does_not_change_the_state_of_a_task_that_is_queued_again() -> None:
     story = Story()
     first = story.launch("a")
-    story.end(first, Ending.SUCCEEDED)
-    story.end(story.launch("b"), Ending.SUCCEEDED)
+    story.end(first, OutcomeKind.SUCCEEDED)
+    story.end(story.launch("b"), OutcomeKind.SUCCEEDED)
     story.submit("a")
     assert story.told == [("launched", "b"), ("succeeded", "b")]
     second = story.launch()
-    story.end(second, Ending.SUCCEEDED)
+    story.end(second, OutcomeKind.SUCCEEDED)
     assert story.told == [("launched", "b"), ("succeeded", "b"), ("launched", "a"), ("succeeded", "a")]
 
 
@@ -831,20 +831,20 @@ def test_the_event_log_has_what_was_remarkable_of_a_former_container(seen_first:
     story = Story()
     first = story.launch("a")
     if seen_first:
-        story.end(first, Ending.SUCCEEDED, remarkable=True)
+        story.end(first, OutcomeKind.SUCCEEDED, has_reason=True)
         story.submit("a")
     else:
         story.submit("a")
-        story.end(first, Ending.SUCCEEDED, remarkable=True)
+        story.end(first, OutcomeKind.SUCCEEDED, has_reason=True)
     assert [kind for kind, _ in story.told] == ["remark"]
 
 
 def test_the_event_log_has_attempts_of_a_task_that_is_queued_again() -> None:
     story = Story()
     story.submit("a")
-    story.reject(Trouble.CONFLICT)
+    story.reject(ErrorKind.CONFLICT)
     story.now += LONG
-    story.end(story.launch(), Ending.SUCCEEDED)
+    story.end(story.launch(), OutcomeKind.SUCCEEDED)
     story.submit("a")
     assert [kind for kind, _ in story.told] == ["note"]
 
@@ -854,7 +854,7 @@ def test_the_event_log_has_what_a_former_container_has_logged() -> None:
     first = story.launch("a")
     launch = story.ledger.launch_of(first)
     assert launch is not None
-    story.end(first, Ending.FAILED)
+    story.end(first, OutcomeKind.FAILED)
     story.submit("a")
     with story.ledger.lock:
         story.ledger.logged(launch, "the last lines")
@@ -865,7 +865,7 @@ def test_that_a_revoked_container_was_stopped_is_not_remarkable() -> None:
     story = Story()
     arn = story.launch("a")
     story.revoke("a")
-    story.end(arn, Ending.SUCCEEDED, remarkable=True)
+    story.end(arn, OutcomeKind.SUCCEEDED, has_reason=True)
     assert story.told == []
 
 
@@ -892,7 +892,7 @@ def test_row_17_a_revoked_container_is_stopped_and_a_new_launch_waits_for_its_en
     story.submit("a")
     assert story.stops() == [first]
     assert story.send() is None
-    story.end(first, Ending.FAILED)
+    story.end(first, OutcomeKind.FAILED)
     assert story.send() is not None
     assert story.told == []
 
@@ -912,7 +912,7 @@ def test_a_task_revoked_while_its_request_is_under_way_is_stopped_when_the_answe
 def test_a_task_revoked_after_an_unanswered_request_is_resolved_then_stopped() -> None:
     story = Story()
     story.submit("a")
-    story.reject(Trouble.UNANSWERED)
+    story.reject(ErrorKind.OUTCOME_UNKNOWN)
     story.revoke("a")
     story.now += 60
     arn = story.launch()
@@ -929,7 +929,7 @@ def test_a_stop_that_failed_is_tried_again_until_the_container_is_gone() -> None
         story.ledger.stop_failed(arn, "too long", story.now)
     story.now += 10
     assert story.stops() == [arn]
-    story.end(arn, Ending.FAILED)
+    story.end(arn, OutcomeKind.FAILED)
     with story.ledger.lock:
         story.ledger.stop_failed(arn, "too long", story.now)
     story.now += 10
@@ -946,7 +946,7 @@ def test_row_12_a_closed_ledger_launches_nothing_and_lets_run_what_runs() -> Non
     with story.ledger.lock:
         story.ledger.close()
     assert story.send() is None and story.ledger.pending == 0
-    story.end(arn, Ending.SUCCEEDED)
+    story.end(arn, OutcomeKind.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")]
 
 
@@ -962,8 +962,8 @@ def test_row_11_stopping_all_stops_containers_and_launches_none_of_them_again() 
     with story.ledger.lock:
         story.ledger.launched(launch, "arn-b", story.now)
     assert set(story.stops()) == {arn, "arn-b"}
-    story.end(arn, Ending.NEVER_STARTED)
-    story.end("arn-b", Ending.NEVER_STARTED)
+    story.end(arn, OutcomeKind.NEVER_STARTED)
+    story.end("arn-b", OutcomeKind.NEVER_STARTED)
     story.now += LONG
     assert story.send() is None
 
@@ -988,12 +988,14 @@ def test_arguments_that_a_container_has_read_are_its_own_to_remove() -> None:
     launch, _ = sent_with_stored_arguments(story)
     with story.ledger.lock:
         story.ledger.launched(launch, "arn", story.now)
-    story.end("arn", Ending.SUCCEEDED)
+    story.end("arn", OutcomeKind.SUCCEEDED)
     assert story.discards() == []
 
 
-@pytest.mark.parametrize("ending", [Ending.NEVER_STARTED, Ending.FAILED, Ending.SPOT, Ending.STOPPED_BY_USER])
-def test_arguments_that_nobody_may_have_read_are_discarded_once(ending: Ending) -> None:
+@pytest.mark.parametrize(
+    "ending", [OutcomeKind.NEVER_STARTED, OutcomeKind.FAILED, OutcomeKind.SPOT, OutcomeKind.STOPPED_BY_USER]
+)
+def test_arguments_that_nobody_may_have_read_are_discarded_once(ending: OutcomeKind) -> None:
     story = Story()
     launch, uri = sent_with_stored_arguments(story)
     with story.ledger.lock:
@@ -1016,12 +1018,12 @@ def test_arguments_stay_while_a_request_may_have_started_a_container() -> None:
     assert launch is not None
     uri = stored(story, launch)
     with story.ledger.lock:
-        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+        story.ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "timeout"), story.now)
     assert story.discards() == []
     story.now += LONG
     launch = story.send() or launch
     with story.ledger.lock:
-        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+        story.ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "timeout"), story.now)
     story.now += LONG
     (launch,) = story.ledger.to_locate(story.now)
     assert story.discards() == []
@@ -1034,7 +1036,7 @@ def test_arguments_stay_for_a_container_that_the_next_scheduler_may_find() -> No
     story = Story()
     launch, _ = sent_with_stored_arguments(story)
     with story.ledger.lock:
-        story.ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "timeout"), story.now)
+        story.ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "timeout"), story.now)
         story.ledger.close()
     assert story.discards() == []
 
@@ -1043,7 +1045,7 @@ def test_a_throttled_request_is_made_anew_and_its_arguments_with_it() -> None:
     story = Story()
     launch, uri = sent_with_stored_arguments(story)
     with story.ledger.lock:
-        story.ledger.rejected(launch, ApiError(Trouble.THROTTLED, "slow down"), story.now)
+        story.ledger.rejected(launch, ApiError(ErrorKind.THROTTLED, "slow down"), story.now)
     assert story.discards() == [uri] and launch.request is None
 
 
@@ -1083,7 +1085,7 @@ def test_a_request_that_cannot_be_made_now_is_made_later_with_growing_pauses_and
 def test_a_revision_that_is_gone_uses_up_no_attempt() -> None:
     story = Story()
     story.submit("a")
-    launch = story.reject(Trouble.REVISION_GONE)
+    launch = story.reject(ErrorKind.REVISION_GONE)
     assert launch.attempts == 0 and launch.request is None and story.send() is launch
 
 
@@ -1094,7 +1096,7 @@ def test_an_adopted_task_is_followed() -> None:
     story = Story()
     story.adopt("a", "arn-old")
     assert story.ledger.running == 1 and story.told == []
-    story.end("arn-old", Ending.SUCCEEDED)
+    story.end("arn-old", OutcomeKind.SUCCEEDED)
     assert story.told == [("succeeded", "a")]
 
 
@@ -1103,7 +1105,7 @@ def test_a_scheduler_that_was_taken_for_dead_adopts_its_own_task_once() -> None:
     arn = story.launch("a")
     story.adopt("a", arn)
     assert story.ledger.running == 1
-    story.end(arn, Ending.SUCCEEDED)
+    story.end(arn, OutcomeKind.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")]
     assert story.is_empty()
 
@@ -1114,7 +1116,7 @@ def test_what_this_scheduler_has_in_hand_is_not_adopted_again() -> None:
     story.adopt("a", None)
     story.adopt("a", "arn-old")
     arn = story.launch()
-    story.end(arn, Ending.SUCCEEDED)
+    story.end(arn, OutcomeKind.SUCCEEDED)
     assert story.is_empty()
 
 
@@ -1127,14 +1129,14 @@ def test_an_adopted_arn_of_an_earlier_run_leads_to_a_search() -> None:
     (launch,) = story.ledger.to_locate(story.now)
     with story.ledger.lock:
         story.ledger.located(launch, "arn-new", story.now)
-    story.end("arn-new", Ending.SUCCEEDED)
+    story.end("arn-new", OutcomeKind.SUCCEEDED)
     assert story.told == [("launched", "a"), ("succeeded", "a")]
 
 
 def test_an_adopted_task_that_never_started_is_launched_from_the_database() -> None:
     story = Story()
     story.adopt("a", "arn-old")
-    story.end("arn-old", Ending.NEVER_STARTED)
+    story.end("arn-old", OutcomeKind.NEVER_STARTED)
     story.now += LONG
     launch = story.send()
     assert launch is not None and launch.workload is None

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
 from airflow_ecs_executor.aws.ecs import DESCRIBE_LIMIT
-from airflow_ecs_executor.aws.errors import ApiError, NotStarted, Trouble
-from airflow_ecs_executor.aws.task_outcome import Ending, Verdict
+from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
+from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
 from airflow_ecs_executor.launching.ledger import Launch, Ledger, Policy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 STEP = 0.5
-TROUBLES = [
-    Trouble.THROTTLED,
-    Trouble.CREDENTIALS,
-    Trouble.TAGGING_DENIED,
-    Trouble.CAPACITY,
-    Trouble.HOPELESS,
+KINDS = [
+    ErrorKind.THROTTLED,
+    ErrorKind.CREDENTIALS,
+    ErrorKind.TAGGING_DENIED,
+    ErrorKind.CAPACITY,
+    ErrorKind.PERMANENT,
 ]
 
 
@@ -34,7 +34,7 @@ class Container:
     arn: str
     key: str
     created: float
-    ending: Ending
+    ending: OutcomeKind
     ends_at: float
     visible_from: float
     ended: bool = False
@@ -52,7 +52,7 @@ class World:
     """Whether ListTasks is permitted."""
     room: int = 1000
     """How many containers may live at once."""
-    endings: tuple[Ending, ...] = (*[Ending.SUCCEEDED] * 6, *Ending)
+    endings: tuple[OutcomeKind, ...] = (*[OutcomeKind.SUCCEEDED] * 6, *OutcomeKind)
     now: float = 1000.0
     containers: dict[str, Container] = field(default_factory=dict)
     tokens: dict[object, str] = field(default_factory=dict)
@@ -87,11 +87,11 @@ class World:
 
 
 class Deployment:
-    """A scheduler with its ledger, and the crew's work done step by step."""
+    """A scheduler with its ledger, and the workers' work done step by step."""
 
-    def __init__(self, world: World, policy: Policy, troubles: Sequence[Trouble] = tuple(TROUBLES)) -> None:
+    def __init__(self, world: World, policy: Policy, kinds: Sequence[ErrorKind] = tuple(KINDS)) -> None:
         self.world = world
-        self.troubles = troubles
+        self.kinds = kinds
         self.policy = policy
         self.ledger = Ledger(policy)
         self.expected: dict[str, int] = {}
@@ -126,7 +126,7 @@ class Deployment:
             self.expected[key] = 0
             self.results.setdefault(key, []).append(event.kind)
 
-    # The crew's part
+    # The workers's part
 
     def work(self) -> None:
         world, ledger = self.world, self.ledger
@@ -151,7 +151,7 @@ class Deployment:
     def answer(self, launch: Launch) -> None:
         world, ledger = self.world, self.ledger
         fault = world.dice.random() < world.chaos
-        kind = world.dice.choice(["lost answer", "lost request", "server", "failures", "trouble"]) if fault else "fine"
+        kind = world.dice.choice(["lost answer", "lost request", "server", "failures", "rejected"]) if fault else "fine"
         token = launch.request["token"] if launch.request else None
         if world.is_full and token not in world.tokens and kind in ("fine", "lost answer", "server"):
             kind = "full"
@@ -162,19 +162,19 @@ class Deployment:
             if kind == "fine":
                 ledger.launched(launch, arn, world.now)
             elif kind in ("lost answer", "lost request"):
-                ledger.rejected(launch, ApiError(Trouble.UNANSWERED, "lost"), world.now)
+                ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "lost"), world.now)
             elif kind == "server":
-                ledger.rejected(launch, ApiError(Trouble.SERVER, "broken"), world.now)
+                ledger.rejected(launch, ApiError(ErrorKind.SERVER, "broken"), world.now)
             elif kind == "full":
-                ledger.rejected(launch, ApiError(Trouble.CAPACITY, "no room"), world.now)
+                ledger.rejected(launch, ApiError(ErrorKind.CAPACITY, "no room"), world.now)
             elif kind == "failures":
                 ledger.not_placed(launch, NotStarted("because", self._temporary), world.now)
             else:
-                ledger.rejected(launch, ApiError(world.dice.choice(self.troubles), "trouble"), world.now)
+                ledger.rejected(launch, ApiError(world.dice.choice(self.kinds), "because"), world.now)
 
     @property
     def _temporary(self) -> bool:
-        return Trouble.HOPELESS not in self.troubles or self.world.dice.random() < 0.5
+        return ErrorKind.PERMANENT not in self.kinds or self.world.dice.random() < 0.5
 
     def look(self) -> None:
         world, ledger = self.world, self.ledger
@@ -189,8 +189,8 @@ class Deployment:
                     ledger.missing(arn, world.now)
                 elif container.ended:
                     relaunch = world.dice.random() < 0.8
-                    end = Verdict(container.ending, "because", temporary=self._temporary)
-                    ledger.ended(arn, end, world.now, relaunch or Trouble.HOPELESS not in self.troubles)
+                    end = Outcome(container.ending, "because", temporary=self._temporary)
+                    ledger.ended(arn, end, world.now, relaunch or ErrorKind.PERMANENT not in self.kinds)
                 else:
                     ledger.seen(arn, world.now)
 
@@ -261,8 +261,8 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
 ) -> None:
     world = World(random.Random(seed), chaos, searchable)
     # Whoever may not search cannot know of a container whose launch has failed for good.
-    troubles = [trouble for trouble in TROUBLES if searchable or trouble is not Trouble.HOPELESS]
-    deployment = Deployment(world, POLICY, troubles)
+    kinds = [kind for kind in KINDS if searchable or kind is not ErrorKind.PERMANENT]
+    deployment = Deployment(world, POLICY, kinds)
     keys = [f"task-{number}" for number in range(12)]
     runs: dict[str, int] = dict.fromkeys(keys, 0)
     revoked: set[str] = set()
@@ -315,16 +315,16 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
 @given(seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.2, 0.6]), room=st.integers(1, 8))
 def test_what_can_be_waited_for_fails_no_task(seed: int, chaos: float, room: int) -> None:
     """Quotas, throttling, server errors, lost answers, no room for a container; and one attempt has to do."""
-    endings = (*[Ending.SUCCEEDED] * 4, Ending.NEVER_STARTED, Ending.SPOT, Ending.INFRASTRUCTURE)
+    endings = (*[OutcomeKind.SUCCEEDED] * 4, OutcomeKind.NEVER_STARTED, OutcomeKind.SPOT, OutcomeKind.INFRASTRUCTURE)
     world = World(random.Random(seed), chaos, room=room, endings=endings)
     policy = replace(POLICY, max_attempts=1, max_relaunches=1000)
-    deployment = Deployment(world, policy, (Trouble.THROTTLED, Trouble.CAPACITY, Trouble.CREDENTIALS))
+    deployment = Deployment(world, policy, (ErrorKind.THROTTLED, ErrorKind.CAPACITY, ErrorKind.CREDENTIALS))
     keys = [f"task-{number}" for number in range(20)]
     for key in keys:
         deployment.submit(key)
     for step in range(6000):
         if step == 400:
-            world.chaos, world.endings = 0.0, (Ending.SUCCEEDED,)
+            world.chaos, world.endings = 0.0, (OutcomeKind.SUCCEEDED,)
         deployment.work()
         deployment.read()
         world.pass_time()

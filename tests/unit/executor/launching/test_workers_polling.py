@@ -1,4 +1,4 @@
-"""The tracker: from a running container to its end. Rows are those of the reference executor's defects."""
+"""The poller: from a running container to its end. Rows are those of the reference executor's defects."""
 
 from __future__ import annotations
 
