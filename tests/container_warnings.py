@@ -1,6 +1,6 @@
-"""Warnings and errors in the log of a container under test, without those that are expected.
+r"""Warnings and errors in the log of a container under test, without those that are expected.
 
->>> unexpected_warnings("[T] {x.py:1} INFO - started\\n[T] {x.py:2} WARNING - no space")
+>>> unexpected_warnings("[T] {x.py:1} INFO - started\n[T] {x.py:2} WARNING - no space")
 ['[T] {x.py:2} WARNING - no space']
 """
 

@@ -1,5 +1,6 @@
-"""One executor in a process of its own, driven as Airflow's scheduler drives it: a command a line on stdin (JSON), an
-answer a line on stdout.
+"""One executor in a process of its own, driven as Airflow's scheduler drives it.
+
+It reads a command a line on stdin (JSON), and writes an answer a line on stdout.
 
 Run by the Python of an environment with Airflow; it takes any executor by its name, so that every executor is measured
 by the same code. The program at the other end has the ECS API; this one knows nothing of it.

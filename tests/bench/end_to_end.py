@@ -1,4 +1,4 @@
-"""Executor and image together, beside the reference's, from queued to the task's first line: make bench-e2e
+"""Executor and image together, beside the reference's, from queued to the task's first line: make bench-e2e.
 
     .venv/bin/python tests/bench/end_to_end.py [--only NAME] [--airflow VERSION] [--contender NAME] [--tasks N]
                                                [--results FILE] [--quick] [--write]

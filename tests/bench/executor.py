@@ -1,4 +1,4 @@
-"""The executor's benchmarks, beside the reference executor's: make bench-executor
+"""The executor's benchmarks, beside the reference executor's: make bench-executor.
 
     .venv/bin/python tests/bench/executor.py [--only NAME] [--quick] [--ours] [--write]
 

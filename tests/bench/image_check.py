@@ -1,4 +1,4 @@
-"""The image check, beside a pull of the image: make bench-image-check
+"""The image check, beside a pull of the image: make bench-image-check.
 
     .venv/bin/python tests/bench/image_check.py [--quick] [--write]
 

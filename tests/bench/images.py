@@ -1,4 +1,4 @@
-"""The images' benchmarks, beside the reference image's: make bench-images
+"""The images' benchmarks, beside the reference image's: make bench-images.
 
     .venv/bin/python tests/bench/images.py [--only NAME] [--airflow VERSION] [--quick] [--write]
 

@@ -200,7 +200,7 @@ class TestDatabase:
         assert len(key) == 44 and len(base64.urlsafe_b64decode(key)) == 32
 
     def test_a_fernet_key_that_was_there_is_used_and_none_is_made(self, local: Stack, network: dict[str, str]) -> None:
-        """moto's CloudFormation restores no snapshots, so the database here is a new one."""
+        """Moto's CloudFormation restores no snapshots, so the database here is a new one."""
         former = local.aws_client("secretsmanager").create_secret(Name="former", SecretString="a key")["ARN"]
         stack = Deployed(
             local, "restored", **network, Name="restored", DatabaseSnapshot="final", FernetKeySecretArn=former,

@@ -43,19 +43,19 @@ def task_workload(ti_key: TaskInstanceKey, executor_config: Any = None) -> Any:
     from airflow.executors import workloads
 
     ti_class = workloads.ExecuteTask.model_fields["ti"].annotation
-    fields: dict[str, Any] = dict(
-        id=uuid.uuid5(uuid.NAMESPACE_OID, str(ti_key)),
-        dag_version_id=uuid.uuid5(uuid.NAMESPACE_OID, "dag"),
-        task_id=ti_key.task_id,
-        dag_id=ti_key.dag_id,
-        run_id=ti_key.run_id,
-        try_number=ti_key.try_number,
-        map_index=ti_key.map_index,
-        pool_slots=1,
-        queue="default",
-        priority_weight=1,
-        executor_config=executor_config,
-    )
+    fields: dict[str, Any] = {
+        "id": uuid.uuid5(uuid.NAMESPACE_OID, str(ti_key)),
+        "dag_version_id": uuid.uuid5(uuid.NAMESPACE_OID, "dag"),
+        "task_id": ti_key.task_id,
+        "dag_id": ti_key.dag_id,
+        "run_id": ti_key.run_id,
+        "try_number": ti_key.try_number,
+        "map_index": ti_key.map_index,
+        "pool_slots": 1,
+        "queue": "default",
+        "priority_weight": 1,
+        "executor_config": executor_config,
+    }
     return workloads.ExecuteTask(
         ti=ti_class(**fields),
         dag_rel_path="dag.py",

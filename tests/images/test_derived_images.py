@@ -53,8 +53,10 @@ SHOW = "import brand_new, colorsys, termcolor; print(brand_new.ANSWER, colorsys.
 def test_whatever_is_put_on_top_is_what_runs(
     tasks: Tasks, dockerfile: Callable[[str], str], run: Run, tmp_path: Path
 ) -> None:
-    """Patched modules of Airflow and of the standard library, whose bytecode in the image belongs to other sources;
-    packages that pip installs, one of them instead of another with bytecode of its own; a user and an entrypoint.
+    """The image patches modules, replaces packages, and has a user and an entrypoint of its own.
+
+    The bytecode of the patched modules, of Airflow and of the standard library, belongs to other sources. One package
+    that pip installs replaces another with bytecode of its own.
     """
     (tmp_path / "first.sh").write_text(FIRST)
     names = ("brand_new", "termcolor")

@@ -1,4 +1,4 @@
-"""Print how many real messages of AWS, Docker and registries are understood: python -m tests.phrasebook [CORPUS …]
+"""Print how many real messages of AWS, Docker and registries are understood: python -m tests.phrasebook [CORPUS …].
 
 Without a CORPUS, those of this folder. Exit code: 0, whatever the score; 1 if an entry did not pass and --strict is
 given; 2 if a corpus cannot be read.

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from airflow_ecs_entrypoint.errors import EntrypointError
-from airflow_ecs_entrypoint.settings import S3Location
+from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.sync.s3 import S3
 from airflow_ecs_executor.aws.container_logs import AwsLogs
 from airflow_ecs_executor.aws.ecs import Ecs, find

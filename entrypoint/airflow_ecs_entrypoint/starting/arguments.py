@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Sequence
 
 from airflow_ecs_entrypoint.errors import SettingsError, UnavailableError
-from airflow_ecs_entrypoint.settings import BUCKET, S3Location
+from airflow_ecs_entrypoint.s3_uri import BUCKET, S3Location
 from airflow_ecs_entrypoint.starting.command import ARGUMENTS_FROM, TASK_SDK_MODULE, WORKLOAD, Command
 
 MAX_BYTES = 1024 * 1024

@@ -82,7 +82,7 @@ class Child:
     def stop(self) -> None:
         """End it, if it still runs, and wait until it has tidied up."""
         if not self.pid:
-            return
+            return None
         os.kill(self.pid, signal.SIGTERM)
         until = time.monotonic() + _TIDY
         while not os.waitpid(self.pid, os.WNOHANG)[0]:

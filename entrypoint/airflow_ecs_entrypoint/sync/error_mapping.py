@@ -317,7 +317,7 @@ def _region_remedy(response: Mapping[str, Any]) -> str:
 
 
 def _partition(region: str) -> str:
-    """botocore's data/partitions.json, without the import."""
+    """Botocore's data/partitions.json, without the import."""
     for prefix, partition in _PARTITIONS.items():
         if region.startswith(prefix):
             return partition

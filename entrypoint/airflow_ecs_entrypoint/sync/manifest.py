@@ -33,7 +33,8 @@ class Entry:
 @dataclass(frozen=True)
 class Manifest:
     """The files of a folder by their relative path. ``source`` and ``etag`` say what they were made from: the
-    location, and the ETag if it is one object; ``exclude``, which patterns were left out."""
+    location, and the ETag if it is one object; ``exclude``, which patterns were left out.
+    """
 
     source: str = ""
     etag: str = ""

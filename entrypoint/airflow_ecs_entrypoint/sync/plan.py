@@ -20,7 +20,8 @@ _MAX_PATH = 1024  # bytes, as for S3's keys
 @dataclass(frozen=True)
 class RemoteObject:
     """An object as S3 lists it: ``size`` in bytes; ``etag`` with its quotes, empty if there is none; ``version_id``
-    only where a certain version is wanted."""
+    only where a certain version is wanted.
+    """
 
     bucket: str
     key: str

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 from airflow_ecs_entrypoint import __version__
 from airflow_ecs_entrypoint.errors import ChangedError, DagsError, SettingsError, UnavailableError
-from airflow_ecs_entrypoint.settings import S3Location
+from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.sync.error_mapping import Attempt, classify
 from airflow_ecs_entrypoint.sync.plan import RemoteObject
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
 from airflow_ecs_entrypoint.errors import ChangedError, DagsError
-from airflow_ecs_entrypoint.settings import MAX_MEBIBYTES, S3Location, Settings, Source
+from airflow_ecs_entrypoint.s3_uri import S3Location
+from airflow_ecs_entrypoint.settings import MAX_MEBIBYTES, Settings, Source
 from airflow_ecs_entrypoint.signals import Interruption
 from airflow_ecs_entrypoint.sync.archive import unpack
 from airflow_ecs_entrypoint.sync.download import Job, download

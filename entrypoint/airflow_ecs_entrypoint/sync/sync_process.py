@@ -19,7 +19,8 @@ from typing import Any, Callable, Mapping, NoReturn, Sequence
 from airflow_ecs_entrypoint import messages
 from airflow_ecs_entrypoint.errors import EntrypointError, UnavailableError
 from airflow_ecs_entrypoint.garbage_collection import nothing_collected
-from airflow_ecs_entrypoint.settings import TIMEOUT, S3Location, Settings, leads_into, with_real_paths
+from airflow_ecs_entrypoint.s3_uri import S3Location
+from airflow_ecs_entrypoint.settings import TIMEOUT, Settings, leads_into, with_real_paths
 from airflow_ecs_entrypoint.signals import ENDING, GRACE, Interruption
 from airflow_ecs_entrypoint.sync.child_process import Answer, Child, with_signals
 from airflow_ecs_entrypoint.sync.progress import Progress

@@ -10,6 +10,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
+from airflow_ecs_executor.aws import names
 from airflow_ecs_executor.aws.run_task import canonical, parse_json
 from airflow_ecs_executor.aws.stack import StackOutputs
 from airflow_ecs_executor.config import options
@@ -60,7 +61,7 @@ GENERAL: Mapping[str, Option] = {
         STRING,
         "Where tasks' logs are kept; switches remote logging on.",
         example="s3://my-airflow-bucket/logs",
-        pattern=r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?"
+        pattern=rf"s3://{names.BUCKET}(/\S*)?"
         r"|cloudwatch://arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:log-group:[A-Za-z0-9_/.#-]+",
         allowed="s3://BUCKET/PREFIX, or cloudwatch:// and the ARN of a log group without :* at its end",
     ),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_ecs_executor.aws import names
+
 SHARED_SECTION = "aws_ecs_executor"
 OWN_SECTION = "airflow_ecs_executor"
 
@@ -88,7 +90,7 @@ REGION_NAME = _shared(
     STRING,
     "AWS region of the cluster. Without it, the connection or boto3's own configuration decides.",
     example="eu-west-1",
-    pattern=r"[a-z]{2,}(-[a-z0-9]+)+",
+    pattern=names.REGION,
     allowed="a region's name such as eu-west-1",
 )
 ASSIGN_PUBLIC_IP = _shared(
@@ -212,7 +214,7 @@ WORKLOAD_S3_URI = _own(
     "Where the arguments of tasks' commands are kept until their container has read them, as s3://bucket/prefix: "
     "for those that are longer than ECS takes, or for all (workload_s3_use).",
     example="s3://airflow-workloads/production",
-    pattern=r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?",
+    pattern=rf"s3://{names.BUCKET}(/[A-Za-z0-9!_.*'()/-]*)?",
     allowed="s3://bucket or s3://bucket/prefix",
 )
 

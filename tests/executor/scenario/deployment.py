@@ -294,12 +294,12 @@ class Deployment:
     def states(self, dag_id: str) -> dict[str, int]:
         """How many task instances are in each state."""
         sql = "SELECT coalesce(state, 'none'), count(*) FROM task_instance WHERE dag_id = %s GROUP BY 1"
-        return {state: count for state, count in self.query(sql, dag_id)}
+        return dict(self.query(sql, dag_id))
 
     def logged_events(self, dag_id: str) -> dict[str, int]:
         """What Airflow's event log says of the DAG's tasks, and how often."""
         sql = "SELECT event, count(*) FROM log WHERE dag_id = %s AND task_id IS NOT NULL GROUP BY 1"
-        return {event: count for event, count in self.query(sql, dag_id)}
+        return dict(self.query(sql, dag_id))
 
     def _on_server(self, sql: str) -> None:
         connection = psycopg2.connect(_dsn(self._server_url))

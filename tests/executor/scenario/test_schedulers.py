@@ -52,7 +52,7 @@ def check_each_ran_once(deployment: Deployment, dag_id: str, size: int) -> list[
         name: count for name, count in Counter(task["environment"][IDENTITY] for task in tasks).items() if count > 1
     }
     assert not several, f"{len(several)} task instances had several containers"
-    assert Counter(int(task["tags"]["airflow:map_index"]) for task in tasks) == {index: 1 for index in range(size)}
+    assert Counter(int(task["tags"]["airflow:map_index"]) for task in tasks) == dict.fromkeys(range(size), 1)
     assert deployment.states(dag_id) == {"success": size}
     return tasks
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airflow_ecs_entrypoint.settings import S3Location, read
+from airflow_ecs_entrypoint.s3_uri import S3Location
+from airflow_ecs_entrypoint.settings import read
 from airflow_ecs_entrypoint.signals import Interruption
 from airflow_ecs_entrypoint.sync.progress import Progress
 from airflow_ecs_entrypoint.sync.sync import Load, Loaded

@@ -12,7 +12,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.task-token"
 
 
 def changed(environ: dict[str, str], changes: dict[str, object]) -> dict[str, str]:
-    merged = {**environ, **{name: value for name, value in changes.items()}}
+    merged = {**environ, **dict(changes.items())}
     return {name: str(value) for name, value in merged.items() if value is not None}
 
 

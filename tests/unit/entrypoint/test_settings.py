@@ -4,7 +4,8 @@ from datetime import datetime, timezone
 
 import pytest
 from airflow_ecs_entrypoint.errors import SettingsError
-from airflow_ecs_entrypoint.settings import parse_s3_uri, read
+from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
+from airflow_ecs_entrypoint.settings import read
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_defaults_are_those_of_the_contract():
 
 def test_empty_values_count_as_unset():
     names = "AIRFLOW_ECS_DAGS S3_URI PLUGINS_S3_URI CONFIG_S3_URI CONTAINER_DAG_PATH DAGS_CONCURRENCY"
-    assert read({name: "" for name in names.split()}) == read({})
+    assert read(dict.fromkeys(names.split(), "")) == read({})
 
 
 @pytest.mark.parametrize("mode", ["s3", "local", "none"])

@@ -549,7 +549,7 @@ class TestPlan:
         ],
     )  # fmt: skip
     def test_a_destination_is_a_prefix_or_an_archive_as_the_entrypoint_has_it(self, uri: str, path: str) -> None:
-        from airflow_ecs_entrypoint.settings import parse_s3_uri
+        from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
 
         found, entrypoint = destination_of(uri), parse_s3_uri("S3_URI", uri)
         assert found.path == path == entrypoint.path
@@ -557,7 +557,7 @@ class TestPlan:
 
     @given(some.text("ab./\\", max_size=12), some.sampled_from(["", ".zip", ".tgz/", ".tar.zst/"]))
     def test_every_address_that_is_taken_means_the_same_to_the_entrypoint(self, path: str, ending: str) -> None:
-        from airflow_ecs_entrypoint.settings import parse_s3_uri
+        from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
 
         try:
             found = destination_of(f"s3://bucket/{path}{ending}")

@@ -118,7 +118,7 @@ def test_nothing_is_escaped_for_html() -> None:
 
 
 def unquoted(word: str) -> str:
-    """A double-quoted word as BuildKit reads it (its shell lexer): a backslash takes the meaning of \\, " and $."""
+    r"""A double-quoted word as BuildKit reads it (its shell lexer): a backslash takes the meaning of \, " and $."""
     assert word.startswith('"') and word.endswith('"')
     read, rest = "", word[1:-1]
     while rest:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint.errors import EntrypointError, SettingsError, UnavailableError
-from airflow_ecs_entrypoint.settings import S3Location
+from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.starting.arguments import MAX_BYTES, arguments_in, complete, location_of, without_secret
 from airflow_ecs_entrypoint.starting.command import parse
 

@@ -202,7 +202,7 @@ def cut(position):
 
 @pytest.mark.parametrize("position", [512, 1536, 1800, 3072, 4608], ids=lambda n: f"after {n} bytes")
 def test_a_tar_that_was_cut_before_it_was_compressed_is_broken(unpacked, dags, position):
-    """tarfile takes that for its end."""
+    """Tarfile takes that for its end."""
     with pytest.raises(DagsError, match="is broken"):
         unpacked(cut(position))
     assert tree(dags) == {}

@@ -5,7 +5,8 @@ from datetime import datetime, timezone
 import pytest
 from airflow_ecs_entrypoint.errors import DagsError
 from airflow_ecs_entrypoint.messages import one_line
-from airflow_ecs_entrypoint.settings import S3Location, Source
+from airflow_ecs_entrypoint.s3_uri import S3Location
+from airflow_ecs_entrypoint.settings import Source
 from airflow_ecs_entrypoint.sync import plan as plan_module
 from airflow_ecs_entrypoint.sync.plan import RemoteObject, plan
 

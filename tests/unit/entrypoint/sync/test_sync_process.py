@@ -10,7 +10,7 @@ import time
 
 import pytest
 from airflow_ecs_entrypoint.errors import AccessError, DagsError, UnavailableError
-from airflow_ecs_entrypoint.settings import S3Location
+from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.sync import child_process as child_module
 from airflow_ecs_entrypoint.sync import sync_process as loader_module
 from airflow_ecs_entrypoint.sync.folder import StagedFolder

@@ -120,7 +120,7 @@ def test_empty_options_count_as_not_set():
     names = (
         "region_name launch_type capacity_provider_strategy platform_version run_task_kwargs security_groups subnets"
     )
-    empty = {name: "" for name in names.split()}
+    empty = dict.fromkeys(names.split(), "")
     assert read(**empty, assign_public_ip=" ", max_run_task_attempts="", run_task_rate="", deployment="") == read()
 
 
