@@ -1,4 +1,4 @@
-"""The executor's tests inside Airflow: python -m tests.executor.run [--full] [--airflow 3.3.2 [--python 3.8]] [PYTEST…].
+"""The executor's tests inside Airflow: python -m tests.executor.run [--full] [--airflow V [--python P]] [PYTEST…].
 
 They run on the newest Airflow 2, the newest Airflow 3, and the oldest Airflow on its oldest Python for what differs
 there, side by side; with `--full` on every Airflow of the matrix, one after the other, with more tasks. Further

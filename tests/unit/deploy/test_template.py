@@ -298,8 +298,8 @@ class TestDatabase:
     def test_its_default_version_is_the_newest_that_every_airflow_is_tested_with(self) -> None:
         """Airflow tests 2.10 and 2.11 with 12 to 16, 3.0 and 3.1 with 13 to 17, 3.2 and 3.3 with 14 to 18.
 
-        Source: Airflow's README, "Requirements", of each release. RDS names the family of parameters after the major version (postgres16).
-        """
+        Source: Airflow's README, "Requirements", of each release. RDS names the family of parameters after the
+        major version (postgres16)."""
         version = TEMPLATE["Parameters"]["DatabaseVersion"]
         assert (version["AllowedValues"], version["Default"]) == (["15", "16", "17", "18"], "16")
         assert properties("DatabaseParameters")["Family"] == {"Fn::Sub": "postgres${DatabaseVersion}"}
