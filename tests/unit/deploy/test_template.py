@@ -299,7 +299,8 @@ class TestDatabase:
         """Airflow tests 2.10 and 2.11 with 12 to 16, 3.0 and 3.1 with 13 to 17, 3.2 and 3.3 with 14 to 18.
 
         Source: Airflow's README, "Requirements", of each release. RDS names the family of parameters after the
-        major version (postgres16)."""
+        major version (postgres16).
+        """
         version = TEMPLATE["Parameters"]["DatabaseVersion"]
         assert (version["AllowedValues"], version["Default"]) == (["15", "16", "17", "18"], "16")
         assert properties("DatabaseParameters")["Family"] == {"Fn::Sub": "postgres${DatabaseVersion}"}
