@@ -11,9 +11,9 @@ from local.errors import BuildError
 from local.machine.bases import Base, ensure_base, is_stand_in, usable_python
 from local.machine.console import run
 from local.machine.image_build import docker_build, trust
+from tests.paths import ROOT
 from tests.releases import MATRIX, NEWEST_3, OLDEST
 
-ROOT = Path(__file__).resolve().parents[2]
 _REFERENCE_FOLDER = Path(__file__).with_name("reference_image")
 _AWS_CLI_FOLDER = ROOT / "images" / "aws-cli"
 _OURS, _REFERENCE = "airflow-ecs-bench-ours", "airflow-ecs-bench-reference"

@@ -6,15 +6,15 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from local.errors import LocalError
 from local.machine.console import say
 from tests.bench.circumstances import load, machine
 from tests.bench.report import Figure, table, write
+from tests.paths import DOCS
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+DOCUMENT = DOCS / "benchmarks.md"
 
 Bench = TypeVar("Bench")
 

@@ -16,11 +16,12 @@ import pytest
 from local.airflow.control_plane import Dags
 from tests.bench.cold_start import Case, ColdStart, Results, Turn, turns
 from tests.bench.dag_files import DAG_ID, archive, dag_files, task_ids, write_files
-from tests.bench.image_contenders import AIRFLOWS, ROOT, Contender, bare
+from tests.bench.image_contenders import AIRFLOWS, Contender, bare
 from tests.bench.image_layers import BYTECODE, by_purpose, differing, purpose
 from tests.bench.image_scenarios import TARGETS, rebuild_figures, size_figures, start_figures
 from tests.bench.memory import MemorySampler, anonymous
 from tests.bench.report import Figure
+from tests.paths import ROOT
 from tests.releases import NEWEST_3, OLDEST
 
 _REFERENCE = Path(__file__).with_name("reference_image")

@@ -18,15 +18,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
-TOOLS = Path(sys.executable).parent
+from tests.paths import DOCS, ROOT, TOOLS
 
 _HEADING = re.compile(r"#{1,6} +(.+?) *#* *$")
 _MARKS = re.compile(r"\s*<!-- ([^>]*) -->\s*$")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT
+from tests.paths import DOCS, ROOT
 
 # In tables whose first column has this heading, every code span of that column is a message of ours.
 OURS = "Our message"

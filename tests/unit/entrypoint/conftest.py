@@ -16,9 +16,8 @@ from airflow_ecs_entrypoint.sync.sync import Load, Loaded
 from airflow_ecs_entrypoint.sync.sync_process import Loader
 
 from local.fakes.s3 import FakeS3
+from tests.paths import ENTRYPOINT, TOOLS
 from tests.unit.entrypoint.container import SECRET, changed, script
-
-PACKAGE_ROOT = Path(__file__).resolve().parents[3] / "entrypoint"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -54,8 +53,8 @@ def bin_folder(tmp_path: Path) -> Path:
 def environ(s3: FakeS3, airflow_home: Path, bin_folder: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a container whose S3 is the fake one."""
     return {
-        "PATH": f"{bin_folder}:{Path(sys.executable).parent}:/usr/bin:/bin",
-        "PYTHONPATH": str(PACKAGE_ROOT),
+        "PATH": f"{bin_folder}:{TOOLS}:/usr/bin:/bin",
+        "PYTHONPATH": str(ENTRYPOINT),
         "HOME": str(tmp_path),
         "AIRFLOW_HOME": str(airflow_home),
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",

@@ -30,11 +30,11 @@ from images.dags.plan import Stored, check_folders, content_of, destination_of, 
 from images.errors import BuildToolError
 from local.fakes import s3 as fake_s3
 from local.fakes.s3 import DELETION, LISTING, WRITING, FakeS3, Fault
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.unit.images.conftest import Run
 
-ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 PATHS = some.sampled_from(["a.py", "b.py", "pkg/__init__.py", "pkg/c.py", "notes.md"])
 TREES = some.dictionaries(PATHS, some.sampled_from([b"", b"1", b"2", b"33"]))

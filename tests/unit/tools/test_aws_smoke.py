@@ -28,6 +28,7 @@ from local.ecs.control import EcsApi
 from local.fakes.logs import FakeLogs
 from local.fakes.s3 import FakeS3
 from local.machine.console import guarded
+from tests.paths import ROOT
 from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
 from tools.aws_smoke import account, checks
 from tools.aws_smoke.__main__ import main
@@ -35,7 +36,6 @@ from tools.aws_smoke.checks import CHECKS
 from tools.aws_smoke.messages import Messages
 from tools.aws_smoke.tasks import TASKS
 
-ROOT = Path(__file__).resolve().parents[3]
 SECRET_DENIED = (
     "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable "
     "to retrieve secret from asm: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/exec/1 is not "

@@ -11,12 +11,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint.starting.airflow_start import import_early, living_children
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[4] / "entrypoint"
+from tests.paths import ENTRYPOINT
 
 # A supervisor as that of Airflow 3.0 to 3.2: it forks the task, and knows nothing of SIGTERM. The task's on_kill
 # writes a line each time, and takes a moment.
@@ -71,7 +70,7 @@ def supervisor():
         text = SUPERVISOR.format(before=before, after=after, end=end, reset=reset)
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(text)],
-            env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ENTRYPOINT)},
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,

@@ -7,7 +7,7 @@ import pytest
 from airflow_ecs_entrypoint.settings import read
 from airflow_ecs_entrypoint.starting.environment import User, empty_aws_variables, for_command, passwd_line, register
 
-from tests.unit.entrypoint.conftest import PACKAGE_ROOT
+from tests.paths import ENTRYPOINT
 
 KNOWN = User(50000, known=True)
 UNKNOWN = User(1234, known=False)
@@ -82,6 +82,6 @@ def test_a_preloaded_library_is_loaded_into_this_process():
         "    load_library(name)\n"
         "    print(name in open('/proc/self/maps').read())\n"
     )
-    environ = {"PYTHONPATH": str(PACKAGE_ROOT)}
+    environ = {"PYTHONPATH": str(ENTRYPOINT)}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "False", "False"]

@@ -14,6 +14,7 @@ import pytest
 from airflow_ecs_entrypoint.starting.program import Program, program_for
 
 from local.fakes.s3 import Fault
+from tests.paths import ENTRYPOINT
 from tests.unit.entrypoint.container import script, tree
 
 S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
@@ -133,7 +134,7 @@ def test_a_module_of_the_dag_folder_is_waited_for(run, s3, airflow, airflow_home
     airflow("import airflow, os, sys; print(airflow.VALUE, 'runpy' in sys.modules)")
     s3.faults = [Fault("dags/a.py", "delay", seconds=0.5)]
     path = f"{os.environ.get('PYTHONPATH', '')}:{airflow_home}/dags"
-    environ = run(*TASK, **S3, PYTHONPATH=f"{Path(__file__).parents[4] / 'entrypoint'}:{tmp_path / 'site'}:{path}")
+    environ = run(*TASK, **S3, PYTHONPATH=f"{ENTRYPOINT}:{tmp_path / 'site'}:{path}")
     assert environ.stdout == "42 True\n", "in the entrypoint's process, so the first import found it: " + environ.stderr
 
 
@@ -168,7 +169,7 @@ def test_a_failed_load_stops_it_with_one_line(run, s3, airflow, airflow_home, tm
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(f"try:\n    {looks}\nexcept BaseException:\n    pass\n")
     airflow("print('started')")
     s3.faults = [Fault("dags/a.py", "error", code="SlowDown", status=503)]
-    site = f"{Path(__file__).parents[4] / 'entrypoint'}:{tmp_path / 'site'}:{airflow_home}/dags"
+    site = f"{ENTRYPOINT}:{tmp_path / 'site'}:{airflow_home}/dags"
     result = run(*TASK, **S3, PYTHONPATH=site)
     assert (result.returncode, result.stdout) == (84, "")
     assert len(result.stderr.splitlines()) == 1 and result.stderr.endswith("airflow tasks run was not started\n")

@@ -16,11 +16,11 @@ from local.demo import DAGS
 from local.demo.screenshots.__main__ import chromium, take_pictures
 from local.demo.screenshots.pictures import AWAITED, DAG_IDS, pictures
 from local.errors import LocalError
+from tests.paths import DOCS
 
 if TYPE_CHECKING:
     from tests.unit.local.conftest import Script
 
-DOCS = Path(__file__).parents[4] / "docs"
 RUNS = {dag_id: f"run of {dag_id}" for dag_id in DAG_IDS}
 
 

@@ -24,8 +24,8 @@ import local.ecs
 from local.ecs.__main__ import main
 from local.ecs.control import EcsApi, EcsControl
 from local.errors import LocalError, ServiceError
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[4]
 RUNNERS = '''
 import asyncio
 import threading
