@@ -25,11 +25,12 @@ DEPLOYMENT_ENVIRONMENT = {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400"
 
 @dataclass(frozen=True)
 class Case:
-    """Something that is measured repeatedly: a contender, its DAGs, and how much processor it has."""
+    """Something that is measured repeatedly: a contender, its DAGs, its share of the processor, its own variables."""
 
     contender: Contender
     dags: Dags
     cpus: float | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     with_memory: bool = False
     """Sample its memory. Its time is no figure then: sampling takes a little of the processor."""
 
@@ -113,9 +114,8 @@ def _start(deployment: Deployment, task: PreparedTask, case: Case, environment: 
     options: dict[str, Any] = dict(case.contender.options)
     if case.cpus is not None:
         options["nano_cpus"] = int(case.cpus * 1e9)
-    running = start_task(
-        deployment, task, image=case.contender.image, dags=case.dags, environment=environment, **options
-    )
+    variables = {**environment, **case.environment}
+    running = start_task(deployment, task, image=case.contender.image, dags=case.dags, environment=variables, **options)
     with ExitStack() as stack:
         sampler = stack.enter_context(MemorySampler(running.container)) if case.with_memory else None
         wait(running.container, f"{case.contender.name}: task {task.task_id}", _TIMEOUT)

@@ -27,6 +27,7 @@ FEW, MANY = 10, 1000
 CPUS = 0.5
 _REBUILDS = 3
 _BUCKET = "s3://cold-start"
+_PLAIN = {"AIRFLOW_ECS_START": "plain"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def _cases(bench: Bench, airflow: str, few: Path) -> dict[str, Case]:
     cases = {
         "ours, few": Case(contender, Dags(s3_uri=f"{prefix}/few")),
         "ours, few, slow": Case(contender, Dags(s3_uri=f"{prefix}/few"), cpus=CPUS),
+        "ours, few, plain": Case(contender, Dags(s3_uri=f"{prefix}/few"), environment=_PLAIN),
         "ours, many": Case(contender, Dags(s3_uri=f"{prefix}/many")),
         "ours, archive": Case(contender, Dags(s3_uri=f"{prefix}/many.tar.gz")),
     }
@@ -158,6 +160,7 @@ def start_figures(airflow: str, results: Results) -> list[Figure]:
             theirs("few, slow"),
             share_at_most=targets.few_slow,
         ),
+        Figure(title, f"{FEW} files, AIRFLOW_ECS_START=plain", results.seconds("ours, few, plain"), theirs("few")),
         Figure(title, f"{MANY:,} files", results.seconds("ours, many"), theirs("many"), share_at_most=targets.many),
         Figure(
             title,

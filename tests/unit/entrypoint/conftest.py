@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.signals import ShutdownHandler
 from airflow_ecs_entrypoint.sync.progress import Progress
-from airflow_ecs_entrypoint.sync.sync import Load, Loaded
-from airflow_ecs_entrypoint.sync.sync_process import Loader
+from airflow_ecs_entrypoint.sync.sync import Sync, SyncedSource
+from airflow_ecs_entrypoint.sync.sync_process import SyncProcess
 
 from local.fakes.s3 import FakeS3
 from tests.paths import ENTRYPOINT, TOOLS
@@ -93,36 +93,36 @@ def dags(airflow_home: Path) -> Path:
 
 
 @pytest.fixture
-def sync(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Loaded]]:
-    """Load what the environment asks for, in this process; returns the results."""
+def sync(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[SyncedSource]]:
+    """Sync what the environment asks for, in this process; returns the results."""
 
-    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[Loaded]:
+    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[SyncedSource]:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
         merged = {**environ, "S3_URI": uri, **changes}
         for name, value in merged.items():
             monkeypatch.setenv(name, value)
-        return Load(read(merged), merged, Interruption(lambda number: None), Progress()).run()
+        return Sync(read(merged), merged, ShutdownHandler(lambda number: None), Progress()).run()
 
     return call
 
 
 @pytest.fixture
-def loader(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Loader]]:
+def sync_process(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SyncProcess]]:
     """Start a loading process beside this one, with the environment of a container."""
 
-    def start(uri: str = "s3://bucket/dags", location: S3Location | None = None, **changes: str) -> Loader:
+    def start(uri: str = "s3://bucket/dags", location: S3Location | None = None, **changes: str) -> SyncProcess:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
         merged = {**environ, "S3_URI": uri, **changes}
         for name, value in merged.items():
             monkeypatch.setenv(name, value)
-        made = Loader(read(merged), merged, location)
+        made = SyncProcess(read(merged), merged, location)
         made.start()
         started.append(made)
         return made
 
-    started: list[Loader] = []
+    started: list[SyncProcess] = []
     yield start
     for made in started:
         made.stop()

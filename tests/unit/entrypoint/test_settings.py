@@ -139,10 +139,10 @@ def test_a_version_pins_its_own_source():
     [
         ("s3://bucket/dags", "3/L4kqtJlcpXroDTDmpUMLUo", "S3_URI is a prefix"),
         ("s3://bucket/dags", "yesterday", "a time in UTC"),
-        ("s3://bucket/dags", "2026-02-30T08:00:00Z", "is no time"),
+        ("s3://bucket/dags", "2026-02-30T08:00:00Z", "is not a valid time"),
         ("s3://bucket/dags", "2026-01-31T08:00:00+01:00", "a time in UTC"),
         ("s3://bucket/dags.zip", "a b", "a version ID"),
-        ("s3://bucket/dags", "2999-01-01T00:00:00Z", "a time to come"),
+        ("s3://bucket/dags", "2999-01-01T00:00:00Z", "is in the future"),
     ],
 )
 def test_a_malformed_version_is_refused(uri, version, reason):

@@ -102,7 +102,7 @@ class TestPointer:
     def test_it_comes_alone_and_behind_these_very_words(self, words):
         command = parse(words)
         assert command.has_pointer
-        with pytest.raises(SettingsError, match="must be all that comes after 'airflow tasks run' or 'python -m "):
+        with pytest.raises(SettingsError, match="must be the only arguments after 'airflow tasks run' or 'python -m "):
             location_of(command)
 
     @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ class TestPipe:
             raise PermissionError(1, "over the limit of this user's pipes")
 
         monkeypatch.setattr(fcntl, "fcntl", refuse)
-        with pytest.raises(UnavailableError, match="no pipe for the workload's 70000 bytes: raise fs"):
+        with pytest.raises(UnavailableError, match="no pipe for the workload of 70000 bytes: raise fs"):
             without_secret(complete(parse((*WORKLOAD, *POINTER)), ["--json-string", "x" * 70000]))
 
 
@@ -234,19 +234,19 @@ def test_without_a_pointer_nothing_of_it_is_imported(run, s3, airflow):
         (Fault(KEY, "break"), 84, "no complete answer from 127.0.0.1"),
         (Fault(KEY, "hang"), 84, f"within 2 s, still reading the task's arguments at s3://bucket/{KEY}"),
         (Fault(KEY, "replace", body="hunter2"), 80, "must be JSON"),
-        (Fault(KEY, "replace", body="x" * (MAX_BYTES + 1)), 80, f"more than {MAX_BYTES} bytes are there"),
+        (Fault(KEY, "replace", body="x" * (MAX_BYTES + 1)), 80, f"more than {MAX_BYTES} bytes"),
         (Fault("dags/a.py", "error", code="AccessDenied", status=403), 81, "dags/a.py"),
         (Fault("dags/a.py", "error", code="SlowDown", status=503), 84, "dags/a.py"),
     ],
     ids=lambda value: getattr(value, "kind", value),
 )
-def test_a_failed_load_has_its_code_and_leaves_the_arguments(loader, s3, put, fault, code, says):
+def test_a_failed_load_has_its_code_and_leaves_the_arguments(sync_process, s3, put, fault, code, says):
     if fault:
         put("--json-string", "hunter2")
         s3.faults = [Fault(fault.key, fault.kind, **fault.details)]
     limit = {"DAGS_TIMEOUT": "2"} if "within 2 s" in says else {}
     with pytest.raises(EntrypointError) as caught:
-        loader(location=S3Location("bucket", KEY), **limit).wait()
+        sync_process(location=S3Location("bucket", KEY), **limit).wait()
     assert caught.value.exit_code == code
     assert says in str(caught.value) and "hunter2" not in str(caught.value)
     assert is_there(s3) is (fault is not None)
@@ -268,7 +268,7 @@ def test_a_failed_load_stops_the_task(run, s3, airflow, put, start):
 @pytest.mark.parametrize(
     "words, arguments, changes, code, says",
     [
-        ((*TASKS_RUN, *POINTER, "--local"), TASK, {}, 80, "must be all that comes after"),
+        ((*TASKS_RUN, *POINTER, "--local"), TASK, {}, 80, "must be the only arguments after"),
         ((*WORKLOAD, *POINTER), ("--json-path", "hunter2"), {}, 80, "must be --json-string and its JSON"),
         ((*WORKLOAD, *POINTER), ("--json-path", "hunter2"), PLAIN, 80, "must be --json-string and its JSON"),
         ((*TASKS_RUN, *POINTER), ("hunter2", "--local"), {"AIRFLOW_VERSION": "3.3.2"}, 83, "Airflow 3.3.2"),
@@ -286,10 +286,10 @@ def test_what_cannot_run_is_refused(run, airflow, put, words, arguments, changes
 
 
 @pytest.mark.parametrize("fault", [("error", {"code": "SlowDown", "status": 503}), ("break", {}), ("drop", {})])
-def test_a_fault_that_passes_is_waited_for(loader, s3, put, fault):
+def test_a_fault_that_passes_is_waited_for(sync_process, s3, put, fault):
     put(*TASK)
     s3.faults = [Fault(KEY, fault[0], times=1, **fault[1])]
-    one = loader(location=S3Location("bucket", KEY))
+    one = sync_process(location=S3Location("bucket", KEY))
     one.wait()
     assert one.arguments == list(TASK)
     assert s3.requests[KEY] == 2
@@ -305,7 +305,7 @@ def test_arguments_that_cannot_be_deleted_are_a_warning(run, s3, airflow, put):
     assert warning == (
         f"airflow-ecs-entrypoint: warning: cannot delete the task's arguments at s3://bucket/{KEY}: access denied "
         f"(AccessDenied): allow s3:DeleteObject on arn:aws:s3:::bucket/{KEY} to the task role; "
-        "the task starts all the same"
+        "the task starts anyway"
     )
 
 

@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-class Load:
+class Sync:
     """A load that is done the moment somebody waits for it."""
 
     def __init__(self, folder, name="gate_late.py", text="VALUE = 42\n"):
@@ -39,7 +39,7 @@ class Load:
 
 
 def test_an_import_from_the_folder_waits_for_the_load(folder):
-    load = Load(folder)
+    load = Sync(folder)
     with Gate([str(folder)], load):
         assert load.waited == 0
         assert importlib.import_module("gate_late").VALUE == 42
@@ -48,7 +48,7 @@ def test_an_import_from_the_folder_waits_for_the_load(folder):
 
 
 def test_an_import_that_is_found_before_the_folder_does_not_wait(folder):
-    load = Load(folder)
+    load = Sync(folder)
     with Gate([str(folder)], load):
         import colorsys  # noqa: F401
         import wave  # noqa: F401
@@ -58,7 +58,7 @@ def test_an_import_that_is_found_before_the_folder_does_not_wait(folder):
 
 
 def test_an_import_that_nobody_has_waits_first(folder):
-    load = Load(folder)
+    load = Sync(folder)
     with Gate([str(folder)], load), pytest.raises(ModuleNotFoundError):
         importlib.import_module("gate_nowhere")
     assert load.waited == 1
@@ -66,7 +66,7 @@ def test_an_import_that_nobody_has_waits_first(folder):
 
 def test_a_folder_inside_the_folder_is_guarded_too(folder, monkeypatch):
     inner = folder / "lib"
-    load = Load(inner)
+    load = Sync(inner)
     monkeypatch.setattr(sys, "path", [str(inner), *sys.path])
     with Gate([str(folder)], load):
         assert importlib.import_module("gate_late").VALUE == 42
@@ -76,13 +76,13 @@ def test_the_folder_shadows_as_it_does_without_a_gate(folder, tmp_path):
     """What comes later on sys.path is looked at only if the loaded folder has no such module."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "gate_late.py").write_text("VALUE = 'elsewhere'\n")
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         assert importlib.import_module("gate_late").VALUE == 42
 
 
 def test_entry_points_are_looked_up_after_the_load(folder):
     text = "[gate.test]\nname = gate_late:VALUE\n"
-    load = Load(folder, "gate_dist-1.0.dist-info/entry_points.txt", text)
+    load = Sync(folder, "gate_dist-1.0.dist-info/entry_points.txt", text)
     with Gate([str(folder)], load):
         found = [distribution.entry_points for distribution in importlib.metadata.distributions(path=[str(folder)])]
         assert load.waited == 1
@@ -94,7 +94,7 @@ def test_the_folder_itself_as_a_package_of_its_parent_is_waited_for(folder, tmp_
     package = tmp_path / "gate_config"
     package.mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    load = Load(package, "__init__.py")
+    load = Sync(package, "__init__.py")
     with Gate([str(package)], load):
         assert importlib.import_module("gate_config").VALUE == 42
 
@@ -103,18 +103,18 @@ def test_a_link_to_the_folder_is_guarded_too(folder, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "link")])
     sys.path.remove(str(folder))
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         assert importlib.import_module("gate_late").VALUE == 42
 
 
 def test_modules_of_the_folder_can_be_listed(folder):
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         assert [found.name for found in pkgutil.iter_modules([str(folder)])] == ["gate_late"]
 
 
 def test_nothing_is_left_behind(folder):
     before = list(sys.meta_path), list(sys.path_hooks)
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         importlib.import_module("gate_late")
     assert (list(sys.meta_path), list(sys.path_hooks)) == before
     assert type(sys.path_importer_cache.get(str(folder))).__name__ in ("FileFinder", "NoneType")

@@ -109,7 +109,7 @@ def test_a_shell_starts_without_its_dags_and_says_so(run, s3, changes, faults):
     result = run("bash", "-c", "echo on", **{**S3, **changes})
     assert (result.returncode, result.stdout) == (0, "on\n")
     assert len(lines(result)) == 1
-    assert "warning: " in result.stderr and result.stderr.endswith("; bash starts without\n")
+    assert "warning: " in result.stderr and result.stderr.endswith("; bash starts without files from S3\n")
 
 
 def test_a_task_sdk_workload_needs_airflow_3(run, bin_folder):

@@ -12,7 +12,7 @@ from airflow_ecs_entrypoint.errors import AccessError, DagsError
 from airflow_ecs_entrypoint.starting.airflow_start import living_children
 from airflow_ecs_entrypoint.sync import download as download_module
 from airflow_ecs_entrypoint.sync.download import processes_for
-from airflow_ecs_entrypoint.sync.s3 import moment_of
+from airflow_ecs_entrypoint.sync.s3 import parse_time
 
 from local.fakes.s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import staging, tree
@@ -90,9 +90,9 @@ def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch,
     assert not children()
 
 
-def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, loader, children):
+def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, sync_process, children):
     s3.faults = [Fault(None, "hang")]
-    one = loader()
+    one = sync_process()
     until = time.monotonic() + 10
     while sum(s3.requests.values()) < 1 + len(objects):
         assert time.monotonic() < until
@@ -108,14 +108,14 @@ def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, loader, childr
 
 @pytest.mark.parametrize("text", ["2024-05-06T07:08:09.000Z", "2024-05-06T07:08:09Z", "Mon, 06 May 2024 07:08:09 GMT"])
 def test_times_as_s3_writes_them(text):
-    assert moment_of(text) == MODIFIED
+    assert parse_time(text) == MODIFIED
 
 
 @pytest.mark.parametrize("text", ["2024-05-06T09:08:09+02:00", "1714979289"])
 def test_times_as_other_servers_may_write_them(text):
-    assert moment_of(text) == MODIFIED
+    assert parse_time(text) == MODIFIED
 
 
 def test_another_time_is_refused():
     with pytest.raises(ValueError):
-        moment_of("yesterday")
+        parse_time("yesterday")

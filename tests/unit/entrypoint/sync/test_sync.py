@@ -1,4 +1,4 @@
-"""Loading against an S3 that speaks HTTP, in this process."""
+"""SyncPolicy against an S3 that speaks HTTP, in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_ecs_entrypoint.errors import (
 )
 from airflow_ecs_entrypoint.sync import folder as folder_module
 from airflow_ecs_entrypoint.sync.plan import RemoteObject
-from airflow_ecs_entrypoint.sync.s3 import S3, know_services_by_their_folders
+from airflow_ecs_entrypoint.sync.s3 import S3, list_services_by_folder_names
 from botocore.exceptions import UnknownServiceError
 
 from local.fakes.s3 import CONNECTION, MODIFIED, Fault
@@ -237,7 +237,7 @@ def test_an_object_of_another_size_than_was_listed_is_refused(s3, dags, environ,
         monkeypatch.setenv(name, value)
     put(s3, dags__a=b"123")
     listed = RemoteObject("bucket", "dags/a", 4, "", MODIFIED)
-    with pytest.raises(ChangedError, match="3 bytes came, 4 were listed"):
+    with pytest.raises(ChangedError, match="received 3 bytes, expected 4"):
         S3(environ, 1).download(listed, str(dags.parent / "a"), lambda: False)
 
 
@@ -252,7 +252,7 @@ def test_a_client_is_made_without_a_look_at_every_service(s3, sync, monkeypatch)
 
 def test_clients_that_credentials_need_can_be_made_as_well():
     session = botocore.session.get_session()
-    know_services_by_their_folders(session.get_component("data_loader"))
+    list_services_by_folder_names(session.get_component("data_loader"))
     for service in ("sts", "sso", "sso-oidc"):
         assert session.create_client(service, region_name="eu-west-1")
     with pytest.raises(UnknownServiceError):
@@ -293,7 +293,7 @@ def test_a_prefix_that_changes_meanwhile_is_listed_again(s3, sync, dags, kind, l
 def test_a_prefix_that_never_rests_is_a_temporary_fault(s3, sync, dags):
     put(s3, dags__a=b"1")
     s3.faults = [Fault("dags/a", "error", code="PreconditionFailed", status=412)]
-    with pytest.raises(ChangedError, match="s3://bucket/dags/a: it was changed meanwhile"):
+    with pytest.raises(ChangedError, match="s3://bucket/dags/a: it was changed during the sync"):
         sync()
     assert s3.requests[""] == 3
     assert names(dags) == []

@@ -1,4 +1,4 @@
-"""Loading into a folder that was loaded before: only what has changed is fetched, and nothing is believed."""
+"""SyncPolicy into a folder that was loaded before: only what has changed is fetched, and nothing is believed."""
 
 from __future__ import annotations
 
