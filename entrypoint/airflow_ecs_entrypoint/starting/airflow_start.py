@@ -56,7 +56,6 @@ def import_early(workload: bool) -> bool:
             with _without_foreign_commands():
                 for name in TASKS_RUN_MODULES:
                     _import(name)
-            _TasksRunParser.install()
     except Exception:  # noqa: BLE001 - an import runs foreign code; the plain start then shows the error
         return False
     return True
@@ -143,50 +142,6 @@ def _empty_connection() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(_AWS_CONNECTION, None)
-
-
-class _TasksRunParser:
-    """Airflow 2's ``get_parser``, which spares ``tasks run`` the parsers of a hundred other commands.
-
-    It is asked once for the command, in this process, and once in the process that Airflow forks for the task, before
-    anything of the task runs there. Whoever asks later gets the parser of all commands.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self.__wrapped__ = module.get_parser
-        self._module = module
-        self._answered: set[int] = set()
-        self._supervisor = os.getpid()
-        self._parser: Any = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        process = os.getpid()
-        is_airflow = self._supervisor in (process, os.getppid()) and process not in self._answered
-        self._answered.add(process)
-        if args or kwargs or not is_airflow:
-            return self.__wrapped__(*args, **kwargs)
-        if self._parser is None:
-            self._parser = self._build()
-        return self._parser
-
-    def _build(self) -> Any:
-        whole = self._module.ALL_COMMANDS_DICT
-        group = whole["tasks"]
-        alone = [command for command in group.subcommands if command.name == "run"]
-        self._module.ALL_COMMANDS_DICT = {"tasks": group._replace(subcommands=alone)}
-        try:
-            return self.__wrapped__.__wrapped__()  # without its cache
-        finally:
-            self._module.ALL_COMMANDS_DICT = whole
-
-    @classmethod
-    def install(cls) -> None:
-        """Take the place of the original, if it is as this Airflow 2's."""
-        module = sys.modules.get("airflow.cli.cli_parser")
-        group = getattr(module, "ALL_COMMANDS_DICT", {}).get("tasks")
-        has_cache = hasattr(getattr(module, "get_parser", None), "__wrapped__")
-        if has_cache and hasattr(group, "subcommands") and hasattr(group, "_replace"):
-            module.get_parser = cls(module)  # type: ignore[union-attr]
 
 
 @contextmanager
