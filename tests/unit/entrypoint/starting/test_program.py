@@ -173,7 +173,7 @@ def test_the_command_sees_a_clean_environment(run, tmp_path):
 
 
 def test_empty_aws_variables_do_not_break_the_load(run):
-    empty = {"AWS_PROFILE": "", "AWS_REGION": "", "AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": ""}
+    empty = {"AWS_PROFILE": " ", "AWS_REGION": "", "AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": ""}
     assert run(*TASK, **{**S3, **empty}).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""SyncPolicy into a folder that was loaded before: only what has changed is fetched, and nothing is believed."""
+"""Sync into a folder that was synced before: only changed files are downloaded, and the folder is verified."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from airflow_ecs_entrypoint.errors import DagsError, UnavailableError
 from airflow_ecs_entrypoint.sync import folder as folder_module
 from airflow_ecs_entrypoint.sync.folder import StagedFolder
-from airflow_ecs_entrypoint.sync.manifest import Manifest
 
 from local.fakes.s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import names, staging, tree
@@ -48,24 +47,14 @@ def test_only_changed_and_new_objects_are_fetched_and_deleted_keys_go(s3, sync, 
     objects["dags/a.py"] = b"9"  # the same size, and the same time
     objects["dags/new.py"] = b"4"
     del objects["dags/b.py"]
+    (warm / "__pycache__").mkdir()
+    (warm / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"of the former source, size and time")
     (loaded,) = sync()
     assert fetched(s3) == ["dags/a.py", "dags/new.py"]
     assert tree(warm) == {"a.py": b"9", "new.py": b"4", "pkg/c.py": b"3"}
     assert (loaded.files, loaded.fetched) == (3, 2)
-
-
-def test_bytecode_of_replaced_sources_goes_with_them(s3, sync, warm):
-    (warm / "__pycache__").mkdir()
-    (warm / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"of the former source, size and time")
-    s3.buckets["bucket"]["dags/a.py"] = b"9"
-    sync()
-    assert not (warm / "__pycache__").exists()
-
-
-def test_files_that_stay_keep_their_time(s3, sync, warm):
-    s3.buckets["bucket"]["dags/a.py"] = b"9"
-    sync()
-    assert (warm / "b.py").stat().st_mtime == MODIFIED.timestamp()
+    assert (warm / "pkg" / "c.py").stat().st_mtime == MODIFIED.timestamp()
+    assert (warm / ".airflow-ecs" / ".airflowignore").read_text() == "staging-*\n"
 
 
 def edit(warm):
@@ -210,13 +199,6 @@ def test_a_failed_load_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
     assert fetched(s3) == ["dags/a.py"], "what was loaded before is still known"
 
 
-def test_the_lock_is_given_back(warm):
-    for _ in range(2):
-        staged = StagedFolder(str(warm))
-        staged.stage()
-        staged.put_in_place(Manifest())
-
-
 def test_what_another_user_left_in_the_way_does_no_harm(s3, sync, warm, monkeypatch):
     """As a `__pycache__` that belongs to another UID: it cannot be deleted, but it is out of the way."""
     rmtree = folder_module.shutil.rmtree
@@ -241,10 +223,6 @@ def test_bytecode_that_came_from_s3_is_warm(s3, sync, dags):
     (dags / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"9")
     sync()
     assert fetched(s3) == ["dags/__pycache__/a.cpython-311.pyc"]
-
-
-def test_airflow_does_not_look_into_staging(s3, sync, warm):
-    assert (warm / ".airflow-ecs" / ".airflowignore").read_text() == "staging-*\n"
 
 
 def test_after_a_failed_replacement_the_folder_is_still_warm(s3, sync, warm, monkeypatch):
