@@ -93,31 +93,38 @@ def dags(airflow_home: Path) -> Path:
 
 
 @pytest.fixture
-def sync(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[SyncedSource]]:
-    """Sync what the environment asks for, in this process; returns the results."""
+def in_container(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """Give this process the environment of a container, with changes, and return it."""
 
-    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[SyncedSource]:
+    def call(**changes: str) -> dict[str, str]:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
-        merged = {**environ, "S3_URI": uri, **changes}
+        merged = {**environ, **changes}
         for name, value in merged.items():
             monkeypatch.setenv(name, value)
-        return Sync(read(merged), merged, ShutdownHandler(lambda number: None), Progress()).run()
+        return merged
 
     return call
 
 
 @pytest.fixture
-def sync_process(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SyncProcess]]:
-    """Start a loading process beside this one, with the environment of a container."""
+def sync(in_container: Callable[..., dict[str, str]]) -> Callable[..., list[SyncedSource]]:
+    """Sync what the environment asks for, in this process; returns the results."""
+
+    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[SyncedSource]:
+        environ = in_container(S3_URI=uri, **changes)
+        return Sync(read(environ), environ, ShutdownHandler(lambda number: None), Progress()).run()
+
+    return call
+
+
+@pytest.fixture
+def sync_process(in_container: Callable[..., dict[str, str]]) -> Iterator[Callable[..., SyncProcess]]:
+    """Start a sync process beside this one, with the environment of a container."""
 
     def start(uri: str = "s3://bucket/dags", location: S3Location | None = None, **changes: str) -> SyncProcess:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            monkeypatch.delenv(name)
-        merged = {**environ, "S3_URI": uri, **changes}
-        for name, value in merged.items():
-            monkeypatch.setenv(name, value)
-        made = SyncProcess(read(merged), merged, location)
+        environ = in_container(S3_URI=uri, **changes)
+        made = SyncProcess(read(environ), environ, location)
         made.start()
         started.append(made)
         return made
@@ -129,19 +136,40 @@ def sync_process(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def run(environ: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the entrypoint as a container would; keyword arguments change the environment (None unsets)."""
+def launch(environ: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the entrypoint as a container would; keyword arguments change the environment (None unsets)."""
 
-    def start(*arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(*arguments: str, **changes: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
             [sys.executable, "-m", "airflow_ecs_entrypoint", *arguments],
             env=changed(environ, changes),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            start_new_session=True,
+            # Under nohup it would be ignored, and the entrypoint leaves it at that.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
+        started.append(process)
+        return process
 
-    return start
+    started: list[subprocess.Popen[str]] = []
+    yield start
+    for process in started:
+        with process:
+            process.kill()
+
+
+@pytest.fixture
+def run(launch: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the entrypoint to its end; see `launch`."""
+
+    def call(*arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
+        process = launch(*arguments, **changes)
+        output, errors = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    return call
 
 
 def own_children() -> set[int]:

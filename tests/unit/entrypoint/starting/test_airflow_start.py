@@ -15,6 +15,7 @@ import pytest
 from airflow_ecs_entrypoint.starting.airflow_start import import_early, living_children
 
 from tests.paths import ENTRYPOINT
+from tests.unit.entrypoint.container import wait_until
 
 # A supervisor as that of Airflow 3.0 to 3.2: it forks the task, and knows nothing of SIGTERM. The task's on_kill
 # writes a line each time, and takes a moment.
@@ -147,10 +148,7 @@ def test_children_that_have_ended_are_not_living():
     child = subprocess.Popen(["sleep", "60"])
     assert child.pid in living_children(os.getpid())
     child.kill()
-    until = time.monotonic() + 10
-    while child.pid in living_children(os.getpid()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: child.pid not in living_children(os.getpid()))
     child.wait()
 
 

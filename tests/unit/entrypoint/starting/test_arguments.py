@@ -6,9 +6,7 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,14 @@ from airflow_ecs_entrypoint.starting.arguments import MAX_BYTES, arguments_in, c
 from airflow_ecs_entrypoint.starting.command import parse
 
 from local.fakes.s3 import DELETION, Fault
-from tests.unit.entrypoint.container import TOKEN, script, tree
+from tests.unit.entrypoint.container import S3, TOKEN, WORKLOAD_MODULE, script, shown, tree, wait_until
 
-MODULE = "airflow.sdk.execution_time.execute_workload"
 KEY = "workloads/prod/01J.json"
 POINTER = ("--arguments-from", f"s3://bucket/{KEY}")
 TASKS_RUN = ("airflow", "tasks", "run")
-WORKLOAD = ("python", "-m", MODULE)
+WORKLOAD = ("python", "-m", WORKLOAD_MODULE)
 TASK = ("dag", "task", "run é", "--local")
 JSON = json.dumps({"token": TOKEN, "run_id": "é"}, ensure_ascii=False)
-S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
 PLAIN = {"AIRFLOW_ECS_START": "plain"}
 SHOW = """
 import json, sys
@@ -63,11 +59,6 @@ def is_there(s3):
     return KEY in s3.buckets["bucket"]
 
 
-def shown(result):
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
 class TestPointer:
     @pytest.mark.parametrize("words", [TASKS_RUN, TASKS_RUN[1:], WORKLOAD])
     def test_it_names_an_object_behind_the_program(self, words):
@@ -95,7 +86,7 @@ class TestPointer:
             (*TASKS_RUN, "dag", *POINTER),
             (*TASKS_RUN, POINTER[0]),
             ("python", "-m", "airflow", "tasks", "run", *POINTER),
-            ("python3", "-m", MODULE, *POINTER),
+            ("python3", "-m", WORKLOAD_MODULE, *POINTER),
             ("/opt/bin/airflow", "tasks", "run", *POINTER),
         ],
     )
@@ -192,11 +183,11 @@ class TestTask:
         if start == "fast":
             seen = shown(result)
             assert seen["argv"] == ["--json-string", JSON]
-            assert MODULE in seen["line"] and TOKEN not in seen["line"]
+            assert WORKLOAD_MODULE in seen["line"] and TOKEN not in seen["line"]
         else:
             option, first, again, line = shown(result)
             assert (option, first, again) == ("--json-path", JSON, "")
-            assert MODULE in line and TOKEN not in line
+            assert WORKLOAD_MODULE in line and TOKEN not in line
         assert TOKEN not in result.stderr
         assert not is_there(s3)
 
@@ -318,21 +309,12 @@ def test_large_arguments_wait_for_a_slow_import(run, airflow, put, tmp_path):
     assert (result.returncode, result.stdout) == (0, "500000\n"), result.stderr
 
 
-def test_a_stop_leaves_the_arguments(environ, s3, airflow, airflow_home, put):
+def test_a_stop_leaves_the_arguments(launch, s3, airflow, airflow_home, put):
     airflow("print('started')")
     put(*TASK)
     s3.faults = [Fault("dags/a.py", "hang")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_ecs_entrypoint", *TASKS_RUN, *POINTER],
-        env={**environ, **S3},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until = time.monotonic() + 20
-    while not s3.requests["dags/a.py"]:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    process = launch(*TASKS_RUN, *POINTER, **S3)
+    wait_until(lambda: s3.requests["dags/a.py"])
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (85, "")

@@ -8,18 +8,26 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint import main as main_module
 
 from local.fakes.s3 import Fault
-from tests.unit.entrypoint.container import SECRET, TOKEN, names, script, staging, tree
+from tests.unit.entrypoint.container import (
+    S3,
+    SECRET,
+    TASK,
+    TOKEN,
+    WORKLOAD_MODULE,
+    names,
+    script,
+    staging,
+    tree,
+    wait_until,
+)
 
-TASK = ("tasks", "run", "dag", "task", "run1", "--local")
-S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
-SDK = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
+SDK = ("python", "-m", WORKLOAD_MODULE, "--json-string")
 
 
 @pytest.fixture(autouse=True)
@@ -195,25 +203,6 @@ def test_the_working_folder_and_stdin_are_the_commands(environ, tmp_path):
     assert result.stdout.decode() == f"{os.path.realpath(str(tmp_path))}\nin"
 
 
-def start(environ, *arguments, **changes):
-    return subprocess.Popen(
-        [sys.executable, "-m", "airflow_ecs_entrypoint", *arguments],
-        env={**environ, **changes},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Under nohup it would be ignored, and the entrypoint leaves it at that.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )
-
-
-def wait_until(condition, seconds=20.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "did not happen in time"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     "number, key",
     [
@@ -223,14 +212,14 @@ def wait_until(condition, seconds=20.0):
         (signal.SIGTERM, ""),
     ],
 )
-def test_a_signal_while_loading_ends_promptly_and_tidily(environ, s3, airflow_home, number, key):
+def test_a_signal_while_loading_ends_promptly_and_tidily(launch, s3, airflow_home, number, key):
     dags = airflow_home / "dags"
     dags.mkdir()
     (dags / "old.py").write_text("old")
     s3.buckets["bucket"]["dags/slow.bin"] = b"x" * 600
     # 60 s of body, or a listing that is throttled again and again: longer than this waits for the end.
     s3.faults = [Fault(key, "slow") if key else Fault("", "error", code="SlowDown", status=503)]
-    process = start(environ, *TASK, **{**S3, "AWS_MAX_ATTEMPTS": "20"})
+    process = launch(*TASK, **S3, AWS_MAX_ATTEMPTS="20")
     wait_until(lambda: s3.requests[key])
     if key:
         wait_until(lambda: staging(dags))
@@ -244,14 +233,9 @@ def test_a_signal_while_loading_ends_promptly_and_tidily(environ, s3, airflow_ho
     assert names(dags) == ["old.py"] and staging(dags) == []
 
 
-def test_the_command_is_the_very_process_and_gets_its_signals(environ, tmp_path):
+def test_the_command_is_the_very_process_and_gets_its_signals(launch, tmp_path):
     ready = tmp_path / "ready"
-    process = start(
-        environ,
-        "bash",
-        "-c",
-        f"trap 'echo on_kill; exit 5' TERM; echo $$ > {ready}; while :; do sleep 0.05; done",
-    )
+    process = launch("bash", "-c", f"trap 'echo on_kill; exit 5' TERM; echo $$ > {ready}; while :; do sleep 0.05; done")
     wait_until(lambda: ready.exists() and ready.read_text().strip())
     assert int(ready.read_text()) == process.pid
     process.terminate()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from airflow_ecs_entrypoint.sync.download import processes_for
 from airflow_ecs_entrypoint.sync.s3 import parse_time
 
 from local.fakes.s3 import MODIFIED, Fault
-from tests.unit.entrypoint.container import staging, tree
+from tests.unit.entrypoint.container import staging, tree, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -93,17 +92,12 @@ def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch,
 def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, sync_process, children):
     s3.faults = [Fault(None, "hang")]
     one = sync_process()
-    until = time.monotonic() + 10
-    while sum(s3.requests.values()) < 1 + len(objects):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: sum(s3.requests.values()) >= 1 + len(objects))
     (loading,) = children()
     (helper,) = living_children(loading)
     one.stop()
     assert staging(dags) == []
-    while Path(f"/proc/{helper}").exists():  # until init has reaped it
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: not Path(f"/proc/{helper}").exists())  # until init has reaped it
 
 
 @pytest.mark.parametrize("text", ["2024-05-06T07:08:09.000Z", "2024-05-06T07:08:09Z", "Mon, 06 May 2024 07:08:09 GMT"])

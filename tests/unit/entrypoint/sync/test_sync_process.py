@@ -1,4 +1,4 @@
-"""The loading process beside the one that becomes the command."""
+"""The sync process beside the one that runs the command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_ecs_entrypoint.sync import sync_process as sync_process_module
 from airflow_ecs_entrypoint.sync.folder import StagedFolder
 
 from local.fakes.s3 import DELETION, Fault
-from tests.unit.entrypoint.container import names, staging, tree
+from tests.unit.entrypoint.container import names, staging, tree, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -120,10 +120,7 @@ def test_a_deletion_that_takes_too_long_is_given_up(s3, sync_process, monkeypatc
 def test_stopping_tidies_up(s3, sync_process, dags, children):
     s3.faults = [Fault("dags/a.py", "hang")]
     one = sync_process()
-    until = time.monotonic() + 10
-    while not (dags.exists() and staging(dags)):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: dags.exists() and staging(dags))
     one.stop()
     assert staging(dags) == [] and names(dags) == []
     assert not children()
