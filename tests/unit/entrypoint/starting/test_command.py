@@ -60,7 +60,7 @@ def test_a_task_is_recognised_and_needs_its_dags(arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments, loading",
+    "arguments, sync",
     [
         ("", NEVER),
         ("version", NEVER),
@@ -93,9 +93,9 @@ def test_a_task_is_recognised_and_needs_its_dags(arguments):
         (f"python -c x -m {SDK}", STRICT),
     ],
 )
-def test_other_commands_load_dags_as_they_need_them(arguments, loading):
+def test_other_commands_sync_dags_as_they_need_them(arguments, sync):
     command = parse(arguments.split())
-    assert command.sync is loading
+    assert command.sync is sync
     assert not command.task
 
 

@@ -129,7 +129,7 @@ def test_a_module_of_the_dag_folder_is_waited_for(run, s3, airflow, airflow_home
     assert environ.stdout == "42 True\n", "in the entrypoint's process, so the first import found it: " + environ.stderr
 
 
-def test_a_configuration_file_in_a_loaded_folder_is_waited_for(run, s3, airflow, airflow_home, tmp_path):
+def test_a_configuration_file_in_a_synced_folder_is_waited_for(run, s3, airflow, airflow_home, tmp_path):
     """Airflow reads it before it imports anything from there."""
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(
         "import os\npath = os.environ['AIRFLOW_CONFIG']\nfound = os.path.exists(path)\n"
@@ -156,7 +156,7 @@ def test_what_the_import_of_airflow_sets_up_stays(run, airflow, tmp_path):
 
 
 @pytest.mark.parametrize("looks", ["import a", "pass"])
-def test_a_failed_load_stops_it_with_one_line(run, s3, airflow, airflow_home, tmp_path, looks):
+def test_a_failed_sync_stops_it_with_one_line(run, s3, airflow, airflow_home, tmp_path, looks):
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(f"try:\n    {looks}\nexcept BaseException:\n    pass\n")
     airflow("print('started')")
     s3.faults = [Fault("dags/a.py", "error", code="SlowDown", status=503)]

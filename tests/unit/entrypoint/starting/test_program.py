@@ -102,7 +102,7 @@ THROTTLED = Fault("dags/a.py", "error", code="SlowDown", status=503)
         (("dags", "list"), {}, [THROTTLED], 84),
     ],
 )
-def test_a_failed_load_stops_commands_with_one_line_and_the_code_of_its_kind(run, s3, arguments, changes, faults, code):
+def test_a_failed_sync_stops_commands_with_one_line_and_the_code_of_its_kind(run, s3, arguments, changes, faults, code):
     s3.faults = faults
     result = run(*arguments, **{**S3, **changes})
     assert len(lines(result)) == 1
@@ -180,7 +180,7 @@ def test_the_command_sees_a_clean_environment(run, tmp_path):
     }
 
 
-def test_empty_aws_variables_do_not_break_the_load(run):
+def test_empty_aws_variables_do_not_break_the_sync(run):
     empty = {"AWS_PROFILE": " ", "AWS_REGION": "", "AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": ""}
     assert run(*TASK, **{**S3, **empty}).returncode == 0
 
@@ -212,7 +212,7 @@ def test_the_working_folder_and_stdin_are_the_commands(environ, tmp_path):
         (signal.SIGTERM, ""),
     ],
 )
-def test_a_signal_while_loading_ends_promptly_and_tidily(launch, s3, airflow_home, number, key):
+def test_a_signal_during_the_sync_ends_promptly_and_tidily(launch, s3, airflow_home, number, key):
     dags = airflow_home / "dags"
     dags.mkdir()
     (dags / "old.py").write_text("old")
@@ -281,7 +281,7 @@ def official(monkeypatch, tmp_path) -> Path:
     return path
 
 
-def test_a_service_loads_its_dags_and_goes_to_the_official_entrypoint(become, official, airflow_home):
+def test_a_service_syncs_its_dags_and_goes_to_the_official_entrypoint(become, official, airflow_home):
     seen = become("airflow", "scheduler", "--pid", "x", **S3)
     assert seen["argv"] == [str(official), "airflow", "scheduler", "--pid", "x"]
     assert tree(airflow_home / "dags") == {"a.py": b"a"}
@@ -315,7 +315,7 @@ def test_a_uid_without_a_name_gets_airflows_home(become, official, nameless, giv
     assert (seen["argv"][1:], seen["env"]["HOME"]) == (["airflow", "scheduler"], home)
 
 
-def test_it_gets_that_home_before_dags_are_loaded(become, official, nameless, s3, tmp_path):
+def test_it_gets_that_home_before_dags_are_synced(become, official, nameless, s3, tmp_path):
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "credentials").write_text(
         "[default]\naws_access_key_id = AKIAHOME\naws_secret_access_key = x\n"

@@ -43,9 +43,9 @@ def test_all_of_them_together_do_every_job_once(s3, sync, dags, objects, monkeyp
     forks = []
     fork = os.fork
     monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
-    (loaded,) = sync()
+    (synced,) = sync()
     assert tree(dags) == objects
-    assert loaded.fetched == 12
+    assert synced.fetched == 12
     assert all(s3.requests[f"dags/{path}"] == 1 for path in objects)
     assert len(forks) == 1 and not children()
     s3.requests.clear()
@@ -89,12 +89,12 @@ def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch,
     assert not children()
 
 
-def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, sync_process, children):
+def test_stopping_the_sync_stops_its_helpers(s3, objects, dags, sync_process, children):
     s3.faults = [Fault(None, "hang")]
     one = sync_process()
     wait_until(lambda: sum(s3.requests.values()) >= 1 + len(objects))
-    (loading,) = children()
-    (helper,) = living_children(loading)
+    (process,) = children()
+    (helper,) = living_children(process)
     one.stop()
     assert staging(dags) == []
     wait_until(lambda: not Path(f"/proc/{helper}").exists())  # until init has reaped it

@@ -47,7 +47,7 @@ def test_the_folder_holds_exactly_the_prefix_afterwards(s3, sync, dags):
         "dags-old/x.py": b"not ours",
         "other/y.py": b"not ours",
     }
-    (loaded,) = sync()
+    (synced,) = sync()
     expected = {
         key[len("dags/") :]: body
         for key, body in s3.buckets["bucket"].items()
@@ -55,8 +55,8 @@ def test_the_folder_holds_exactly_the_prefix_afterwards(s3, sync, dags):
     }
     assert tree(dags) == expected
     assert names(dags) == ["a.py", "big.bin", "pkg"]
-    assert (loaded.files, loaded.fetched, loaded.fetched_bytes) == (4, 4, 700_011)
-    assert (loaded.setting, loaded.location, loaded.folder) == ("S3_URI", "s3://bucket/dags/", str(dags))
+    assert (synced.files, synced.fetched, synced.fetched_bytes) == (4, 4, 700_011)
+    assert (synced.setting, synced.location, synced.folder) == ("S3_URI", "s3://bucket/dags/", str(dags))
 
 
 def test_patterns_leave_files_of_a_prefix_out(s3, sync, dags):
@@ -78,7 +78,7 @@ def test_files_carry_the_objects_time_and_the_umask(s3, sync, dags):
     assert (dags / "p").stat().st_mode & 0o777 == 0o775
 
 
-def test_all_pages_of_a_listing_are_loaded(s3, sync, dags):
+def test_all_pages_of_a_listing_are_synced(s3, sync, dags):
     s3.page_size = 7
     s3.buckets["bucket"] = {f"dags/{number:03}.py": str(number).encode() for number in range(50)}
     assert sync()[0].files == 50
@@ -107,8 +107,8 @@ def test_a_bucket_without_prefix_and_plugins_and_config(s3, sync, airflow_home):
         "dags-bucket": {"a.py": b"1"},
         "bucket": {"p/x.py": b"2", "c/airflow_local_settings.py": b"3"},
     }
-    loaded = sync("s3://dags-bucket", PLUGINS_S3_URI="s3://bucket/p", CONFIG_S3_URI="s3://bucket/c/")
-    assert [item.files for item in loaded] == [1, 1, 1]
+    synced = sync("s3://dags-bucket", PLUGINS_S3_URI="s3://bucket/p", CONFIG_S3_URI="s3://bucket/c/")
+    assert [item.files for item in synced] == [1, 1, 1]
     assert tree(airflow_home) == {
         "dags/a.py": b"1",
         "plugins/x.py": b"2",

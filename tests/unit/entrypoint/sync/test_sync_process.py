@@ -24,14 +24,14 @@ def one_dag(s3):
     s3.buckets["bucket"] = {"dags/a.py": b"1"}
 
 
-def test_what_was_loaded_is_known_when_it_is_in_place(sync_process, dags, children):
+def test_what_was_synced_is_known_when_it_is_in_place(sync_process, dags, children):
     one = sync_process()
-    (loaded,) = one.wait()
-    assert (loaded["files"], loaded["fetched_bytes"], loaded["location"]) == (1, 1, "s3://bucket/dags/")
+    (synced,) = one.wait()
+    assert (synced["files"], synced["fetched_bytes"], synced["location"]) == (1, 1, "s3://bucket/dags/")
     assert tree(dags) == {"a.py": b"1"}
     assert one.waited > 0 and 0 < one.seconds < one.waited + 1
     assert not children()
-    assert one.wait() == [loaded]
+    assert one.wait() == [synced]
 
 
 def test_a_fault_is_raised_here_as_it_was_there(s3, sync_process, children):
@@ -91,8 +91,8 @@ def test_one_that_does_not_even_keep_to_the_limit_is_killed(s3, sync_process, mo
 def test_one_that_was_killed_points_at_the_memory(s3, sync_process, children):
     s3.faults = [Fault("dags/a.py", "hang")]
     one = sync_process()
-    (loading,) = children()
-    os.kill(loading, signal.SIGKILL)
+    (process,) = children()
+    os.kill(process, signal.SIGKILL)
     with pytest.raises(DagsError, match="ended by SIGKILL: give the task more memory"):
         one.wait()
 
@@ -127,7 +127,7 @@ def test_stopping_tidies_up(s3, sync_process, dags, children):
     one.stop()  # once more does no harm
 
 
-def test_modules_in_dag_folders_are_never_the_loaders(s3, sync_process, dags, monkeypatch):
+def test_modules_in_dag_folders_are_never_those_of_the_sync(s3, sync_process, dags, monkeypatch):
     dags.mkdir()
     (dags / "botocore.py").write_text("raise SystemExit('not this one')")
     monkeypatch.syspath_prepend(str(dags))

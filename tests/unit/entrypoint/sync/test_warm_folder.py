@@ -35,9 +35,9 @@ def test_an_unchanged_prefix_fetches_nothing_and_touches_no_source(s3, sync, war
     cache.mkdir()
     (cache / "a.cpython-311.pyc").write_bytes(b"bytecode")
     before = {path: path.stat().st_ino for path in warm.rglob("*.py")}
-    (loaded,) = sync()
+    (synced,) = sync()
     assert fetched(s3) == []
-    assert (loaded.files, loaded.fetched, loaded.fetched_bytes) == (3, 0, 0)
+    assert (synced.files, synced.fetched, synced.fetched_bytes) == (3, 0, 0)
     assert {path: path.stat().st_ino for path in warm.rglob("*.py")} == before
     assert not cache.exists(), "bytecode that nobody has checked"
 
@@ -49,10 +49,10 @@ def test_only_changed_and_new_objects_are_fetched_and_deleted_keys_go(s3, sync, 
     del objects["dags/b.py"]
     (warm / "__pycache__").mkdir()
     (warm / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"of the former source, size and time")
-    (loaded,) = sync()
+    (synced,) = sync()
     assert fetched(s3) == ["dags/a.py", "dags/new.py"]
     assert tree(warm) == {"a.py": b"9", "new.py": b"4", "pkg/c.py": b"3"}
-    assert (loaded.files, loaded.fetched) == (3, 2)
+    assert (synced.files, synced.fetched) == (3, 2)
     assert (warm / "pkg" / "c.py").stat().st_mtime == MODIFIED.timestamp()
     assert (warm / ".airflow-ecs" / ".airflowignore").read_text() == "staging-*\n"
 
@@ -151,20 +151,20 @@ def test_an_unchanged_archive_is_not_fetched(s3, sync, dags):
     s3.put("bucket", "dags.tar.gz", tar_gz(member("a.py", b"1"), member("x.md", b"2")))
     sync("s3://bucket/dags.tar.gz")
     s3.requests.clear()
-    (loaded,) = sync("s3://bucket/dags.tar.gz")
+    (synced,) = sync("s3://bucket/dags.tar.gz")
     assert s3.requests["dags.tar.gz"] == 1, "asked for its ETag alone"
-    assert (loaded.files, loaded.fetched) == (2, 0)
-    (loaded,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
-    assert (loaded.fetched, tree(dags)) == (1, {"a.py": b"1"})
+    assert (synced.files, synced.fetched) == (2, 0)
+    (synced,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
+    assert (synced.fetched, tree(dags)) == (1, {"a.py": b"1"})
     (dags / "a.py").write_bytes(b"9")
-    (loaded,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
-    assert (loaded.fetched, tree(dags)) == (1, {"a.py": b"1"})
+    (synced,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
+    assert (synced.fetched, tree(dags)) == (1, {"a.py": b"1"})
     s3.put("bucket", "dags.tar.gz", tar_gz(member("b.py", b"1")))
     sync("s3://bucket/dags.tar.gz")
     assert tree(dags) == {"b.py": b"1"}
 
 
-def test_containers_that_share_a_folder_load_one_after_the_other(s3, sync, warm):
+def test_containers_that_share_a_folder_sync_one_after_the_other(s3, sync, warm):
     first = StagedFolder(str(warm))
     first.stage()
     second = threading.Thread(target=sync)
@@ -187,7 +187,7 @@ def test_a_file_system_without_locks_is_used_without(s3, sync, warm, monkeypatch
     assert tree(warm)["a.py"] == b"9"
 
 
-def test_a_failed_load_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
+def test_a_failed_sync_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
     s3.buckets["bucket"]["dags/a.py"] = b"9"
     s3.faults = [Fault("dags/a.py", "error", code="SlowDown", status=503)]
     with pytest.raises(UnavailableError):
@@ -196,7 +196,7 @@ def test_a_failed_load_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
     s3.faults = []
     s3.requests.clear()
     sync()
-    assert fetched(s3) == ["dags/a.py"], "what was loaded before is still known"
+    assert fetched(s3) == ["dags/a.py"], "what was synced before is still known"
 
 
 def test_what_another_user_left_in_the_way_does_no_harm(s3, sync, warm, monkeypatch):
