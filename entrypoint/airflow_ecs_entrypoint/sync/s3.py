@@ -83,7 +83,7 @@ class S3:
         self._client.close()
 
     def objects(self, location: S3Location, moment: datetime | None = None) -> Iterator[RemoteObject]:
-        """Return all objects below ``location``, including folder markers, as of now or of ``moment``.
+        """Yield all objects below ``location``, including folder markers, as of now or of ``moment``.
 
         A moment requires a bucket with versioning. S3 stores times in whole seconds.
         """
@@ -100,9 +100,9 @@ class S3:
             raise classify(error, operation) from error
 
     def _objects_at(self, location: S3Location, moment: datetime) -> Iterator[RemoteObject]:
-        """Return the objects as of ``moment``.
+        """Yield the objects as of ``moment``.
 
-        For each key, S3 lists the newest version first. The first one that is not too new is returned, unless it is a
+        For each key, S3 lists the newest version first. The first one that is not too new is yielded, unless it is a
         deletion. A page lists versions and deletions separately, and a key may continue on the next page, so both are
         merged by key.
         """
@@ -140,7 +140,7 @@ class S3:
         The name is the version ID, or the ETag if the bucket has no versioning.
         """
         what = f"{location} (version {version_id})" if version_id else str(location)
-        operation = self._operation("look at", what, "s3:GetObject", f"{location.bucket}/{location.path}")
+        operation = self._operation("access", what, "s3:GetObject", f"{location.bucket}/{location.path}")
         version = {"VersionId": version_id} if version_id else {}
         if version_id:
             operation = replace(operation, action="s3:GetObjectVersion")
@@ -325,7 +325,7 @@ def _rank(item: Mapping[str, Any], deleted: bool) -> tuple[datetime, bool, bool]
 
 
 def _pause(number: int, cancelled: Callable[[], bool]) -> None:
-    """Wait before operation ``number`` + 1: up to 0.2 s, 0.4 s, 0.8 s …, at random, so that a fleet spreads."""
+    """Wait before attempt ``number`` + 1: up to 0.2 s, 0.4 s, 0.8 s …, with jitter."""
     until = time.monotonic() + random.uniform(0.1, 0.2) * 2 ** (number - 1)
     while time.monotonic() < until:
         if cancelled():

@@ -67,7 +67,7 @@ class Sync:
         self, settings: Settings, environ: Mapping[str, str], shutdown: ShutdownHandler, progress: Progress
     ) -> None:
         self._settings = settings
-        self._interruption = shutdown
+        self._shutdown = shutdown
         self._progress = progress
         self._s3 = S3(environ, settings.concurrency)
 
@@ -107,9 +107,9 @@ class Sync:
                 staged.append(_Staged(source, StagedFolder(source.folder)))
                 # Listed under the lock, so that it is not older than what another container has just put in place.
                 remotes, staged[-1].version = self._list(source)
-                with self._interruption.deferred():
+                with self._shutdown.deferred():
                     staged[-1].folder.stage()
-                    self._interruption.staging.append(staged[-1].folder.staging)
+                    self._shutdown.staging.append(staged[-1].folder.staging)
                 self._stage(staged[-1], remotes)
             for one in staged:
                 if one.archive:
@@ -118,7 +118,7 @@ class Sync:
             what = " or ".join(one.source.folder for one in staged)
             self._download(staged)
             self._progress.begin("putting the files in place")
-            with self._interruption.deferred():
+            with self._shutdown.deferred():
                 for one in staged:
                     what = one.source.folder
                     if not one.unchanged:
@@ -128,7 +128,7 @@ class Sync:
         finally:
             for one in staged:
                 one.folder.discard()
-            self._interruption.staging.clear()
+            self._shutdown.staging.clear()
         return [_result(one) for one in staged]
 
     def _list(self, source: Source) -> tuple[list[PlannedFile] | RemoteObject, str]:
@@ -205,7 +205,7 @@ class Sync:
             one.manifest.files[file.path] = Entry(file.remote.etag, digest)
 
     def _fetch(self, jobs: Sequence[Job]) -> list[str]:
-        return download(self._s3, jobs, self._settings.concurrency, self._interruption, self._progress)
+        return download(self._s3, jobs, self._settings.concurrency, self._shutdown, self._progress)
 
 
 def _version_of(files: Sequence[PlannedFile]) -> str:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -174,8 +175,11 @@ def run(launch: Callable[..., subprocess.Popen[str]]) -> Callable[..., subproces
 
 def own_children() -> set[int]:
     """The children of this process, with those that have ended and that nobody has waited for."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(child) for children in lists for child in children.read_text().split()}
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError):  # the thread has ended
+            found.update(map(int, path.read_text().split()))
+    return found
 
 
 @pytest.fixture

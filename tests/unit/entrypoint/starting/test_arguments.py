@@ -289,7 +289,7 @@ def test_arguments_that_cannot_be_deleted_are_a_warning(run, s3, airflow, put):
 
 
 def test_large_arguments_wait_for_a_slow_import(run, airflow, put, tmp_path):
-    """The import takes longer than DAGS_TIMEOUT, which limits only the sync, and the arguments do not fit into a pipe."""
+    """The import takes longer than DAGS_TIMEOUT, which limits only the sync. The arguments do not fit into a pipe."""
     (tmp_path / "site" / "airflow" / "__init__.py").write_text("import time; time.sleep(2.5)\n")
     airflow("import sys; print(len(sys.argv[-1]))")
     put("--json-string", "x" * 500_000)

@@ -274,7 +274,7 @@ def test_a_full_disk_while_unpacking_names_the_remedy(unpacked, monkeypatch, dag
 
 
 def test_a_missing_archive(s3, sync):
-    with pytest.raises(DagsError, match=r"cannot look at s3://bucket/dags\.zip: no such object: check the S3 URI"):
+    with pytest.raises(DagsError, match=r"cannot access s3://bucket/dags\.zip: no such object: check the S3 URI"):
         sync("s3://bucket/dags.zip")
 
 
