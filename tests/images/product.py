@@ -128,7 +128,6 @@ EVERY_AIRFLOW = {
     for release in MATRIX.releases
 }
 # Airflow 2 hands a command line to its executor, Airflow 3 a workload.
-WITH_COMMANDS = [product for airflow, product in EVERY_AIRFLOW.items() if airflow.startswith("2.")]
 WITH_WORKLOADS = [product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")]
 
 

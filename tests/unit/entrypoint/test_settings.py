@@ -22,7 +22,7 @@ def test_empty_values_count_as_unset():
 
 
 @pytest.mark.parametrize("mode", ["s3", "local", "none"])
-def test_a_given_s3_uri_is_loaded_whatever_the_mode(mode):
+def test_a_given_s3_uri_is_synced_whatever_the_mode(mode):
     settings = read({"AIRFLOW_ECS_DAGS": mode, "S3_URI": "s3://bucket/dags"})
     assert [source.folder for source in settings.sources] == ["/opt/airflow/dags"]
     assert not settings.lacks_dags
@@ -99,7 +99,7 @@ def test_a_folder_of_its_own_is_accepted(value):
     assert read({"CONTAINER_DAG_PATH": value}, kept=["/home/airflow"]).dag_folder == value
 
 
-def test_folders_loaded_from_s3_must_not_hold_each_other():
+def test_folders_synced_from_s3_must_not_hold_each_other():
     with pytest.raises(SettingsError, match="PLUGINS_S3_URI"):
         read(
             {
@@ -139,10 +139,10 @@ def test_a_version_pins_its_own_source():
     [
         ("s3://bucket/dags", "3/L4kqtJlcpXroDTDmpUMLUo", "S3_URI is a prefix"),
         ("s3://bucket/dags", "yesterday", "a time in UTC"),
-        ("s3://bucket/dags", "2026-02-30T08:00:00Z", "is no time"),
+        ("s3://bucket/dags", "2026-02-30T08:00:00Z", "is not a valid time"),
         ("s3://bucket/dags", "2026-01-31T08:00:00+01:00", "a time in UTC"),
         ("s3://bucket/dags.zip", "a b", "a version ID"),
-        ("s3://bucket/dags", "2999-01-01T00:00:00Z", "a time to come"),
+        ("s3://bucket/dags", "2999-01-01T00:00:00Z", "is in the future"),
     ],
 )
 def test_a_malformed_version_is_refused(uri, version, reason):

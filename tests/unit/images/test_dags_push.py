@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.signals import ShutdownHandler
 from airflow_ecs_entrypoint.sync.progress import Progress
-from airflow_ecs_entrypoint.sync.sync import Load
+from airflow_ecs_entrypoint.sync.sync import Sync
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -96,7 +96,7 @@ def loaded(tmp_path: Path, **settings: str) -> dict[str, bytes]:
     home = tmp_path / "airflow"
     home.mkdir(exist_ok=True)
     environ = {**os.environ, "AIRFLOW_HOME": str(home), **settings}
-    Load(read(environ), environ, Interruption(lambda number: None), Progress()).run()
+    Sync(read(environ), environ, ShutdownHandler(lambda number: None), Progress()).run()
     dags = home / "dags"
     return {
         path.relative_to(dags).as_posix(): path.read_bytes()

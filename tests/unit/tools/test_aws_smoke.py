@@ -537,14 +537,6 @@ class TestRemoval:
             "iam delete-role",
         ]  # fmt: skip
 
-    def test_a_call_that_is_not_answered_ends_soon(self, ecs: EcsApi) -> None:
-        asked = account.Account(account.Target(image="busybox"))
-        configs = [
-            asked.client(name, patient=patient).meta.config for name in ("ecs", "s3") for patient in (False, True)
-        ]
-        assert {(config.connect_timeout, config.read_timeout) for config in configs} == {(5, 20)}
-        asked.clean_up()
-
     def test_what_cannot_be_removed_is_told_with_the_command(self, smoke: Smoke, ecs: EcsApi) -> None:
         ecs.fault("DeregisterTaskDefinition", "denied")
         ran = smoke("first-task")

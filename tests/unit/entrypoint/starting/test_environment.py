@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.starting.environment import User, empty_aws_variables, for_command, passwd_line, register
+from airflow_ecs_entrypoint.starting.environment import User, for_command, passwd_line, register
 
 from tests.paths import ENTRYPOINT
 
@@ -35,11 +35,6 @@ def test_airflow_is_told_of_another_dag_folder(environ, folder):
 
 def test_unreadable_settings_change_nothing():
     assert "AIRFLOW__CORE__DAGS_FOLDER" not in for_command({"CONTAINER_DAG_PATH": "x"}, None, KNOWN)
-
-
-def test_empty_aws_variables_are_found():
-    environ = {"AWS_REGION": "", "AWS_PROFILE": " ", "AWS_DEFAULT_REGION": "eu-west-1", "OTHER": ""}
-    assert empty_aws_variables(environ) == ["AWS_REGION", "AWS_PROFILE"]
 
 
 def test_an_unknown_user_is_registered_once_and_a_known_one_never(tmp_path):
