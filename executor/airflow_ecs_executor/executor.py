@@ -16,7 +16,8 @@ from airflow.executors.base_executor import BaseExecutor
 
 from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.checks.health import HealthCheckError
-from airflow_ecs_executor.config.reader import ConfigurationError, read_settings
+from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.launching.adoption import Orphan
 from airflow_ecs_executor.launching.ledger import Policy

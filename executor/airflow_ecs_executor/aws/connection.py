@@ -1,4 +1,4 @@
-"""Clients of AWS: by the Airflow connection if the Amazon provider is installed, else by boto3's own chain."""
+"""AWS clients: from an Airflow connection if the Amazon provider is installed, else from boto3's credential chain."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Callable
 _CONNECT_TIMEOUT = 5
 _READ_TIMEOUT = 10
 _ATTEMPTS = 2
-"""Seconds, and calls in all: who asked tries again later, when others have had their turn."""
+"""Timeouts in seconds, and attempts in total: the caller tries again later."""
 _ECS_READ_TIMEOUT = 30
-"""Seconds. A call that takes longer counts as unanswered, and goes out again with the same client token."""
+"""Seconds. A call that takes longer counts as unanswered, and is sent again with the same client token."""
 
 
 class ConnectionNotUsableError(Exception):
-    """An Airflow connection was named, and nothing here can resolve it."""
+    """A user named an Airflow connection, and nothing installed can resolve it."""
 
 
 def region_of(flag: str | None) -> str | None:
-    """The region that a flag names, else AWS_REGION, which the AWS CLI reads and boto3 does not; None: boto3's own."""
+    """Return the region of a flag, else AWS_REGION, which boto3 does not read; None leaves it to boto3."""
     return flag or os.environ.get("AWS_REGION") or None
 
 
@@ -28,8 +28,10 @@ def region_of(flag: str | None) -> str | None:
 class Connection:
     """How to reach AWS.
 
-    ``conn_id`` is None if boto3 is to find the credentials itself; ``conn_id_named`` tells whether a user, rather than
-    a default, named the connection; without ``region_name``, the connection or boto3's own configuration decides.
+    Attributes:
+        conn_id: The Airflow connection; None if boto3 finds the credentials.
+        conn_id_named: Whether a user, rather than a default, named the connection.
+        region_name: The region; None if the connection or boto3's configuration decides.
     """
 
     conn_id: str | None
@@ -37,11 +39,17 @@ class Connection:
     region_name: str | None
 
     def client(self, service: str, *, region_name: str | None = None, connections: int = 10, config: Any = None) -> Any:
-        """Make a client of a service, with a pool of ``connections`` connections.
+        """Create a client of a service.
 
-        ``region_name`` is that of the service, if it may be another than the connection's; ``config`` (botocore's)
-        beats what is set here. Raises ConnectionNotUsableError when the user named a connection and the Amazon provider
-        is not installed, and what boto3 and Airflow raise.
+        Args:
+            service: The service, by boto3's name.
+            region_name: The region of the service, if it may differ from the connection's.
+            connections: The size of the connection pool.
+            config: A botocore configuration that overrides what is set here.
+
+        Raises:
+            ConnectionNotUsableError: A user named a connection, and the Amazon provider is not installed. Besides, what
+                botocore and Airflow raise.
         """
         from botocore.config import Config
 
@@ -61,9 +69,9 @@ class Connection:
             except ImportError:
                 if self.conn_id_named:
                     raise ConnectionNotUsableError(
-                        f"The AWS connection {self.conn_id!r} was named, and the Amazon provider, which resolves it, "
-                        "is not installed. Install it (pip install apache-airflow-providers-amazon), or use boto3's "
-                        "own credential chain: set AIRFLOW__AWS_ECS_EXECUTOR__AWS_CONN_ID to an empty value."
+                        f"The AWS connection {self.conn_id!r} requires the Amazon provider, which is not installed. "
+                        "Install it (pip install apache-airflow-providers-amazon), or use boto3's credential chain: "
+                        "set [aws_ecs_executor] aws_conn_id to an empty value."
                     ) from None
             else:
                 hook = AwsBaseHook(aws_conn_id=self.conn_id, region_name=region, client_type=service)
@@ -73,7 +81,7 @@ class Connection:
         return boto3.session.Session(region_name=region).client(service, config=own)
 
     def ecs(self, connections: int) -> Any:
-        """A client of ECS that does not retry: only the executor knows which requests may go out again."""
+        """Create a client of ECS that does not retry: only the executor knows which requests may be sent again."""
         from botocore.config import Config
 
         config = Config(read_timeout=_ECS_READ_TIMEOUT, retries={"total_max_attempts": 1})
@@ -81,17 +89,17 @@ class Connection:
 
 
 class ProcessClient:
-    """A client that is made when it is first asked for. May be used by any thread."""
+    """A client that is created on first use. Thread-safe."""
 
     def __init__(self, connect: Callable[[], Any]) -> None:
-        """``connect`` makes a boto3 client."""
+        """Create no client yet. ``connect`` creates a boto3 client."""
         self._connect = connect
         self._lock = threading.Lock()
         self._client: Any = None
         self._pid = 0
 
     def get(self) -> Any:
-        """Return this process's client. A forked child gets one of its own: connections cannot be shared."""
+        """Return the client of this process. A forked process gets its own, since connections cannot be shared."""
         with self._lock:
             if self._client is None or self._pid != os.getpid():
                 self._client = self._connect()
@@ -99,6 +107,6 @@ class ProcessClient:
             return self._client
 
     def renew(self) -> None:
-        """Make the client anew when it is next asked for: the credentials of this one have expired."""
+        """Create a new client on next use, because the credentials of this one have expired."""
         with self._lock:
             self._client = None

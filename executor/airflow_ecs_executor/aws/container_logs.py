@@ -1,7 +1,7 @@
-"""The log of a task's container in CloudWatch: where it is, what is in it, and how Airflow shows it.
+"""The log of a container in CloudWatch Logs: where it is, what it contains, and how Airflow shows it.
 
-The ``awslogs`` driver writes what a container prints to the stream ``prefix/container/task id`` of a log group, both
-named in the task definition (Amazon ECS Developer Guide, "Send Amazon ECS logs to CloudWatch").
+The ``awslogs`` driver writes the output of a container to the stream ``prefix/container/task id`` of a log group. The
+task definition has the prefix and the group (Amazon ECS Developer Guide, "Send Amazon ECS logs to CloudWatch").
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from airflow_ecs_executor.aws.wording import clock_is_wrong, policy_to_change
 
 MOST_LINES = 10_000
 MOST_CHARACTERS = 4 * 1024 * 1024
-"""What is shown of a log, from its beginning: Airflow's UI counts from there when it asks for what has come since."""
+"""How much of a log is shown, from its beginning: Airflow's UI counts lines from there when it asks for newer ones."""
 _PAGE = 10_000
 """Events in one answer, which has 1 MiB at most (Amazon CloudWatch Logs API Reference, GetLogEvents)."""
 _BUDGET = 6.0
-"""Seconds after which no further page is asked for: somebody waits for the answer."""
+"""Seconds after which no further page is requested: somebody waits for the answer."""
 _REMEMBERED = 1_000
 _TAIL_CHARACTERS = 4_000
 _TAIL_LINE_CHARACTERS = 500
 
 _OWN_TIME = re.compile(r"\[?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ")
-"""What Airflow 2 takes for the time of a line: its first word, an ISO time in brackets or without."""
+"""What Airflow 2 reads as the time of a line: an ISO time as its first word, with or without brackets."""
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,:Z+-]*")
 _TOKEN = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*")
-"""A JSON Web Token. The supervisors of Airflow 3.0 and 3.1 print that of the workload when they begin."""
+"""A JSON Web Token. The supervisors of Airflow 3.0 and 3.1 print the one of the workload when they start."""
 _NOISE = ("logger", "filename", "lineno", "loc")
-"""What Airflow 3 says on every line beside the message, and nobody misses."""
+"""Keys that Airflow 3 adds to every line, and that readers do not need."""
 
 
-class NoContainerLog(Exception):
-    """A log that cannot be read: one line that says why, and what to do."""
+class NoContainerLog(Exception):  # noqa: N818 - not an error: many tasks have no such log
+    """The log cannot be read; the message, one line, says why and what to do."""
 
 
 @dataclass(frozen=True)
 class AwsLogs:
-    """Where the ``awslogs`` driver of a container writes to. ``region`` None: the task's own."""
+    """Where the ``awslogs`` driver of a container writes to. ``region`` is None for the region of the task."""
 
     group: str
     prefix: str
     region: str | None = None
 
     def stream_of(self, arn: str, container_name: str) -> Stream:
-        """The stream of one task's container."""
+        """Return the stream of the container of an ECS task."""
         region, task_id = arn.split(":")[3], arn.rpartition("/")[2]
         return Stream(self.region or region, self.group, f"{self.prefix}/{container_name}/{task_id}")
 
@@ -69,15 +69,15 @@ class Stream(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line that a container printed."""
+    """A line of a container's output."""
 
     moment: int
-    """When, in milliseconds since the epoch."""
+    """Its time, in milliseconds since the epoch."""
     text: str
 
 
 def awslogs_of(definition: TaskDefinition, container_name: str) -> AwsLogs:
-    """Where the task definition has our container, ``container_name``, log to. Raises NoContainerLog."""
+    """Return where the task definition makes the container log to. Raises NoContainerLog."""
     family = f"the task definition {definition.name}"
     if container_name not in definition.containers:
         raise NoContainerLog(f"{family} has no container {container_name!r}")
@@ -85,8 +85,8 @@ def awslogs_of(definition: TaskDefinition, container_name: str) -> AwsLogs:
     if definition.log_driver != "awslogs":
         found = f"the log driver {definition.log_driver}" if definition.log_driver else "no log driver"
         raise NoContainerLog(
-            f"the container {container_name!r} of {family} has {found}. Give it a logConfiguration with awslogs to see "
-            "here what it prints"
+            f"the container {container_name!r} of {family} has {found}. To see its output here, give it a "
+            "logConfiguration with awslogs"
         )
     for name in ("awslogs-group", "awslogs-stream-prefix"):
         if not options.get(name):
@@ -98,7 +98,7 @@ def awslogs_of(definition: TaskDefinition, container_name: str) -> AwsLogs:
 
 
 def lines_of(events: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """The lines in CloudWatch's events, one of which may hold several; empty ones are left out, and so are tokens."""
+    """Return the lines in CloudWatch's events, without empty lines, and with tokens masked."""
     return [
         Line(int(event.get("timestamp") or 0), _TOKEN.sub("eyJ***", text))
         for event in events
@@ -108,7 +108,7 @@ def lines_of(events: Iterable[Mapping[str, Any]]) -> list[Line]:
 
 
 def plain(lines: Iterable[Line]) -> str:
-    """The text for Airflow 2, which sorts the lines of a task's logs by the time that each begins with."""
+    """Return the text for Airflow 2, which sorts the lines of a task's logs by the time at their beginning."""
     return "\n".join(
         line.text if _OWN_TIME.match(line.text) else f"[{_time(line).replace('Z', '+0000')}] {line.text}"
         for line in lines
@@ -116,15 +116,15 @@ def plain(lines: Iterable[Line]) -> str:
 
 
 def structured(lines: Iterable[Line]) -> str:
-    """The text for Airflow 3, which reads JSON objects with ``timestamp`` and ``event``, one a line.
+    """Return the text for Airflow 3, which reads JSON objects with ``timestamp`` and ``event``, one per line.
 
-    The Task SDK prints such lines itself; the entrypoint of this project leaves out the time.
+    The Task SDK prints such lines itself; the entrypoint of this project omits the time.
     """
     return "\n".join(json.dumps(_own_object(line) or {"timestamp": _time(line), "event": line.text}) for line in lines)
 
 
 def tail_text(stream: Stream, lines: Sequence[Line]) -> str:
-    """The end of a log for a person, in some 4,000 characters at most."""
+    """Return the end of a log for a person, at most about 4,000 characters."""
     shown: list[str] = []
     left = _TAIL_CHARACTERS
     for line in reversed(lines):
@@ -144,7 +144,7 @@ def _time(line: Line) -> str:
 
 
 def _own_object(line: Line) -> dict[str, Any] | None:
-    """The line as an object that Airflow 3 reads, with its own time or that of the event; None if it is none."""
+    """Return the line as an object that Airflow 3 reads, with a time; None if it is not one."""
     if not line.text.startswith("{"):
         return None
     try:
@@ -166,21 +166,21 @@ def _readable(line: Line) -> str:
 
 
 class ContainerLogs:
-    """The logs of one container of the tasks of a cluster. What can never change is asked for once."""
+    """The logs of the Airflow container of a cluster's ECS tasks. What cannot change is requested once."""
 
     def __init__(self, ecs: Ecs, connect: Callable[[str], Any], container_name: str) -> None:
-        """``connect`` makes a client of CloudWatch Logs in a region."""
+        """Call nothing yet. ``connect`` creates a client of CloudWatch Logs in a region."""
         self._ecs = ecs
         self._connect = connect
         self._container_name = container_name
         self._clients: dict[str, ProcessClient] = {}
         """By region."""
         self._places: dict[str, AwsLogs | str] = {}
-        """By definition; a text says why it has none."""
+        """By task definition; a string says why it has none."""
         self._definitions: dict[str, str] = {}
 
     def definition_of(self, arn: str) -> str | None:
-        """Ask ECS for the ARN of a task's definition; None: it does not know the task, as an hour after its end."""
+        """Return the ARN of a task's definition; None if ECS no longer knows the task, as an hour after its end."""
         definition = self._definitions.get(arn)
         if definition is None:
             task = self._ecs.describe([arn]).tasks.get(arn)
@@ -191,7 +191,7 @@ class ContainerLogs:
         return definition
 
     def stream(self, arn: str, definition: str) -> Stream:
-        """Find the stream of a task's container. Raises NoContainerLog, and what botocore raises."""
+        """Return the stream of a task's container. Raises NoContainerLog, and what botocore raises."""
         place = self._places.get(definition)
         if place is None:
             found = read_definition(self._ecs.describe_definition(definition), self._container_name)
@@ -213,7 +213,7 @@ class ContainerLogs:
         return lines_of(answer["events"])[-count:]
 
     def head(self, stream: Stream) -> tuple[list[Line], bool]:
-        """Read a stream from its beginning, and whether there is more than is read. Raises what botocore raises."""
+        """Read a stream from its beginning; also return whether it has more. Raises what botocore raises."""
         deadline = time.monotonic() + _BUDGET
         lines: list[Line] = []
         parameters = {"logGroupName": stream.group, "logStreamName": stream.name, "limit": _PAGE, "startFromHead": True}
@@ -235,16 +235,21 @@ class ContainerLogs:
         return client.get()
 
     def renew(self) -> None:
-        """Make the clients anew with the next call: the credentials of these have expired."""
+        """Create new clients with the next call, because the credentials of these have expired."""
         for client in list(self._clients.values()):
             client.renew()
 
     def shown(
         self, arn: str | None, definition: str, render: Callable[[Iterable[Line]], str]
     ) -> tuple[list[str], list[str]]:
-        """What Airflow's UI shows of a task's container: messages about the log, and its text.
+        """Return what Airflow's UI shows of a task's container: messages about the log, and its text.
 
-        ``definition`` is taken where ECS does not tell the task's own. Never raises for what AWS does.
+        No failed call raises.
+
+        Args:
+            arn: The ECS task, as Airflow knows it.
+            definition: The task definition, if ECS does not return the task's own.
+            render: Writes the lines as text.
         """
         if arn is None or not is_task_arn(arn):
             return [_no_container(arn)], []
@@ -258,14 +263,14 @@ class ContainerLogs:
                 error = classify(exception)
                 if not error.denied:
                     raise
-                messages.append(f"{explain(error, action)} Until then the configured task definition is taken")
+                messages.append(f"{explain(error, action)} Until then, the configured task definition is used")
             action = "ecs:DescribeTaskDefinition"
             stream = self.stream(arn, definition)
             action = "logs:GetLogEvents"
             lines, cut = self.head(stream)
         except NoContainerLog as reason:
             return [*messages, f"No container log: {reason}."], []
-        except Exception as exception:
+        except Exception as exception:  # noqa: BLE001 - classify logs a defect with its traceback
             error = classify(exception)
             if error.kind is ErrorKind.CREDENTIALS:
                 self._ecs.renew()
@@ -274,7 +279,7 @@ class ContainerLogs:
         messages.append(f"Container log: {stream}")
         if cut:
             rest = f"aws logs get-log-events --log-group-name {stream.group} --log-stream-name {stream.name}"
-            messages.append(f"Container log: only its first {len(lines)} lines are shown. All of it: {rest}")
+            messages.append(f"Container log: only its first {len(lines)} lines are shown. To read all of it: {rest}")
         return messages, [render(lines)] if lines else []
 
 
@@ -295,18 +300,18 @@ def _remember(cache: dict[str, Any], key: str, value: Any) -> None:
 
 def _no_container(arn: str | None) -> str:
     if arn:
-        return f"No container log: this try was run by another executor ({arn} is no ARN of an ECS task)."
+        return f"No container log: another executor ran this try ({arn} is not the ARN of an ECS task)."
     return (
-        "No container log: Airflow does not know the container of this try (yet). The task's event log says what has "
-        "become of its launch."
+        "No container log: Airflow does not know the container of this try (yet). The event log of the task has the "
+        "state of its launch."
     )
 
 
 def explain(error: ApiError, action: str, stream: Stream | None = None) -> str:
-    """Say why a call failed on the way to a log, and what to do, in one line. ``action``: the call's, in IAM."""
+    """Say in one line why a log could not be read, and what to do. ``action`` is the IAM action of the failed call."""
     reason = " ".join(error.reason.split())
     if clock_is_wrong(reason):
-        return f"AWS refuses requests of this machine for their time: set its clock. {reason}"
+        return f"AWS refuses requests of this machine because its clock is wrong: set it. {reason}"
     if error.denied and "KMS key" in reason:
         return f"the log group's KMS key cannot be used: check its state and its key policy. {reason}"
     if error.denied:
@@ -318,11 +323,11 @@ def explain(error: ApiError, action: str, stream: Stream | None = None) -> str:
                 f"there is no log group {stream.group} in {stream.region}: create it, or set awslogs-create-group in "
                 "the task definition and allow logs:CreateLogGroup to the execution role."
             )
-        return f"the container has printed nothing yet ({stream}). Look again in a few seconds."
+        return f"the container has printed nothing yet ({stream}). Try again in a few seconds."
     if error.kind is ErrorKind.CREDENTIALS:
         return f"there are no valid AWS credentials here: give this process a role or a connection. {reason}"
     if error.kind is ErrorKind.OUTCOME_UNKNOWN:
-        return f"{action} was not answered in time: check the region and the route to AWS. {reason}"
+        return f"{action} was not answered in time: check the region and the network route to AWS. {reason}"
     if error.kind is ErrorKind.THROTTLED:
-        return f"{action} is throttled. Look again in a few seconds. {reason}"
+        return f"{action} is throttled. Try again in a few seconds. {reason}"
     return f"{action} failed. {reason}"

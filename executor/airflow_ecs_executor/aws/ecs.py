@@ -1,6 +1,6 @@
-"""Amazon ECS as the executor calls it: one client a process, no retries of its own, and the search for containers.
+"""The Amazon ECS API as the executor calls it, and the search for ECS tasks by identity.
 
-Retries are the executor's business: only it knows which requests may go out again, when, and with which client token.
+The client does not retry: only the executor knows which requests may be sent again, when, and with which client token.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ _REASON_LENGTH = 255
 
 
 def is_task_arn(text: str | None) -> bool:
-    """Whether an external executor id is the ARN of an ECS task; another executor's is not."""
+    """Return whether an external executor ID is the ARN of an ECS task, rather than another executor's."""
     return bool(text and _ARN.fullmatch(text))
 
 
 class Described(NamedTuple):
-    """What DescribeTasks says: the tasks by ARN, and the ARNs that it does not know."""
+    """The answer of DescribeTasks: the tasks by ARN, and the ARNs that it does not know."""
 
     tasks: dict[str, Mapping[str, Any]]
     missing: list[str]
 
 
 class Ecs:
-    """The ECS API of one cluster. Every method raises what botocore raises."""
+    """The ECS API of one cluster. Its methods raise what botocore raises."""
 
     def __init__(self, connect: Callable[[], Any], cluster: str) -> None:
-        """``connect`` makes a boto3 client; it is called when the first call is made, and after ``renew``."""
+        """Connect with the first call. ``connect`` creates a boto3 client, and is called again after ``renew``."""
         self._client = ProcessClient(connect)
         self.cluster = cluster
 
     def client(self) -> Any:
-        """Return this process's client."""
+        """Return the client of this process."""
         return self._client.get()
 
     def renew(self) -> None:
-        """Make the client anew with the next call: the credentials of this one have expired."""
+        """Create a new client with the next call, because the credentials of this one have expired."""
         self._client.renew()
 
     def run_task(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Call RunTask with a whole request, client token included."""
+        """Call RunTask with a complete request, including the client token."""
         answer: Mapping[str, Any] = self.client().run_task(**request)
         return answer
 
     def describe(self, arns: Sequence[str]) -> Described:
-        """Describe up to 100 tasks. Tasks of another cluster, of a former configuration, are asked for there."""
+        """Describe up to 100 tasks, each in the cluster of its ARN, which may be that of a former configuration."""
         tasks: dict[str, Mapping[str, Any]] = {}
         missing: list[str] = []
         for cluster, group in self._by_cluster(arns).items():
@@ -63,7 +63,7 @@ class Ecs:
             except Exception as error:
                 if cluster == self.cluster or classify(error).code != "ClusterNotFoundException":
                     raise
-                answer = {}  # a cluster of a former configuration that is gone, and its tasks with it
+                answer = {}  # the cluster of a former configuration was deleted, and its tasks with it
             for task in answer.get("tasks") or ():
                 tasks[task["taskArn"]] = task
             missing.extend(arn for arn in group if arn not in tasks)
@@ -86,7 +86,7 @@ class Ecs:
         return found
 
     def active_revisions(self, family: str) -> Iterator[str]:
-        """The ARNs of a family's active revisions, newest first, asked for as they are needed."""
+        """Yield the ARNs of the active revisions of a family, newest first, page by page."""
         parameters = {"familyPrefix": family, "status": "ACTIVE", "sort": "DESC"}
         while True:
             answer = self.client().list_task_definitions(**parameters)
@@ -96,14 +96,14 @@ class Ecs:
             parameters["nextToken"] = answer["nextToken"]
 
     def list_running(self, started_by: str) -> list[str]:
-        """List the tasks that a deployment started, and that have not stopped. ListTasks lists no others by default."""
+        """List the tasks that a deployment started and that have not stopped, which is the default of ListTasks."""
         return self._list(startedBy=started_by)
 
     def list_stopped(self, started_by: str) -> list[str]:
-        """List the stopped tasks that ECS has not forgotten: those that a deployment started, or all of the cluster.
+        """List the stopped tasks that ECS still knows: those that a deployment started, or all of the cluster.
 
         "When you specify startedBy as the filter, it must be the only filter that you use" (Amazon ECS API Reference,
-        ListTasks); public code sends desiredStatus beside it all the same. Where ECS refuses that, all are listed.
+        ListTasks), but public code combines it with desiredStatus. If ECS refuses that, all tasks are listed.
         """
         try:
             return self._list(startedBy=started_by, desiredStatus="STOPPED")
@@ -133,23 +133,24 @@ class Ecs:
 
 
 class Sighting(NamedTuple):
-    """A container found by its identity."""
+    """An ECS task that was found by its identity."""
 
     arn: str
     task: Mapping[str, Any]
 
 
 def batches(arns: Sequence[str]) -> list[Sequence[str]]:
-    """Split ARNs into what one DescribeTasks call takes."""
+    """Split ARNs into batches of one DescribeTasks call each."""
     return [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
 
 
 def describe_many(
     ecs: Ecs, arns: Sequence[str], concurrency: int, timeout: float
 ) -> tuple[dict[str, Mapping[str, Any]], list[str], BaseException | None]:
-    """Describe any number of tasks side by side, within ``timeout`` seconds.
+    """Describe any number of tasks concurrently, within ``timeout`` seconds.
 
-    Returns the tasks that ECS knows, by ARN, the ARNs of which nothing could be learnt, and the first error.
+    Returns:
+        The tasks that ECS knows, by ARN; the ARNs that could not be described; and the first error.
     """
     tasks: dict[str, Mapping[str, Any]] = {}
     unknown: list[str] = []
@@ -179,11 +180,18 @@ def describe_many(
 def find(
     ecs: Ecs, started_by: str, wanted: Mapping[str, float | None], concurrency: int, timeout: float
 ) -> dict[str, Sighting]:
-    """Find containers by identity, running or stopped.
+    """Find ECS tasks by identity, running or stopped. If there are several, the newest counts.
 
-    ``wanted`` gives, by identity, the time (seconds since the epoch) before which a container belongs to an earlier run
-    of the same try, such as before a deferral; None: any time. Of several, the newest counts. Raises the error of a
-    call that failed, and TimeoutError: an incomplete search must not look like nothing found.
+    Args:
+        ecs: The ECS API.
+        started_by: The deployment.
+        wanted: By identity, the time (seconds since the epoch) before which a task belongs to an earlier run of the
+            same try, such as before a deferral; None for any time.
+        concurrency: DescribeTasks calls at the same time.
+        timeout: Seconds for all of them.
+
+    Raises:
+        TimeoutError: The search is incomplete, which must not look like nothing found. Besides, what botocore raises.
     """
     found: dict[str, Sighting] = {}
     for listed in (ecs.list_running, ecs.list_stopped):
@@ -205,17 +213,17 @@ def find(
 
 
 def _created_at(task: Mapping[str, Any]) -> float | None:
-    """Return when a described task was created, in seconds since the epoch; None when that is not said."""
+    """Return when a described task was created, in seconds since the epoch; None if ECS does not say."""
     moment: Any = task.get("createdAt")
     return float(moment.timestamp()) if hasattr(moment, "timestamp") else None
 
 
 def is_of_this_run(task: Mapping[str, Any], identity: str, since: float | None) -> bool:
-    """Whether a described task belongs to this run of this try of a task instance.
+    """Return whether a described task belongs to this run of this try of a task instance.
 
-    Airflow keeps the ARN of an earlier run, or of an earlier try, until it hears of the new container. A container
-    without an identity was launched by another executor: its ARN is believed. So is an identity alone, where ECS does
-    not say when the task was created.
+    Airflow keeps the ARN of an earlier run or try until the new container is reported. A task without an identity was
+    launched by another executor, so its ARN is trusted. If ECS does not say when the task was created, the identity
+    decides.
     """
     found, created = identity_in(task), _created_at(task)
     return found in (None, identity) and (since is None or created is None or created >= since)

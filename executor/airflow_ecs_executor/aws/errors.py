@@ -1,11 +1,13 @@
-"""What a failed AWS call means: what has to happen next, and what people are told.
+"""What a failed AWS call means: how it is handled, and what the log and the event log say about it.
 
-Pure functions over the exceptions of botocore; the tables say which wording belongs to which kind of failure.
+The tables tell which error codes and which wordings of AWS belong to which kind of error.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import traceback
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Mapping, Sequence
@@ -13,33 +15,35 @@ from typing import Any, Mapping, Sequence
 from airflow_ecs_executor.aws import hints
 from airflow_ecs_executor.aws.wording import clock_is_wrong, denied_action, policy_to_change, without_names
 
+log = logging.getLogger("airflow_ecs_executor")
+
 
 class ErrorKind(Enum):
     """How a failed AWS call is handled."""
 
     THROTTLED = "throttled"
-    """Rejected by a rate limit, nothing was done: the same request goes out again, later."""
+    """A rate limit rejected the request, and nothing was done: the same request is sent again later."""
     OUTCOME_UNKNOWN = "outcome unknown"
-    """No answer: it is not known whether it was done. The same request goes out again."""
+    """There was no answer, so AWS may have carried the request out: the same request is sent again."""
     CREDENTIALS = "credentials"
-    """Credentials are missing or expired: a new client, then the same request again."""
+    """Credentials are missing or expired: a new client sends the same request again."""
     TAGGING_DENIED = "tagging denied"
-    """Tags need ``ecs:TagResource``: the request goes out again without tags."""
+    """``ecs:TagResource`` is not allowed: the request is sent again without tags."""
     CONFLICT = "conflict"
-    """The client token was used before; the answer may name the task that it started."""
+    """The client token was used before; the answer may name the ECS task that it started."""
     SERVER = "server"
-    """ECS failed, and may have done it all the same: the same request goes out again."""
+    """ECS failed, and may have carried the request out: the same request is sent again."""
     REVISION_GONE = "revision gone"
-    """The revision that this executor had chosen is not active any more: the request goes out again with another."""
+    """The revision that this executor chose is no longer active: the request is sent again with another one."""
     CAPACITY = "capacity"
-    """There is no room for the task now, or a quota is used up: the request goes out again, later."""
+    """There is no capacity, or a quota is exhausted: the request is sent again later."""
     PERMANENT = "permanent"
     """The same request can never succeed."""
 
 
 @dataclass(frozen=True)
-class ApiError:
-    """An ECS call that failed: what to do about it, and what people are told."""
+class ApiError(hints.Explained):
+    """A failed AWS call: how it is handled, why it failed, and what a person can do."""
 
     kind: ErrorKind
     reason: str
@@ -47,11 +51,13 @@ class ApiError:
     action: str = ""
     """The IAM action that was denied, such as ``ecs:RunTask``."""
     resource_ids: tuple[str, ...] = ()
-    """With CONFLICT, the tasks that the client token started."""
+    """With CONFLICT, the ECS tasks that the client token started."""
     status: int = 400
-    """The answer's HTTP status."""
+    """The HTTP status of the answer."""
     advice: str = ""
-    """What a person can do about it; empty where the executor only has to try again."""
+    """What a person can do; empty if the executor only has to try again."""
+    defect: bool = False
+    """Whether the executor itself is wrong, rather than AWS, the network or the configuration."""
 
     @property
     def denied(self) -> bool:
@@ -60,13 +66,8 @@ class ApiError:
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether the call may have been carried out all the same."""
+        """Whether AWS may have carried the request out although the call failed."""
         return self.status >= 500 or self.kind in (ErrorKind.OUTCOME_UNKNOWN, ErrorKind.SERVER)
-
-    @property
-    def explanation(self) -> str:
-        """The reason, followed by the advice if there is one."""
-        return f"{self.reason} {self.advice}".rstrip()
 
 
 _THROTTLING_CODES = frozenset(
@@ -120,9 +121,8 @@ _RATE_WORDING = re.compile(
     re.IGNORECASE,
 )
 _INNER_CODE = re.compile(r"\(?Error ?Code: (?:Client\.|Server\.)?([\w.]+)", re.IGNORECASE)
-"""ECS passes the errors of other services on under a code of its own: ``… (ErrorCode: RequestLimitExceeded)``
+"""ECS returns the errors of other services under a code of its own: ``… (ErrorCode: RequestLimitExceeded)``
 (https://github.com/dask/dask-cloudprovider/issues/56)."""
-_NO_DEFINITION = r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition"
 _NO_ANSWER = frozenset(
     {
         "ConnectTimeoutError",
@@ -135,7 +135,7 @@ _NO_ANSWER = frozenset(
         "ReadTimeoutError",
         "ResponseStreamingError",
         "SSLError",
-        # SQLAlchemy: the metadata database is away, where a connection or a task instance is to be read.
+        # SQLAlchemy: the metadata database, from which connections and task instances are read, is unavailable.
         "InterfaceError",
         "OperationalError",
     }
@@ -157,33 +157,59 @@ _NO_CREDENTIALS = frozenset(
 
 
 @dataclass(frozen=True)
-class NotStarted:
-    """An answer of RunTask that names no task: what it says, and whether a later launch may fare better."""
+class NotStarted(hints.Explained):
+    """An answer of RunTask that names no ECS task: the reason, and whether a later launch may succeed."""
 
     reason: str
     temporary: bool = False
     advice: str = ""
 
-    @property
-    def explanation(self) -> str:
-        """The reason, followed by the advice if there is one."""
-        return f"{self.reason} {self.advice}".rstrip()
-
 
 def not_started(failures: Sequence[Mapping[str, Any]]) -> NotStarted:
-    """Tell what ``failures[]`` in RunTask's answer mean (Amazon ECS Developer Guide, "API failure reasons")."""
+    """Interpret ``failures[]`` of RunTask's answer (Amazon ECS Developer Guide, "API failure reasons")."""
     reasons = [str(failure.get("reason") or "no reason given") for failure in failures]
     details = [f" ({failure['detail']})" if failure.get("detail") else "" for failure in failures]
-    said = "; ".join(map("".join, zip(reasons, details))) or "its answer names no task and no reason"
+    said = "; ".join(map("".join, zip(reasons, details))) or "the answer names no task and no reason"
     found = [hints.of_placement(reason) for reason in reasons]
     advice = next((one.text for one in found if one.text), "") or hints.of_placement("".join(details)).text
     return NotStarted(f"ECS did not start the task: {said}", any(one.waits for one in found), advice)
 
 
 def classify(error: BaseException) -> ApiError:
-    """Tell what an exception of an ECS call means. Names decide, not classes: botocore's grow with its versions."""
+    """Interpret an exception of a call, and log it with its traceback if it is a defect of the executor.
+
+    The names of classes decide, not the classes: those of botocore and SQLAlchemy change with their versions.
+    """
+    if _is_defect(error):
+        return _defect(error)
     found = _classify(error)
     return replace(found, advice=_advice(found))
+
+
+def _is_defect(error: BaseException) -> bool:
+    """Return whether an exception is one of Python's own: libraries raise theirs, and the network an OSError.
+
+    Botocore raises a ValueError for settings of a user, such as an endpoint that is not a URL.
+    """
+    if type(error).__module__ != "builtins" or isinstance(error, OSError):
+        return False
+    frames = list(traceback.walk_tb(error.__traceback__))
+    raised_in = str(frames[-1][0].f_globals.get("__name__")) if frames else ""
+    return not (isinstance(error, ValueError) and raised_in.startswith("botocore."))
+
+
+def _defect(error: BaseException) -> ApiError:
+    reason = f"{type(error).__name__}: {error}"
+    if not getattr(error, "_is_logged", False):  # the same exception may be classified again where it is caught next
+        log.error("Defect in the ECS executor: %s", reason, exc_info=error)
+        vars(error)["_is_logged"] = True
+    return ApiError(
+        ErrorKind.PERMANENT,
+        f"{reason}. This is a defect of the ECS executor; the log of the scheduler, or of the Airflow component that "
+        "shows this message, has the traceback.",
+        type(error).__name__,
+        defect=True,
+    )
 
 
 def _advice(error: ApiError) -> str:
@@ -191,7 +217,10 @@ def _advice(error: ApiError) -> str:
         return ""
     advice = hints.of_failed_call(error.reason)
     if not advice and error.kind is ErrorKind.CREDENTIALS:
-        return "Renew the scheduler's credentials: its host's role, the connection in aws_conn_id, `aws sso login`."
+        return (
+            "Renew the scheduler's credentials: the role of its host, the connection in aws_conn_id, or "
+            "`aws sso login`."
+        )
     return advice
 
 
@@ -243,9 +272,11 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
 
 
 def remedy(error: ApiError, action: str) -> str:
-    """What somebody at a command line can do about it; empty if only the reason can tell.
+    """Return what a person at a command line can do about an error; empty if only the reason helps.
 
-    ``action``: the IAM action that the call needs; AWS's own answer names it more exactly, where it does.
+    Args:
+        error: The failed call.
+        action: The IAM action that the call requires, if AWS's answer does not name one.
     """
     if error.code == "NoRegionError":
         return "Give --region, or set AWS_REGION."
@@ -261,16 +292,16 @@ def remedy(error: ApiError, action: str) -> str:
             return f"{allowed}: {policy}."
         return f"Allow {allowed} in the IAM policy of whoever runs this (`aws sts get-caller-identity`)."
     if error.kind in (ErrorKind.THROTTLED, ErrorKind.SERVER):
-        return "AWS throttles these calls or has a fault: try again in a minute."
+        return "AWS throttles these calls or is unavailable: try again in a minute."
     if "CERTIFICATE_VERIFY_FAILED" in error.reason:
-        return "If the certificate is a company's own, name its CA in AWS_CA_BUNDLE."
+        return "If your company issued the certificate, name its CA in AWS_CA_BUNDLE."
     if error.kind is ErrorKind.OUTCOME_UNKNOWN:
-        return "Check the network's way to AWS and the region's name, or try again."
+        return "Check the network route to AWS and the name of the region, or try again."
     if error.code in _LIMIT_CODES:
-        return "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or make room."
+        return "A quota of the AWS account is exhausted: request an increase in Service Quotas, or free resources."
     return ""
 
 
 def lacks_definition(error: ApiError) -> bool:
-    """Whether RunTask was refused because the task definition is not active, or does not exist."""
-    return error.kind is ErrorKind.PERMANENT and bool(re.search(_NO_DEFINITION, error.reason))
+    """Return whether the task definition that RunTask was asked for is not active, or does not exist."""
+    return error.kind is ErrorKind.PERMANENT and bool(re.search(hints.NO_DEFINITION, error.reason))

@@ -37,6 +37,18 @@ class Advice(NamedTuple):
     """Time, or the end of another task, may mend it."""
 
 
+class Explained:
+    """What has a reason, and perhaps advice on it."""
+
+    reason: str
+    advice: str
+
+    @property
+    def explanation(self) -> str:
+        """The reason, followed by the advice if there is one."""
+        return f"{self.reason} {self.advice}".rstrip()
+
+
 class _Placement(NamedTuple):
     """Words of ECS about where a task can run. They are matched in the case in which AWS writes them."""
 
@@ -45,8 +57,10 @@ class _Placement(NamedTuple):
     advice: str
 
 
+NO_DEFINITION = r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition"
+"""RunTask was asked for a task definition that is not active, or does not exist."""
 _CODE = r"(?:^|; |TaskFailedToStart: )"
-"""What is before a reason that is one word: such a word may stand in a name as well."""
+"""What precedes a reason of one word, since such a word may be part of a name as well."""
 # Of RunTask's ``failures[]``, of failed calls, and of stopped tasks.
 # Source: Amazon ECS Developer Guide, "API failure reasons" and "Service event messages".
 _PLACEMENT: Sequence[_Placement] = (
@@ -130,8 +144,8 @@ _PLACEMENT: Sequence[_Placement] = (
 
 _FAILED_CALL: _Rules = (
     (
-        r"TaskDefinition (?:is inactive|not found)|Unable to describe task definition|task definition.{0,80}"
-        r"(?:inactive|does not exist|blank)|Invalid revision|Family (?:contains|can)",
+        rf"{NO_DEFINITION}|task definition.{{0,80}}(?:inactive|does not exist|blank)|Invalid revision"
+        r"|Family (?:contains|can)",
         "Register the task definition, or correct [aws_ecs_executor] task_definition.",
     ),
     (

@@ -1,7 +1,4 @@
-"""The outputs of a deployed stack of ``deploy/template.yaml``: what all commands that ask for ``--stack`` know of AWS.
-
-It needs neither Airflow nor anything of this package that does.
-"""
+"""The outputs of a deployed stack of ``deploy/template.yaml``, which the commands with ``--stack`` read."""
 
 from __future__ import annotations
 
@@ -16,14 +13,17 @@ DEPLOY = (
     "aws cloudformation deploy --stack-name {name} --template-file deploy/template.yaml --capabilities CAPABILITY_IAM"
 )
 _GONE = ("DELETE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_FAILED")
-_NEVER_MADE = ("CREATE_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED", "ROLLBACK_COMPLETE",
+_NOT_CREATED = ("CREATE_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED", "ROLLBACK_COMPLETE",
                "REVIEW_IN_PROGRESS")  # fmt: skip
 
 
 class StackError(Exception):
-    """The stack's outputs cannot be had: what is wrong, and in ``remedy`` what to do.
+    """The outputs of the stack cannot be read.
 
-    ``aws`` tells whether AWS refused to say, rather than said something that will not do.
+    Attributes:
+        message: What is wrong.
+        remedy: What to do.
+        aws: Whether the call failed, rather than the stack being unusable.
     """
 
     def __init__(self, message: str, remedy: str, aws: bool = False) -> None:
@@ -40,8 +40,8 @@ class StackError(Exception):
 class StackOutputs:
     """The outputs of the template, by the template's names in snake case.
 
-    ``subnets`` and ``security_groups`` are the tasks', comma-separated; ``assign_public_ip`` is ``True`` or ``False``.
-    ``airflow_major_version`` is ``2`` or ``3``. The secrets are named by their ARNs; no value of theirs is here.
+    ``subnets`` and ``security_groups`` are comma-separated; ``assign_public_ip`` is ``True`` or ``False``;
+    ``airflow_major_version`` is ``2`` or ``3``. Secrets are named by their ARNs; their values are not read.
     """
 
     airflow_major_version: str
@@ -74,43 +74,49 @@ class StackOutputs:
 
 
 def output_key(field: str) -> str:
-    """The template's name of an output: ``RepositoryUri`` for ``repository_uri``."""
+    """Return the template's name of an output: ``RepositoryUri`` for ``repository_uri``."""
     return "".join(part.capitalize() for part in field.split("_"))
 
 
 def read_stack(name: str, region: str | None = None) -> StackOutputs:
-    """Ask CloudFormation for a stack's outputs.
+    """Read the outputs of a stack from CloudFormation.
 
-    ``region``: None for that of AWS_REGION, which the AWS CLI reads and boto3 does not, else boto3's own configuration.
-    Raises `StackError`.
+    Args:
+        name: The stack.
+        region: Its region; None for AWS_REGION, else the one that boto3 finds.
+
+    Raises:
+        StackError: The stack cannot be read, or is of no use.
     """
     try:
         import boto3  # here, so that `--help` does not wait for it
+        from botocore.exceptions import BotoCoreError, ClientError
     except ModuleNotFoundError:
         message = f"The stack {name} cannot be read: boto3 is not installed."
         raise StackError(message, "Install it: pip install boto3", aws=True) from None
     try:
         session = boto3.session.Session(region_name=region_of(region))
         described = session.client("cloudformation").describe_stacks(StackName=name)
-    except Exception as error:
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:  # ValueError: an endpoint is not a URL
         raise _unreadable(name, error) from None
     return outputs_of(name, described["Stacks"][0])
 
 
 def outputs_of(name: str, stack: Mapping[str, Any]) -> StackOutputs:
-    """Read a stack as DescribeStacks describes it (AWS CloudFormation API Reference, Stack).
+    """Read the outputs of a stack as DescribeStacks describes it (AWS CloudFormation API Reference, Stack).
 
-    A stack that is being updated, or whose update has failed, still has its former outputs.
+    A stack whose update is in progress or failed still has its former outputs.
 
-    Raises `StackError`.
+    Raises:
+        StackError: The stack is not complete, or another template created it.
     """
     status = str(stack.get("StackStatus", ""))
-    if status in _NEVER_MADE or status in _GONE:
+    if status in _NOT_CREATED or status in _GONE:
         events = f"aws cloudformation describe-stack-events --stack-name {name}"
         waiting = f"Wait for it: aws cloudformation wait stack-create-complete --stack-name {name}"
         raise StackError(
             f"The stack {name} is {status}.",
-            waiting if status == "CREATE_IN_PROGRESS" else f"{events} says why; then deploy it anew.",
+            waiting if status == "CREATE_IN_PROGRESS" else f"{events} says why; then deploy it again.",
         )
     found = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs") or ()}
     fields = [field.name for field in dataclasses.fields(StackOutputs)]
@@ -118,7 +124,7 @@ def outputs_of(name: str, stack: Mapping[str, Any]) -> StackOutputs:
     if missing:
         raise StackError(
             f"The stack {name} has no output {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}.",
-            f"It is of another template, or of an older version. To update it: {DEPLOY.format(name=name)}",
+            f"It was created from another template, or from an older version. To update it: {DEPLOY.format(name=name)}",
         )
     return StackOutputs(**{field: found[output_key(field)] for field in fields})
 
@@ -128,7 +134,7 @@ def _unreadable(name: str, error: Exception) -> StackError:
     if "does not exist" in found.reason and found.code == "ValidationError":
         return StackError(
             f"There is no stack {name} in this region and account.",
-            f"Is another region meant (--region, AWS_REGION)? To make it: {DEPLOY.format(name=name)}",
+            f"Check the region (--region, AWS_REGION). To create the stack: {DEPLOY.format(name=name)}",
         )
     advice = remedy(found, "cloudformation:DescribeStacks")
     return StackError(

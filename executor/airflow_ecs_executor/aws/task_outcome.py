@@ -29,7 +29,7 @@ class OutcomeKind(Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(hints.Explained):
     """How a task ended, and the sentence that people read about it."""
 
     kind: OutcomeKind
@@ -41,11 +41,6 @@ class Outcome:
     """With NEVER_STARTED: there was no room for it, which a later launch may find."""
     advice: str = ""
     """What a person can do about it, or an empty string."""
-
-    @property
-    def explanation(self) -> str:
-        """The reason, followed by the advice if there is one."""
-        return f"{self.reason} {self.advice}".rstrip()
 
 
 # The entrypoint of this project's images: DAGs could not be loaded now, or the container was asked to end before its

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from airflow_ecs_executor.aws.run_task import parse_json
 from airflow_ecs_executor.aws.task_definition import TaskDefinition
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.reader import parse_option
+from airflow_ecs_executor.config.options import variable_of
+from airflow_ecs_executor.config.values import is_true, parse_option
 from airflow_ecs_executor.image_check.facts import ImageFacts
 
-_TRUE = ("t", "true", "1")
 _HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 _PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306}
 _DEFAULT_DAG_FOLDER = "/opt/airflow/dags"
@@ -59,11 +59,6 @@ def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides
     hidden = definition.secrets - set(overrides)
     visible = {name: value for name, value in values.items() if value and name not in hidden}
     return Container(visible, hidden, complete=facts is not None and not definition.environment_files)
-
-
-def variable_of(section: str, name: str) -> str:
-    """The environment variable of an option of Airflow."""
-    return f"AIRFLOW__{section.upper()}__{name.upper()}"
 
 
 def differences(conf: Any, container: Container, *, is_airflow_2: bool) -> list[str]:
@@ -141,7 +136,7 @@ def _bundle_names(text: str) -> tuple[str, ...]:
 
 def _remote_logging(scheduler: _Scheduler, container: Container) -> Iterator[str]:
     section, switch = "logging", "remote_logging"
-    ours = scheduler.get(section, switch).lower() in _TRUE
+    ours = is_true(scheduler.get(section, switch))
     if ours and not container.has(section, switch):
         yield (
             f"[{section}] {switch} is on in the scheduler and not set in the container: the log of a task goes with "
@@ -151,7 +146,7 @@ def _remote_logging(scheduler: _Scheduler, container: Container) -> Iterator[str
     value = container.get(section, switch)
     if value is None:
         return
-    theirs = value.strip().lower() in _TRUE
+    theirs = is_true(value)
     if ours != theirs:
         on, off = ("scheduler", "container") if ours else ("container", "scheduler")
         yield f"[{section}] {switch} is on in the {on} and off in the {off}: logs are not found in the UI"

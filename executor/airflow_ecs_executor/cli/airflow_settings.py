@@ -15,7 +15,9 @@ from airflow_ecs_executor.aws.run_task import canonical, parse_json
 from airflow_ecs_executor.aws.stack import StackOutputs
 from airflow_ecs_executor.config import options
 from airflow_ecs_executor.config.options import OPTIONS, STRING, Option
-from airflow_ecs_executor.config.reader import ConfigurationError, Problem, parse_option, read_settings
+from airflow_ecs_executor.config.problems import ConfigurationError, Problem
+from airflow_ecs_executor.config.reader import read_settings
+from airflow_ecs_executor.config.values import parse_option
 
 EXPORTS, AIRFLOW_CFG, ENV_FILE = "exports", "airflow.cfg", "env-file"
 FORMATS = (EXPORTS, AIRFLOW_CFG, ENV_FILE)
@@ -80,7 +82,7 @@ class Setting(NamedTuple):
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return f"AIRFLOW__{self.section.upper()}__{self.name.upper()}"
+        return options.variable_of(self.section, self.name)
 
     def as_airflow_reads_it(self) -> Setting:
         """Return a command as the option ``…_cmd``, by which Airflow gets the value; anything else as it is.
@@ -179,7 +181,7 @@ def _general_problems(values: Mapping[str, str]) -> Iterator[Problem]:
             try:
                 parse_option(option, text)
             except ValueError as error:
-                yield Problem(option, f"--{flag.replace('_', '-')}", text, "is wrong", str(error))
+                yield Problem(option, f"--{flag.replace('_', '-')}", text, "is not valid", str(error))
 
 
 def _general_settings(values: Mapping[str, str]) -> Iterator[Setting]:

@@ -16,7 +16,8 @@ from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.identity import deployment_of
 from airflow_ecs_executor.checks import health
 from airflow_ecs_executor.checks.images import IncompatibleImageError, NoMatchingRevisionError
-from airflow_ecs_executor.config.reader import ConfigurationError, read_settings
+from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions, as_json, as_text
 from airflow_ecs_executor.services import services_of

@@ -27,7 +27,7 @@ from airflow_ecs_executor.cli.airflow_settings import (
     as_text,
 )
 from airflow_ecs_executor.config.options import OPTIONS, OWN_SECTION, REGION_NAME, SHARED_SECTION, Option
-from airflow_ecs_executor.config.reader import ConfigurationError
+from airflow_ecs_executor.config.problems import ConfigurationError
 
 _PROGRAM = "python -m airflow_ecs_executor config"
 _CONFIGURATION, _AWS, _STACK, _FILE = 2, 3, 4, 5

@@ -48,12 +48,17 @@ class Option:
     version_added: str = "0.1.0"
 
     def variable(self, team: str | None = None) -> str:
-        """Name the environment variable that sets it, for all or for one team of Airflow's multi-team mode."""
-        of_team = f"{team.upper()}___" if team else ""
-        return f"AIRFLOW__{of_team}{self.section.upper()}__{self.name.upper()}"
+        """Return the environment variable that sets it, for all or for one team of Airflow's multi-team mode."""
+        return variable_of(self.section, self.name, team)
 
     def __str__(self) -> str:
         return f"[{self.section}] {self.name}"
+
+
+def variable_of(section: str, name: str, team: str | None = None) -> str:
+    """Return the environment variable of an option of Airflow."""
+    of_team = f"{team.upper()}___" if team else ""
+    return f"AIRFLOW__{of_team}{section.upper()}__{name.upper()}"
 
 
 def _shared(name: str, type: str, description: str, **more: object) -> Option:

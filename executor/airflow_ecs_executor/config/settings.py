@@ -24,6 +24,7 @@ class Settings:
     ``deployment`` is None if nobody named it. ``warnings`` are for the log, once.
     """
 
+    team: str | None
     cluster: str
     container_name: str
     region_name: str | None
@@ -73,7 +74,7 @@ def with_cluster_default(settings: Settings, default_strategy: Sequence[Mapping[
     request = dict(canonical(dict(settings.run_task)))
     if not default_strategy:
         request["launchType"] = "FARGATE"
-        missing = network_warnings(request)
+        missing = network_warnings(request, settings.team)
         return _settled(settings, request, True, {}, missing)
     if all_fargate(default_strategy):
         return _settled(settings, request, True, {}, ())
@@ -94,11 +95,11 @@ def _settled(
     )
 
 
-def network_warnings(request: Mapping[str, Any]) -> list[str]:
+def network_warnings(request: Mapping[str, Any], team: str | None) -> list[str]:
     """Return a warning if a request for Fargate names no subnets."""
     if "networkConfiguration" in request:
         return []
     return [
         f"{options.SUBNETS} is not set: Fargate launches a task only with subnets, so every task must bring its own "
-        f"networkConfiguration in executor_config ({options.SUBNETS.variable()})"
+        f"networkConfiguration in executor_config ({options.SUBNETS.variable(team)})"
     ]

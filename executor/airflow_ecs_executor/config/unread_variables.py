@@ -21,7 +21,7 @@ def unread_variables(environ: Mapping[str, str]) -> list[str]:
 
 def _unread(variable: str, environ: Mapping[str, str]) -> str | None:
     for section in _OLD_SECTIONS:
-        prefix = f"AIRFLOW__{section}__"
+        prefix = options.variable_of(section, "")
         if variable.upper().startswith(prefix):
             name = variable[len(prefix) :].lower()
             known = options.named(options.SHARED_SECTION).get(_OLD_NAMES.get(name, name))
@@ -30,7 +30,7 @@ def _unread(variable: str, environ: Mapping[str, str]) -> str | None:
             ignored = ", which is set, too" if known.variable() in environ else ""
             return f"{variable} is not read: the right name is {known.variable()}{ignored}"
     for section in (options.SHARED_SECTION, options.OWN_SECTION):
-        prefix = f"AIRFLOW__{section.upper()}__"
+        prefix = options.variable_of(section, "")
         if variable.upper().startswith(prefix):
             return _unread_in_section(variable, section, variable[len(prefix) :])
     return None

@@ -171,7 +171,7 @@ def test_the_end_of_a_log_is_cut_at_its_beginning_and_long_lines_at_their_end():
         ),
         (
             ApiError(ErrorKind.CREDENTIALS, "Signature expired: A is now earlier than B", "InvalidSignatureException"),
-            ["set its clock"],
+            ["its clock is wrong: set it"],
         ),
         (
             ApiError(ErrorKind.PERMANENT, "The specified log group does not exist.", "ResourceNotFoundException"),

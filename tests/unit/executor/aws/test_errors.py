@@ -122,4 +122,4 @@ def test_what_users_have_named_is_no_reason_to_wait(message: str) -> None:
 
 
 def test_an_answer_without_task_and_reason_says_so() -> None:
-    assert not_started([]).explanation == "ECS did not start the task: its answer names no task and no reason"
+    assert not_started([]).explanation == "ECS did not start the task: the answer names no task and no reason"

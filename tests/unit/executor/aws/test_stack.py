@@ -88,7 +88,7 @@ def test_the_region_is_that_of_the_caller_then_that_of_the_aws_cli_then_boto3_s(
         ({"AWS_DEFAULT_REGION": None}, r"You must specify a region\. Give --region, or set AWS_REGION\."),
         ({"AWS_PROFILE": "nobody"}, r"config profile \(nobody\) could not be found\. Check credentials"),
         ({"AWS_ACCESS_KEY_ID": None}, "AWS credentials are missing, wrong or expired"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Check the network's way to AWS"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Check the network route to AWS"),
     ],
 )
 def test_what_this_machine_lacks_is_told_with_what_to_do(

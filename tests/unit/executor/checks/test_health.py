@@ -95,7 +95,7 @@ def test_no_region(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_endpoint_that_is_no_address(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", "nonsense")
-    with pytest.raises(HealthCheckError, match="No client of ECS could be made"):
+    with pytest.raises(HealthCheckError, match="No ECS client could be created"):
         Scheduler()
 
 
@@ -106,7 +106,9 @@ def test_an_endpoint_that_does_not_answer(ecs: EcsApi, monkeypatch: pytest.Monke
 
 
 def test_a_named_connection_without_what_resolves_it(ecs: EcsApi) -> None:
-    with pytest.raises(HealthCheckError, match=r"'my_aws' was named.*pip install apache-airflow-providers-amazon"):
+    with pytest.raises(
+        HealthCheckError, match=r"'my_aws' requires the Amazon provider.*pip install apache-airflow-providers-amazon"
+    ):
         Scheduler(conn_id="my_aws")
 
 

@@ -22,7 +22,7 @@ from airflow_ecs_executor.cli.airflow_settings import (
     command_for_secret,
 )
 from airflow_ecs_executor.config.options import OPTIONS
-from airflow_ecs_executor.config.reader import ConfigurationError
+from airflow_ecs_executor.config.problems import ConfigurationError
 from hypothesis import given as every
 from hypothesis import strategies
 
@@ -124,14 +124,14 @@ def test_everything_that_is_wrong_or_missing_is_told_at_once() -> None:
     said = problems(remote_logs="gs://bucket", database_secret=f"{SECRET}:key::", assign_public_ip="maybe")
     assert said.startswith("The ECS executor's configuration has 6 problems:")
     for words in (
-        "[logging] remote_base_log_folder is wrong (found: 'gs://bucket'): give s3://BUCKET/PREFIX, or cloudwatch://",
+        "[logging] remote_base_log_folder is not valid (found: 'gs://bucket'): give s3://BUCKET/PREFIX, or cloudwatch://",
         "(--remote-logs)",
-        "[database] sql_alchemy_conn is wrong",
+        "[database] sql_alchemy_conn is not valid",
         "give the ARN or the name of a secret whose whole text is the value (--database-secret)",
-        "[aws_ecs_executor] assign_public_ip is wrong (found: 'maybe'): give True or False",
-        "[aws_ecs_executor] cluster is not set, but required",
-        "[aws_ecs_executor] container_name is not set, but required",
-        "[aws_ecs_executor] task_definition is not set, but required",
+        "[aws_ecs_executor] assign_public_ip is not valid (found: 'maybe'): give True or False",
+        "[aws_ecs_executor] cluster is required, but not set",
+        "[aws_ecs_executor] container_name is required, but not set",
+        "[aws_ecs_executor] task_definition is required, but not set",
     ):
         assert words in said, said
 
@@ -139,7 +139,7 @@ def test_everything_that_is_wrong_or_missing_is_told_at_once() -> None:
 @pytest.mark.parametrize("secret", ["a b", "x'y", "$(id)", "arn:aws:s3:::bucket", ""])
 def test_what_is_no_secret_never_gets_into_a_command(secret: str) -> None:
     if secret:
-        assert "[core] fernet_key is wrong" in problems(**REQUIRED, fernet_secret=secret)
+        assert "[core] fernet_key is not valid" in problems(**REQUIRED, fernet_secret=secret)
     else:
         assert "[core] fernet_key_cmd" not in settings(fernet_secret=secret)
 
@@ -158,7 +158,7 @@ def test_the_executor_may_be_one_of_several(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["LocalExecutor", "my_airflow_ecs_executor.AwsEcsExecutor", "AwsEcsExecutor"])
 def test_the_executor_has_to_be_among_them(value: str) -> None:
-    assert "[core] executor is wrong" in problems(**REQUIRED, executor=value)
+    assert "[core] executor is not valid" in problems(**REQUIRED, executor=value)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_logs_may_be_in_s3_and_in_cloudwatch(value: str) -> None:
 
 def test_a_log_group_with_a_star_is_refused() -> None:
     value = "cloudwatch://arn:aws:logs:eu-west-1:123456789012:log-group:/airflow/task:*"
-    assert "[logging] remote_base_log_folder is wrong" in problems(**REQUIRED, remote_logs=value)
+    assert "[logging] remote_base_log_folder is not valid" in problems(**REQUIRED, remote_logs=value)
 
 
 def test_the_executor_s_own_warnings_are_passed_on() -> None:

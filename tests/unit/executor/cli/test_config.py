@@ -185,8 +185,8 @@ def test_missing_and_wrong_values_are_told_at_once_with_the_executor_s_own_messa
     answer = config("--cluster", "two words", "--subnets", ",".join(f"subnet-{number}" for number in range(17)))
     assert (answer.code, answer.out) == (2, "")
     assert "4 problems" in answer.err and "Give what is missing by a flag" in answer.err
-    assert "[aws_ecs_executor] cluster is wrong (found: 'two words'): give a name" in answer.err
-    assert "[aws_ecs_executor] container_name is not set, but required" in answer.err
+    assert "[aws_ecs_executor] cluster is not valid (found: 'two words'): give a name" in answer.err
+    assert "[aws_ecs_executor] container_name is required, but not set" in answer.err
     wrong_only = config(*FLAGS, "--container-log-lines", "-1")
     assert wrong_only.code == 2 and "Give what is missing" not in wrong_only.err
 

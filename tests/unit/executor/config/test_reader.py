@@ -4,7 +4,8 @@ import json
 
 import pytest
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.reader import ConfigurationError, read_settings
+from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import with_cluster_default
 
 REQUIRED = {"cluster": "airflow", "container_name": "worker", "task_definition": "jobs"}

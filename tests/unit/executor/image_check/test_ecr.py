@@ -84,7 +84,7 @@ def test_why_there_is_no_manifest_is_told_and_what_to_do(code, remedy):
         def batch_get_image(self, **_):
             return {"images": [], "failures": [{"failureCode": code, "failureReason": "because"}]}
 
-    with pytest.raises(RegistryError, match=f"gives no manifest: .*{remedy}"):
+    with pytest.raises(RegistryError, match=f"returned no manifest: .*{remedy}"):
         EcrRegistry(Http(1), parse(f"{NAME}:1"), Client()).manifest("1")
 
 

@@ -414,7 +414,7 @@ for _ in range(5000):
         ({"overrides": {"cpu": {1, 2}}}, "set"),
         ({"overrides": {"memory": b"512"}}, "bytes"),
         ({"overrides": {"memory": float("nan")}}, "nan"),
-        ({"overrides": {5: "x"}}, "keys must be text"),
+        ({"overrides": {5: "x"}}, "keys must be strings"),
         (CIRCLE, "nested too deeply"),
         (DEEP, "nested too deeply"),
         (Raising(a=1), "RuntimeError"),
