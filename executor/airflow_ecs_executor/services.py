@@ -57,6 +57,7 @@ def services_of(settings: Settings, versions: Versions, deployment: str) -> Serv
         versions,
         container_name=settings.container_name,
         mode=settings.image_version_check,
+        team=settings.team,
     )
     return Services(ecs, logs, store, image_checks)
 

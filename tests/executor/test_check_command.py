@@ -35,4 +35,4 @@ def test_what_airflow_says_is_compared_and_only_the_answer_is_printed(
     assert differs.stdout.startswith("task definition worker:2, container airflow: ")
     assert "AIRFLOW__AWS_ECS_EXECUTOR__CLUSTER" in differs.stderr and "Traceback" not in differs.stderr
     assert fits.returncode == 0, fits.stdout + fits.stderr
-    assert refused.returncode == 2 and "Python '3' is no version, such as 3.12" in refused.stderr
+    assert refused.returncode == 2 and "Python '3' is not a valid version such as 3.12" in refused.stderr

@@ -154,7 +154,7 @@ class TestBuiltImage:
         assert done.returncode == 0 and json.loads(done.stdout)["outcome"] == "fits"
         other = OLDEST.pythons[0]
         done = check(scratch_tag, python=other)
-        assert done.returncode == 18 and f"{versions[1]}  <- needed is {other}" in done.stdout
+        assert done.returncode == 18 and f"{versions[1]}  <- expected {other}" in done.stdout
         assert f"--airflow {versions[0]} --python {other}" in done.stderr
 
 

@@ -78,7 +78,7 @@ class _Scheduler:
     def get(self, section: str, name: str) -> str:
         try:
             return str(self._conf.get(section, name, fallback=None) or "").strip()
-        except Exception:  # a _cmd that fails, say: whoever needs the option says so
+        except Exception:  # noqa: BLE001 - such as a _cmd that fails, which is reported where the option is needed
             return ""
 
 

@@ -1,7 +1,4 @@
-"""Check configuration, ECS, image and environment as the scheduler does when it starts, without starting it.
-
-Airflow's own configuration and versions are used. On a machine without Airflow: ``python build.py check``.
-"""
+"""``check``: check configuration, ECS, image and environment as the scheduler does when it starts."""
 
 from __future__ import annotations
 
@@ -27,10 +24,15 @@ log = logging.getLogger("airflow_ecs_executor")
 _CONFIGURATION, _HEALTH = 2, 3
 
 
-def check(conf: Any, airflow: AirflowSide, wanted: Versions, task_definition: str | None, as_json_text: bool) -> int:
-    """Check, print what was found, and return the exit code.
+def check(conf: Any, airflow: AirflowSide, expected: Versions, task_definition: str | None, as_json_text: bool) -> int:
+    """Check, print the result, and return the exit code.
 
-    ``wanted`` is what the image has to have; ``task_definition`` None means the configured one.
+    Args:
+        conf: Airflow's configuration.
+        airflow: The functions of `airflow_compat`.
+        expected: The versions that the image must have.
+        task_definition: The task definition to check; None for the configured one.
+        as_json_text: Whether to print JSON.
     """
     try:
         settings = read_settings(conf, os.environ)
@@ -39,7 +41,7 @@ def check(conf: Any, airflow: AirflowSide, wanted: Versions, task_definition: st
         if task_definition:
             run_task = {**settings.run_task, "taskDefinition": task_definition}
             settings = dataclasses.replace(settings, run_task=run_task)
-        answer = _examine(settings, airflow, wanted)
+        answer = _examine(settings, airflow, expected)
     except ConfigurationError as error:
         answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
     except health.HealthCheckError as error:
@@ -55,17 +57,17 @@ def check(conf: Any, airflow: AirflowSide, wanted: Versions, task_definition: st
 
 
 def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> dict[str, Any]:
+    from botocore.exceptions import BotoCoreError, ClientError  # here, so that `--help` does not wait for it
+
     name = settings.run_task["taskDefinition"]
     deployment = settings.deployment or deployment_of(airflow.database_place())
     services = services_of(settings, versions, deployment)
     health.check(services.ecs, settings, services.store)
     try:
         checked = services.image_checks.examine(name)
-    except IncompatibleImageError:
-        raise
-    except Exception as exception:
+    except (BotoCoreError, ClientError, OSError) as exception:
         raise health.HealthCheckError([classify(exception).reason]) from None
-    report, title = checked.report, checked.definition.name if checked.definition else name
+    report, title = checked.report, checked.title
     warnings = airflow.environment_warnings(checked.definition, report.facts, settings.environment)
     lines = [f"task definition {title}, container {settings.container_name}: {as_text(report)}"]
     lines += [f"  environment       {warning}" for warning in warnings]

@@ -1,4 +1,4 @@
-"""One image, looked up and compared."""
+"""The check of one image: it is looked up and compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_ecs_executor.image_check.remote import Images
 
 
 def check_image(images: Images, name: str, versions: Versions, platform: Platform | None) -> ImageReport:
-    """Look an image up in its registry and compare it; what cannot be looked at is in the report."""
+    """Look up an image in its registry, and compare it. If that is not possible, the report says why."""
     try:
         remote = images.look_up(name, platform)
     except NoSuchPlatformError as error:

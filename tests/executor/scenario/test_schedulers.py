@@ -320,7 +320,7 @@ def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(
     deployment.until(lambda: deployment.states(SPOT) == {"running": SPOT_TASKS}, 90, "every task runs")
     lost.kill()
     (warning,) = image_warnings(lost)
-    assert "The image does not fit this scheduler" in warning and f"the image has {WRONG.airflow}" in warning
+    assert "The image is incompatible with this scheduler" in warning and f"the image has {WRONG.airflow}" in warning
     interrupted = {task["arn"] for task in ecs.tasks(["arn"])}
     second = deployment.start_scheduler("second", scheduler=scheduler_options, **image_options(f"{FAMILY}:matching"))
     deployment.until(lambda: _ADOPTED.search(second.log), 90, "tasks are taken over")
@@ -347,8 +347,10 @@ def test_a_scheduler_whose_image_does_not_fit_ends_and_the_reason_is_its_last_wo
     """Airflow itself puts a traceback before whatever an executor raises at its start."""
     register(deployment.ecs, FAMILY, put_worker(registry, "wrong", WRONG))
     schedulers = {
-        "The image does not fit this scheduler.": deployment.start_scheduler("refused", **image_options(FAMILY)),
-        f"No active revision of {FAMILY} has an image that fits": deployment.start_scheduler(
+        "The image is incompatible with this scheduler.": deployment.start_scheduler(
+            "refused", **image_options(FAMILY)
+        ),
+        f"No active revision of {FAMILY} has an image that is compatible": deployment.start_scheduler(
             "none", **image_options(f"{FAMILY}:matching")
         ),
     }
@@ -357,5 +359,5 @@ def test_a_scheduler_whose_image_does_not_fit_ends_and_the_reason_is_its_last_wo
         _, head, problems = scheduler.log.rstrip().rpartition("The ECS executor cannot start:\n")
         assert head and problems.startswith(f"  - {reason}"), scheduler.tail()
         assert f"the image has {WRONG.airflow}" in problems
-        assert problems.endswith("\n    To go on all the same: AIRFLOW__AIRFLOW_ECS_EXECUTOR__IMAGE_VERSION_CHECK=warn")
+        assert problems.endswith("\n    To continue anyway: AIRFLOW__AIRFLOW_ECS_EXECUTOR__IMAGE_VERSION_CHECK=warn")
         assert all(line.startswith("    ") for line in problems.splitlines()[1:]), "nothing else is said after it"

@@ -64,7 +64,7 @@ def test_strict_refuses_to_start_in_the_words_of_the_documentation(ecs: EcsApi, 
 def test_warn_says_the_same_and_tasks_run(ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]) -> None:
     register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
     assert run_one(start("warn"))[-1] == "success"
-    assert warned().count("The image does not fit this scheduler") == 1
+    assert warned().count("The image is incompatible with this scheduler") == 1
     assert f"the image has {WRONG.airflow}" in warned() and "python build.py" in warned()
 
 
@@ -152,7 +152,10 @@ def test_the_newest_active_revision_that_fits_runs_and_is_said(
     deregister(ecs, f"{FAMILY}:3")
     assert run_one(start(task_definition=f"{FAMILY}:matching"))[-1] == "success"
     assert launched(ecs) == [f"{FAMILY}:2"]
-    assert f"Tasks run {FAMILY}:2, the newest active revision whose image fits. Newer ones do not: {FAMILY}:4" in said()
+    assert (
+        f"Tasks run {FAMILY}:2, the newest active revision whose image is compatible. Newer ones are not: {FAMILY}:4"
+        in said()
+    )
 
 
 def test_a_revision_that_is_deregistered_is_replaced_without_using_up_an_attempt(
@@ -172,7 +175,9 @@ def test_a_revision_that_is_deregistered_is_replaced_without_using_up_an_attempt
 
 def test_when_none_fits_the_message_lists_what_there_is(ecs: EcsApi, registry: FakeRegistry) -> None:
     register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
-    with pytest.raises(HealthCheckError, match=f"No active revision of {FAMILY} has an image that fits") as caught:
+    with pytest.raises(
+        HealthCheckError, match=f"No active revision of {FAMILY} has an image that is compatible"
+    ) as caught:
         start(task_definition=f"{FAMILY}:matching")
     assert re.search(rf"^ +{FAMILY}:1: Airflow: the image has {WRONG.airflow}", str(caught.value), re.MULTILINE)
 

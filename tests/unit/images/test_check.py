@@ -135,7 +135,7 @@ class TestWorker:
 
     def test_another_airflow_is_told_with_the_command_that_builds_it(self, registry: FakeRegistry, run: Run) -> None:
         answer = run("check", f"{registry.host}/team/worker:1", "--airflow", "2.11.2", "--python", "3.12")
-        assert answer.code == 18 and "3.3.2  <- needed is 2.11.2" in answer.output
+        assert answer.code == 18 and "3.3.2  <- expected 2.11.2" in answer.output
         repository = f"{registry.host}/team/worker"
         command = f"python build.py --airflow 2.11.2 --python 3.12 --dags s3 --repository {repository} --push"
         assert answer.errors.rstrip().endswith(command)
@@ -147,7 +147,7 @@ class TestWorker:
     def test_an_index_without_the_platform_does_not_fit(self, registry: FakeRegistry, run: Run) -> None:
         put_index(registry, "team/worker", "multi", [entry("sha256:" + "0" * 64, "linux/arm64")])
         answer = run("check", f"{registry.host}/team/worker:multi", *PAIR, "--platform", "linux/amd64")
-        assert answer.code == 18 and "linux/arm64  <- needed is amd64" in answer.output
+        assert answer.code == 18 and "linux/arm64  <- expected amd64" in answer.output
 
     def test_one_that_is_not_ours_is_compared_by_its_tag(self, registry: FakeRegistry, run: Run) -> None:
         put_image(registry, "team/worker", "2.10.5-python3.11", {"config": {"Labels": {"a": "b"}}})
@@ -157,7 +157,7 @@ class TestWorker:
         assert [item["name"] for item in json.loads(answer.output)["comparisons"]] == ["Airflow", "Python"]
         answer = run(*flags, "2.10.4", "--python", "3.12")
         assert answer.code == 18
-        assert "2.10.5  <- needed is 2.10.4" in answer.output and "3.11  <- needed is 3.12" in answer.output
+        assert "2.10.5  <- expected 2.10.4" in answer.output and "3.11  <- expected 3.12" in answer.output
 
     @pytest.mark.parametrize(("architecture", "code"), [("X86_64", 0), ("ARM64", 18)])
     def test_that_of_a_task_definition_is_compared_with_its_platform(
@@ -175,7 +175,7 @@ class TestWorker:
         assert answer.code == code, answer.errors
         assert "container airflow" in answer.output
         if code:
-            assert "amd64  <- needed is arm64" in answer.output
+            assert "amd64  <- expected arm64" in answer.output
             assert f"--platform linux/arm64 --repository {self.ECR} --push" in answer.errors
 
 
@@ -206,8 +206,8 @@ def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("worker:latest", "--airflow", "3", "--python", "3.12"), "Airflow '3' is no version"),
-        (("worker:latest", "--airflow", "3.3.2", "--python", "3"), "Python '3' is no version"),
+        (("worker:latest", "--airflow", "3", "--python", "3.12"), "Airflow '3' is not a valid version"),
+        (("worker:latest", "--airflow", "3.3.2", "--python", "3"), "Python '3' is not a valid version"),
         (("worker:latest", *PAIR, "--platform", "amd64"), "Unknown platform 'amd64'"),
         (("worker:latest",), "--airflow, --python"),
     ],

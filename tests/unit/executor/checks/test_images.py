@@ -145,8 +145,8 @@ def test_strict_refuses_what_does_not_fit_and_says_all_that_helps():
         World(WRONG).check().resolve("worker")
     text = str(caught.value)
     for words in (
-        "Airflow: the image has 2.10.5, needed is 3.3.2",
-        "Python: the image has 3.8, needed is 3.12",
+        "Airflow: the image has 2.10.5, expected 3.3.2",
+        "Python: the image has 3.8, expected 3.12",
         WRONG,
         "task definition worker:1",
         "python build.py --airflow 3.3.2 --python 3.12 --dags s3 --platform linux/amd64 --repository worker --push",
@@ -159,7 +159,7 @@ def test_warn_says_it_once_and_goes_on(said):
     check = World(WRONG).check("warn")
     assert check.resolve("worker") == check.resolve("worker") == "worker"
     (warning,) = said(logging.WARNING)
-    assert "does not fit" in warning and "build.py" in warning and "CHECK=warn" not in warning
+    assert "is incompatible" in warning and "build.py" in warning and "CHECK=warn" not in warning
 
 
 def test_off_looks_at_nothing():
@@ -233,7 +233,7 @@ def test_a_family_stays_what_it_was_while_ecs_is_away():
     check.resolve("worker")
     world.now += module._NAME_AGE
     world.error = Failed("ThrottlingException")
-    assert check.resolve("worker") == "worker" and check.known("worker").fits
+    assert check.resolve("worker") == "worker" and check.known("worker").is_compatible
 
 
 def test_an_image_that_did_not_fit_is_looked_at_again():
@@ -324,12 +324,12 @@ def test_when_none_fits_strict_refuses_with_what_there_is():
 @pytest.mark.parametrize("mode", ["warn", "off"])
 def test_when_none_fits_the_others_run_the_newest(said, mode):
     assert World(WRONG, WRONG).check(mode).resolve("worker:matching") == f"{ARN}worker:2"
-    assert "No active revision of worker fits" in said(logging.WARNING)[0]
+    assert "No active revision of worker is compatible" in said(logging.WARNING)[0]
 
 
 def test_a_revision_that_is_not_known_is_better_than_one_that_is_wrong(said):
     assert World(WRONG, SILENT, WRONG).check().resolve("worker:matching") == f"{ARN}worker:2"
-    assert "is known to fit" in said(logging.WARNING)[0]
+    assert "is known to be compatible" in said(logging.WARNING)[0]
 
 
 def test_a_family_without_revisions():
@@ -440,7 +440,7 @@ def test_a_newer_revision_of_the_family_is_looked_at_when_it_runs(said):
     world.images.append(WRONG)
     see(check, task(revision=2))
     (warning,) = said(logging.WARNING)
-    assert "does not fit" in warning and "worker:2" in warning
+    assert "is incompatible" in warning and "worker:2" in warning
 
 
 def test_a_task_without_a_digest_says_nothing_yet(said):

@@ -42,8 +42,8 @@ def check(
         (0, {"task_definition": "right"}, "task definition right:1, container airflow: fits"),
         (2, {"task_definition": "right", "assign_public_ip": "perhaps"}, "AIRFLOW__AWS_ECS_EXECUTOR__ASSIGN_PUBLIC_IP"),
         (3, {"task_definition": "right", "cluster": "nothing"}, "There is no cluster 'nothing'"),
-        (18, {"task_definition": "wrong"}, f"Airflow           {WRONG.airflow}  <- needed is {RIGHT.airflow}"),
-        (18, {"task_definition": "wrong:matching"}, "No active revision of wrong has an image that fits"),
+        (18, {"task_definition": "wrong"}, f"Airflow           {WRONG.airflow}  <- expected {RIGHT.airflow}"),
+        (18, {"task_definition": "wrong:matching"}, "No active revision of wrong has an image that is compatible"),
         (19, {"task_definition": "silent"}, "nothing in it says which Airflow"),
     ],
 )

@@ -36,11 +36,11 @@ def test_the_same_fits():
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"airflow": "3.3.1"}, "Airflow: the image has 3.3.1, needed is 3.3.2"),
+        ({"airflow": "3.3.1"}, "Airflow: the image has 3.3.1, expected 3.3.2"),
         ({"airflow": "3.3.2rc1"}, "Airflow: the image has 3.3.2rc1"),
-        ({"python": "3.11"}, "Python: the image has 3.11, needed is 3.12"),
-        ({"architecture": "arm64"}, "CPU architecture: the image has arm64, needed is amd64"),
-        ({"contract": "2"}, "image contract: the image has 2, needed is 1"),
+        ({"python": "3.11"}, "Python: the image has 3.11, expected 3.12"),
+        ({"architecture": "arm64"}, "CPU architecture: the image has arm64, expected amd64"),
+        ({"contract": "2"}, "image contract: the image has 2, expected 1"),
     ],
 )
 def test_each_difference_counts_and_is_named(facts, words):
@@ -77,7 +77,7 @@ def test_where_the_instance_decides_the_architecture_is_not_compared():
 def test_an_image_that_lacks_the_platform_differs():
     found = lacks_platform("worker:1", ARM64, ("linux/amd64",))
     assert found.outcome is Fit.INCOMPATIBLE
-    assert differences(found) == "CPU architecture: the image has linux/amd64, needed is arm64"
+    assert differences(found) == "CPU architecture: the image has linux/amd64, expected arm64"
 
 
 def test_an_image_that_could_not_be_looked_at_is_unknown_and_not_foreign():
@@ -116,7 +116,7 @@ def test_the_repository_of_an_image(image, repository):
 def test_a_report_for_people():
     text = as_text(report(airflow="2.10.5", python=""))
     assert text.splitlines()[0] == "differs"
-    assert "Airflow" in text and "2.10.5  <- needed is 3.3.2" in text and "-  <- not known" in text
+    assert "Airflow" in text and "2.10.5  <- expected 3.3.2" in text and "-  <- not known" in text
     assert "the registry" in as_text(ImageReport("worker:1", error="the registry does not answer"))
 
 
