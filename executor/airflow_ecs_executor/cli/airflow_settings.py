@@ -1,6 +1,6 @@
-"""What Airflow's own processes have to be told to run tasks by this executor, and how it is written down. Pure.
+"""The settings with which Airflow's components use this executor, and the formats in which they are written. Pure.
 
-The values come from a stack's outputs and from what is given, by the names of the flags; what is given wins.
+The values come from the outputs of a stack and from flags, which override them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from airflow_ecs_executor.config.values import parse_option
 EXPORTS, AIRFLOW_CFG, ENV_FILE = "exports", "airflow.cfg", "env-file"
 FORMATS = (EXPORTS, AIRFLOW_CFG, ENV_FILE)
 
-# A secret's ARN ends with its name; what ECS appends in `valueFrom` (a key of its JSON, a version) is not understood.
+# The ARN of a secret ends with its name; a JSON key or a version, as in ECS's `valueFrom`, is not supported.
 _SECRET_NAME = r"[A-Za-z0-9/_+=.@-]{1,512}"
 _SECRET = rf"{_SECRET_NAME}|arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{{12}}:secret:{_SECRET_NAME}"
-_SECRET_ALLOWED = "the ARN or the name of a secret whose whole text is the value"
+_SECRET_ALLOWED = "the ARN or the name of a secret whose whole string is the value"
 
 
 def _secret(section: str, name: str, description: str) -> Option:
@@ -38,41 +38,41 @@ GENERAL: Mapping[str, Option] = {
         "core",
         "executor",
         STRING,
-        "Airflow's executors, this one among them; several are separated by commas, and the first one is the default.",
+        "Airflow's executors, separated by commas, with this one among them. The first one is the default.",
         default=_OWN_CLASS,
         example=f"LocalExecutor,ecs:{_OWN_CLASS}",
         pattern=rf"(\S*[,:;=])?{re.escape(_OWN_CLASS)}([,;]\S*)?",
-        allowed=f"{_OWN_CLASS}, alone or among others, without blanks",
+        allowed=f"{_OWN_CLASS}, alone or among others, without spaces",
     ),
     "database_secret": _secret(
         "database",
         "sql_alchemy_conn",
-        "Secret in AWS Secrets Manager with the whole URL of the metadata database.",
+        "Secret in AWS Secrets Manager that has the URL of the metadata database.",
     ),
     "fernet_secret": _secret(
-        "core", "fernet_key", "Secret with the Fernet key, by which connections and variables are encrypted."
+        "core", "fernet_key", "Secret that has the Fernet key, which encrypts connections and variables."
     ),
     "jwt_secret": _secret(
         "api_auth",
         "jwt_secret",
-        "Airflow 3: secret with the key that tasks' tokens are signed by. Scheduler and API server need the same one.",
+        "Airflow 3: secret with the key that signs the tokens of tasks. Scheduler and API server require the same key.",
     ),
     "remote_logs": Option(
         "logging",
         "remote_base_log_folder",
         STRING,
-        "Where tasks' logs are kept; switches remote logging on.",
+        "Location of task logs; it turns remote logging on.",
         example="s3://my-airflow-bucket/logs",
         pattern=rf"s3://{names.BUCKET}(/\S*)?"
         r"|cloudwatch://arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:log-group:[A-Za-z0-9_/.#-]+",
-        allowed="s3://BUCKET/PREFIX, or cloudwatch:// and the ARN of a log group without :* at its end",
+        allowed="s3://BUCKET/PREFIX, or cloudwatch:// and the ARN of a log group without the final :*",
     ),
 }
-"""The settings beside the executor's options, by their flags."""
+"""The settings other than the executor's options, by the names of their flags."""
 
 
 class Setting(NamedTuple):
-    """An option of Airflow with its value, or with the ``aws`` command that prints it."""
+    """An option of Airflow with its value, or with the ``aws`` command that prints the value."""
 
     section: str
     name: str
@@ -85,11 +85,12 @@ class Setting(NamedTuple):
         return options.variable_of(self.section, self.name)
 
     def as_airflow_reads_it(self) -> Setting:
-        """Return a command as the option ``…_cmd``, by which Airflow gets the value; anything else as it is.
+        """Return a command as the option ``…_cmd``, from which Airflow gets the value; anything else unchanged.
 
-        Airflow splits a command as a shell does, but runs it without one, and takes all that it prints as the value, a
-        newline at the end too (airflow.configuration.run_command): it would be part of the database's name. The shell
-        takes it off, fails if the AWS CLI fails, and shows the value in no process list: printf is its own.
+        Airflow splits a command as a shell does, but runs it without a shell, and its whole output is the value,
+        including a newline at the end (airflow.configuration.run_command), which would become part of the name of the
+        database. The shell removes the newline, and fails if the AWS CLI fails. No process list shows the value, since
+        printf is a builtin of the shell.
         """
         if not self.is_command:
             return self
@@ -98,18 +99,21 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class AirflowSettings:
-    """The settings, in order, and warnings for whoever asked."""
+    """The settings in order, and warnings for the user."""
 
     settings: tuple[Setting, ...]
     warnings: tuple[str, ...]
 
 
 def airflow_settings(given: Mapping[str, str], stack: StackOutputs | None = None) -> AirflowSettings:
-    """Find out what has to be set: what is required, what differs from the default, and what was given.
+    """Return the settings that are required, differ from the default, or were given.
 
-    ``given`` has texts by the names of options and of `GENERAL`; an empty one takes away what the stack says.
+    Args:
+        given: Values by the names of options and of `GENERAL`; an empty one removes the value of the stack.
+        stack: The outputs of the stack, if there is one.
 
-    Raises `ConfigurationError` with every problem, as the executor would at start.
+    Raises:
+        ConfigurationError: It has every problem, as at the start of the executor.
     """
     given = {name: _in_one_line(text) for name, text in given.items()}
     values = {**(_of_stack(stack, given) if stack else {}), **given}
@@ -123,14 +127,14 @@ def airflow_settings(given: Mapping[str, str], stack: StackOutputs | None = None
     settings = [*_general_settings(values)]
     for option in OPTIONS:
         text = values.get(option.name)
-        # Only these two mean something when they are empty: no Airflow connection.
+        # Only these two have a meaning when they are empty: no Airflow connection.
         if text or (text is not None and option in (options.AWS_CONN_ID, options.CONN_ID)):
             settings.append(Setting(option.section, option.name, text))
     return AirflowSettings(tuple(settings), (*read.warnings, *_replaced(settings)))
 
 
 class _Configuration:
-    """The given values as Airflow's configuration is read."""
+    """The given values, with the interface of Airflow's configuration."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
@@ -155,7 +159,9 @@ def _of_stack(stack: StackOutputs, given: Mapping[str, str]) -> dict[str, str]:
     if stack.assign_public_ip != options.ASSIGN_PUBLIC_IP.default:
         values[options.ASSIGN_PUBLIC_IP.name] = stack.assign_public_ip
     if not _chooses_capacity(given):
-        values[options.LAUNCH_TYPE.name] = "FARGATE"  # what the stack's roles, network and task definition are for
+        values[options.LAUNCH_TYPE.name] = (
+            "FARGATE"  # which the roles, the network and the task definition of the stack are made for
+        )
     return values
 
 
@@ -165,12 +171,12 @@ def _chooses_capacity(given: Mapping[str, str]) -> bool:
     try:
         kwargs = canonical(parse_json(given.get(options.RUN_TASK_KWARGS.name) or "{}"), camelize=True)
     except ValueError:
-        return False  # a problem, which is told elsewhere
+        return False  # a problem that is reported elsewhere
     return isinstance(kwargs, dict) and not kwargs.keys().isdisjoint({"launchType", "capacityProviderStrategy"})
 
 
 def _in_one_line(text: str) -> str:
-    """Neither env files nor comments have a second line. JSON may be broken only where a blank means the same."""
+    """Return a text on one line, as env files and comments require. In JSON, a line break equals a space."""
     return re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
 
 
@@ -200,10 +206,11 @@ def _general_settings(values: Mapping[str, str]) -> Iterator[Setting]:
 
 
 def command_for_secret(secret: str, region: str = "") -> str:
-    """Return the command of the AWS CLI that prints a secret's text.
+    """Return the command of the AWS CLI that prints the string of a secret.
 
-    ``secret``: an ARN, whose region counts, or a name in ``region``, without which the AWS CLI's own configuration
-    decides.
+    Args:
+        secret: An ARN, whose region is used, or a name.
+        region: The region of a name; without it, the configuration of the AWS CLI decides.
     """
     found = re.fullmatch(_SECRET, secret)
     region = (found and found["region"]) or region
@@ -216,15 +223,18 @@ def _replaced(settings: Sequence[Setting]) -> Iterator[str]:
         found = re.search(r"\$(\w+|\{[^}]*\})", setting.value)
         if found:
             yield (
-                f"[{setting.section}] {setting.name} has {found[0]}: Airflow replaces it where a variable of its own "
-                "process has that name"
+                f"[{setting.section}] {setting.name} has {found[0]}: Airflow replaces it if its process has a variable "
+                "of that name"
             )
 
 
 def as_text(settings: Sequence[Setting], form: str, *, once: bool = False) -> str:
-    """Write settings down: commands for a shell, lines for airflow.cfg, or lines for ``docker run --env-file``.
+    """Return settings as shell commands, lines of airflow.cfg, or lines for ``docker run --env-file``.
 
-    ``form`` is one of `FORMATS`. ``once``, with `EXPORTS`: the shell asks for secrets, instead of Airflow each time.
+    Args:
+        settings: The settings.
+        form: One of `FORMATS`.
+        once: With `EXPORTS`, the shell reads secrets once, instead of Airflow each time.
     """
     if not once:
         settings = [setting.as_airflow_reads_it() for setting in settings]
@@ -232,7 +242,7 @@ def as_text(settings: Sequence[Setting], form: str, *, once: bool = False) -> st
         return "\n".join(_sections(settings))
     if form == EXPORTS:
         return "".join(_export(setting) for setting in settings)
-    # A value is all behind the first =, as it is.
+    # Everything after the first = is the value.
     return "".join(f"{setting.variable}={setting.value}\n" for setting in settings)
 
 

@@ -13,6 +13,7 @@ from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.identity import deployment_of
 from airflow_ecs_executor.checks import health
 from airflow_ecs_executor.checks.images import IncompatibleImageError, NoMatchingRevisionError
+from airflow_ecs_executor.cli import exit_codes
 from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
@@ -20,8 +21,6 @@ from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Version
 from airflow_ecs_executor.services import services_of
 
 log = logging.getLogger("airflow_ecs_executor")
-
-_CONFIGURATION, _HEALTH = 2, 3
 
 
 def check(conf: Any, airflow: AirflowSide, expected: Versions, task_definition: str | None, as_json_text: bool) -> int:
@@ -43,11 +42,11 @@ def check(conf: Any, airflow: AirflowSide, expected: Versions, task_definition: 
             settings = dataclasses.replace(settings, run_task=run_task)
         answer = _examine(settings, airflow, expected)
     except ConfigurationError as error:
-        answer = {"exit_code": _CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
+        answer = {"exit_code": exit_codes.CONFIGURATION, "problems": [str(problem) for problem in error.problems]}
     except health.HealthCheckError as error:
-        answer = {"exit_code": _HEALTH, "problems": error.problems}
+        answer = {"exit_code": exit_codes.AWS, "problems": error.problems}
     except NoMatchingRevisionError as unchosen:
-        answer = {"exit_code": _HEALTH, "problems": [str(unchosen)]}
+        answer = {"exit_code": exit_codes.AWS, "problems": [str(unchosen)]}
     except IncompatibleImageError as error:
         answer = {"exit_code": EXIT_CODES[Fit.INCOMPATIBLE], "problems": [str(error)]}
     text = answer.pop("text", None) or "\n".join(answer["problems"])

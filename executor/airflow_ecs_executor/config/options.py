@@ -1,7 +1,7 @@
-"""The executor's options, as data: what may be configured, in which section, of which type. Pure.
+"""The executor's options as data: section, name, type, allowed values and description. Pure.
 
-The options of ``[aws_ecs_executor]`` belong to the Amazon provider, which declares them to Airflow; they stand here
-because they are read and checked by us. Those of ``[airflow_ecs_executor]`` are ours alone.
+The Amazon provider declares the options of ``[aws_ecs_executor]`` to Airflow; this executor reads and checks them too.
+Those of ``[airflow_ecs_executor]`` belong to this executor.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TOO_LONG, ALWAYS = "too_long", "always"
 
 @dataclass(frozen=True)
 class Option:
-    """An option: its place, its type, what it may be, and what it means.
+    """An option: where it is set, its type, what it allows, and what it means.
 
-    ``default`` and ``example`` are texts, as they would stand in airflow.cfg; an option without default may be left
-    out unless it is ``required``. A number is at least ``minimum`` (more than it, if ``above_minimum``) and at most
-    ``maximum``; a text is one of ``choices``, or matches ``pattern``, which ``allowed`` puts into words.
+    ``default`` and ``example`` are strings as in airflow.cfg; an option without a default may be omitted unless it is
+    ``required``. A number is at least ``minimum`` (greater than it, with ``above_minimum``) and at most ``maximum``. A
+    string is one of ``choices``, or matches ``pattern``, which ``allowed`` describes.
     """
 
     section: str
@@ -93,50 +93,50 @@ CONTAINER_NAME = _shared(
 REGION_NAME = _shared(
     "region_name",
     STRING,
-    "AWS region of the cluster. Without it, the connection or boto3's own configuration decides.",
+    "AWS region of the cluster. By default, the region of the connection or of boto3's configuration.",
     example="eu-west-1",
     pattern=names.REGION,
-    allowed="a region's name such as eu-west-1",
+    allowed="the name of a region, such as eu-west-1",
 )
 ASSIGN_PUBLIC_IP = _shared(
     "assign_public_ip",
     BOOLEAN,
-    "Whether the task's network interface gets a public IP address. Fargate only; needs subnets.",
+    "Whether the network interface of the ECS task gets a public IP address. Fargate only; requires subnets.",
     default="False",
     example="True",
 )
 AWS_CONN_ID = _shared(
     "aws_conn_id",
     STRING,
-    "The Airflow connection for the calls to AWS. Empty: no connection, boto3 finds the credentials itself.",
+    "Airflow connection for calls to AWS. If it is empty, boto3 finds the credentials.",
     default="aws_default",
     example="aws_default",
 )
 CONN_ID = _shared(
     "conn_id",
     STRING,
-    "The same as aws_conn_id, by the name that the Amazon provider reads.",
+    "Same as aws_conn_id, under the name that the Amazon provider reads.",
     default="aws_default",
     example="aws_default",
 )
 LAUNCH_TYPE = _shared(
     "launch_type",
     STRING,
-    "What runs the containers. Excludes capacity_provider_strategy; with neither of them, the cluster's default "
-    "capacity provider strategy decides, and without that FARGATE.",
+    "Launch type of the ECS tasks; it excludes capacity_provider_strategy. If neither is set, the default capacity "
+    "provider strategy of the cluster applies, or FARGATE if the cluster has none.",
     example="FARGATE",
     choices=("FARGATE", "EC2", "EXTERNAL"),
 )
 CAPACITY_PROVIDER_STRATEGY = _shared(
     "capacity_provider_strategy",
     STRING,
-    "Capacity providers with their weights, as a JSON list. Excludes launch_type.",
+    "Capacity providers and their weights, as a JSON list; it excludes launch_type.",
     example='[{"capacityProvider": "FARGATE_SPOT", "weight": 3}, {"capacityProvider": "FARGATE", "weight": 1}]',
 )
 PLATFORM_VERSION = _shared(
     "platform_version",
     STRING,
-    "Platform version of Fargate; not sent for anything else.",
+    "Fargate platform version; it is sent only for Fargate.",
     default="LATEST",
     example="1.4.0",
     pattern=r"(?i:LATEST)|[0-9]+(\.[0-9]+){1,2}",
@@ -145,26 +145,26 @@ PLATFORM_VERSION = _shared(
 RUN_TASK_KWARGS = _shared(
     "run_task_kwargs",
     STRING,
-    "Any parameters of ECS's RunTask, as a JSON object, in camelCase or snake_case. They beat the other options.",
+    "Parameters of RunTask, as a JSON object, in camelCase or snake_case. They override the other options.",
     example='{"tags": {"team": "data"}, "enable_execute_command": true}',
 )
 SECURITY_GROUPS = _shared(
     "security_groups",
     STRING,
-    "Up to 5 security groups of the task's network interface, separated by commas. Without them, the VPC's default.",
+    "Up to 5 security groups of the ECS task's network interface, separated by commas. By default, the VPC's default.",
     example="sg-0123456789abcdef0",
 )
 SUBNETS = _shared(
     "subnets",
     STRING,
-    "Up to 16 subnets of the task's network interface, separated by commas. Fargate needs at least one.",
+    "Up to 16 subnets of the ECS task's network interface, separated by commas. Fargate requires at least one.",
     example="subnet-0123456789abcdef0,subnet-abcdef01234567890",
 )
 TASK_DEFINITION = _shared(
     "task_definition",
     STRING,
-    "Family, family:revision or ARN of the task definition. Without a revision, the latest active one; with "
-    "family:matching, the latest active one whose image has the scheduler's Airflow and Python.",
+    "Family, family:revision or ARN of the task definition. Without a revision, the latest active one runs; with "
+    "family:matching, the latest active one whose image has the Airflow and Python versions of the scheduler.",
     example="airflow-worker",
     required=True,
     pattern=rf"(arn:[^:\s]+:ecs:[^:\s]+:[0-9]{{12}}:task-definition/)?{_NAME}(:[0-9]+|:matching)?",
@@ -173,7 +173,7 @@ TASK_DEFINITION = _shared(
 MAX_RUN_TASK_ATTEMPTS = _shared(
     "max_run_task_attempts",
     INTEGER,
-    "How often a container that does not start is tried. A container that ran and failed is left to Airflow's retries.",
+    "Number of attempts to start a container. A container that ran and failed is left to Airflow's retries.",
     default="3",
     example="3",
     minimum=1,
@@ -181,7 +181,7 @@ MAX_RUN_TASK_ATTEMPTS = _shared(
 CHECK_HEALTH_ON_STARTUP = _shared(
     "check_health_on_startup",
     BOOLEAN,
-    "Whether to check credentials, permissions, cluster and task definition before the scheduler starts working.",
+    "Whether to check credentials, permissions, cluster and task definition when the scheduler starts.",
     default="True",
     example="True",
 )
@@ -208,7 +208,7 @@ IMAGE_VERSION_CHECK = _own(
     "image_version_check",
     STRING,
     "Whether the images of task definitions are compared with the scheduler (Airflow, Python, CPU architecture, "
-    "image contract): strict refuses to start, and to launch, with one that does not fit; warn only says so.",
+    "image contract). With strict, an incompatible image is neither launched nor accepted at start; warn logs it.",
     default=STRICT,
     example="warn",
     choices=(STRICT, WARN, OFF),
@@ -216,8 +216,8 @@ IMAGE_VERSION_CHECK = _own(
 WORKLOAD_S3_URI = _own(
     "workload_s3_uri",
     STRING,
-    "Where the arguments of tasks' commands are kept until their container has read them, as s3://bucket/prefix: "
-    "for those that are longer than ECS takes, or for all (workload_s3_use).",
+    "Where the arguments of commands are stored until the container has read them, as s3://bucket/prefix. "
+    "workload_s3_use sets for which commands.",
     example="s3://airflow-workloads/production",
     pattern=rf"s3://{names.BUCKET}(/[A-Za-z0-9!_.*'()/-]*)?",
     allowed="s3://bucket or s3://bucket/prefix",
@@ -227,8 +227,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "run_task_rate",
         FLOAT,
-        "Launches a second (RunTask), sustained. The default is AWS's published quota; raise it with yours. It adapts "
-        "by itself when AWS throttles, so several schedulers may share an account.",
+        "Sustained RunTask calls per second. The default is AWS's published quota; raise it together with yours. The "
+        "rate adapts when AWS throttles, so several schedulers can share an account.",
         default="20",
         example="20",
         minimum=0,
@@ -237,7 +237,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "run_task_burst",
         INTEGER,
-        "Launches at once (RunTask) after a pause, before run_task_rate holds. The default is AWS's published quota.",
+        "RunTask calls in a burst, before run_task_rate applies. The default is AWS's published quota.",
         default="20",
         example="20",
         minimum=1,
@@ -245,7 +245,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "launch_concurrency",
         INTEGER,
-        "RunTask calls under way at the same time.",
+        "Number of RunTask calls at the same time.",
         default="16",
         example="16",
         minimum=1,
@@ -254,8 +254,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "describe_tasks_rate",
         FLOAT,
-        "DescribeTasks calls a second, each for up to 100 tasks. A quarter of AWS's published quota by default: other "
-        "users of the account need theirs.",
+        "DescribeTasks calls per second, each for up to 100 ECS tasks. The default is a quarter of AWS's published "
+        "quota, since the account has other users.",
         default="5",
         example="5",
         minimum=0,
@@ -264,7 +264,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "poll_interval",
         FLOAT,
-        "The least number of seconds between two looks at the same task.",
+        "Minimum seconds between two DescribeTasks calls for the same ECS task.",
         default="3",
         example="3",
         minimum=0,
@@ -272,7 +272,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "missing_grace_period",
         FLOAT,
-        "Seconds for which ECS may not know a task before it counts as gone: ECS is eventually consistent.",
+        "Seconds after which an ECS task that ECS does not know is considered lost. ECS is eventually consistent.",
         default="60",
         example="60",
         minimum=0,
@@ -280,7 +280,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "adoption_timeout",
         FLOAT,
-        "Seconds that a starting scheduler waits for AWS, at most, to find the containers of its predecessor.",
+        "Maximum seconds that a starting scheduler waits for AWS to find the containers of its predecessor.",
         default="30",
         example="30",
         minimum=0,
@@ -289,8 +289,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "spot_interruptions",
         STRING,
-        "What becomes of a task whose Spot capacity AWS took back, or whose host AWS took away or retired: relaunch it "
-        "in a new container, or fail it, so that Airflow's retries decide.",
+        "What happens to a task whose Spot capacity was interrupted, or whose host AWS terminated or retired: relaunch "
+        "it in a new container, or fail it, so that Airflow's retries apply.",
         default="relaunch",
         example="relaunch",
         choices=("relaunch", "fail"),
@@ -298,7 +298,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "max_spot_relaunches",
         INTEGER,
-        "How often a task is launched again after such interruptions. They do not count as max_run_task_attempts.",
+        "Number of relaunches after such interruptions. They do not count toward max_run_task_attempts.",
         default="3",
         example="3",
         minimum=0,
@@ -306,17 +306,17 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "launch_wait_limit",
         FLOAT,
-        "Seconds for which a launch waits for capacity, for a quota, or while AWS throttles or does not answer, before "
-        "its task fails. They begin with the first refusal and end when a container starts. Waiting uses up no "
-        "attempt. Without it, a launch waits until Airflow revokes the task ([scheduler] task_queued_timeout).",
+        "Seconds that a launch waits for capacity, for a quota, or while AWS throttles or does not answer, before its "
+        "task fails. They are counted from the first refusal until a container starts. Waiting does not count as an "
+        "attempt. By default, a launch waits until Airflow revokes the task ([scheduler] task_queued_timeout).",
         example="1800",
         minimum=0,
     ),
     _own(
         "deployment",
         STRING,
-        "Name of this Airflow, by which its schedulers find their containers: startedBy of every launch. By default "
-        "it is derived from the address of the metadata database.",
+        "Name of this Airflow deployment, with which its schedulers find their containers: startedBy of every launch. "
+        "By default, it is derived from the address of the metadata database.",
         example="airflow-production",
         pattern=r"[A-Za-z0-9/_-]{1,64}",
         allowed="up to 64 letters, digits, hyphens, slashes and underscores",
@@ -324,8 +324,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "task_instance_tags",
         BOOLEAN,
-        "Whether containers get tags that name their DAG, task, run and try. Needs ecs:TagResource; without it, one "
-        "warning, and launches go on untagged.",
+        "Whether ECS tasks get tags that name their DAG, task, run and try. Requires ecs:TagResource; without it, a "
+        "warning is logged once, and launches continue without tags.",
         default="True",
         example="True",
     ),
@@ -334,8 +334,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "workload_s3_use",
         STRING,
-        "Which commands go through workload_s3_uri: those that are too long for ECS, or always, so that no token "
-        "stands in the overrides of an ECS task, which ecs:DescribeTasks shows.",
+        "Which commands are stored at workload_s3_uri: those that are too long for ECS, or always all, so that the "
+        "overrides of an ECS task, which ecs:DescribeTasks returns, contain no token.",
         default=TOO_LONG,
         example="always",
         choices=(TOO_LONG, ALWAYS),
@@ -343,17 +343,17 @@ OWN_OPTIONS: tuple[Option, ...] = (
     _own(
         "workload_s3_kms_key",
         STRING,
-        "KMS key (ID, ARN or alias) that encrypts what is kept at workload_s3_uri. Without it, the bucket's own "
-        "encryption.",
+        "KMS key (ID, ARN or alias) that encrypts the objects at workload_s3_uri. By default, the encryption of the "
+        "bucket applies.",
         example="alias/airflow",
         pattern=r"[A-Za-z0-9:/_-]{1,2048}",
-        allowed="a key's ID or ARN, or alias/NAME",
+        allowed="the ID or ARN of a key, or alias/NAME",
     ),
     _own(
         "container_log_lines",
         INTEGER,
-        "How many of a container's last lines are put into its task's event log when it has failed. Needs the log "
-        "driver awslogs and logs:GetLogEvents; without the permission, one warning. 0: none.",
+        "Number of lines at the end of a failed container's log that are written to the event log of its task. "
+        "Requires the log driver awslogs and logs:GetLogEvents; without the permission, a warning is logged once.",
         default="20",
         example="20",
         minimum=0,
@@ -368,5 +368,5 @@ OPTIONS: tuple[Option, ...] = SHARED_OPTIONS + OWN_OPTIONS
 
 
 def named(section: str) -> dict[str, Option]:
-    """The options of a section, by name."""
+    """Return the options of a section, by name."""
     return {option.name: option for option in OPTIONS if option.section == section}

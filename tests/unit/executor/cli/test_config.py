@@ -154,7 +154,7 @@ def test_the_answer_says_how_to_make_it_anew_and_is_the_same_then(
     aws.has(described(**OUTPUTS))
     kwargs = '{"enableExecuteCommand":\n true}'
     first = config("--stack", "airflow-ecs", "--format", form, "--run-task-kwargs", kwargs).out
-    assert "# Made from the stack airflow-ecs in eu-west-1 by\n" in first
+    assert "# Generated from the stack airflow-ecs in eu-west-1 by\n" in first
     (command,) = [line[2:] for line in first.splitlines() if "-m airflow_ecs_executor" in line]
     environment = {**os.environ, "PYTHONPATH": str(EXECUTOR)}
     command = command.strip().replace("python", f"'{sys.executable}'", 1)
@@ -164,18 +164,18 @@ def test_the_answer_says_how_to_make_it_anew_and_is_the_same_then(
 
 def test_lines_for_airflow_cfg_say_what_would_win_over_them(config: Any) -> None:
     secrets = ("--database-secret", "database", "--fernet-secret", "fernet")
-    assert "# Take sql_alchemy_conn, fernet_key out" in config(*FLAGS, *secrets, "--format", "airflow.cfg").out
-    assert "# Take " not in config(*FLAGS, *secrets).out
-    assert "# Take " not in config(*FLAGS, "--format", "airflow.cfg").out
+    assert "# Remove sql_alchemy_conn, fernet_key from" in config(*FLAGS, *secrets, "--format", "airflow.cfg").out
+    assert "# Remove " not in config(*FLAGS, *secrets).out
+    assert "# Remove " not in config(*FLAGS, "--format", "airflow.cfg").out
 
 
 def test_the_shell_asks_for_secrets_where_that_is_wanted(config: Any) -> None:
     secret = (*FLAGS, "--fernet-secret", "fernet", "--secrets-by", "shell")
     answer = config(*secret)
     assert 'AIRFLOW__CORE__FERNET_KEY="$(aws secretsmanager' in answer.out and "_CMD" not in answer.out
-    assert "# The shell that reads this asks" in answer.out
+    assert "# The shell that reads this gets" in answer.out
     answer = config(*secret, "--format", "env-file")
-    assert (answer.code, answer.out) == (2, "") and "--secrets-by shell goes with --format exports" in answer.err
+    assert (answer.code, answer.out) == (2, "") and "--secrets-by shell requires --format exports" in answer.err
 
 
 # Failures
@@ -184,11 +184,11 @@ def test_the_shell_asks_for_secrets_where_that_is_wanted(config: Any) -> None:
 def test_missing_and_wrong_values_are_told_at_once_with_the_executor_s_own_messages(config: Any) -> None:
     answer = config("--cluster", "two words", "--subnets", ",".join(f"subnet-{number}" for number in range(17)))
     assert (answer.code, answer.out) == (2, "")
-    assert "4 problems" in answer.err and "Give what is missing by a flag" in answer.err
+    assert "4 problems" in answer.err and "Set missing values with flags" in answer.err
     assert "[aws_ecs_executor] cluster is not valid (found: 'two words'): give a name" in answer.err
     assert "[aws_ecs_executor] container_name is required, but not set" in answer.err
     wrong_only = config(*FLAGS, "--container-log-lines", "-1")
-    assert wrong_only.code == 2 and "Give what is missing" not in wrong_only.err
+    assert wrong_only.code == 2 and "Set missing values" not in wrong_only.err
 
 
 def test_a_misspelt_flag_is_no_abbreviation(config: Any) -> None:
@@ -234,7 +234,7 @@ def test_a_file_is_left_as_it_was_when_something_is_wrong(config: Any, tmp_path:
     assert file.read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.parametrize("name, words", [("missing/file", "No such file or directory"), ("", "no regular file")])
+@pytest.mark.parametrize("name, words", [("missing/file", "No such file or directory"), ("", "not a regular file")])
 def test_a_file_that_cannot_be_written_is_one_line(name: str, words: str, config: Any, tmp_path: Path) -> None:
     answer = config(*FLAGS, "--output", str(tmp_path / name))
     assert answer.code == 5
