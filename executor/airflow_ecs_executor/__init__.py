@@ -1,7 +1,7 @@
-"""Executor for Apache Airflow: every task in a container of its own on Amazon ECS.
+"""Executor for Apache Airflow that runs every task in its own container on Amazon ECS.
 
-The executor is imported when it is asked for: every Airflow process loads this package for its provider information,
-and should pay for neither Airflow's executors nor boto3.
+The executor is imported on first use: every Airflow process loads this package for its provider information, and must
+not import Airflow's executors or boto3 for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m airflow_ecs_executor``."""
+"""The command line: ``python -m airflow_ecs_executor``."""
 
 import sys
 

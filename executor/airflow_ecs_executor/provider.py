@@ -1,7 +1,7 @@
-"""What Airflow's provider manager is told: the executor, and the options of our own section.
+"""The information for Airflow's provider manager: the executor, and the options of our own section.
 
-Ours alone: the Amazon provider declares ``[aws_ecs_executor]``, and on Airflow 2 two declarations of one section make
-every command of Airflow fail.
+The Amazon provider declares ``[aws_ecs_executor]``. On Airflow 2, every command fails if two providers declare the same
+section.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from airflow_ecs_executor.config.options import Option
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the distribution, for the entry point ``apache_airflow_provider``."""
+    """Return the provider information, for the entry point ``apache_airflow_provider``."""
     return {
         "package-name": "airflow-ecs-executor",
         "name": "Amazon ECS executor",
-        "description": "Runs every Airflow task in an Amazon ECS container of its own.",
+        "description": "Runs every Airflow task in its own Amazon ECS container.",
         "executors": ["airflow_ecs_executor.AwsEcsExecutor"],
-        # Airflow 3.3 warns on each command about a provider with executors that does not say what commands it adds.
+        # Airflow 3.3 warns on each command about a provider that has executors but does not declare its commands.
         "cli": ["airflow_ecs_executor.provider.get_cli_commands"],
         "config": {
             options.OWN_SECTION: {
-                "description": "Options of airflow_ecs_executor.AwsEcsExecutor, besides those of "
-                f"``[{options.SHARED_SECTION}]``, which it reads as well.\n",
+                "description": "Options of airflow_ecs_executor.AwsEcsExecutor, which also reads those of "
+                f"``[{options.SHARED_SECTION}]``.\n",
                 "options": {option.name: _declared(option) for option in options.OWN_OPTIONS},
             }
         },
@@ -32,7 +32,7 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def get_cli_commands() -> list[Any]:
-    """No commands are added to Airflow's."""
+    """Return the commands that are added to Airflow's: none."""
     return []
 
 

@@ -18,7 +18,6 @@ from airflow_ecs_executor.image_check.ecr import EcrRegistry
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.reference import parse
 from airflow_ecs_executor.image_check.registry import Registry
-from airflow_ecs_executor.image_check.remote import _identify
 
 from images import aws
 from images.dags.bucket import Bucket
@@ -271,7 +270,7 @@ def _registry(entry: Entry) -> Answer:
     reference = parse(entry.extra["image"])
     known = Credentials("user", "secret") if entry.extra.get("logged_in") else Credentials()
     try:
-        _identify(Registry(_Http(entry), reference, lambda _: known), reference)  # type: ignore[arg-type]
+        Registry(_Http(entry), reference, lambda _: known).manifest(reference.version)  # type: ignore[arg-type]
     except NoSuchImageError as error:
         return Answer("missing", str(error))
     except RegistryError as error:

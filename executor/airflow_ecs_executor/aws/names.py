@@ -1,4 +1,4 @@
-"""What valid names of AWS resources look like, as regular expressions."""
+"""The valid names of AWS resources, as regular expressions."""
 
 REGION = r"[a-z]{2,}(-[a-z0-9]+)+"
 """A region: ``eu-west-1``, ``us-gov-east-1``, ``us-isob-east-1``."""

@@ -1,4 +1,4 @@
-"""What a task definition says of our container: image, platform, environment, log. Pure.
+"""What a task definition has for our container: image, platform, environment, log. Pure.
 
 Read from the ``taskDefinition`` of DescribeTaskDefinition's answer (Amazon ECS API Reference, TaskDefinition).
 """
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 MATCHING = ":matching"
-"""In place of a revision: the newest active one whose image fits the scheduler."""
+"""Replaces a revision, and means the newest active one whose image is compatible with the scheduler."""
 
 ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
-"""CPUs as ECS calls them (RuntimePlatform, cpuArchitecture), and as images do."""
+"""CPU architectures, by ECS's names (RuntimePlatform, cpuArchitecture), as images name them."""
 _REVISION = re.compile(r":[0-9]+$")
 _NAME = re.compile(r"(?:arn:[^:]+:ecs:[^:]*:[^:]*:task-definition/)?(?P<family>[^:/]+)(?::[0-9]+|:matching)?")
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What an image is for, in OCI's names: ``amd64`` or ``arm64``; ``linux`` or ``windows``."""
+    """The platform of an image, with OCI's names: ``amd64`` or ``arm64``; ``linux`` or ``windows``."""
 
     architecture: str = "amd64"
     os: str = "linux"
@@ -31,12 +31,16 @@ class Platform:
 
 @dataclass(frozen=True)
 class TaskDefinition:
-    """One revision, with what concerns our container.
+    """A task definition revision, as far as it concerns our container.
 
-    ``containers`` are the names of all containers; ``image`` is empty if ours is not among them. ``platform`` is what
-    the image must be made for, None if the definition leaves that open. ``environment`` holds the values that stand
-    in the definition, ``secrets`` the names of those that do not; ``environment_files`` tells that there are more, in
-    files. ``log_driver`` is empty if the definition names none.
+    Attributes:
+        containers: The names of all containers.
+        image: The image of ours; empty if there is no such container.
+        platform: What the image must be built for; None if the definition does not say.
+        environment: The variables that the definition has values for.
+        secrets: The names of the variables that come from secrets.
+        environment_files: Whether there are more variables, in files.
+        log_driver: The log driver; empty if the definition has none.
     """
 
     arn: str
@@ -80,7 +84,7 @@ def read_definition(document: Mapping[str, Any], container_name: str) -> TaskDef
 
 
 def _platform(document: Mapping[str, Any]) -> Platform | None:
-    """Fargate runs Linux on X86_64 unless it is told otherwise; elsewhere, whatever the instance is.
+    """Return the platform. Fargate's default is Linux on X86_64; elsewhere, the container instance decides.
 
     docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RuntimePlatform.html
     """
@@ -95,16 +99,16 @@ def _platform(document: Mapping[str, Any]) -> Platform | None:
 
 
 def names_a_revision(name: str) -> bool:
-    """Whether a name or ARN is that of one revision, which never changes."""
+    """Return whether a name or ARN is that of one revision, which never changes."""
     return bool(_REVISION.search(name))
 
 
 def describable(name: str) -> str:
-    """What ECS can describe for a name: of a family whose revision is still to be chosen, the latest one."""
+    """Return what ECS can describe for a name: the family, if the revision is still to be chosen."""
     return name[: -len(MATCHING)] if name.endswith(MATCHING) else name
 
 
 def family_of(name: str) -> str:
-    """The family in a family, ``family:revision``, ``family:matching`` or an ARN."""
+    """Return the family of a name: ``family``, ``family:revision``, ``family:matching`` or an ARN."""
     found = _NAME.fullmatch(name)
     return found["family"] if found else name

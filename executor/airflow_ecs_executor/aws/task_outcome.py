@@ -1,4 +1,4 @@
-"""How an ECS task ended, as far as Airflow is concerned. Pure functions over DescribeTasks' answers."""
+"""How an ECS task ended, as far as Airflow is concerned. Pure functions over answers of DescribeTasks."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from airflow_ecs_executor.aws.wording import without_names
 
 
 class OutcomeKind(Enum):
-    """How a task of ECS ended, as far as Airflow is concerned."""
+    """How an ECS task ended, as far as Airflow is concerned."""
 
     SUCCEEDED = "succeeded"
-    """Our container ended with exit code 0. What the task itself reported to Airflow stands."""
+    """Our container ended with exit code 0. The state that the Airflow task reported applies."""
     FAILED = "failed"
-    """Our container ran and failed: Airflow's own retries decide."""
+    """Our container ran and failed: Airflow's retries apply."""
     NEVER_STARTED = "never started"
-    """Nothing of the task has run: it is launched again, within the number of attempts."""
+    """The Airflow task has not run: it is launched again, within the number of attempts."""
     SPOT = "spot"
-    """AWS took the Spot capacity back: it is launched again, within the number of relaunches."""
+    """Spot interruption: the task is launched again, within the number of relaunches."""
     INFRASTRUCTURE = "infrastructure"
-    """AWS took the host away, or retired it: likewise."""
+    """AWS terminated or retired the host: the task is launched again, within the number of relaunches."""
     STOPPED_BY_USER = "stopped by user"
-    """Somebody stopped it before it ran: launching it again would be against their will."""
+    """Somebody stopped the task before it ran, so it is not launched again."""
 
 
 @dataclass(frozen=True)
 class Outcome(hints.Explained):
-    """How a task ended, and the sentence that people read about it."""
+    """How an ECS task ended, with a sentence about it for people."""
 
     kind: OutcomeKind
     reason: str = ""
     exit_code: int | None = None
     has_reason: bool = False
-    """The container has done its work, and ECS has a reason for its end all the same: want of memory, or a stop."""
+    """The container succeeded, but ECS gives a reason for its end, such as out of memory, or a stop."""
     temporary: bool = False
-    """With NEVER_STARTED: there was no room for it, which a later launch may find."""
+    """With NEVER_STARTED: there was no capacity, which a later launch may find."""
     advice: str = ""
     """What a person can do about it, or an empty string."""
 
 
-# The entrypoint of this project's images: DAGs could not be loaded now, or the container was asked to end before its
-# command was started (docs/image-contract.md). No command of Airflow ends with one of them, so they are read that
-# way unless the image is known not to be of this project.
+# Exit codes of the entrypoint of this project's images: DAGs could not be synced now, or the container was asked to
+# stop before its command was started (docs/image-contract.md). No command of Airflow ends with one of them, so they
+# have this meaning unless the image is known not to be of this project.
 EXITS_BEFORE_THE_COMMAND = frozenset({84, 85})
 
 _BY_ITSELF, _FAILED_TO_START = "EssentialContainerExited", "TaskFailedToStart"
@@ -61,16 +61,20 @@ _INFRASTRUCTURE_WORDING = re.compile(
 
 
 def has_started(task: Mapping[str, Any]) -> bool:
-    """Whether ECS says that the containers of a described task have begun to run."""
+    """Return whether the containers of a described task have started."""
     return bool(task.get("startedAt")) or task.get("lastStatus") == "RUNNING"
 
 
 def outcome_of(task: Mapping[str, Any], container_name: str, foreign_image: bool = False) -> Outcome | None:
-    """Judge a task as DescribeTasks describes it; None while it goes on.
+    """Return the outcome of a task that DescribeTasks describes; None while our container runs.
 
-    Only our container counts, whatever sidecars do. Its exit code stands there while the task itself is still being
-    taken down (DEPROVISIONING can last half a minute), so the end is seen as soon as the container has ended.
-    ``foreign_image`` says that the image is known not to be of this project: no exit code has a meaning then.
+    Sidecars do not count. ECS shows the exit code of our container while it still stops the task (DEPROVISIONING can
+    take half a minute), so the outcome is known as soon as the container has ended.
+
+    Args:
+        task: The described task.
+        container_name: Our container.
+        foreign_image: The image is known not to be of this project, so no exit code has a special meaning.
     """
     container = next((item for item in task.get("containers") or () if item.get("name") == container_name), None)
     stopped = task.get("lastStatus") == "STOPPED"
@@ -102,7 +106,7 @@ def _kind(
     if exit_code == 0:
         return OutcomeKind.SUCCEEDED
     by_user = stop_code == "UserInitiated"
-    # Whoever calls StopTask writes the reason, and a task that could not start may name its image in it.
+    # The caller of StopTask writes the reason, and the reason of a task that could not start may contain its image.
     said = "" if by_user or stop_code == _FAILED_TO_START else without_names(str(task.get("stoppedReason") or ""))
     if stop_code == "SpotInterruption" or _SPOT_WORDING.search(said):
         return OutcomeKind.SPOT
@@ -117,7 +121,7 @@ def _kind(
 
 
 def _advice(said: str, kind: OutcomeKind, exit_code: int | None, stop_code: str) -> hints.Advice:
-    """What helps. Exit codes explain only containers that ended by themselves."""
+    """Return advice. Exit codes explain only containers that ended by themselves."""
     if kind is OutcomeKind.SPOT:
         return hints.Advice("")
     if stop_code == "UserInitiated":
@@ -129,7 +133,7 @@ def _advice(said: str, kind: OutcomeKind, exit_code: int | None, stop_code: str)
 
 
 def _describe(task: Mapping[str, Any], container: Mapping[str, Any] | None, name: str, exit_code: int | None) -> str:
-    """One sentence with all that ECS says about the end of a task."""
+    """Return one sentence with everything that ECS says about the end of a task."""
     parts = []
     if task.get("stoppedReason"):
         parts.append(str(task["stoppedReason"]))

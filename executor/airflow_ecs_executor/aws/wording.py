@@ -1,4 +1,4 @@
-"""What AWS's messages say beside their code, and what a person can do about it. Pure."""
+"""What AWS's messages say besides their code, and what a person can do about it. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _NAMES = (
     (re.compile(r"(['\"])(?!(?:memory(?:Reservation)?|cpu|awsvpc|executionRoleArn)\1)[\w./@:-]{1,300}\1"), r"\1name\1"),
 )
 _LONGEST = 4000
-"""Characters of a message that are looked at: its beginning, and its end. Those of ECS have up to about a thousand."""
+"""Characters of a message that are searched, half at its beginning and half at its end. ECS sends up to a thousand."""
 
 
 def without_names(reason: str) -> str:
-    """Leave out what users have named, such as an image ``quota-report``: only AWS's own words tell what happened."""
+    """Replace names that users have chosen, such as an image ``quota-report``: only AWS's words say what happened."""
     if len(reason) > _LONGEST:
         reason = f"{reason[: _LONGEST // 2]} … {reason[-_LONGEST // 2 :]}"
     for pattern, other in _NAMES:
@@ -40,12 +40,12 @@ def denied_action(reason: str) -> str:
 
 
 def clock_is_wrong(reason: str) -> bool:
-    """Whether AWS refused a request because it was signed at another time than AWS's own (aws/aws-cli#6676)."""
+    """Return whether AWS refused a request because the clock of the signer is wrong (aws/aws-cli#6676)."""
     return bool(_CLOCK.search(reason))
 
 
 def policy_to_change(reason: str) -> str:
-    """What to do about a denial if its reason is another policy than that of the caller's identity; else empty."""
+    """Return what to do if a policy other than that of the caller's identity denies a call, or an empty string."""
     if denied := _EXPLICITLY_DENIED.search(reason):
         return f"change the {denied[1] or 'policy'} that denies it explicitly"
     missing = _NOT_ALLOWED.search(reason)

@@ -1,8 +1,8 @@
-"""Arguments of commands, kept in S3 until their container has read them.
+"""Arguments of commands, stored in S3 until the container has read them.
 
-For commands that are longer than ECS takes, or whose token should not be readable in the task's overrides. The command
-in the request then keeps its first three words, which say what program it is, and a pointer to the rest; the image's
-entrypoint reads it, once, and removes it (docs/image-contract.md).
+This is for commands that are too long for ECS, or whose token must not be readable in the overrides of the ECS task.
+The command in the request keeps its first three words, which are the program, and gets a pointer to the arguments. The
+entrypoint of the image reads them once, and deletes the object (docs/image-contract.md).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ log = logging.getLogger("airflow_ecs_executor")
 
 POINTER = "--arguments-from"
 MAX_BYTES = 1024 * 1024
-"""Of the stored arguments: what the entrypoint reads at most."""
+"""The maximum size of stored arguments that the entrypoint reads."""
 _PROGRAM = 3
-"""Words that name the program: ``airflow tasks run``, ``python -m MODULE``."""
+"""Number of words of the program: ``airflow tasks run``, ``python -m MODULE``."""
 
 
 @dataclass(frozen=True)
 class StoredArguments:
-    """A command that points to its arguments, the place they go to, and what is written there."""
+    """A command with a pointer to its arguments, and the object that has them."""
 
     command: tuple[str, ...]
     bucket: str
@@ -40,13 +40,17 @@ class StoredArguments:
 
 
 class WorkloadStore:
-    """The place in S3 for the arguments of one deployment. Methods that talk to S3 raise what botocore raises."""
+    """The location in S3 for the arguments of one deployment. Methods that call S3 raise what botocore raises."""
 
     def __init__(self, connect: Callable[[], Any], uri: str, deployment: str, kms_key: str | None) -> None:
-        """``connect`` makes a client of S3; ``uri`` is ``s3://bucket`` or ``s3://bucket/prefix``.
+        """Call nothing yet.
 
-        Without ``kms_key`` (an ID, ARN or alias), the bucket's own encryption holds, which Amazon S3 applies to every
-        object: docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
+        Args:
+            connect: Creates a client of S3.
+            uri: ``s3://bucket`` or ``s3://bucket/prefix``.
+            deployment: The deployment, whose name is part of the prefix.
+            kms_key: ID, ARN or alias of a KMS key. Without it, the encryption of the bucket applies, which every object
+                has: docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
         """
         self._client = ProcessClient(connect)
         self.bucket, _, prefix = uri[len("s3://") :].partition("/")
@@ -55,14 +59,14 @@ class WorkloadStore:
         self._warned = False
 
     def prepare(self, identity: str, command: Sequence[str]) -> StoredArguments:
-        """Make the command that points to the arguments of ``command``; nothing is written yet."""
+        """Return the command with a pointer to the arguments of ``command``; nothing is written yet."""
         key = f"{self._prefix}/{identity}-{uuid.uuid4().hex}.json"
         body = json.dumps({"arguments": list(command[_PROGRAM:])}).encode()
         pointing = (*command[:_PROGRAM], POINTER, f"s3://{self.bucket}/{key}")
         return StoredArguments(pointing, self.bucket, key, body)
 
     def put(self, stored: StoredArguments) -> None:
-        """Write arguments, before the request that points to them goes out."""
+        """Write arguments, before the request that points to them is sent."""
         answer = self._client.get().put_object(
             Bucket=stored.bucket,
             Key=stored.key,
@@ -72,19 +76,19 @@ class WorkloadStore:
         )
         if not answer.get("ServerSideEncryption") and not self._warned:
             self._warned = True
-            log.warning("s3://%s does not encrypt what is stored there: turn on its encryption", self.bucket)
+            log.warning("s3://%s does not encrypt objects: turn on its default encryption", self.bucket)
 
     def remove(self, uri: str) -> None:
-        """Remove what a container did not come to read. Removing what is gone is no error."""
+        """Delete arguments that no container has read. Deleting an object that does not exist is not an error."""
         bucket, _, key = uri[len("s3://") :].partition("/")
         self._client.get().delete_object(Bucket=bucket, Key=key)
 
     def renew(self) -> None:
-        """Make the client anew with the next call: the credentials of this one have expired."""
+        """Create a new client with the next call, because the credentials of this one have expired."""
         self._client.renew()
 
     def try_out(self) -> None:
-        """Write an empty object and remove it."""
+        """Write an empty object and delete it."""
         key = f"{self._prefix}/health-check-{uuid.uuid4().hex}"
         self._client.get().put_object(Bucket=self.bucket, Key=key, Body=b"", **self._encryption)
         self._client.get().delete_object(Bucket=self.bucket, Key=key)

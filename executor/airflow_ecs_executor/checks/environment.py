@@ -1,7 +1,7 @@
-"""What must be the same in the scheduler and in a task's container, as far as the task definition shows it. Pure.
+"""Configuration that must be the same in the scheduler and in the container, as far as it is known. Pure.
 
-Airflow's own documentation asks for one configuration everywhere. Here are the parts without which a task does not run,
-or nobody finds its log. Values of secrets are compared, and never shown.
+Airflow's documentation requires the same configuration everywhere. This module compares what a task requires to run and
+its log to be found. Values of secrets are compared, but never shown.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from airflow_ecs_executor.config.options import variable_of
 from airflow_ecs_executor.config.values import is_true, parse_option
 from airflow_ecs_executor.image_check.facts import ImageFacts
 
-_HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+_OWN_HOST = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 _PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306}
 _DEFAULT_DAG_FOLDER = "/opt/airflow/dags"
 _DEFAULT_BUNDLES = ("dags-folder",)
-"""Airflow's own: one bundle, of the DAG folder ([dag_processor] dag_bundle_config_list)."""
+"""Airflow's default: one bundle, of the DAG folder ([dag_processor] dag_bundle_config_list)."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """The environment of our container: the image's, the task definition's and that of every launch, as one.
+    """The environment of our container, from its image, the task definition and every launch.
 
-    ``hidden`` are the names of variables whose value is not known here; ``complete`` tells that there are no others.
+    Attributes:
+        values: The variables with known values.
+        hidden: The names of variables whose values are not known.
+        complete: Whether there are no other variables.
     """
 
     values: Mapping[str, str]
@@ -37,23 +40,26 @@ class Container:
     complete: bool
 
     def has(self, section: str, name: str) -> bool:
-        """Whether an option is set, in whichever of Airflow's ways; also true if that cannot be told."""
+        """Return whether an option is set in any of Airflow's ways; also true if that is not known."""
         variable = variable_of(section, name)
         return any(self.may_have(known) for known in (variable, f"{variable}_CMD", f"{variable}_SECRET"))
 
     def may_have(self, variable: str) -> bool:
-        """Whether a variable is set; also true if that cannot be told."""
+        """Return whether a variable is set; also true if that is not known."""
         return not self.complete or variable in self.values or variable in self.hidden
 
     def get(self, section: str, name: str) -> str | None:
-        """An option's value; None if it is not set, or not to be seen."""
+        """Return the value of an option; None if it is not set, or not known."""
         return self.values.get(variable_of(section, name))
 
 
 def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides: Mapping[str, str]) -> Container:
-    """Put the environment together; what comes later wins.
+    """Return the environment of our container.
 
-    ``facts`` are the image's, None if they are not known; ``overrides`` are those of every launch.
+    Args:
+        definition: The task definition, which overrides the image.
+        facts: The facts of the image; None if they are not known.
+        overrides: The variables of every launch, which override both.
     """
     values = {**(facts.environment if facts else {}), **definition.environment, **overrides}
     hidden = definition.secrets - set(overrides)
@@ -62,15 +68,15 @@ def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides
 
 
 def differences(conf: Any, container: Container, *, is_airflow_2: bool) -> list[str]:
-    """Say, in a sentence for each key, what differs or is missing.
+    """Return what differs or is missing, one sentence for each option.
 
-    ``conf`` is the scheduler's, with Airflow's ``get(section, key, fallback=…)``.
+    ``conf`` is the configuration of the scheduler, with Airflow's ``get(section, key, fallback=…)``.
     """
     return list(_differences(_Scheduler(conf), container, is_airflow_2))
 
 
 class _Scheduler:
-    """The scheduler's options, as texts."""
+    """The options of the scheduler, as strings."""
 
     def __init__(self, conf: Any) -> None:
         self._conf = conf
@@ -204,7 +210,7 @@ def _execution_api(scheduler: _Scheduler, container: Container) -> Iterator[str]
     ours, theirs = scheduler.get(section, name), container.get(section, name)
     if theirs is None:
         return
-    if _place(theirs)[0] in _HERE:
+    if _place(theirs)[0] in _OWN_HOST:
         yield f"[{section}] {name} is {theirs} in the container: that is the container itself"
     elif ours and ours.rstrip("/") != theirs.rstrip("/"):
         yield f"[{section}] {name} is {ours} in the scheduler and {theirs} in the container"

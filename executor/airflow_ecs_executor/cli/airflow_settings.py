@@ -25,7 +25,7 @@ FORMATS = (EXPORTS, AIRFLOW_CFG, ENV_FILE)
 # The ARN of a secret ends with its name; a JSON key or a version, as in ECS's `valueFrom`, is not supported.
 _SECRET_NAME = r"[A-Za-z0-9/_+=.@-]{1,512}"
 _SECRET = rf"{_SECRET_NAME}|arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{{12}}:secret:{_SECRET_NAME}"
-_SECRET_ALLOWED = "the ARN or the name of a secret whose whole string is the value"
+_SECRET_ALLOWED = "the ARN or the name of a secret whose string is the value"
 
 
 def _secret(section: str, name: str, description: str) -> Option:

@@ -13,15 +13,20 @@ from airflow_ecs_executor.config import options
 
 @dataclass(frozen=True)
 class Settings:
-    """The executor's settings, checked.
+    """The executor's settings, checked. The attributes that are not listed here are options.
 
-    ``run_task`` is the request that all launches start from, with RunTask's own names: cluster, count, task
-    definition, network, capacity, and an override entry of our container; treat it as read-only at any depth.
-    ``conn_id`` is None if boto3 is to find the credentials itself, and ``conn_id_named`` tells whether a user, rather
-    than a default, named the connection. ``use_cluster_default`` holds while the cluster's default capacity provider
-    strategy has to be asked for: `with_cluster_default` settles it. ``fargate`` says whether a launch runs on Fargate
-    unless its ``executor_config`` says otherwise; ``fargate_only`` is what was left out of ``run_task`` if not.
-    ``deployment`` is None if nobody named it. ``warnings`` are for the log, once.
+    Attributes:
+        team: The team of Airflow's multi-team mode; None for all.
+        conn_id: The Airflow connection; None if boto3 finds the credentials.
+        conn_id_named: Whether a user, rather than a default, named the connection.
+        run_task: The request that all launches start from, with RunTask's names: cluster, count, task definition,
+            network, capacity, and an override entry of our container. It must not be changed at any depth.
+        use_cluster_default: Whether the default capacity provider strategy of the cluster is still to be requested and
+            given to `with_cluster_default`.
+        fargate: Whether a launch runs on Fargate, unless its ``executor_config`` says otherwise.
+        fargate_only: What was removed from ``run_task`` if it does not.
+        deployment: The deployment; None if no user named it.
+        warnings: Messages to be logged once.
     """
 
     team: str | None
@@ -57,17 +62,17 @@ class Settings:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What every launch adds to the environment of our container, ``executor_config`` apart."""
+        """The variables that every launch adds to the environment of our container, without ``executor_config``."""
         containers = self.run_task["overrides"]["containerOverrides"]
         ours = next(item for item in containers if item["name"] == self.container_name)
         return {item["name"]: item.get("value", "") for item in ours.get("environment", ())}
 
 
 def with_cluster_default(settings: Settings, default_strategy: Sequence[Mapping[str, Any]]) -> Settings:
-    """Settle what runs the containers, if neither launch type nor strategy is configured.
+    """Return the settings with a capacity, if neither launch type nor strategy is configured.
 
     ``default_strategy`` is the cluster's ``defaultCapacityProviderStrategy``. If there is one, ECS applies it to
-    requests that name neither; if it is empty, Fargate is asked for.
+    requests that name neither; if it is empty, the launch type is FARGATE.
     """
     if not settings.use_cluster_default:
         return settings
@@ -100,6 +105,6 @@ def network_warnings(request: Mapping[str, Any], team: str | None) -> list[str]:
     if "networkConfiguration" in request:
         return []
     return [
-        f"{options.SUBNETS} is not set: Fargate launches a task only with subnets, so every task must bring its own "
-        f"networkConfiguration in executor_config ({options.SUBNETS.variable(team)})"
+        f"{options.SUBNETS} is not set. Fargate requires subnets, so every task needs a networkConfiguration in its "
+        f"executor_config ({options.SUBNETS.variable(team)})"
     ]

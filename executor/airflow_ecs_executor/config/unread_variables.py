@@ -1,4 +1,4 @@
-"""Environment variables that look like the executor's options, but are not read. Pure."""
+"""Warnings about environment variables that look like the executor's options, but are not read. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_ecs_executor.config import options
 _SUFFIXES = ("_CMD", "_SECRET")
 
 _OLD_SECTIONS = ("ECS_EXECUTOR", "ECS_FARGATE")
-"""Section names of older guides: of the Amazon provider's first one, and of the package airflow-aws-executors."""
+"""Sections of older guides: the first one of the Amazon provider, and that of the package airflow-aws-executors."""
 _OLD_NAMES = {"region": "region_name"}
 
 
 def unread_variables(environ: Mapping[str, str]) -> list[str]:
-    """Say which variables look like the executor's but are not read, and what their right names are."""
+    """Return a warning for each variable that looks like an option but is not read, with its correct name."""
     return [warning for name in sorted(environ) for warning in [_unread(name, environ)] if warning]
 
 
@@ -28,7 +28,7 @@ def _unread(variable: str, environ: Mapping[str, str]) -> str | None:
             if known is None:
                 return f"{variable} is not read: the section is [{options.SHARED_SECTION}]"
             ignored = ", which is set, too" if known.variable() in environ else ""
-            return f"{variable} is not read: the right name is {known.variable()}{ignored}"
+            return f"{variable} is not read: the correct name is {known.variable()}{ignored}"
     for section in (options.SHARED_SECTION, options.OWN_SECTION):
         prefix = options.variable_of(section, "")
         if variable.upper().startswith(prefix):
@@ -41,7 +41,7 @@ def _unread_in_section(variable: str, section: str, name: str) -> str | None:
     plain = known.get(name.lower())
     if plain is not None:
         exact = plain.variable()
-        return None if variable == exact else f"{variable} is not read: the right name is {exact}"
+        return None if variable == exact else f"{variable} is not read: the correct name is {exact}"
     for suffix in _SUFFIXES:
         stem = known.get(name[: -len(suffix)].lower()) if name.upper().endswith(suffix) else None
         if stem is not None:

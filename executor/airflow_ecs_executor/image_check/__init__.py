@@ -1,1 +1,1 @@
-"""What an image is, by its registry alone, and whether that fits. Free of Airflow: the build tool uses it as well."""
+"""The check of an image in its registry. The build tool uses it as well, so it imports no Airflow."""

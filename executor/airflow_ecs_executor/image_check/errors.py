@@ -1,10 +1,10 @@
-"""Why an image could not be looked at."""
+"""Why an image could not be read."""
 
 from __future__ import annotations
 
 
 class RegistryError(Exception):
-    """The image could not be looked at; the message says why, and what to do.
+    """The image could not be read; the message says why, and what to do.
 
     ``action`` is the IAM action that would allow it, if that is the reason.
     """
@@ -15,12 +15,12 @@ class RegistryError(Exception):
 
 
 class NoSuchImageError(RegistryError):
-    """The registry answers, and has no such image."""
+    """The registry has no such image."""
 
 
 class NoSuchPlatformError(RegistryError):
-    """The image exists for other platforms alone, ``platforms`` by name."""
+    """The image exists only for other platforms, whose names are ``platforms``."""
 
-    def __init__(self, platforms: tuple[str, ...], wanted: str) -> None:
-        super().__init__(f"the image exists for {', '.join(platforms) or 'no platform'}, and not for {wanted}")
+    def __init__(self, platforms: tuple[str, ...], expected: str) -> None:
+        super().__init__(f"the image exists for {', '.join(platforms) or 'no platform'}, but not for {expected}")
         self.platforms = platforms

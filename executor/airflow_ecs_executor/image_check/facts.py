@@ -1,7 +1,6 @@
-"""What an image says of itself: its Airflow, its Python, its architecture, its contract. Pure.
+"""The facts of an image: its Airflow, its Python, its architecture, its contract. Pure.
 
-An image of ours says it in labels of its own; others are read by the fallbacks of the image contract
-(docs/image-contract.md).
+The images of this project have labels for them; the image contract (docs/image-contract.md) has fallbacks for others.
 """
 
 from __future__ import annotations
@@ -22,11 +21,15 @@ _PYTHON = re.compile(r"(?:v|[Pp]ython )?(?P<short>[0-9]+\.[0-9]+)(?![0-9])")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What could be learnt of an image; an empty text where nothing says it.
+    """The facts of an image; what is not known is an empty string.
 
-    ``python`` is major and minor version; ``architecture`` as OCI names it, ``amd64`` or ``arm64``; ``contract`` the
-    version of the image contract and ``dags`` the DAG mode, both empty for an image that is not ours; ``environment``
-    are its variables.
+    Attributes:
+        airflow: The version of Airflow.
+        python: The major and minor version of Python.
+        architecture: OCI's name of the CPU architecture, ``amd64`` or ``arm64``.
+        contract: The version of the image contract; empty for an image of another project.
+        dags: The DAG mode; empty for an image of another project.
+        environment: The environment variables.
     """
 
     airflow: str = ""
@@ -38,7 +41,7 @@ class ImageFacts:
 
 
 def facts_of(config: Mapping[str, Any], tag: str = "") -> ImageFacts:
-    """Read the configuration of an image (OCI image specification, config.md), whatever anybody has put there."""
+    """Read the configuration of an image (OCI image specification, config.md), whose values may have any type."""
     inner = _mapping(config.get("config"))
     labels = _mapping(inner.get("Labels"))
     listed = inner.get("Env")
@@ -69,5 +72,5 @@ def _text(value: Any) -> str:
 
 
 def _candidates(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """What is said under these names, the first first."""
+    """Return the values of these names, in their order."""
     return [text for text in (_text(values.get(name)) for name in names) if text]

@@ -1,4 +1,4 @@
-"""One HTTP request of a look-up: bounded in time and size, and with no more credentials than it was given."""
+"""The HTTP requests of a look-up, which are limited in time and size, and send only the given credentials."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_ecs_executor.image_check.errors import RegistryError
 
 _CONNECT_TIMEOUT = 3.0
 _READ_TIMEOUT = 5.0
-"""Seconds, each at most: no more than is left of the look-up."""
+"""Maximum seconds; a request never takes longer than the rest of the look-up's time."""
 _MAX_BYTES = 4 * 1024 * 1024
-"""Of a manifest or a configuration; registries need not take larger manifests (OCI distribution specification)."""
+"""Maximum size of an answer; registries need not accept larger manifests (OCI distribution specification)."""
 _LEAST = 0.05
 LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?")
-"""Hosts, with their ports, that are this machine."""
-_WHO = re.compile(r"(?:<.*?>|\w+\(host=.*?\)): ")
-"""The connection, with which urllib3 begins its messages."""
+"""Hosts, with or without ports, that are this machine."""
+_CONNECTION = re.compile(r"(?:<.*?>|\w+\(host=.*?\)): ")
+"""The connection at the beginning of urllib3's messages."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Answer:
 
 
 class Http:
-    """The requests of one look-up, which ends in time."""
+    """The requests of one look-up."""
 
     def __init__(self, timeout: float) -> None:
-        """``timeout``: seconds for all requests together."""
+        """Open no connection yet. ``timeout``: seconds for all requests together."""
         self._session = requests.Session()
         self._deadline = time.monotonic() + timeout
 
@@ -54,29 +54,31 @@ class Http:
         user: tuple[str, str] | None = None,
         **more: Any,
     ) -> Answer:
-        """Send a request and read the whole answer, of which redirections are followed.
+        """Send a request, follow redirections, and read the whole answer.
 
-        To another host they go without ``authorization`` and without ``user`` (a name and a password). Raises
-        RegistryError for what is no answer.
+        Redirections to another host are sent without ``authorization`` and ``user`` (a name and a password).
+
+        Raises:
+            RegistryError: There is no answer, or it is too large or too slow.
         """
         parts = urlsplit(url)
         host = parts.netloc
         left = max(_LEAST, self._deadline - time.monotonic())
         timeouts = (min(_CONNECT_TIMEOUT, left), min(_READ_TIMEOUT, left))
         auth: Any = user or _exactly(authorization)
-        if LOOPBACK.fullmatch(host):  # as Docker: no proxy leads to this machine, whatever NO_PROXY lacks
+        if LOOPBACK.fullmatch(host):  # as Docker does: no proxy, even if NO_PROXY lacks this machine
             more["proxies"] = {f"{parts.scheme}://{parts.hostname}": ""}
         try:
             with self._session.request(method, url, auth=auth, timeout=timeouts, stream=True, **more) as response:
                 return Answer(response.status_code, response.headers, self._body(response))
         except requests.exceptions.SSLError as error:
             raise RegistryError(
-                f"{host} cannot be trusted ({_cause(error)}): if its certificate is a company's own, name the CA in "
+                f"{host} cannot be trusted ({_cause(error)}): if your company issued its certificate, name the CA in "
                 "REQUESTS_CA_BUNDLE"
             ) from None
         except requests.RequestException as error:
             raise RegistryError(
-                f"{host} does not answer ({_cause(error)}): check its name, and the network's way to it (proxy, NAT "
+                f"{host} does not answer ({_cause(error)}): check its name, and the network route to it (proxy, NAT "
                 "gateway, VPC endpoints)"
             ) from None
 
@@ -86,14 +88,16 @@ class Http:
             parts.append(part)
             size += len(part)
             if size > _MAX_BYTES:
-                raise RegistryError(f"{urlsplit(response.url).netloc} answers with more than {_MAX_BYTES:,} bytes")
+                raise RegistryError(
+                    f"the answer of {urlsplit(response.url).netloc} is larger than {_MAX_BYTES:,} bytes"
+                )
             if time.monotonic() > self._deadline:
                 raise requests.Timeout("it sends too slowly")
         return b"".join(parts)
 
 
 def _exactly(authorization: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """Keeps requests from sending what ~/.netrc has for the host, in place of what is meant."""
+    """Keep requests from sending the credentials that ~/.netrc has for the host."""
 
     def prepare(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if authorization:
@@ -104,12 +108,12 @@ def _exactly(authorization: str) -> Callable[[requests.PreparedRequest], request
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason, in a few words, of an error that has the whole story in its text."""
+    """Return the innermost reason of an error in a few words."""
     reason: Any = error
     while True:
         inner = getattr(reason, "reason", None) or (reason.args[0] if reason.args else None)
         if not isinstance(inner, BaseException):
             break
         reason = inner
-    words = _WHO.sub("", str(inner if isinstance(inner, str) else reason)) or type(reason).__name__
+    words = _CONNECTION.sub("", str(inner if isinstance(inner, str) else reason)) or type(reason).__name__
     return words if len(words) <= 120 else type(reason).__name__

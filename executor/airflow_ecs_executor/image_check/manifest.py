@@ -1,4 +1,4 @@
-"""Manifests and indexes, as registries answer them. Pure.
+"""Manifests and indexes, as registries return them. Pure.
 
 github.com/opencontainers/image-spec: manifest.md, image-index.md; and Docker's own media types of the same things.
 """
@@ -23,60 +23,61 @@ INDEXES = (
 
 
 def document_in(content: bytes, digest: str, what: str) -> dict[str, Any]:
-    """The JSON object in what a registry has sent; ``digest`` is what it was asked for by, or empty.
+    """Return the JSON object that a registry has sent; ``digest`` is what was requested, or empty.
 
-    Raises RegistryError if it is another object, or none.
+    Raises:
+        RegistryError: The content is not a JSON object, or does not have the digest.
     """
     if digest and digest != digest_of(content, digest.partition(":")[0]):
-        raise RegistryError(f"the registry's answer for {what} is not what its digest says")
+        raise RegistryError(f"the registry's answer for {what} does not have its digest")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise RegistryError(f"the registry's answer for {what} is no JSON object: is it a registry?")
+        raise RegistryError(f"the registry's answer for {what} is not a JSON object: is it a registry?")
     return document
 
 
 def digest_of(content: bytes, algorithm: str = "sha256") -> str:
-    """The digest by which a registry knows this content."""
+    """Return the digest by which a registry knows this content."""
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
 def is_index(document: Mapping[str, Any]) -> bool:
-    """Whether a document lists manifests, rather than being one."""
+    """Return whether a document is an index, rather than a manifest."""
     return document.get("mediaType") in INDEXES or ("manifests" in document and "config" not in document)
 
 
 def choose(index: Mapping[str, Any], platform: Platform | None) -> str:
-    """The digest of the manifest for a platform; without one, of that for ``linux/amd64`` rather than another's.
+    """Return the digest of the manifest for a platform. None means any, but ``linux/amd64`` if there is one.
 
     Raises NoSuchPlatformError.
     """
     found = platforms_of(index)
-    wanted = str(platform or Platform())
-    if wanted in found:
-        return found[wanted]
+    expected = str(platform or Platform())
+    if expected in found:
+        return found[expected]
     if platform is None and found:
         return next(iter(found.values()))
-    raise NoSuchPlatformError(tuple(found), wanted)
+    raise NoSuchPlatformError(tuple(found), expected)
 
 
 def platforms_of(index: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of an index's manifests, by the platforms that they are for, such as ``linux/amd64``.
+    """Return the digests of an index's manifests by their platforms, such as ``linux/amd64``.
 
-    Attestations and the siblings that lazy loading puts beside an image, SOCI's and Nydus's, are none.
+    Attestations, and the artifacts that SOCI and Nydus add for lazy loading, are ignored.
     """
     found: dict[str, str] = {}
     for item in index.get("manifests") or ():
-        if isinstance(item, dict) and not _is_sibling(item):
+        if isinstance(item, dict) and not _is_artifact(item):
             described = item.get("platform") or {}
             name = f"{described.get('os')}/{described.get('architecture')}"
             found.setdefault(name, str(item.get("digest")))
     return found
 
 
-def _is_sibling(item: Mapping[str, Any]) -> bool:
+def _is_artifact(item: Mapping[str, Any]) -> bool:
     described, annotations = item.get("platform") or {}, item.get("annotations") or {}
     return bool(
         "vnd.docker.reference.type" in annotations  # docs.docker.com: build, attestations, attestation storage
@@ -88,10 +89,10 @@ def _is_sibling(item: Mapping[str, Any]) -> bool:
 
 
 def config_digest(document: Mapping[str, Any], what: str) -> str:
-    """The digest of the configuration that a manifest names. Raises RegistryError for what is no image."""
+    """Return the digest of the configuration that a manifest names. Raises RegistryError if it is not an image."""
     config = document.get("config")
     digest = config.get("digest") if isinstance(config, dict) else None
     if not isinstance(digest, str) or ":" not in digest:
         old = " (a manifest of Docker's old schema 1)" if document.get("schemaVersion") == 1 else ""
-        raise RegistryError(f"{what} is no image that can be read{old}: build and push it anew")
+        raise RegistryError(f"{what} is not an image that can be read{old}: build and push it again")
     return digest

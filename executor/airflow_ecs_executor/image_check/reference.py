@@ -1,4 +1,4 @@
-"""Names of images, as task definitions have them: registry, repository, tag, digest. Pure."""
+"""Names of images as in task definitions: registry, repository, tag, digest. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 DOCKER_HUB = "registry-1.docker.io"
-"""The host that answers for what has no registry in its name."""
+"""The host for names without a registry."""
 _HUB_NAMES = ("docker.io", "index.docker.io", DOCKER_HUB)
 # docs.aws.amazon.com/general/latest/gr/ecr.html: with FIPS, dual-stack (dkr-ecr, on.aws), China and the European
 # sovereign cloud; the isolated regions as in awslabs/amazon-ecr-credential-helper, ecr-login/api/client.go.
@@ -25,10 +25,13 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 @dataclass(frozen=True)
 class ImageReference:
-    """An image by name.
+    """The name of an image.
 
-    ``registry`` is the host that answers for it, with its port; ``tag`` and ``digest`` may be empty, not both: without
-    either, the tag is ``latest``.
+    Attributes:
+        registry: The host of the registry, with its port.
+        repository: The repository in the registry.
+        tag: The tag; empty if there is only a digest.
+        digest: The digest, or an empty string. Without tag and digest, the tag is ``latest``.
     """
 
     registry: str
@@ -38,24 +41,24 @@ class ImageReference:
 
     @property
     def version(self) -> str:
-        """What the registry is asked for. A digest wins, as everywhere."""
+        """The digest, if there is one, or the tag."""
         return self.digest or self.tag
 
     @property
     def ecr(self) -> tuple[str, str] | None:
-        """Account and region of a private registry of Amazon ECR; None for any other."""
+        """The account and region of a private Amazon ECR registry; None for other registries."""
         found = _ECR.fullmatch(self.registry)
         return (found["account"], found["region"]) if found else None
 
 
 def has_registry(name: str) -> bool:
-    """Whether a name begins with a registry's host, as Docker decides it."""
+    """Return whether a name begins with the host of a registry, by Docker's rule."""
     first, slash, _ = name.partition("/")
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
 def parse(name: str) -> ImageReference:
-    """Read the name of an image as Docker and ECS do. Raises ValueError."""
+    """Parse the name of an image as Docker and ECS do. Raises ValueError."""
     rest, at, digest = name.partition("@")
     registry, path = rest.split("/", 1) if has_registry(rest) else (DOCKER_HUB, rest)
     repository, colon, tag = path.partition(":")
@@ -68,5 +71,5 @@ def parse(name: str) -> ImageReference:
         or (colon and not _TAG.fullmatch(tag))
         or (at and not _DIGEST.fullmatch(digest))
     ):
-        raise ValueError(f"{name!r} is no name of an image")
+        raise ValueError(f"{name!r} is not a valid image name")
     return ImageReference(registry, repository, tag or ("" if digest else "latest"), digest)

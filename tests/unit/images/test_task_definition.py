@@ -290,7 +290,7 @@ class TestImage:
             ("worker:1", 2, "Push it first: python build.py push worker:1"),
             ("127.0.0.1:9/worker:1", 19, "127.0.0.1:9 does not answer"),
             ("{host}/worker:none", 19, "There is no image"),
-            ("{host}/UPPER:1", 2, "is no name of an image"),
+            ("{host}/UPPER:1", 2, "is not a valid image name"),
             ("{host}/worker:silent", 19, "says which Airflow it has"),
             ("{host}/worker:odd", 18, "Fargate has no such CPU"),
         ],

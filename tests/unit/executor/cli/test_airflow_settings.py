@@ -127,7 +127,7 @@ def test_everything_that_is_wrong_or_missing_is_told_at_once() -> None:
         "[logging] remote_base_log_folder is not valid (found: 'gs://bucket'): give s3://BUCKET/PREFIX, or cloudwatch://",
         "(--remote-logs)",
         "[database] sql_alchemy_conn is not valid",
-        "give the ARN or the name of a secret whose whole text is the value (--database-secret)",
+        "give the ARN or the name of a secret whose string is the value (--database-secret)",
         "[aws_ecs_executor] assign_public_ip is not valid (found: 'maybe'): give True or False",
         "[aws_ecs_executor] cluster is required, but not set",
         "[aws_ecs_executor] container_name is required, but not set",

@@ -45,7 +45,7 @@ def test_names_are_read_as_docker_reads_them(name, expected):
     ],
 )
 def test_what_is_no_image_is_refused(name):
-    with pytest.raises(ValueError, match="is no name of an image"):
+    with pytest.raises(ValueError, match="is not a valid image name"):
         parse(name)
 
 

@@ -231,13 +231,13 @@ def test_the_resolution_of_a_name_is_waited_for_no_longer(registry, one, monkeyp
 
 def test_an_answer_without_end_is_cut(registry, images, one, monkeypatch):
     monkeypatch.setattr(http_module, "_MAX_BYTES", 10)
-    assert "more than 10 bytes" in refusal(images, f"{registry.host}/team/worker:1")
+    assert "larger than 10 bytes" in refusal(images, f"{registry.host}/team/worker:1")
 
 
 def test_content_is_held_to_its_digest(registry, images, one):
     name = next(iter(registry.blobs))
     registry.blobs[name] = json.dumps(config_for("arm64")).encode()
-    assert "is not what its digest says" in refusal(images, f"{registry.host}/team/worker:1")
+    assert "does not have its digest" in refusal(images, f"{registry.host}/team/worker:1")
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b"\xff"])
@@ -248,7 +248,7 @@ def test_what_is_no_registry_is_told(registry, images, content):
 
 def test_what_is_no_image_is_told(registry, images):
     registry.store_manifest("team/worker", "chart", OCI_MANIFEST, b'{"schemaVersion": 2}')
-    assert "is no image that can be read" in refusal(images, f"{registry.host}/team/worker:chart")
+    assert "is not an image that can be read" in refusal(images, f"{registry.host}/team/worker:chart")
     registry.store_manifest("team/worker", "old", "application/json", b'{"schemaVersion": 1}')
     assert "old schema 1" in refusal(images, f"{registry.host}/team/worker:old")
 
