@@ -16,6 +16,7 @@ from airflow_ecs_executor.image_check import http
 from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.ecr import EcrRegistry
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
+from airflow_ecs_executor.image_check.manifest import document_in
 from airflow_ecs_executor.image_check.reference import parse
 from airflow_ecs_executor.image_check.registry import Registry
 
@@ -270,7 +271,8 @@ def _registry(entry: Entry) -> Answer:
     reference = parse(entry.extra["image"])
     known = Credentials("user", "secret") if entry.extra.get("logged_in") else Credentials()
     try:
-        Registry(_Http(entry), reference, lambda _: known).manifest(reference.version)  # type: ignore[arg-type]
+        registry = Registry(_Http(entry), reference, lambda _: known)  # type: ignore[arg-type]
+        document_in(registry.manifest(reference.version), reference.digest, reference.version)
     except NoSuchImageError as error:
         return Answer("missing", str(error))
     except RegistryError as error:

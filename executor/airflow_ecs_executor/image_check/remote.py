@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Protocol, TypeVar
 
+from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
@@ -94,7 +95,7 @@ class Images:
         def work() -> None:
             try:
                 outcome.append(self._ask(reference, ask))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
                 outcome.append(error)
 
         # In a thread, because the resolution of a name, for one, cannot be bounded.
@@ -129,8 +130,8 @@ class Images:
     def _client(self, region: str) -> Any:
         try:
             return self._ecr(region)
-        except Exception as error:
-            raise RegistryError(f"no client of Amazon ECR can be made ({type(error).__name__}: {error})") from None
+        except Exception as error:  # noqa: BLE001 - boto3's errors, Airflow's, or a defect, which classify logs
+            raise RegistryError(f"no client of Amazon ECR can be created ({classify(error).reason})") from None
 
 
 def _resolve(source: _Source, reference: ImageReference, platform: Platform | None) -> RemoteImage:

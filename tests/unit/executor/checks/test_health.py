@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import boto3
 import pytest
-from airflow_ecs_executor.checks.health import HealthCheckError
+from airflow_ecs_executor.checks.health import HealthCheckError, check
+from airflow_ecs_executor.config.reader import read_settings
+from airflow_ecs_executor.services import services_of
 
 from local.ecs.control import EcsApi
 from local.fakes.s3 import WRITING, FakeS3, Fault
-from tests.unit.executor.harness import Scheduler
+from tests.unit.executor.harness import OPTIONS, VERSIONS, Configuration, Scheduler
 
 DENIED = "User: arn:aws:iam::1:user/me is not authorized to perform: s3:DeleteObject on resource: x"
 
@@ -152,3 +154,24 @@ def test_a_place_that_can_perhaps_be_written_is_a_warning(
     s3.faults = [fault]
     Scheduler(workload_s3_uri="s3://bucket/workloads")
     assert words in warned()
+
+
+# Teams
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        ({"cluster": "nothing"}, ["CLUSTER", "REGION_NAME"]),
+        ({"task_definition": "nothing"}, ["TASK_DEFINITION"]),
+        ({"container_name": "worker"}, ["CONTAINER_NAME"]),
+    ],
+)
+def test_a_team_is_told_its_own_variables(ecs: EcsApi, options: dict[str, str], variables: list[str]) -> None:
+    configuration = Configuration({**OPTIONS, **options})
+    configuration.team_name = "blue"
+    settings = read_settings(configuration, {})
+    with pytest.raises(HealthCheckError) as caught:
+        check(services_of(settings, VERSIONS, "tests").ecs, settings, None)
+    assert all(f"AIRFLOW__BLUE___AWS_ECS_EXECUTOR__{name}" in str(caught.value) for name in variables)
+    assert "AIRFLOW__AWS_ECS_EXECUTOR__" not in str(caught.value)

@@ -84,9 +84,15 @@ class World:
             config={"architecture": "amd64"}, reference=SimpleNamespace(tag=tag), digests=digests, platforms=()
         )
 
-    def check(self, mode="strict"):
+    def check(self, mode="strict", team=None):
         return ImageChecks(
-            self, self, Versions("3.3.2", "3.12"), container_name="airflow", mode=mode, clock=lambda: self.now
+            self,
+            self,
+            Versions("3.3.2", "3.12"),
+            container_name="airflow",
+            mode=mode,
+            team=team,
+            clock=lambda: self.now,
         )
 
 
@@ -142,7 +148,7 @@ def test_many_launchers_wait_for_one_look():
 
 def test_strict_refuses_what_does_not_fit_and_says_all_that_helps():
     with pytest.raises(IncompatibleImageError) as caught:
-        World(WRONG).check().resolve("worker")
+        World(WRONG).check(team="red").resolve("worker")
     text = str(caught.value)
     for words in (
         "Airflow: the image has 2.10.5, expected 3.3.2",
@@ -150,7 +156,7 @@ def test_strict_refuses_what_does_not_fit_and_says_all_that_helps():
         WRONG,
         "task definition worker:1",
         "python build.py --airflow 3.3.2 --python 3.12 --dags s3 --platform linux/amd64 --repository worker --push",
-        "AIRFLOW__AIRFLOW_ECS_EXECUTOR__IMAGE_VERSION_CHECK=warn",
+        "AIRFLOW__RED___AIRFLOW_ECS_EXECUTOR__IMAGE_VERSION_CHECK=warn",
     ):
         assert words in text
 

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from airflow_ecs_executor.checks.images import ImageChecks
 from airflow_ecs_executor.cli import check as command
 from airflow_ecs_executor.image_check.comparison import Versions
 
@@ -85,6 +86,15 @@ def test_a_revision_that_cannot_be_chosen_is_no_misfit(
     ecs.fault("ListTaskDefinitions", fault)
     assert check("right:matching", task_definition="right") == 3
     assert words in capsys.readouterr().out
+
+
+def test_a_defect_ends_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(*_: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(ImageChecks, "examine", planted)
+    with pytest.raises(KeyError, match="planted"):
+        check(task_definition="right")
 
 
 def test_without_airflow_it_says_where_to_run_it() -> None:

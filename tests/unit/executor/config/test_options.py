@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from airflow_ecs_executor.config import options
+
+from tests.paths import EXECUTOR
 
 IDS = [str(option) for option in options.OPTIONS]
 
@@ -71,3 +74,11 @@ def test_the_variable_of_an_option_is_airflows():
 
 def test_the_variable_of_a_team_has_three_underscores():
     assert options.CLUSTER.variable("red") == "AIRFLOW__RED___AWS_ECS_EXECUTOR__CLUSTER"
+
+
+def test_only_the_options_know_the_names_of_their_variables():
+    """Anything else would name the variable of all teams to one of them."""
+    package = EXECUTOR / "airflow_ecs_executor"
+    literal = re.compile(r"AIRFLOW__(?:AWS|AIRFLOW)_ECS_EXECUTOR__|AIRFLOW__\{")
+    found = {path.relative_to(package) for path in package.rglob("*.py") if literal.search(path.read_text("utf-8"))}
+    assert found == {Path("config/options.py")}

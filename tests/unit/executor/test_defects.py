@@ -1,0 +1,165 @@
+"""A defect of the executor shows as a defect, with its traceback, and not as an error of AWS."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable
+
+import botocore.exceptions
+import pytest
+from airflow_ecs_executor.aws.container_logs import ContainerLogs, plain
+from airflow_ecs_executor.aws.ecs import Ecs
+from airflow_ecs_executor.aws.errors import ErrorKind, classify
+from airflow_ecs_executor.aws.stack import read_stack
+from airflow_ecs_executor.aws.workload_store import WorkloadStore
+from airflow_ecs_executor.checks.images import ImageChecks, NoMatchingRevisionError
+from airflow_ecs_executor.image_check.comparison import Versions
+from airflow_ecs_executor.image_check.ecr import EcrRegistry
+from airflow_ecs_executor.image_check.http import Http
+from airflow_ecs_executor.image_check.reference import parse
+
+from local.ecs.control import EcsApi
+from local.fakes.s3 import FakeS3
+from tests.unit.executor.harness import Scheduler
+
+ARN = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
+
+
+def planted(*args: Any, **kwargs: Any) -> Any:
+    raise KeyError("planted")
+
+
+class Planted:
+    """A client of any service whose calls have a defect."""
+
+    def __getattr__(self, name: str) -> Any:
+        return planted
+
+
+def image_checks(mode: str = "strict") -> ImageChecks:
+    ecs = Ecs(Planted, "airflow")
+    return ImageChecks(ecs, Planted(), Versions("3.3.2", "3.12"), container_name="airflow", mode=mode)  # type: ignore[arg-type]
+
+
+def tracebacks(caplog: pytest.LogCaptureFixture) -> list[BaseException]:
+    """The exceptions that were logged with their tracebacks."""
+    found = [record.exc_info[1] for record in caplog.records if record.exc_info and record.levelno == logging.ERROR]
+    assert all(error is not None and error.__traceback__ for error in found)
+    return [error for error in found if error is not None]
+
+
+def test_a_defect_is_classified_as_one_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        planted()
+    except KeyError as error:
+        first, again = classify(error), classify(error)
+        assert tracebacks(caplog) == [error]
+    assert first == again and first.defect and first.kind is ErrorKind.PERMANENT
+    assert "KeyError: 'planted'. This is a defect of the ECS executor" in first.reason and "traceback" in first.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("network is down"),
+        TimeoutError(),
+        botocore.exceptions.NoRegionError(),
+        type("OperationalError", (Exception,), {"__module__": "sqlalchemy.exc"})("the database is away"),
+        type("AirflowNotFoundException", (Exception,), {"__module__": "airflow.exceptions"})("no connection"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_of_aws_the_network_the_database_and_airflow_are_no_defects(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not classify(error).defect and not caplog.records
+
+
+# The check at start
+
+
+@pytest.mark.parametrize("place", ["client", "describe_definition"])
+def test_a_defect_in_the_health_check_lets_the_scheduler_start(
+    ecs: EcsApi, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Ecs, place, planted)
+    Scheduler()
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
+    assert "The rest of the ECS executor's health check was skipped. KeyError" in caplog.text
+
+
+def test_a_defect_in_a_call_of_the_health_check_lets_the_scheduler_start(
+    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Ecs, "client", lambda _: Planted())
+    Scheduler()
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
+
+
+def test_a_defect_in_storing_workloads_lets_the_scheduler_start(
+    ecs: EcsApi, s3: FakeS3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(WorkloadStore, "try_out", planted)
+    Scheduler(workload_s3_uri="s3://bucket/workloads")
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
+
+
+# Images
+
+
+def test_a_defect_in_describing_leaves_an_image_unchecked(caplog: pytest.LogCaptureFixture) -> None:
+    assert image_checks().resolve("worker") == "worker"
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
+    assert "was not checked against this scheduler: KeyError: 'planted'. This is a defect" in caplog.text
+
+
+def test_a_defect_in_reading_an_image_leaves_it_unchecked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    described = {
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/worker:1",
+        "containerDefinitions": [{"name": "airflow", "image": "worker:1"}],
+    }
+    monkeypatch.setattr(Ecs, "describe_definition", lambda *_: described)
+    assert image_checks().resolve("worker") == "worker"
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError] and "This is a defect" in caplog.text
+
+
+def test_a_defect_in_choosing_a_revision_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(NoMatchingRevisionError, match=r"KeyError: 'planted'\. This is a defect"):
+        image_checks().resolve("worker:matching")
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
+
+
+# Where the call alone is guarded, a defect passes with its traceback.
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda ecs: ecs.describe([ARN]),
+        lambda ecs: ecs.list_stopped("deployment"),
+    ],
+)
+def test_a_defect_passes_through_the_ecs_api(ask: Callable[[Ecs], Any]) -> None:
+    with pytest.raises(KeyError, match="planted"):
+        ask(Ecs(Planted, "airflow"))
+
+
+def test_a_defect_in_a_call_of_ecr_is_no_error_of_the_registry() -> None:
+    registry = EcrRegistry(Http(1), parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com/worker:1"), Planted())
+    with pytest.raises(KeyError, match="planted"):
+        registry.manifest("1")
+
+
+def test_a_defect_in_reading_a_stack_is_no_error_of_cloudformation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boto3.session.Session", lambda **_: Planted())
+    with pytest.raises(KeyError, match="planted"):
+        read_stack("airflow-ecs")
+
+
+def test_a_defect_in_showing_a_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    logs = ContainerLogs(Ecs(Planted, "airflow"), lambda region: Planted(), "airflow")
+    (message,), lines = logs.shown(ARN, "worker", plain)
+    assert "This is a defect" in message and lines == []
+    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
