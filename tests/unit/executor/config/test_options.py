@@ -35,29 +35,6 @@ def test_all_options_of_the_reference_are_known():
     assert sorted(options.named("aws_ecs_executor")) == REFERENCE_OPTIONS
 
 
-def test_options_of_our_own_have_the_documented_defaults():
-    defaults = {name: option.default for name, option in options.named("airflow_ecs_executor").items()}
-    assert defaults == {
-        "run_task_rate": "20",
-        "run_task_burst": "20",
-        "launch_concurrency": "16",
-        "describe_tasks_rate": "5",
-        "poll_interval": "3",
-        "missing_grace_period": "60",
-        "adoption_timeout": "30",
-        "spot_interruptions": "relaunch",
-        "max_spot_relaunches": "3",
-        "launch_wait_limit": None,
-        "deployment": None,
-        "task_instance_tags": "True",
-        "image_version_check": "strict",
-        "workload_s3_uri": None,
-        "workload_s3_use": "too_long",
-        "workload_s3_kms_key": None,
-        "container_log_lines": "20",
-    }
-
-
 @pytest.mark.parametrize("option", options.OPTIONS, ids=IDS)
 def test_every_option_is_described_with_an_example_of_what_it_allows(option):
     assert option.description.endswith(".") and option.example
