@@ -1,11 +1,11 @@
-"""What a person can do about a failure, found in AWS's own words.
+"""What a person can do about a failure, found from AWS's own words. Pure.
 
-A message is read according to where it came from, since the same words mean different things there: a failed call is
-the scheduler's, a stopped task's is that of its execution role, its subnet and its image. Pure.
+The source of a message decides how it is read, since the same words have different meanings: a failed call concerns the
+scheduler; a stopped task concerns its execution role, its subnet and its image.
 
 Messages of stopped tasks begin with what could not be done and end with why: "ResourceInitializationError: unable to
-pull secrets or registry auth: … i/o timeout". So the advice is chosen by both: a subject, and the cause that stands
-last. Where Fargate has cut the cause off, the subject alone decides.
+pull secrets or registry auth: … i/o timeout". The advice is therefore chosen by both: a subject, and the cause that is
+named last. If Fargate has truncated the cause, the subject alone decides.
 (Sources: Amazon ECS Developer Guide, "Amazon ECS stopped tasks error messages" and "Resolve Amazon ECS
 ResourceInitializationError errors"; the messages of tests/phrasebook, each with its own.)
 """
@@ -30,11 +30,11 @@ _OUT_OF_MEMORY = (
 
 
 class Advice(NamedTuple):
-    """What a person can do, and whether waiting may do."""
+    """What a person can do, and whether waiting may help."""
 
     text: str
     waits: bool = False
-    """Time, or the end of another task, may mend it."""
+    """Whether time, or the end of another task, may resolve it."""
 
 
 class Explained:
@@ -50,7 +50,7 @@ class Explained:
 
 
 class _Placement(NamedTuple):
-    """Words of ECS about where a task can run. They are matched in the case in which AWS writes them."""
+    """Words of ECS about where a task can run, in the case in which AWS writes them."""
 
     words: str
     waits: bool
@@ -61,7 +61,7 @@ NO_DEFINITION = r"TaskDefinition (?:is inactive|not found)|Unable to describe ta
 """RunTask was asked for a task definition that is not active, or does not exist."""
 _CODE = r"(?:^|; |TaskFailedToStart: )"
 """What precedes a reason of one word, since such a word may be part of a name as well."""
-# Of RunTask's ``failures[]``, of failed calls, and of stopped tasks.
+# In RunTask's ``failures[]``, in failed calls, and in stopped tasks.
 # Source: Amazon ECS Developer Guide, "API failure reasons" and "Service event messages".
 _PLACEMENT: Sequence[_Placement] = (
     _Placement(
@@ -80,7 +80,7 @@ _PLACEMENT: Sequence[_Placement] = (
         "Too many tasks of the cluster wait for container instances: let the Auto Scaling groups of its capacity "
         "providers grow faster or larger, or lower [core] parallelism.",
     ),
-    _Placement(r"DistinctInstance", True, "Each container instance has such a task already: add instances."),
+    _Placement(r"DistinctInstance", True, "Each container instance already runs such a task: add instances."),
     _Placement(
         rf"placement constraint|{_CODE}ATTRIBUTE\b|missing an attribute",
         False,
@@ -120,14 +120,14 @@ _PLACEMENT: Sequence[_Placement] = (
         r"|(?i:service quota|(?<!disk )quota.{0,40}(?:exceeded|reached)|(?:exceed\w*|reached).{0,40}quota)"
         r"|InstanceCountExceeded|VcpuLimitExceeded|InstanceLimitExceeded|ServiceQuotaExceeded|LimitExceeded",
         True,
-        "A quota of the AWS account is used up: ask for a higher one in Service Quotas, or lower [core] parallelism.",
+        "A quota of the AWS account is exhausted: request an increase in Service Quotas, or lower [core] parallelism.",
     ),
     _Placement(
         rf"(?i:capacity is unavailable|insufficient ?(?:instance ?)?capacity|no capacity)|{_CODE}CAPACITY$"
         r"|UnfulfillableCapacity",
         True,
-        "AWS has no capacity there now: add subnets in other availability zones, or a capacity provider strategy with "
-        "FARGATE beside FARGATE_SPOT.",
+        "AWS has no capacity at the moment: add subnets in other availability zones, or a capacity provider strategy "
+        "with FARGATE and FARGATE_SPOT.",
     ),
     _Placement(
         r"RESOURCE:[\w*]|(?i:unable to place a task|closest matching|insufficient (?:cpu|memory|gpu))",
@@ -166,7 +166,7 @@ _FAILED_CALL: _Rules = (
         r"ClusterNotFound|cluster not found",
         "Create the cluster, or correct [aws_ecs_executor] cluster and region_name.",
     ),
-    (r"cluster.{0,40}inactive", "Create the cluster anew, or correct [aws_ecs_executor] cluster."),
+    (r"cluster.{0,40}inactive", "Create the cluster again, or correct [aws_ecs_executor] cluster."),
     (
         r"Network Configuration must be provided|subnets can ?not be (?:empty|blank)",
         "Set [aws_ecs_executor] subnets: the task definition uses awsvpc.",
@@ -234,7 +234,7 @@ _NOT_ALLOWED = re.compile(r"not authorized to perform|AccessDenied|UnauthorizedO
 
 
 def of_failed_call(text: str) -> str:
-    """Advice about an error that an API answered to the scheduler: its code and its message in ``text``."""
+    """Return advice about an error that AWS returned to the scheduler; ``text`` has its code and its message."""
     if _NOT_ALLOWED.search(text):
         return _allow(text, "the scheduler's role")
     if clock_is_wrong(text):
@@ -247,12 +247,12 @@ def of_failed_call(text: str) -> str:
 
 
 def of_placement(text: str) -> Advice:
-    """Advice about a reason of RunTask's ``failures[]``, or about the message of a failed call."""
+    """Return advice about a reason of RunTask's ``failures[]``, or about the message of a failed call."""
     return _placement(without_names(text))
 
 
 def of_stopped_task(text: str) -> Advice:
-    """Advice about an ECS task that stopped: what ECS says about the task and its container, exit codes apart."""
+    """Return advice about a stopped ECS task, from what ECS says about it and its container, without exit codes."""
     text = without_names(text)
     told = _SECRETS_OR_AUTH.sub("", text)
     subjects = _SUBJECTS if told == text else {name: _SUBJECTS[name] for name in _SECRETS_OR_AUTH_SUBJECTS}
@@ -274,12 +274,12 @@ def _placement(text: str) -> Advice:
 
 
 def of_exit_code(code: int) -> str:
-    """Advice about the exit code of a container that ended by itself."""
+    """Return advice about the exit code of a container that ended by itself."""
     return EXIT_CODES.get(code, "")
 
 
 def _allow(text: str, whose: str) -> str:
-    """Name the policy that does not allow an action."""
+    """Return which policy to change so that an action is allowed."""
     action = denied_action(text) or "the action"
     policy = policy_to_change(text)
     if policy:
@@ -290,7 +290,7 @@ def _allow(text: str, whose: str) -> str:
 
 
 def _last(patterns: Mapping[str, str], text: str) -> str:
-    """Return the name of the pattern that ends last in a text, the later of two, or an empty string."""
+    """Return the name of the pattern that ends last in a text, or an empty string."""
     ends = (
         (match.end(), number, name)
         for number, (name, pattern) in enumerate(patterns.items())
@@ -300,7 +300,7 @@ def _last(patterns: Mapping[str, str], text: str) -> str:
 
 
 _SECRETS_OR_AUTH = re.compile(r"unable to pull secrets or registry auth(?:entication)?")
-"""AWS's fixed prefix, which names two subjects: the text after it says which of them it is about."""
+"""A prefix of AWS that names two subjects; the text after it tells which of them failed."""
 
 _SECRETS_OR_AUTH_SUBJECTS = ("registry secret", "auth", "secret")
 
@@ -323,7 +323,7 @@ _SUBJECTS: Mapping[str, str] = {
     "start": r"CannotStartContainer|CannotCreateContainer|failed to create (?:shim )?task|exec format error|exec: ",
     "interface": r"network interface|\bENI\b",
 }
-"""What could not be done, the most telling first: a container's start may have failed for its logs."""
+"""What could not be done, the most specific first: a container may fail to start because of its logs."""
 
 _CAUSES: Mapping[str, str] = {
     "network": r"i/o timeout|connection (?:refused|reset|issue|timed out)|no route to host|network is unreachable"
@@ -359,23 +359,24 @@ _CAUSES: Mapping[str, str] = {
     r"|KMS\w*(?:Disabled|NotFound|InvalidState)",
     "option": r"is required|unknown log opt|invalid (?:log|logger)",
 }
-"""Why it could not be done. The last that a message names counts; of two that end together, the later in this table."""
+"""Why it could not be done. The last cause in a message counts; of two at one position, the later in this table."""
 
 _WAITS = frozenset({("interface", "address"), ("interface", "throttled"), ("instances", ""), ("instances", "quota")})
-"""Subjects and causes that time mends."""
+"""Subjects and causes that time resolves."""
 
 _ADVICE: Mapping[str, Mapping[str, str]] = {
     "memory": {"": _OUT_OF_MEMORY},
-    "maintenance": {"": "AWS retired the host of the task for maintenance: the failure is not the task's."},
+    "maintenance": {"": "AWS retired the host of the task for maintenance: the task did not cause the failure."},
     "host": {
-        "": "The container instance was taken away or drained while the task ran on it: it is not the task's fault."
+        "": "The container instance was terminated or drained while the task ran on it: the task did not cause the "
+        "failure."
     },
     "instances": {
         "": "AWS could not launch an instance for the capacity provider: allow more instance types and zones in its "
         "instance requirements, or wait for capacity.",
         "denied": "The infrastructure role of the capacity provider may not launch instances: correct its permissions.",
         "role": "the capacity provider's infrastructure role",
-        "quota": "A quota of the AWS account for instances is used up: ask for a higher limit in Service Quotas.",
+        "quota": "A quota of the AWS account for instances is exhausted: request an increase in Service Quotas.",
     },
     "health": {"": "A health check ended the task: correct or remove healthCheck in the task definition."},
     "log router": {
@@ -421,8 +422,8 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "IP).",
         "network": f"The registry of the image could not be reached: {_ROUTE}. For ECR these are the endpoints "
         "ecr.api, ecr.dkr and S3.",
-        "certificate": "The registry's TLS certificate is not trusted: ECS takes those of public authorities alone. "
-        "Copy the image to Amazon ECR.",
+        "certificate": "The TLS certificate of the registry is not trusted: ECS accepts only those of public "
+        "authorities. Copy the image to Amazon ECR.",
         "denied": "The registry refused the image to the execution role (on EC2 without one, the instance role): allow "
         "ecr:GetAuthorizationToken, ecr:BatchCheckLayerAvailability, ecr:GetDownloadUrlForLayer and "
         "ecr:BatchGetImage, and check the repository's policy.",
@@ -434,12 +435,12 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "region in the task definition's image.",
         "throttled": "The registry's rate limit is reached: copy the image to Amazon ECR, or log in to the registry "
         "with repositoryCredentials in the task definition.",
-        "disk": "The image does not fit the disk space: raise ephemeralStorage of the task definition (on EC2, the "
+        "disk": "The disk space is too small for the image: raise ephemeralStorage of the task definition (on EC2, the "
         "instance's disk), or build a smaller image.",
         "platform": "The image was not built for this CPU architecture: build it for the platform that the task "
         "definition's runtimePlatform names.",
-        "media type": "The host does not know a part of the image, such as an attestation (provenance, SBOM): build it "
-        "without, by --provenance=false --sbom=false.",
+        "media type": "The host does not support a part of the image, such as an attestation (provenance, SBOM): "
+        "build it with --provenance=false --sbom=false.",
         "runtime": "The container runtime of the host could not unpack the image: try again, or replace the instance.",
         "server": "The registry of the image failed: try again, and see its status page.",
     },
@@ -471,8 +472,8 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "valueFrom.",
         "deleted": "The secret is marked for deletion: restore it (aws secretsmanager restore-secret), or name another "
         "in the task definition.",
-        "invalid": "The task definition's valueFrom is no valid name or ARN of a secret: check that it exists, and how "
-        "it is written.",
+        "invalid": "The valueFrom in the task definition is not a valid name or ARN of a secret: check that it exists, "
+        "and how it is written.",
         "throttled": "Secrets Manager or SSM throttled the start: try again; for SSM, turn on higher throughput.",
         "encryption key": "The KMS key of a secret cannot be used: check that it exists and is enabled.",
         "server": "Secrets Manager or SSM failed: try again.",
@@ -524,20 +525,20 @@ _ADVICE: Mapping[str, Mapping[str, str]] = {
         "role": "the execution role",
     },
 }
-"""By subject, then by cause; "" is for one that is unknown. ``role`` says who needs a permission that is named."""
+"""By subject, then by cause; "" is for an unknown cause. ``role`` is the role that needs the denied permission."""
 
 EXIT_CODES: Mapping[int, str] = {
     1: "The command failed: the container's own log says why.",
-    80: "The image's entrypoint found a missing or malformed setting: see the container's log.",
+    80: "The image's entrypoint found a setting that is missing or not valid: see the container's log.",
     81: "The image's entrypoint had no AWS credentials or no access to the DAGs: check the task role.",
-    82: "The image's entrypoint could not load the DAGs: see the container's log.",
-    83: "The image's Airflow does not fit the scheduler's: build the image for the version that the scheduler runs.",
+    82: "The image's entrypoint could not sync the DAGs: see the container's log.",
+    83: "The Airflow of the image is incompatible with the scheduler: build the image for the scheduler's version.",
     84: "The image's entrypoint could not reach S3, or not in time.",
-    85: "The container was asked to end while its DAGs were loaded: nothing of the task has run.",
+    85: "The container was stopped while its DAGs were synced: the task has not run.",
     125: "The container could not be started.",
     126: "The command of the container is not executable.",
     127: "The command of the container was not found: is this an Airflow image?",
     137: "The container was killed: out of memory, or it did not end within stopTimeout after SIGTERM.",
     139: "The process crashed (segmentation fault).",
-    143: "The container was asked to end (SIGTERM).",
+    143: "The container was stopped (SIGTERM).",
 }

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow_ecs_executor.checks import images as module
-from airflow_ecs_executor.checks.images import ImageChecks, IncompatibleImageError
+from airflow_ecs_executor.checks.images import ImageChecks, IncompatibleImageError, NoMatchingRevisionError
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.errors import RegistryError
 
@@ -126,16 +126,7 @@ def test_what_fits_is_launched_without_a_word(said):
     assert said() == []
 
 
-def test_each_definition_is_looked_at_once():
-    world = World(RIGHT)
-    check = world.check()
-    for _ in range(3):
-        check.resolve("worker")
-        check.resolve(f"{ARN}worker:1")  # found out as the family's revision
-    assert len(world.described) == 1 and len(world.looked_up) == 1
-
-
-def test_many_launchers_wait_for_one_look():
+def test_each_definition_is_looked_at_once_whoever_waits_for_it():
     world = World(RIGHT)
     check = world.check()
     threads = [threading.Thread(target=check.resolve, args=("worker",)) for _ in range(8)]
@@ -143,7 +134,8 @@ def test_many_launchers_wait_for_one_look():
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(world.described) == 1
+    check.resolve(f"{ARN}worker:1")  # found out as the family's revision
+    assert len(world.described) == 1 and len(world.looked_up) == 1
 
 
 def test_strict_refuses_what_does_not_fit_and_says_all_that_helps():
@@ -174,39 +166,37 @@ def test_off_looks_at_nothing():
     assert world.described == []
 
 
+DENIED_BY_REGISTRY = RegistryError("denied", "ecr:BatchGetImage")
+
+
 @pytest.mark.parametrize("mode", ["strict", "warn"])
-def test_what_cannot_be_told_is_warned_about_once_and_launched(said, mode):
-    check = World(SILENT).check(mode)
-    check.resolve("worker")
-    check.resolve("worker")
+@pytest.mark.parametrize(
+    ("image", "errors", "words"),
+    [
+        (SILENT, {}, "which Airflow and Python"),
+        (RIGHT, {"registry_error": DENIED_BY_REGISTRY}, "Allow ecr:BatchGetImage"),
+        (RIGHT, {"error": Denied("ecs:DescribeTaskDefinition")}, "Allow ecs:DescribeTaskDefinition"),
+    ],
+    ids=["an image that does not say", "a registry that does not let in", "a definition that may not be described"],
+)
+def test_what_is_not_known_is_warned_about_once_and_launched(said, mode, image, errors, words):
+    world = World(image)
+    vars(world).update(errors)
+    check = world.check(mode)
+    assert check.resolve("worker") == check.resolve("worker") == "worker"
     (warning,) = said(logging.WARNING)
-    assert "was not checked" in warning and "which Airflow and Python" in warning
+    assert "was not checked" in warning and words in warning
 
 
-def test_a_registry_that_cannot_be_read_is_warned_about_with_the_action_that_would_help(said):
-    world = World(RIGHT)
-    world.registry_error = RegistryError("denied")
-    world.registry_error.action = "ecr:BatchGetImage"
-    world.check().resolve("worker")
-    (warning,) = said(logging.WARNING)
-    assert "Allow ecr:BatchGetImage" in warning
-
-
-def test_a_definition_that_may_not_be_described_is_left_to_ecs(said):
-    world = World(RIGHT)
-    world.error = Denied("ecs:DescribeTaskDefinition")
-    assert world.check().resolve("worker") == "worker"
-    assert "Allow ecs:DescribeTaskDefinition" in said(logging.WARNING)[0]
-
-
-def test_while_it_may_help_to_wait_the_launch_waits():
+@pytest.mark.parametrize(("name", "launched"), [("worker", "worker"), ("worker:matching", f"{ARN}worker:1")])
+def test_while_it_may_help_to_wait_the_launch_waits(name, launched):
     world = World(RIGHT)
     world.error = Failed("ThrottlingException")
     check = world.check()
     with pytest.raises(Failed):
-        check.resolve("worker")
+        check.resolve(name)
     world.error = None
-    assert check.resolve("worker") == "worker"
+    assert check.resolve(name) == launched
 
 
 def test_a_definition_that_ecs_fails_to_describe_is_left_to_it_and_described_later(said):
@@ -275,13 +265,10 @@ def test_the_newest_revision_that_fits_is_chosen_and_said(said):
     assert "Tasks run worker:2" in line and "worker:3: Airflow: the image has 2.10.5" in line
 
 
-def test_an_arn_may_stand_in_place_of_the_family():
-    assert World(RIGHT).check().resolve(f"{ARN}worker:matching") == f"{ARN}worker:1"
-
-
 @pytest.mark.parametrize("mode", ["strict", "warn", "off"])
-def test_choosing_does_not_depend_on_the_mode(mode):
-    assert World(RIGHT, WRONG).check(mode).resolve("worker:matching") == f"{ARN}worker:1"
+@pytest.mark.parametrize("family", ["worker", f"{ARN}worker"])
+def test_choosing_does_not_depend_on_the_mode(family, mode):
+    assert World(RIGHT, WRONG).check(mode).resolve(f"{family}:matching") == f"{ARN}worker:1"
 
 
 def test_the_choice_is_kept_for_a_minute(said):
@@ -343,17 +330,14 @@ def test_a_family_without_revisions():
         World().check().resolve("worker:matching")
 
 
-def test_a_permission_that_choosing_needs():
-    world = World(RIGHT)
-    world.error = Denied("ecs:ListTaskDefinitions")
-    with pytest.raises(IncompatibleImageError, match=r"Allow ecs:ListTaskDefinitions, or name a revision"):
-        world.check().resolve("worker:matching")
-
-
-def test_a_revision_that_may_not_be_described_is_not_chosen_unseen():
-    world = World(WRONG)
-    world.describe_error = Denied("ecs:DescribeTaskDefinition")
-    with pytest.raises(IncompatibleImageError, match=r"Allow ecs:DescribeTaskDefinition, or name a revision"):
+@pytest.mark.parametrize(
+    ("image", "attribute", "action"),
+    [(RIGHT, "error", "ecs:ListTaskDefinitions"), (WRONG, "describe_error", "ecs:DescribeTaskDefinition")],
+)
+def test_a_permission_that_choosing_needs(image, attribute, action):
+    world = World(image)
+    setattr(world, attribute, Denied(action))
+    with pytest.raises(NoMatchingRevisionError, match=f"Allow {action}, or name a revision"):
         world.check().resolve("worker:matching")
 
 
@@ -368,14 +352,18 @@ def test_while_no_revision_can_be_chosen_the_launch_waits():
     assert check.resolve("worker:matching") == f"{ARN}worker:1"
 
 
-def test_a_choice_outlives_a_permission(said):
+@pytest.mark.parametrize(
+    "errors", [{"describe_error": Denied("ecs:DescribeTaskDefinition")}, {"error": Failed("ThrottlingException")}]
+)
+def test_a_choice_outlives_a_permission_and_an_api_that_is_away(said, errors):
     world = World(RIGHT)
     check = world.check()
     check.resolve("worker:matching")
     world.images.append(RIGHT)
     world.now += module._NAME_AGE
-    world.describe_error = Denied("ecs:DescribeTaskDefinition")
+    vars(world).update(errors)
     assert check.resolve("worker:matching") == f"{ARN}worker:1"
+    assert "could be looked for" in said(logging.WARNING)[0]
 
 
 def test_a_registry_that_does_not_answer_delays_a_choice_no_longer_than_said(said):
@@ -395,16 +383,6 @@ def test_a_former_choice_that_disappears_is_replaced_too():
     world.now += module._NAME_AGE
     assert check.resolve("worker:matching") == f"{ARN}worker:1"
     assert check.mark_inactive(f"{ARN}worker:2")
-
-
-def test_a_choice_outlives_an_api_that_is_away(said):
-    world = World(RIGHT)
-    check = world.check()
-    check.resolve("worker:matching")
-    world.now += module._NAME_AGE
-    world.error = Failed("ThrottlingException")
-    assert check.resolve("worker:matching") == f"{ARN}worker:1"
-    assert "could be looked for" in said(logging.WARNING)[0]
 
 
 def test_no_more_than_fifty_revisions_are_looked_at():

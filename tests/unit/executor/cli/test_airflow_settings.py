@@ -136,48 +136,32 @@ def test_everything_that_is_wrong_or_missing_is_told_at_once() -> None:
         assert words in said, said
 
 
-@pytest.mark.parametrize("secret", ["a b", "x'y", "$(id)", "arn:aws:s3:::bucket", ""])
-def test_what_is_no_secret_never_gets_into_a_command(secret: str) -> None:
-    if secret:
-        assert "[core] fernet_key is not valid" in problems(**REQUIRED, fernet_secret=secret)
-    else:
-        assert "[core] fernet_key_cmd" not in settings(fernet_secret=secret)
+ARN = "cloudwatch://arn:aws:logs:eu-west-1:123456789012:log-group:/airflow/task"
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("flag", "value"),
     [
-        "airflow_ecs_executor.AwsEcsExecutor",
-        "LocalExecutor,airflow_ecs_executor.AwsEcsExecutor",
-        "LocalExecutor,ecs:airflow_ecs_executor.AwsEcsExecutor",
+        *(("fernet_secret", value) for value in ("a b", "x'y", "$(id)", "arn:aws:s3:::bucket")),
+        *(("executor", value) for value in ("LocalExecutor", "my_airflow_ecs_executor.AwsEcsExecutor")),
+        *(("remote_logs", value) for value in (f"{ARN}:*", "s3://ab", "/var/log")),
     ],
 )
-def test_the_executor_may_be_one_of_several(value: str) -> None:
+def test_a_value_that_is_not_valid_gets_nowhere(flag: str, value: str) -> None:
+    option = GENERAL[flag]
+    assert f"[{option.section}] {option.name} is not valid" in problems(**REQUIRED, **{flag: value})
+
+
+@pytest.mark.parametrize("others", ["", "LocalExecutor,", "LocalExecutor,ecs:"])
+def test_the_executor_may_be_one_of_several(others: str) -> None:
+    value = f"{others}airflow_ecs_executor.AwsEcsExecutor"
     assert settings(executor=value)["[core] executor"] == value
 
 
-@pytest.mark.parametrize("value", ["LocalExecutor", "my_airflow_ecs_executor.AwsEcsExecutor", "AwsEcsExecutor"])
-def test_the_executor_has_to_be_among_them(value: str) -> None:
-    assert "[core] executor is not valid" in problems(**REQUIRED, executor=value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "s3://bucket",
-        "s3://bucket/logs/airflow",
-        "cloudwatch://arn:aws:logs:eu-west-1:123456789012:log-group:/airflow/task",
-        "cloudwatch://arn:aws-cn:logs:cn-north-1:123456789012:log-group:airflow",
-    ],
-)
+@pytest.mark.parametrize("value", ["s3://bucket", "s3://bucket/logs/airflow", ARN, ARN.replace("aws:", "aws-cn:")])
 def test_logs_may_be_in_s3_and_in_cloudwatch(value: str) -> None:
     found = settings(remote_logs=value)
     assert (found["[logging] remote_logging"], found["[logging] remote_base_log_folder"]) == ("True", value)
-
-
-def test_a_log_group_with_a_star_is_refused() -> None:
-    value = "cloudwatch://arn:aws:logs:eu-west-1:123456789012:log-group:/airflow/task:*"
-    assert "[logging] remote_base_log_folder is not valid" in problems(**REQUIRED, remote_logs=value)
 
 
 def test_the_executor_s_own_warnings_are_passed_on() -> None:
