@@ -113,7 +113,7 @@ def _dags(scheduler: _Scheduler, container: Container, is_airflow_2: bool) -> It
     if ours and theirs and ours.rstrip("/") != theirs.rstrip("/"):
         yield (
             f"[core] dags_folder is {ours} in the scheduler and {theirs} in the container: tasks find their files by "
-            "the path below it, but what uses the whole path finds another one"
+            "the relative path, but code that uses the absolute path finds another one"
         )
 
 
@@ -145,8 +145,8 @@ def _remote_logging(scheduler: _Scheduler, container: Container) -> Iterator[str
     ours = is_true(scheduler.get(section, switch))
     if ours and not container.has(section, switch):
         yield (
-            f"[{section}] {switch} is on in the scheduler and not set in the container: the log of a task goes with "
-            f"its container; set {variable_of(section, switch)}=True there"
+            f"[{section}] {switch} is on in the scheduler and not set in the container: the log of a task is "
+            f"lost with its container; set {variable_of(section, switch)}=True there"
         )
         return
     value = container.get(section, switch)
@@ -159,22 +159,22 @@ def _remote_logging(scheduler: _Scheduler, container: Container) -> Iterator[str
     if not ours or not theirs:
         return
     for name in ("remote_base_log_folder", "remote_log_conn_id"):
-        wanted = scheduler.get(section, name)
-        if wanted and not container.has(section, name):
+        expected = scheduler.get(section, name)
+        if expected and not container.has(section, name):
             variable = variable_of(section, name)
-            yield f"[{section}] {name} is {wanted} in the scheduler and not set in the container: set {variable}"
+            yield f"[{section}] {name} is {expected} in the scheduler and not set in the container: set {variable}"
             continue
-        found = container.get(section, name)
-        if found is not None and found.strip().rstrip("/") != wanted.rstrip("/"):
-            yield f"[{section}] {name} is {wanted or 'not set'} in the scheduler and {found} in the container"
+        actual = container.get(section, name)
+        if actual is not None and actual.strip().rstrip("/") != expected.rstrip("/"):
+            yield f"[{section}] {name} is {expected or 'not set'} in the scheduler and {actual} in the container"
 
 
 def _database(scheduler: _Scheduler, container: Container) -> Iterator[str]:
     section, name = "database", "sql_alchemy_conn"
     if not container.has(section, name):
         yield (
-            f"[{section}] {name} is not set in the container: tasks of Airflow 2 need the metadata database; give "
-            f"{variable_of(section, name)} as a secret of the task definition"
+            f"[{section}] {name} is not set in the container: tasks of Airflow 2 require the metadata database; set "
+            f"{variable_of(section, name)} as a secret in the task definition"
         )
         return
     value = container.get(section, name)
@@ -185,7 +185,7 @@ def _database(scheduler: _Scheduler, container: Container) -> Iterator[str]:
     if key and not container.has(section, name):
         yield (
             f"[{section}] {name} is not set in the container: tasks cannot read encrypted connections and variables; "
-            f"give {variable_of(section, name)} as a secret of the task definition"
+            f"set {variable_of(section, name)} as a secret in the task definition"
         )
     elif key and container.get(section, name) not in (None, key):
         yield f"[{section}] {name} differs in the container: tasks cannot read encrypted connections and variables"
@@ -203,8 +203,8 @@ def _execution_api(scheduler: _Scheduler, container: Container) -> Iterator[str]
     section, name = "core", "execution_api_server_url"
     if not container.has(section, name):
         yield (
-            f"[{section}] {name} is not set in the container: tasks of Airflow 3 need the API server; set "
-            f"{variable_of(section, name)}, for instance to http://airflow.internal:8080/execution/"
+            f"[{section}] {name} is not set in the container: tasks of Airflow 3 require the API server; set "
+            f"{variable_of(section, name)}, for example to http://airflow.internal:8080/execution/"
         )
         return
     ours, theirs = scheduler.get(section, name), container.get(section, name)
@@ -220,7 +220,7 @@ def _executor(scheduler: _Scheduler, container: Container) -> Iterator[str]:
     if "airflow_ecs_executor" in (container.get("core", "executor") or ""):
         yield (
             f"{variable_of('core', 'executor')} names this executor in the container, where it is not installed: "
-            "Airflow's commands there log import errors or fail; leave it out"
+            "Airflow's commands there log import errors or fail; omit the variable"
         )
     for option in options.OPTIONS:
         found = container.get(option.section, option.name)
