@@ -127,7 +127,7 @@ _PLACEMENT: Sequence[_Placement] = (
         r"|UnfulfillableCapacity",
         True,
         "AWS has no capacity at the moment: add subnets in other availability zones, or a capacity provider strategy "
-        "with FARGATE and FARGATE_SPOT.",
+        "with FARGATE beside FARGATE_SPOT.",
     ),
     _Placement(
         r"RESOURCE:[\w*]|(?i:unable to place a task|closest matching|insufficient (?:cpu|memory|gpu))",

@@ -336,7 +336,7 @@ def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(
     definitions = Counter(task["request"]["taskDefinition"].rpartition("/")[2] for task in tasks)
     assert definitions == {FAMILY: SPOT_TASKS, f"{FAMILY}:1": SPOT_TASKS}
     assert deployment.logged_events(SPOT).get("ecs task attempt failed") == SPOT_TASKS, deployment.logged_events(SPOT)
-    assert f"Tasks run {FAMILY}:1, the newest active revision whose image fits" in second.log
+    assert f"Tasks run {FAMILY}:1, the newest active revision whose image is compatible" in second.log
     assert second.trouble() == [] and image_warnings(second) == []
     second.end_in_order()
 

@@ -168,7 +168,7 @@ def test_remote_logging_to_another_place():
 
 def test_this_executor_is_not_installed_in_the_container():
     named = {"AIRFLOW__CORE__EXECUTOR": "airflow_ecs_executor.AwsEcsExecutor"}
-    the(on_2(named, core__executor="airflow_ecs_executor.AwsEcsExecutor"), "leave it out")
+    the(on_2(named, core__executor="airflow_ecs_executor.AwsEcsExecutor"), "omit the variable")
     assert on_2({"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}) == []
 
 
