@@ -244,12 +244,7 @@ class ContainerLogs:
     ) -> tuple[list[str], list[str]]:
         """Return what Airflow's UI shows of a task's container: messages about the log, and its text.
 
-        No failed call raises.
-
-        Args:
-            arn: The ECS task, as Airflow knows it.
-            definition: The task definition, if ECS does not return the task's own.
-            render: Writes the lines as text.
+        No failed call raises. ``definition`` is used if ECS does not return the task's own.
         """
         if arn is None or not is_task_arn(arn):
             return [_no_container(arn)], []

@@ -189,9 +189,10 @@ def classify(error: BaseException) -> ApiError:
 def _is_defect(error: BaseException) -> bool:
     """Return whether an exception is one of Python's own: libraries raise theirs, and the network an OSError.
 
-    Botocore raises a ValueError for settings of a user, such as an endpoint that is not a URL.
+    An ImportError is about what is installed. Botocore raises a ValueError for settings of a user, such as an endpoint
+    that is not a URL.
     """
-    if type(error).__module__ != "builtins" or isinstance(error, OSError):
+    if type(error).__module__ != "builtins" or isinstance(error, (OSError, ImportError)):
         return False
     frames = list(traceback.walk_tb(error.__traceback__))
     raised_in = str(frames[-1][0].f_globals.get("__name__")) if frames else ""
@@ -274,9 +275,7 @@ def _classify_answer(response: Mapping[str, Any]) -> ApiError:
 def remedy(error: ApiError, action: str) -> str:
     """Return what a person at a command line can do about an error; empty if only the reason helps.
 
-    Args:
-        error: The failed call.
-        action: The IAM action that the call requires, if AWS's answer does not name one.
+    ``action`` is the IAM action that the call requires, in case AWS's answer does not name one.
     """
     if error.code == "NoRegionError":
         return "Give --region, or set AWS_REGION."

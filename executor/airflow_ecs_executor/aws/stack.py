@@ -79,11 +79,7 @@ def output_key(field: str) -> str:
 
 
 def read_stack(name: str, region: str | None = None) -> StackOutputs:
-    """Read the outputs of a stack from CloudFormation.
-
-    Args:
-        name: The stack.
-        region: Its region; None for AWS_REGION, else the one that boto3 finds.
+    """Read the outputs of a stack from CloudFormation, in ``region``, AWS_REGION, or the region that boto3 finds.
 
     Raises:
         StackError: The stack cannot be read, or is of no use.

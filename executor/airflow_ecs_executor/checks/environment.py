@@ -54,12 +54,9 @@ class Container:
 
 
 def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides: Mapping[str, str]) -> Container:
-    """Return the environment of our container.
+    """Return the environment of our container: ``overrides`` of every launch, the definition, and the image.
 
-    Args:
-        definition: The task definition, which overrides the image.
-        facts: The facts of the image; None if they are not known.
-        overrides: The variables of every launch, which override both.
+    ``facts`` is None if the image is not known.
     """
     values = {**(facts.environment if facts else {}), **definition.environment, **overrides}
     hidden = definition.secrets - set(overrides)

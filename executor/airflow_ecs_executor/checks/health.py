@@ -46,12 +46,7 @@ def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: floa
     """Try the calls that running tasks requires, and log what could not be checked.
 
     A defect of a check does not keep the scheduler from starting: it is logged, and the remaining checks are skipped.
-
-    Args:
-        ecs: The ECS API.
-        settings: The executor's settings.
-        store: Where workloads are stored, if that is configured.
-        pause: Seconds before a throttled or unanswered call is repeated, doubled each time.
+    ``pause`` is the time in seconds before a throttled or unanswered call is repeated, doubled each time.
 
     Raises:
         HealthCheckError: Something is wrong; it has all problems.

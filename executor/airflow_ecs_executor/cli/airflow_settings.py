@@ -108,9 +108,7 @@ class AirflowSettings:
 def airflow_settings(given: Mapping[str, str], stack: StackOutputs | None = None) -> AirflowSettings:
     """Return the settings that are required, differ from the default, or were given.
 
-    Args:
-        given: Values by the names of options and of `GENERAL`; an empty one removes the value of the stack.
-        stack: The outputs of the stack, if there is one.
+    ``given`` has values by the names of options and of `GENERAL`; an empty one removes the value of the stack.
 
     Raises:
         ConfigurationError: It has every problem, as at the start of the executor.
@@ -208,9 +206,7 @@ def _general_settings(values: Mapping[str, str]) -> Iterator[Setting]:
 def command_for_secret(secret: str, region: str = "") -> str:
     """Return the command of the AWS CLI that prints the string of a secret.
 
-    Args:
-        secret: An ARN, whose region is used, or a name.
-        region: The region of a name; without it, the configuration of the AWS CLI decides.
+    ``secret`` is an ARN, or a name in ``region``, without which the configuration of the AWS CLI decides.
     """
     found = re.fullmatch(_SECRET, secret)
     region = (found and found["region"]) or region
@@ -231,10 +227,7 @@ def _replaced(settings: Sequence[Setting]) -> Iterator[str]:
 def as_text(settings: Sequence[Setting], form: str, *, once: bool = False) -> str:
     """Return settings as shell commands, lines of airflow.cfg, or lines for ``docker run --env-file``.
 
-    Args:
-        settings: The settings.
-        form: One of `FORMATS`.
-        once: With `EXPORTS`, the shell reads secrets once, instead of Airflow each time.
+    ``form`` is one of `FORMATS`. With `EXPORTS` and ``once``, the shell reads secrets once, instead of Airflow each time.
     """
     if not once:
         settings = [setting.as_airflow_reads_it() for setting in settings]

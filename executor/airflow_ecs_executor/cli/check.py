@@ -26,12 +26,7 @@ log = logging.getLogger("airflow_ecs_executor")
 def check(conf: Any, airflow: AirflowSide, expected: Versions, task_definition: str | None, as_json_text: bool) -> int:
     """Check, print the result, and return the exit code.
 
-    Args:
-        conf: Airflow's configuration.
-        airflow: The functions of `airflow_compat`.
-        expected: The versions that the image must have.
-        task_definition: The task definition to check; None for the configured one.
-        as_json_text: Whether to print JSON.
+    ``expected`` are the versions that the image must have; ``task_definition`` is None for the configured one.
     """
     try:
         settings = read_settings(conf, os.environ)

@@ -63,6 +63,7 @@ def test_a_defect_is_classified_as_one_and_logged_once(caplog: pytest.LogCapture
     [
         OSError("network is down"),
         TimeoutError(),
+        ModuleNotFoundError("No module named 'x'"),
         botocore.exceptions.NoRegionError(),
         type("OperationalError", (Exception,), {"__module__": "sqlalchemy.exc"})("the database is away"),
         type("AirflowNotFoundException", (Exception,), {"__module__": "airflow.exceptions"})("no connection"),

@@ -174,18 +174,3 @@ def test_an_exit_code_explains_only_a_container_that_ended_by_itself(task: dict[
     assert end is not None
     assert advice in end.advice if advice else not end.advice
     assert ("stopTimeout" in end.advice) is (advice == "killed")
-
-
-@pytest.mark.parametrize(
-    ("reason", "temporary"),
-    [
-        ("Capacity is unavailable at this time. Please try again later or in a different availability zone", True),
-        ("TaskFailedToStart: RESOURCE:MEMORY", True),
-        ("CannotPullContainerError: toomanyrequests: You have reached your pull rate limit.", False),
-        ("CannotPullContainerError: failed to resolve ref registry.example.com/quota-report:1: not found", False),
-        ("TaskFailedToStart: MemberOf placement constraint unsatisfied.", False),
-    ],
-)
-def test_a_task_without_room_is_told_from_one_that_could_not_start(reason: str, temporary: bool) -> None:
-    end = outcome_of(described(started=False, stop_code="TaskFailedToStart", stoppedReason=reason), "airflow")
-    assert end is not None and end.kind is OutcomeKind.NEVER_STARTED and end.temporary is temporary
