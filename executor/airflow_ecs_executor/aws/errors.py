@@ -207,7 +207,7 @@ def _defect(error: BaseException) -> ApiError:
     return ApiError(
         ErrorKind.PERMANENT,
         f"{reason}. This is a defect of the ECS executor; the log of the scheduler, or of the Airflow component that "
-        "shows this message, has the traceback.",
+        "shows this message, has the traceback",
         type(error).__name__,
         defect=True,
     )

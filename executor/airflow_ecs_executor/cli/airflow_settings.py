@@ -227,7 +227,7 @@ def _replaced(settings: Sequence[Setting]) -> Iterator[str]:
 def as_text(settings: Sequence[Setting], form: str, *, once: bool = False) -> str:
     """Return settings as shell commands, lines of airflow.cfg, or lines for ``docker run --env-file``.
 
-    ``form`` is one of `FORMATS`. With `EXPORTS` and ``once``, the shell reads secrets once, instead of Airflow each time.
+    ``form`` is one of `FORMATS`. With `EXPORTS` and ``once``, the shell reads secrets once, not Airflow each time.
     """
     if not once:
         settings = [setting.as_airflow_reads_it() for setting in settings]
