@@ -99,7 +99,7 @@ class LocalAws:
             name="ecs",
             port=_ECS_PORT,
             environment={**self.stack.aws_environment(), SETTINGS_VARIABLE: json.dumps(settings)},
-            files={_HOME: {**_sources("errors.py"), **_package("ecs")}},
+            files={_HOME: {**_sources(), **_package("ecs")}},
             working_dir=_HOME,
             user="0",
             cap_add=["NET_ADMIN"],

@@ -26,10 +26,9 @@ from typing import Any
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from local.aws_services import service_image
+from local.aws_services import fake_s3, service_image
+from local.aws_services.fake_s3 import FakeS3Service
 from local.errors import ServiceError
-from local.fakes import s3_service
-from local.fakes.s3_service import FakeS3Service
 from local.machine import resources
 from local.machine.aws_client import REGION, aws_client, put_folder, split_s3_uri
 from local.machine.client import engine
@@ -272,12 +271,12 @@ class Stack:
         """Start the fake S3, for what the AWS stand-in cannot: latency, faults, and a thousand files at once."""
         container = self.start(
             service_image.ensure_image(),
-            s3_service.command(latency),
-            name=s3_service.NAME,
-            port=s3_service.PORT,
-            files=s3_service.files(),
+            fake_s3.command(latency),
+            name=fake_s3.NAME,
+            port=fake_s3.PORT,
+            files=fake_s3.files(),
         )
-        endpoint = f"http://127.0.0.1:{published_port(container, s3_service.PORT)}"
+        endpoint = f"http://127.0.0.1:{published_port(container, fake_s3.PORT)}"
         wait_for_http(f"{endpoint}/-/requests", container, "the fake S3")
         return FakeS3Service(endpoint)
 

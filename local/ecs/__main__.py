@@ -3,7 +3,7 @@ Ctrl-C.
 
 Its address is the one line on stdout. Point a client to it with ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
 credentials; tell it what to do with ``local.ecs.control`` or by POST to ``/_control/COMMAND``. Exit codes: those of
-``local/errors.py``; 130 Ctrl-C, 143 SIGTERM.
+``local/ecs/errors.py``; 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from local.errors import LocalError, ServiceError
+from local.ecs.errors import EmulatorError, UnavailableError
 
 # How often to look whether the parent still lives.
 _PARENT_SECONDS = 1.0
@@ -25,16 +25,16 @@ _STRICT_VARIABLE = "LOCAL_ECS_STRICT"
 
 
 def _runner_factory(name: str) -> object:
-    """What ``module:factory`` makes. Raises LocalError when there is no such thing."""
+    """What ``module:factory`` makes. Raises EmulatorError when there is no such thing."""
     module, colon, factory = name.partition(":")
     if not colon:
-        raise LocalError(f"--runner must be like package.module:factory, not {name!r}")
+        raise EmulatorError(f"--runner must be like package.module:factory, not {name!r}")
     try:
         return getattr(importlib.import_module(module), factory)()
     except ModuleNotFoundError as error:
-        raise LocalError(f"--runner {name}: {error}") from error
+        raise EmulatorError(f"--runner {name}: {error}") from error
     except AttributeError as error:
-        raise LocalError(f"--runner {name}: {error}") from error
+        raise EmulatorError(f"--runner {name}: {error}") from error
 
 
 async def _serve(options: argparse.Namespace) -> int:
@@ -44,13 +44,13 @@ async def _serve(options: argparse.Namespace) -> int:
         from local.ecs.runner import BLOCKING_CALLS, Runner
         from local.ecs.world import World
     except ModuleNotFoundError as error:
-        raise ServiceError(
+        raise UnavailableError(
             f"The ECS API needs the package {error.name!r}, which {sys.executable} does not have. "
             "Set LOCAL_ECS_PYTHON to a Python with requirements/dev.txt"
         ) from error
     runner = _runner_factory(options.runner)
     if not isinstance(runner, Runner):
-        raise LocalError(
+        raise EmulatorError(
             f"--runner {options.runner} made a {type(runner).__name__}, which is no local.ecs.runner.Runner"
         )
     parent = os.getppid()  # before the address is told: the parent may end as soon as it knows it
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return asyncio.run(_serve(options))
-    except LocalError as error:
+    except EmulatorError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return error.exit_code
 

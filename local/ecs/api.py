@@ -16,12 +16,11 @@ from aiohttp import web
 
 from local.ecs.answers import is_throttling, refusal
 from local.ecs.endpoints import command
-from local.ecs.errors import ApiError
+from local.ecs.errors import ApiError, EmulatorError, UnavailableError
 from local.ecs.faults import Call, Effects
 from local.ecs.model import request_check
 from local.ecs.operations import OPERATIONS, failures
 from local.ecs.world import Calls, World
-from local.errors import LocalError, ServiceError
 
 _CONTROL = "/_control/"
 _TARGET = "X-Amz-Target"
@@ -51,7 +50,7 @@ class Server:
         )
 
     async def start(self, host: str, port: int) -> str:
-        """Listen and return the address. Raises ServiceError when the port is taken."""
+        """Listen and return the address. Raises UnavailableError when the port is taken."""
         for operation in OPERATIONS:
             request_check(operation)
         await self._runner.setup()
@@ -59,9 +58,9 @@ class Server:
         try:
             await site.start()
         except OverflowError:
-            raise LocalError(f"There is no port {port}") from None
+            raise EmulatorError(f"There is no port {port}") from None
         except OSError as error:
-            raise ServiceError(f"The ECS API cannot listen on port {port}: {error.strerror}") from error
+            raise UnavailableError(f"The ECS API cannot listen on port {port}: {error.strerror}") from error
         # Thousands of tasks live long: the collector need not look at them again and again.
         gc.collect()
         gc.freeze()
@@ -134,7 +133,7 @@ class Server:
         try:
             arguments = json.loads(body) if body else {}
             result = await command(self._world, request.path[len(_CONTROL) :], arguments)
-        except (LocalError, TypeError, ValueError) as error:
+        except (EmulatorError, TypeError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"result": result})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
 from local.ecs.ends import ENDS, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, FAILED_TO_START, End
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
 
 SIGTERM_EXIT_CODE = 143
 STOP_CODES = (
@@ -45,7 +45,7 @@ class Behaviour:
     """From the containers' end to STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Behaviour:
-        """This behaviour with other values. Raises LocalError for a value that makes no sense.
+        """This behaviour with other values. Raises EmulatorError for a value that makes no sense.
 
         ``end`` stands for the values of an end by its name; others go before those.
         """
@@ -62,17 +62,17 @@ _TYPES = get_type_hints(Behaviour)
 
 
 def named_end(name: Any) -> End:
-    """An end by its name. Raises LocalError for one that is not there."""
+    """An end by its name. Raises EmulatorError for one that is not there."""
     found = ENDS.get(name) if isinstance(name, str) else None
     if found is None:
-        raise LocalError(f"There is no end {name!r}. There are: {', '.join(ENDS)}")
+        raise EmulatorError(f"There is no end {name!r}. There are: {', '.join(ENDS)}")
     return found
 
 
 def _check(name: str, value: Any) -> None:
     """Refuse a field that is unknown, or a value of another type."""
     if name not in FIELDS:
-        raise LocalError(f"A behaviour has no {name!r}. It has: {', '.join(sorted(FIELDS))}")
+        raise EmulatorError(f"A behaviour has no {name!r}. It has: {', '.join(sorted(FIELDS))}")
     if name == "sidecar_exit_codes":
         good = isinstance(value, dict) and all(type(code) is int for code in value.values())
     elif name == "stop_code":
@@ -84,7 +84,7 @@ def _check(name: str, value: Any) -> None:
     else:
         good = isinstance(value, _TYPES[name]) and not isinstance(value, bool)
     if not good:
-        raise LocalError(f"{name} cannot be {value!r}")
+        raise EmulatorError(f"{name} cannot be {value!r}")
 
 
 @dataclass(eq=False)
@@ -111,9 +111,9 @@ class Behaviours:
             self.default = changed
             return
         if times is not None and (type(times) is not int or times < 1):
-            raise LocalError(f"times must be a whole number from 1 on, not {times!r}")
+            raise EmulatorError(f"times must be a whole number from 1 on, not {times!r}")
         if match is not None and not isinstance(match, str):
-            raise LocalError(f"match must be a text, not {match!r}")
+            raise EmulatorError(f"match must be a text, not {match!r}")
         self._rules.append(_Rule(match, times, dict(values)))
 
     @property

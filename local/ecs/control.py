@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Mapping, Sequence
 
-from local.errors import LocalError, NoAnswerError, ServiceError
+from local.ecs.errors import EmulatorError, NoAnswerError, UnavailableError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PYTHON_VARIABLE = "LOCAL_ECS_PYTHON"
@@ -52,7 +52,7 @@ class EcsControl:
         self.url = url
 
     def _command(self, name: str, **arguments: Any) -> Any:
-        """Send one command and return its result. Raises LocalError when it is refused."""
+        """Send one command and return its result. Raises EmulatorError when it is refused."""
         address = self.url.split("//", 1)[1]
         connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
         try:
@@ -64,10 +64,10 @@ class EcsControl:
         finally:
             connection.close()
         if answer.status not in (200, 400):
-            raise ServiceError(f"The ECS API failed in the command {name}; its own output says why")
+            raise UnavailableError(f"The ECS API failed in the command {name}; its own output says why")
         document = json.loads(text)
         if answer.status == 400:
-            raise LocalError(document["error"])
+            raise EmulatorError(document["error"])
         return document["result"]
 
     def reset(self) -> None:
@@ -186,7 +186,7 @@ class EcsApi(EcsControl):
         self.stop()
 
     def start(self) -> EcsApi:
-        """Start the server and wait until it listens. Raises ServiceError when it does not come up."""
+        """Start the server and wait until it listens. Raises UnavailableError when it does not come up."""
         if self._process is not None:
             return self
         command = [self._python, "-m", "local.ecs", "--port", str(self._port), "--with-parent"]
@@ -200,7 +200,7 @@ class EcsApi(EcsControl):
                 command, cwd=str(_ROOT), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
         except OSError as error:
-            raise ServiceError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
+            raise UnavailableError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
         self._process = process
         self._owner = os.getpid()
         try:
@@ -220,11 +220,13 @@ class EcsApi(EcsControl):
             selector.register(process.stdout, selectors.EVENT_READ)
             while not text.endswith(b"\n"):
                 if not selector.select(max(0.0, end - time.monotonic())):
-                    raise ServiceError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
+                    raise UnavailableError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
                 part = os.read(process.stdout.fileno(), 4096)
                 if not part:
                     code = process.wait(timeout=_STOP_SECONDS)
-                    raise ServiceError(f"The ECS API ended with exit code {code} as it started; its message is above")
+                    raise UnavailableError(
+                        f"The ECS API ended with exit code {code} during startup; its message is above"
+                    )
                 text += part
         return text.decode().strip()
 
@@ -246,5 +248,5 @@ class EcsApi(EcsControl):
 
     def _command(self, name: str, **arguments: Any) -> Any:
         if self._process is None:
-            raise LocalError("The ECS API is not started")
+            raise EmulatorError("The ECS API is not started")
         return super()._command(name, **arguments)

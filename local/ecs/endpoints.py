@@ -8,23 +8,23 @@ from typing import Any
 
 from local.ecs.behaviour import STOP_CODES, named_end
 from local.ecs.ends import End
+from local.ecs.errors import EmulatorError
 from local.ecs.operations import OPERATIONS
 from local.ecs.quotas import Settings
 from local.ecs.state import Task, as_mapping
 from local.ecs.world import World
-from local.errors import LocalError
 
 _OPERATIONS = frozenset(OPERATIONS)
 
 
 async def command(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Carry out one command and return its result. Raises LocalError when it makes no sense."""
+    """Carry out one command and return its result. Raises EmulatorError when it makes no sense."""
     if name == "reset":
         await world.reset()
         return None
     handler = _COMMANDS.get(name)
     if handler is None:
-        raise LocalError(f"There is no command {name!r}. There are: reset, {', '.join(_COMMANDS)}")
+        raise EmulatorError(f"There is no command {name!r}. There are: reset, {', '.join(_COMMANDS)}")
     return handler(world, **arguments)
 
 
@@ -36,7 +36,7 @@ def _configure(world: World, **settings: Any) -> None:
     unknown = sorted(settings.keys() - set(Settings.NAMES))
     if unknown:
         known = ", ".join(sorted([*Settings.NAMES, "seed", *fields]))
-        raise LocalError(f"There is no setting {unknown[0]!r}. There are: {known}")
+        raise EmulatorError(f"There is no setting {unknown[0]!r}. There are: {known}")
     world.account.settings.change(settings, _OPERATIONS)
     world.capacity.settle()
     if behaviour:
@@ -66,9 +66,9 @@ def _stop_tasks(
     if end is not None and stop_code is reason is None:
         what = named_end(end)
     elif end is not None or stop_code is None or reason is None:
-        raise LocalError("stop_tasks needs an end, or a stop_code and a reason")
+        raise EmulatorError("stop_tasks needs an end, or a stop_code and a reason")
     elif stop_code not in STOP_CODES:
-        raise LocalError(f"There is no stop code {stop_code!r}. There are: {', '.join(STOP_CODES)}")
+        raise EmulatorError(f"There is no stop code {stop_code!r}. There are: {', '.join(STOP_CODES)}")
     else:
         what = End(stop_code, reason, "")
     if exit_code is not None:
@@ -76,7 +76,7 @@ def _stop_tasks(
     tasks = [_task(world, arn) for arn in arns]
     running = next((task.arn for task in tasks if task.started_at is not None), None)
     if running is not None and not what.started:
-        raise LocalError(f"A task that has started cannot end with {end}: {running}")
+        raise EmulatorError(f"A task that has started cannot end with {end}: {running}")
     return sum([world.lifecycle.stop(task, what) for task in tasks])
 
 
@@ -90,7 +90,7 @@ def _task(world: World, arn: str) -> Task:
     if found is None:
         found = next((cluster.tasks[arn] for cluster in world.account.clusters.values() if arn in cluster.tasks), None)
     if found is None:
-        raise LocalError(f"There is no task {arn}, or it is forgotten")
+        raise EmulatorError(f"There is no task {arn}, or it is forgotten")
     return found
 
 
@@ -102,7 +102,7 @@ def _tasks(world: World, fields: Sequence[str] | None) -> list[dict[str, Any]]:
     try:
         return [{name: record[name] for name in fields} for record in records]
     except KeyError as error:
-        raise LocalError(f"Tasks have no {error}. They have: {', '.join(records[0])}") from None
+        raise EmulatorError(f"Tasks have no {error}. They have: {', '.join(records[0])}") from None
 
 
 def _record(task: Task) -> dict[str, Any]:

@@ -1,8 +1,26 @@
-"""What the API answers when it refuses."""
+"""Errors of the emulator: those that its user gets, and the answers of AWS when it refuses a call."""
 
 from __future__ import annotations
 
 from typing import Any
+
+
+class EmulatorError(Exception):
+    """A command, setting or option that the emulator refuses. The message says what it takes instead."""
+
+    exit_code = 40
+
+
+class UnavailableError(EmulatorError):
+    """The emulator could not be started, or failed."""
+
+    exit_code = 44
+
+
+class NoAnswerError(UnavailableError):
+    """The emulator did not answer: it is not there, or it is overloaded. A later call may succeed."""
+
+    exit_code = 47
 
 
 class ApiError(Exception):

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET, Answer
-from local.ecs.errors import ApiError
+from local.ecs.errors import ApiError, EmulatorError
 from local.ecs.quotas import number
 from local.ecs.state import Account
-from local.errors import LocalError
 
 ALL_OPERATIONS = "*"
 _SERVER_ERROR = 500
@@ -195,19 +194,19 @@ class Faults:
         self._faults.clear()
 
     def add(self, operation: str, kind: str, details: Mapping[str, Any], operations: frozenset[str]) -> None:
-        """Add a fault. Raises LocalError when it makes no sense."""
+        """Add a fault. Raises EmulatorError when it makes no sense."""
         known = KINDS.get(kind)
         if known is None:
-            raise LocalError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}")
+            raise EmulatorError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}")
         possible = known.operations or operations | {ALL_OPERATIONS}
         if operation not in possible:
-            raise LocalError(f"The fault {kind} is for: {', '.join(sorted(possible))}; not for {operation!r}")
+            raise EmulatorError(f"The fault {kind} is for: {', '.join(sorted(possible))}; not for {operation!r}")
         unknown = sorted(details.keys() - known.takes - _COMMON)
         if unknown:
-            raise LocalError(f"The fault {kind} takes {', '.join(sorted(known.takes | _COMMON))}; not {unknown[0]}")
+            raise EmulatorError(f"The fault {kind} takes {', '.join(sorted(known.takes | _COMMON))}; not {unknown[0]}")
         missing = sorted(name for name in known.needs if details.get(name) is None)
         if missing:
-            raise LocalError(f"The fault {kind} needs {missing[0]}")
+            raise EmulatorError(f"The fault {kind} needs {missing[0]}")
         given = {name: value for name, value in details.items() if value is not None}
         _check_details(given)
         self._faults.append(Fault(operation, kind, given))
@@ -262,7 +261,7 @@ def _check_details(details: Mapping[str, Any]) -> None:
             number(name, value, whole=True)
         elif name == "probability":
             if number(name, value) > 1:
-                raise LocalError(f"probability must be from 0 to 1, not {value!r}")
+                raise EmulatorError(f"probability must be from 0 to 1, not {value!r}")
         elif name == "seconds":
             if isinstance(value, list) and len(value) == 2:
                 for part in value:
@@ -270,8 +269,8 @@ def _check_details(details: Mapping[str, Any]) -> None:
             else:
                 number(name, value)
         elif name in _TEXTS and not isinstance(value, str):
-            raise LocalError(f"{name} must be a text, not {value!r}")
+            raise EmulatorError(f"{name} must be a text, not {value!r}")
         elif name == "carried_out" and not isinstance(value, bool):
-            raise LocalError(f"{name} must be true or false, not {value!r}")
+            raise EmulatorError(f"{name} must be true or false, not {value!r}")
         elif name == "resource_ids" and not isinstance(value, list):
-            raise LocalError(f"{name} must be a list, not {value!r}")
+            raise EmulatorError(f"{name} must be a list, not {value!r}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
 
 FORGET_AFTER = 3600.0
 """DescribeTasks: "stopped tasks appear in the returned results for at least one hour" (ECS API Reference)."""
@@ -53,7 +53,7 @@ class TokenBucket:
 def number(name: str, value: Any, *, whole: bool = False) -> float:
     """A setting that must be a number and not negative."""
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
-        raise LocalError(f"{name} must be a {'whole ' if whole else ''}number from 0 on, not {value!r}")
+        raise EmulatorError(f"{name} must be a {'whole ' if whole else ''}number from 0 on, not {value!r}")
     return value
 
 
@@ -97,7 +97,7 @@ class Settings:
     _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")
 
     def change(self, settings: Mapping[str, Any], operations: frozenset[str]) -> None:
-        """Take over new values. Raises LocalError for one that makes no sense."""
+        """Take over new values. Raises EmulatorError for one that makes no sense."""
         for name, value in settings.items():
             if name == "quotas":
                 self._set_quotas(value, operations)
@@ -111,29 +111,29 @@ class Settings:
     def _checked(self, name: str, value: Any) -> Any:
         if name == "strict":
             if not isinstance(value, bool):
-                raise LocalError(f"strict must be true or false, not {value!r}")
+                raise EmulatorError(f"strict must be true or false, not {value!r}")
         elif name == "omit":
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise LocalError(f"omit must be a list of strings, not {value!r}")
+                raise EmulatorError(f"omit must be a list of strings, not {value!r}")
         elif name == "ec2_shortage":
             if not isinstance(value, str):
-                raise LocalError(f"ec2_shortage must be a string, not {value!r}")
+                raise EmulatorError(f"ec2_shortage must be a string, not {value!r}")
         elif value is not None or name in self._NEVER_NONE:
             number(name, value, whole=name in self._WHOLE)
         return value
 
     def _set_quotas(self, quotas: Any, operations: frozenset[str]) -> None:
         if not isinstance(quotas, dict):
-            raise LocalError('quotas must be like {"DescribeTasks": [rate, burst]}')
+            raise EmulatorError('quotas must be like {"DescribeTasks": [rate, burst]}')
         for operation, quota in quotas.items():
             if operation not in operations:
-                raise LocalError(f"quotas: no operation {operation!r}. There are: {', '.join(sorted(operations))}")
+                raise EmulatorError(f"quotas: no operation {operation!r}. There are: {', '.join(sorted(operations))}")
             if quota is None:
                 self._set_bucket(operation, None, None)
             elif isinstance(quota, list) and len(quota) == 2:
                 self._set_bucket(operation, *(number(f"quotas of {operation}", part) for part in quota))
             else:
-                raise LocalError(f"The quota of {operation} must be [rate, burst], not {quota!r}")
+                raise EmulatorError(f"The quota of {operation} must be [rate, burst], not {quota!r}")
 
     def _set_bucket(self, operation: str, rate: float | None, burst: float | None) -> None:
         bucket = _bucket(rate, burst)

@@ -23,8 +23,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from local.ecs.errors import EmulatorError
 from local.ecs.state import Task
-from local.errors import LocalError
 
 BLOCKING_CALLS = 32
 """How many calls of runners run in ``asyncio.to_thread`` at once."""
@@ -78,7 +78,7 @@ class Runner:
     """What ``behave`` can change."""
 
     async def open(self) -> None:
-        """Get ready, before the server listens. Raises LocalError when that cannot be."""
+        """Get ready, before the server listens. Raises EmulatorError when that cannot be."""
 
     async def start(self, task: Task) -> None:
         """Run a new task. Called once for each, as an asyncio task that may last as long as the task does.
@@ -97,11 +97,11 @@ class Runner:
 
     def finish(self, task: Task, exit_code: int) -> None:
         """End a container as if its program had ended, where that can be done."""
-        raise LocalError(f"{type(self).__name__} cannot finish a task")
+        raise EmulatorError(f"{type(self).__name__} cannot finish a task")
 
     def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
         """Take a rule on how tasks behave, where that can be done."""
-        raise LocalError(f"{type(self).__name__} takes no behaviours")
+        raise EmulatorError(f"{type(self).__name__} takes no behaviours")
 
     def reset(self) -> None:
         """Forget everything. The ``start`` of every task has been cancelled before."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.ecs.behaviour import FIELDS, Behaviour, Behaviours
+from local.ecs.errors import EmulatorError
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Task
-from local.errors import LocalError
 
 _HOOK_FAILED_EXIT_CODE = 1
 
@@ -93,7 +93,7 @@ class SimulatedRunner(Runner):
         """End the container by itself, as soon as it runs."""
         life = self._lives.get(task.id)
         if life is None or task.main.ended_at is not None:
-            raise LocalError(f"The task has ended already: {task.arn}")
+            raise EmulatorError(f"The task has ended already: {task.arn}")
         life.finished = True
         life.exit_code = exit_code
         life.wake()

@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 from docker.errors import DockerException
 
+from local.ecs.errors import EmulatorError
 from local.errors import EngineError, LocalError, TerminatedError
 from local.machine.resources import terminating_like_an_exception
 
@@ -102,7 +103,7 @@ def guarded(main: Callable[[], int]) -> int:
     try:
         with terminating_like_an_exception():
             return main()
-    except LocalError as error:
+    except (LocalError, EmulatorError) as error:
         say(f"ERROR: {error}")
         return error.exit_code
     except DockerException as error:

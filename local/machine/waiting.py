@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from local.ecs import errors as ecs_errors
 from local.errors import NoAnswerError, ServiceError
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ def until(
             found = condition()
             if found:
                 return found
-        except NoAnswerError as error:
+        except (NoAnswerError, ecs_errors.NoAnswerError) as error:
             silence = str(error)
         if time.monotonic() > deadline:
             more = silence or (explain() if explain else "")

@@ -29,11 +29,10 @@ from local.ecs.containers.spec import (
     start_levels,
     stop_seconds,
 )
-from local.ecs.errors import CannotStartError
+from local.ecs.errors import CannotStartError, EmulatorError, UnavailableError
 from local.ecs.quotas import number
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Container, Document, Task
-from local.errors import LocalError, ServiceError
 
 SETTINGS_VARIABLE = "LOCAL_ECS_CONTAINERS"
 TASK_LABEL = "io.airflow-ecs.local.task"
@@ -71,11 +70,11 @@ class Latency:
     """From the containers' end until the task is STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Latency:
-        """These latencies with other values. Raises LocalError for a value that makes no sense."""
+        """These latencies with other values. Raises EmulatorError for a value that makes no sense."""
         known = {item.name for item in fields(Latency)}
         for name, value in values.items():
             if name not in known:
-                raise LocalError(f"There is no latency {name!r}. There are: {', '.join(sorted(known))}")
+                raise EmulatorError(f"There is no latency {name!r}. There are: {', '.join(sorted(known))}")
             number(name, value)
         return replace(self, **values)
 
@@ -84,11 +83,11 @@ def from_environment() -> ContainerRunner:
     """The runner that ``LOCAL_ECS_CONTAINERS`` describes: a JSON object with the members of ``Settings``."""
     text = os.environ.get(SETTINGS_VARIABLE)
     if not text:
-        raise LocalError(f"{SETTINGS_VARIABLE} is not set: it says where tasks run, see local.ecs.containers.runner")
+        raise EmulatorError(f"{SETTINGS_VARIABLE} is not set: it says where tasks run, see local.ecs.containers.runner")
     try:
         settings = Settings(**json.loads(text))
     except (ValueError, TypeError) as error:
-        raise LocalError(f"{SETTINGS_VARIABLE} is no JSON object with the members of Settings: {error}") from error
+        raise EmulatorError(f"{SETTINGS_VARIABLE} is no JSON object with the members of Settings: {error}") from error
     return ContainerRunner(settings)
 
 
@@ -151,7 +150,7 @@ class ContainerRunner(Runner):
             await self._endpoints.start()
         except (DockerError, OSError) as error:
             await self._engine.close()
-            raise ServiceError(f"Tasks cannot run here: {error}") from error
+            raise UnavailableError(f"Tasks cannot run here: {error}") from error
 
     async def close(self) -> None:
         """Remove what is left of the tasks."""
@@ -162,7 +161,7 @@ class ContainerRunner(Runner):
     def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
         """Change latencies, of all tasks from now on."""
         if match is not None or times is not None:
-            raise LocalError("Latencies are those of all tasks: without match and times")
+            raise EmulatorError("Latencies are those of all tasks: without match and times")
         self._latency = self._latency.changed(behaviour)
 
     def reset(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.ecs.control import EcsApi
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
 
 CLUSTER = "fleet"
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
@@ -201,6 +201,6 @@ class TestATaskThatNeverEnds:
     ],
 )
 def test_settings_that_make_no_sense_are_refused(ecs: EcsApi, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(EmulatorError) as caught:
         ecs.configure(**settings)
     assert message in str(caught.value)

@@ -23,7 +23,7 @@ from botocore.config import Config
 import local.ecs
 from local.ecs.__main__ import main
 from local.ecs.control import EcsApi, EcsControl
-from local.errors import LocalError, ServiceError
+from local.ecs.errors import EmulatorError, UnavailableError
 
 ROOT = Path(__file__).resolve().parents[4]
 RUNNERS = '''
@@ -209,9 +209,9 @@ class TestControl:
         moments = [task[name] for name in ("createdAt", "startedAt", "containerEndedAt", "stoppedAt")]
         assert moments == sorted(moments)
         assert api.tasks(fields=["arn"]) == [{"arn": arn}]
-        with pytest.raises(LocalError, match="Tasks have no 'color'"):
+        with pytest.raises(EmulatorError, match="Tasks have no 'color'"):
             api.tasks(fields=["color"])
-        with pytest.raises(LocalError, match="There is no task x"):
+        with pytest.raises(EmulatorError, match="There is no task x"):
             api.finish("x")
 
     def test_reset_makes_everything_as_freshly_started(self, api: EcsApi, connect: Connect) -> None:
@@ -238,13 +238,13 @@ class TestControl:
         reason = "Your Spot Task was interrupted."
         assert control.stop_tasks([arn], stop_code="SpotInterruption", reason=reason) == 1
         assert ended(connect(api), arn)["stoppedReason"] == reason
-        with pytest.raises(LocalError, match="no stop code 'Whim'"):
+        with pytest.raises(EmulatorError, match="no stop code 'Whim'"):
             control.stop_tasks([arn], stop_code="Whim", reason="x")
 
     def test_one_that_is_not_there_is_told(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
+        with pytest.raises(UnavailableError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
             EcsControl(f"http://127.0.0.1:{port}").running()
 
     def test_unknown_commands_are_refused(self, api: EcsApi) -> None:
@@ -255,7 +255,7 @@ class TestControl:
             assert "There is no command 'dance'" in answer.read().decode()
 
     def test_without_a_server_it_says_so(self) -> None:
-        with pytest.raises(LocalError, match="not started"):
+        with pytest.raises(EmulatorError, match="not started"):
             EcsApi().reset()
 
 
@@ -321,13 +321,13 @@ class TestProcess:
         bare = tmp_path / "python"
         bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n', encoding="utf-8")
         bare.chmod(0o755)
-        with pytest.raises(ServiceError, match="exit code 44"):
+        with pytest.raises(UnavailableError, match="exit code 44"):
             EcsApi(python=str(bare)).start()
         assert capfd.readouterr().err.startswith("ERROR: The ECS API needs the package ")
 
     def test_the_python_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LOCAL_ECS_PYTHON", "/nowhere/python")
-        with pytest.raises(ServiceError, match="cannot be started with /nowhere/python"):
+        with pytest.raises(UnavailableError, match="cannot be started with /nowhere/python"):
             EcsApi().start()
 
     def test_a_port_that_is_taken_is_told(self, api: EcsApi, capfd: pytest.CaptureFixture[str]) -> None:
@@ -341,7 +341,7 @@ class TestProcess:
         with EcsApi(python=str(python)) as api:
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
             assert ends(api.url)
-            with pytest.raises(ServiceError, match="does not answer"):
+            with pytest.raises(UnavailableError, match="does not answer"):
                 api.running()
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -387,9 +387,9 @@ class TestRunners:
             assert (task["stopCode"], task["lastStatus"]) == ("EssentialContainerExited", "STOPPED")
             assert {item["name"]: item["exitCode"] for item in task["containers"]} == {"airflow": 3, "sidecar": 143}
             assert "engine-id" in [item["runtimeId"] for item in task["containers"]]
-            with pytest.raises(LocalError, match="Real takes no behaviours"):
+            with pytest.raises(EmulatorError, match="Real takes no behaviours"):
                 api.behave(exit_code=1)
-            with pytest.raises(LocalError, match="There is no setting 'run_seconds'"):
+            with pytest.raises(EmulatorError, match="There is no setting 'run_seconds'"):
                 api.configure(run_seconds=1)
 
     @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from local.ecs.control import EcsApi
 from local.ecs.ends import ENDS
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
 
 CLUSTER = "airflow"
 STARTED = [name for name, end in ENDS.items() if end.started]
@@ -121,12 +121,12 @@ def test_other_fields_go_before_those_of_the_end(ecs: EcsApi, client: Any, launc
 def test_what_makes_no_sense_is_refused(ecs: EcsApi, client: Any, launch: Launch) -> None:
     arn = launch()
     reaches(client, arn, "RUNNING")
-    with pytest.raises(LocalError, match=r"There is no end 'heat'\. There are: succeeded, failed"):
+    with pytest.raises(EmulatorError, match=r"There is no end 'heat'\. There are: succeeded, failed"):
         ecs.stop_tasks([arn], "heat")
-    with pytest.raises(LocalError, match="There is no end 'heat'"):
+    with pytest.raises(EmulatorError, match="There is no end 'heat'"):
         ecs.behave(end="heat")
-    with pytest.raises(LocalError, match="A task that has started cannot end with pull_not_found"):
+    with pytest.raises(EmulatorError, match="A task that has started cannot end with pull_not_found"):
         ecs.stop_tasks([arn], "pull_not_found")
     for end, stop_code in ((None, None), ("failed", "UserInitiated"), (None, "UserInitiated")):
-        with pytest.raises(LocalError, match="needs an end, or a stop_code and a reason"):
+        with pytest.raises(EmulatorError, match="needs an end, or a stop_code and a reason"):
             ecs.stop_tasks([arn], end, stop_code=stop_code)

@@ -13,8 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from local.ecs.control import EcsApi
+from local.ecs.errors import EmulatorError
 from local.ecs.quotas import FARGATE_QUOTAS
-from local.errors import LocalError
 
 CLUSTER = "airflow"
 Launch = Callable[..., dict[str, Any]]
@@ -151,7 +151,7 @@ class TestBehaviours:
         ecs.finish(answer["tasks"][0]["taskArn"], exit_code=4)
         task = ended(client, answer)
         assert (task["containers"][0]["exitCode"], task["stopCode"]) == (4, "EssentialContainerExited")
-        with pytest.raises(LocalError, match="ended already"):
+        with pytest.raises(EmulatorError, match="ended already"):
             ecs.finish(task["taskArn"])
 
     def test_even_before_it_runs(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
@@ -354,7 +354,7 @@ class TestWhichCalls:
     def test_faults_that_make_no_sense_are_refused(
         self, ecs: EcsApi, operation: str, kind: str, details: dict[str, Any], message: str
     ) -> None:
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(EmulatorError) as caught:
             ecs.fault(operation, kind, **details)
         assert message in str(caught.value)
 
@@ -442,6 +442,6 @@ class TestQuotas:
         ],
     )
     def test_settings_that_make_no_sense_are_refused(self, ecs: EcsApi, settings: dict[str, Any], message: str) -> None:
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(EmulatorError) as caught:
             ecs.configure(**settings)
         assert message in str(caught.value)

@@ -20,9 +20,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local.aws_services.fake_s3 import FakeS3Service
 from local.fakes import s3 as fake_s3
 from local.fakes.s3 import DELETION, LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
-from local.fakes.s3_service import FakeS3Service
 
 NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
 
