@@ -8,23 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.fakes import s3
 from local.machine.aws_client import aws_client, put_folder, split_s3_uri
 
 NAME = "fake-s3"
 PORT = 9000
-_FOLDER, _FILE = "/tmp", "s3.py"
 _TIMEOUT = 30
-
-
-def files() -> dict[str, dict[str, bytes]]:
-    """What a container needs to be the fake S3: files by folder."""
-    return {_FOLDER: {_FILE: Path(s3.__file__).read_bytes()}}
-
-
-def command(latency: float) -> list[str]:
-    """What runs in the container."""
-    return ["python3", f"{_FOLDER}/{_FILE}", "--port", str(PORT), "--latency", str(latency)]
 
 
 class FakeS3Service:

@@ -33,14 +33,16 @@ from local.machine import resources
 from local.machine.aws_client import REGION, aws_client, put_folder, split_s3_uri
 from local.machine.client import engine
 from local.machine.console import guarded, say
-from local.machine.containers import put_folders
+from local.machine.containers import folder_files, put_folders
 from local.machine.waiting import until
 
 _AWS_PORT = 5000
 _POSTGRES_PORT = 5432
 _REGISTRY_PORT = 5000
-_SOURCES = Path(__file__).parents[1]
-_MOTO_FILES = ("__init__.py", "aws_services/__init__.py", "aws_services/moto_server.py")
+PYTHON = "/opt/services/bin/python"
+"""The interpreter of the services image. Modules of this project are run by it in the folder ``HOME``."""
+HOME = "/opt"
+_LOCAL = Path(__file__).parents[1]
 _READY_TIMEOUT = 60.0
 _PUBLISHED_TIMEOUT = 5.0
 _POSTGRES = (
@@ -87,20 +89,12 @@ class Stack:
             self._postgres = self.start(image, _POSTGRES, name="postgres", port=_POSTGRES_PORT)
             self._aws = self.start(
                 image,
-                (
-                    "/opt/services/bin/python",
-                    "-m",
-                    "local.aws_services.moto_server",
-                    "-H",
-                    "0.0.0.0",
-                    "-p",
-                    str(_AWS_PORT),
-                ),
+                [PYTHON, "-m", "local.aws_services.moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)],
                 name="aws",
                 port=_AWS_PORT,
                 environment={"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
-                files={"/opt": {f"local/{name}": (_SOURCES / name).read_bytes() for name in _MOTO_FILES}},
-                working_dir="/opt",
+                files=sources("aws_services"),
+                working_dir=HOME,
             )
             self._wait_for_postgres()
             self.query("postgres", "ALTER ROLE airflow PASSWORD :'password'", password=self.postgres_password)
@@ -271,10 +265,11 @@ class Stack:
         """Start the fake S3, for what the AWS stand-in cannot: latency, faults, and a thousand files at once."""
         container = self.start(
             service_image.ensure_image(),
-            fake_s3.command(latency),
+            [PYTHON, "-m", "local.fakes.s3", "--port", str(fake_s3.PORT), "--latency", str(latency)],
             name=fake_s3.NAME,
             port=fake_s3.PORT,
-            files=fake_s3.files(),
+            files=sources("fakes"),
+            working_dir=HOME,
         )
         endpoint = f"http://127.0.0.1:{published_port(container, fake_s3.PORT)}"
         wait_for_http(f"{endpoint}/-/requests", container, "the fake S3")
@@ -288,6 +283,12 @@ class Stack:
             connection = f"postgresql+psycopg2://airflow:{self.postgres_password}@{place}"
             environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = connection
         return environment
+
+
+def sources(package: str) -> dict[str, dict[str, bytes]]:
+    """The modules of a package of ``local`` as files of a services container, for the programs in it."""
+    files = {f"local/{package}/{name}": content for name, content in folder_files(_LOCAL / package).items()}
+    return {HOME: {"local/__init__.py": b"", **files}}
 
 
 def published_port(container: Container, port: int) -> int:

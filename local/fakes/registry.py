@@ -19,11 +19,10 @@ import json
 import secrets
 import sys
 import time
-from http.server import BaseHTTPRequestHandler
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from local.fakes.http_service import HttpService
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -37,7 +36,6 @@ _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _WRITES = ("POST", "PUT", "PATCH")
 _BLOCK = 65536
 
-Answer = Tuple[int, Dict[str, str], bytes]
 JsonObject = Dict[str, Any]
 
 
@@ -119,44 +117,42 @@ class FakeRegistry(HttpService):
 
     # Requests
 
-    def body_of(self, request: BaseHTTPRequestHandler) -> bytes:
-        """Layers are passed on as they come in."""
-        return b"" if self.upstream and "/blobs/uploads/" in request.path else super().body_of(request)
+    def reads_body(self, request: Request) -> bool:
+        """Layers are passed on while they come in."""
+        return not (self.upstream and "/blobs/uploads/" in request.path)
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+    def serve(self, request: Request, connection: Connection) -> None:
         """Answer a request, or do as a fault has it."""
-        path = urlsplit(request.path).path
-        target = request.headers.get("X-Amz-Target", "")
+        path, authorization = request.path, request.headers.get("authorization", "")
+        target = request.headers.get("x-amz-target", "")
         name = target[len(_ECR_TARGET) :] or "/".join(path.rsplit("/", 2)[-2:]).lstrip("/")
         self.requests.append(name)
-        self.authorizations.append(request.headers.get("Authorization", ""))
+        self.authorizations.append(authorization)
         if self.latency:
             time.sleep(self.latency)
         fault = next((what for beginning, what in self.faults.items() if name.startswith(beginning)), None)
         if fault == "hang":
             self.closing.wait()
-            request.close_connection = True
+            connection.end()
             return
         if isinstance(fault, int):
-            status, headers, content = _error(fault, "FAULT")
+            answer = _error(fault, "FAULT")
         elif target:
-            url = f"http://{request.headers['Host']}"  # a container knows it by another name
-            status, headers, content = self._ecr(
-                name, json.loads(body), fault, url, request.headers.get("Authorization", "")
-            )
-        elif self.upstream and path.startswith("/v2/") and request.command in ("HEAD", *_WRITES):
-            self._pass_on(request, path, body)
+            url = f"http://{request.headers['host']}"  # a container knows it by another name
+            answer = self._ecr(name, json.loads(request.body), fault, url, authorization)
+        elif self.upstream and path.startswith("/v2/") and request.method in ("HEAD", *_WRITES):
+            self._pass_on(request, connection)
             return
         else:
-            status, headers, content = self._distribution(path, request.headers.get("Authorization", ""))
+            answer = self._distribution(path, authorization)
         if fault != "slow":
-            self.send(request, status, headers, content)
+            connection.send(answer)
             return
-        self.send_head(request, status, headers, len(content))
-        for position in range(len(content)):
+        connection.send_head(answer.status, answer.headers, len(answer.body))
+        for position in range(len(answer.body)):
             if self.closing.wait(0.1):
                 return
-            request.wfile.write(content[position : position + 1])
+            connection.write(answer.body[position : position + 1])
 
     def _distribution(self, path: str, authorization: str) -> Answer:
         if path == "/token":
@@ -164,47 +160,49 @@ class FakeRegistry(HttpService):
         if path.startswith("/download/"):
             repository, _, digest = path[len("/download/") :].rsplit("/", 2)
             content = self._blob(repository, digest)
-            return _error(403, "DENIED") if content is None or authorization else (200, {}, content)
+            return _error(403, "DENIED") if content is None or authorization else Answer(200, {}, content)
         refused = self._refused(authorization)
         if refused:
             return refused
         if path == "/v2/":  # `docker login` asks for nothing else
-            return 200, _JSON, b"{}"
+            return Answer(200, _JSON, b"{}")
         repository, kind, version = path[len("/v2/") :].rsplit("/", 2)
         if kind == "manifests":
             found = self._manifest(repository, version)
             if found is None:
                 return _error(404, "MANIFEST_UNKNOWN")
-            return 200, {"Content-Type": found[0], "Docker-Content-Digest": digest_of(found[1])}, found[1]
+            return Answer(200, {"Content-Type": found[0], "Docker-Content-Digest": digest_of(found[1])}, found[1])
         if self.blobs_at:
-            return 307, {"Location": f"{self.blobs_at}{path}"}, b""
+            return Answer(307, {"Location": f"{self.blobs_at}{path}"})
         content = self._blob(repository, version)
-        return _error(404, "BLOB_UNKNOWN") if content is None else (200, {}, content)
+        return _error(404, "BLOB_UNKNOWN") if content is None else Answer(200, {}, content)
 
     # Pushing
 
-    def _pass_on(self, request: BaseHTTPRequestHandler, path: str, body: bytes) -> None:
+    def _pass_on(self, request: Request, client: Connection) -> None:
         """Let the real registry answer, unless Amazon ECR would refuse."""
-        refused = self._refused(request.headers.get("Authorization", "")) or self._not_in_ecr(request.command, path)
+        refused = self._refused(request.headers.get("authorization", "")) or self._not_in_ecr(
+            request.method, request.path
+        )
         if refused:
-            request.close_connection = True  # a body that was not read is in the way of the next request
-            self.send(request, *refused)
+            client.end()  # a body that was not read is in the way of the next request
+            client.send(refused)
             return
         connection = http.client.HTTPConnection(self.upstream, timeout=300)
         try:
-            connection.putrequest(request.command, request.path, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.items():  # the host, too: the registry's answers then lead back here
-                if name.lower() != "authorization":
+                if name != "authorization":
                     connection.putheader(name, value)
-            connection.endheaders(body or None)
-            for part in _unread(request) if not body else ():
+            connection.endheaders(request.body or None)
+            for part in _unread(request, client) if not request.body else ():
                 connection.send(part)
             answer = connection.getresponse()
             content = answer.read()
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_A_CONNECTION}
             length = int(answer.headers.get("Content-Length") or 0)
-            self.send_head(request, answer.status, kept, length if request.command == "HEAD" else len(content))
-            request.wfile.write(content)
+            client.send_head(answer.status, kept, length if request.method == "HEAD" else len(content))
+            client.write(content)
         finally:
             connection.close()
 
@@ -238,7 +236,7 @@ class FakeRegistry(HttpService):
     def _token(self, authorization: str) -> Answer:
         if self.login == "bearer" and authorization != self._basic():
             return _error(401, "UNAUTHORIZED")
-        return 200, _JSON, json.dumps({"token": "let-me-in"}).encode()
+        return Answer(200, _JSON, json.dumps({"token": "let-me-in"}).encode())
 
     def _basic(self) -> str:
         user = ("AWS", self._password) if self.login == "ecr" else self.user
@@ -289,7 +287,7 @@ class FakeRegistry(HttpService):
             "X-Amz-Target": f"{_ECR_TARGET}{action}",
         }
         status, answered, body = _ask(self.aws, "POST", "/", headers, json.dumps(request).encode())
-        return status, {"Content-Type": answered.get("Content-Type", "")}, body
+        return Answer(status, {"Content-Type": answered.get("Content-Type", "")}, body)
 
     def _repository(self, name: str) -> JsonObject | None:
         if not self.aws:
@@ -382,18 +380,18 @@ def entry(digest: str, platform: str, media_type: str = OCI_MANIFEST, **more: An
 _OF_A_CONNECTION = ("connection", "content-length", "date", "transfer-encoding")
 
 
-def _unread(request: BaseHTTPRequestHandler) -> Iterator[bytes]:
+def _unread(request: Request, client: Connection) -> Iterator[bytes]:
     """The body of a request as it comes in, chunks with their frames."""
-    if "chunked" in request.headers.get("Transfer-Encoding", ""):
+    if "chunked" in request.headers.get("transfer-encoding", ""):
         size = -1
         while size != 0:
-            line = request.rfile.readline()
+            line = client.rfile.readline()
             size = int(line.split(b";")[0], 16)
-            yield line + request.rfile.read(size + 2)  # with the line's end behind it
+            yield line + client.rfile.read(size + 2)  # with the line's end behind it
         return
-    left = int(request.headers.get("Content-Length") or 0)
+    left = int(request.headers.get("content-length") or 0)
     while left:
-        part = request.rfile.read(min(_BLOCK, left))
+        part = client.rfile.read(min(_BLOCK, left))
         if not part:
             return
         left -= len(part)
@@ -405,7 +403,7 @@ def _ask(host: str, method: str, path: str, headers: Mapping[str, str], body: by
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
+        return Answer(answer.status, dict(answer.getheaders()), answer.read())
     finally:
         connection.close()
 
@@ -418,7 +416,7 @@ def _expect(status: int, host: str, method: str, path: str, headers: Mapping[str
 
 def _error(status: int, code: str, headers: Mapping[str, str] | None = None, message: str = "refused") -> Answer:
     body = {"errors": [{"code": code, "message": message}]}
-    return status, {**_JSON, **(headers or {})}, json.dumps(body).encode()
+    return Answer(status, {**_JSON, **(headers or {})}, json.dumps(body).encode())
 
 
 def _no_repository(name: str) -> str:
@@ -426,12 +424,12 @@ def _no_repository(name: str) -> str:
 
 
 def _ecr_answer(document: JsonObject) -> Answer:
-    return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
+    return Answer(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode())
 
 
 def _ecr_error(code: str, message: str) -> Answer:
     body = {"__type": code, "message": message}
-    return 400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
+    return Answer(400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode())
 
 
 def main() -> int:

@@ -21,7 +21,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.aws_services.fake_s3 import FakeS3Service
-from local.fakes import s3 as fake_s3
 from local.fakes.s3 import DELETION, LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
 
 NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
@@ -252,7 +251,7 @@ class TestFaults:
         assert time.monotonic() - began > 0.25
 
     def test_no_answer_at_all_until_it_is_closed(self) -> None:
-        fake = FakeS3()
+        fake = FakeS3().start()
         fake.buckets["bucket"]["a"] = b"text"
         fake.faults = [Fault("a", "hang")]
         with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2])), timeout=5) as client:
@@ -306,7 +305,7 @@ class TestProgram:
 
     @pytest.fixture
     def service(self, port: int) -> Iterator[FakeS3Service]:
-        command = [sys.executable, fake_s3.__file__, "--port", str(port), "--latency", "0.001"]
+        command = [sys.executable, "-m", "local.fakes.s3", "--port", str(port), "--latency", "0.001"]
         program = subprocess.Popen(command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         deadline = time.monotonic() + 20
         while True:
