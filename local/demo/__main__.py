@@ -156,7 +156,7 @@ Look at it as on AWS:
   docker ps --filter label={resources.RUN_LABEL}={RUN}
 
 More to try, such as killing the scheduler or a Spot interruption: docs/local-ecs.md
-make demo-down removes all of it."""
+make demo-down removes all of it. If make demo had to start the Docker engine, make engine-stop stops it."""
 
 
 def down() -> None:
@@ -165,7 +165,8 @@ def down() -> None:
     The worker image stays, as that of `make image` does.
     """
     count = resources.remove_run(engine(), RUN)
-    say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo runs")
+    say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo is running")
+    say("The Docker engine keeps running. If make demo started it: make engine-stop")
 
 
 def is_absent(error: EngineError) -> bool:
@@ -206,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except EngineError as error:
             if not is_absent(error):
                 raise
-            say("No Docker engine runs, so no demo does: what a stopped one keeps goes with the next make demo")
+            say("No Docker engine is running. The next make demo removes what a stopped engine still holds")
         return 0
     return up(options.airflow, options.python, options.port)
 

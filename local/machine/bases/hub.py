@@ -47,9 +47,7 @@ def _pull(image: str) -> Answer:
             ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
     except FileNotFoundError as error:
-        raise EngineError(
-            "The docker command is not installed. Install it, or run: local/machine/engine.sh ensure"
-        ) from error
+        raise EngineError("The docker command is not installed. Install it, or run: make engine") from error
     assert process.stdout is not None
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)

@@ -146,7 +146,7 @@ class TestEnsuring:
             ensure_base("2.10.5", "3.8")
 
     def test_without_an_engine_it_says_how_to_get_one(self, no_engine: None) -> None:
-        with pytest.raises(EngineError, match=r"No Docker engine answers \(.*\)\. .* local/machine/engine\.sh ensure"):
+        with pytest.raises(EngineError, match=r"No Docker engine answers \(.*\)\. .* make engine"):
             ensure_base("2.10.5", "3.11")
 
 
