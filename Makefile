@@ -62,7 +62,7 @@ bench-image-check: $(VENV)/ready  ## compare the image check with a pull of the 
 
 .PHONY: screenshots
 screenshots: $(VENV)/ready  ## take the screenshots of the docs anew: docs/images/
-	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.demo.screenshots
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m tools.screenshots
 
 .PHONY: bench-e2e
 bench-e2e: $(VENV)/ready  ## compare executor and image together with the reference's: queued to the first line, many at once

@@ -19,7 +19,6 @@ from docker.models.containers import Container
 
 from local.airflow import scheduler_image
 from local.aws_services.aws import LocalAws
-from local.aws_services.database import answer_as
 from local.aws_services.stack import Stack, fail_if_ended
 from local.machine.aws_client import REGION
 from local.machine.bases import ensure_base
@@ -29,6 +28,7 @@ from tests.docs.pages import DOCS, blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
 from tests.releases import NEWEST_2, NEWEST_3
 from tests.walkthrough.building import NEEDED, buildable
+from tests.walkthrough.database import answer_as
 
 PAGE = DOCS / "production.md"
 STACK = "airflow-ecs"
