@@ -5,55 +5,15 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from local.ecs.control import EcsApi
 from local.fakes.http_service import Answer, Connection, HttpService, Request
 from local.fakes.s3 import FakeS3
 from local.machine.client import engine
 
 Script = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EcsApi]:
-    """An ECS API for the tests of one module. Tests take `ecs`."""
-    with EcsApi() as api:
-        yield api
-
-
-@pytest.fixture
-def ecs(server: EcsApi) -> EcsApi:
-    """The ECS API as new, whose tasks run until they are stopped."""
-    server.reset()
-    server.configure(run_seconds=None)
-    return server
-
-
-@pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    """A boto3 client that calls once. A module may have another."""
-    client = boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def client(ecs: EcsApi, connected: Any) -> Any:
-    """The client `connected`, with the ECS API as new."""
-    return connected
 
 
 @pytest.fixture

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 import local.ecs
 from local.ecs.__main__ import main
 from local.ecs.control import EcsApi, EcsControl
 from local.ecs.errors import EmulatorError, UnavailableError
+from tests.unit.local.ecs import calls
+from tests.unit.local.ecs.calls import reaches
 
 ROOT = Path(__file__).resolve().parents[4]
 RUNNERS = '''
@@ -114,16 +114,7 @@ def connect() -> Iterator[Connect]:
     clients = []
 
     def client_of(api: EcsApi) -> Any:
-        clients.append(
-            boto3.client(
-                "ecs",
-                endpoint_url=api.url,
-                region_name="us-east-1",
-                aws_access_key_id="key",
-                aws_secret_access_key="secret",
-                config=Config(retries={"total_max_attempts": 1}),
-            )
-        )
+        clients.append(calls.connect(api))
         return clients[-1]
 
     yield client_of
@@ -132,31 +123,15 @@ def connect() -> Iterator[Connect]:
 
 
 def run_task(client: Any, *command: str, definition: str = "worker") -> str:
-    answer = client.run_task(
-        cluster="airflow",
+    container = {"name": "airflow", "command": [*command], "environment": [{"name": "A", "value": "b"}]}
+    answer = calls.run_task(
+        client,
         taskDefinition=definition,
-        launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-        overrides={
-            "containerOverrides": [
-                {"name": "airflow", "command": [*command], "environment": [{"name": "A", "value": "b"}]}
-            ]
-        },
+        overrides={"containerOverrides": [container]},
         tags=[{"key": "team", "value": "data"}],
         startedBy="me",
     )
-    arn: str = answer["tasks"][0]["taskArn"]
-    return arn
-
-
-def ended(client: Any, arn: str) -> dict[str, Any]:
-    end = time.monotonic() + 30
-    while True:
-        (task,) = client.describe_tasks(cluster="airflow", tasks=[arn])["tasks"]
-        if task["lastStatus"] == "STOPPED":
-            return dict(task)
-        assert time.monotonic() < end, task["lastStatus"]
-        time.sleep(0.005)
+    return calls.arns(answer)[0]
 
 
 def serves(url: str) -> bool:
@@ -227,7 +202,7 @@ class TestControl:
         assert (api.tasks(), api.running(), api.calls()) == ([], 0, {})
         again = (client.describe_clusters(clusters=["airflow"])["clusters"], client.list_task_definitions())
         assert again[0] == fresh[0] and again[1]["taskDefinitionArns"] == fresh[1]["taskDefinitionArns"]
-        assert ended(client, run_task(client))["containers"][0]["exitCode"] == 0
+        assert reaches(client, run_task(client))["containers"][0]["exitCode"] == 0
 
     def test_one_that_is_served_elsewhere_is_told_by_its_address(self, api: EcsApi, connect: Connect) -> None:
         control = EcsControl(api.url)
@@ -237,7 +212,7 @@ class TestControl:
         assert [task["arn"] for task in control.tasks()] == [arn]
         reason = "Your Spot Task was interrupted."
         assert control.stop_tasks([arn], stop_code="SpotInterruption", reason=reason) == 1
-        assert ended(connect(api), arn)["stoppedReason"] == reason
+        assert reaches(connect(api), arn)["stoppedReason"] == reason
         with pytest.raises(EmulatorError, match="no stop code 'Whim'"):
             control.stop_tasks([arn], stop_code="Whim", reason="x")
 
@@ -365,8 +340,8 @@ class TestRunners:
         with EcsApi(runner="runners:Hooked", environment=runners) as api:
             api.configure(run_seconds=0.02)
             client = connect(api)
-            assert ended(client, run_task(client, "first"))["containers"][0]["exitCode"] == 7
-            assert ended(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
+            assert reaches(client, run_task(client, "first"))["containers"][0]["exitCode"] == 7
+            assert reaches(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
         notes = (tmp_path / "notes").read_text(encoding="utf-8").split("\n")
         assert notes == ["started first", "ending", "started broken", "ending", ""]
 
@@ -375,15 +350,15 @@ class TestRunners:
             api.configure(run_seconds=0)
             client = connect(api)
             arns = [run_task(client, "x") for _ in range(10)]
-            assert [ended(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
+            assert [reaches(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
 
     def test_a_runner_of_one_s_own_reports_and_the_api_decides(self, runners: dict[str, str], connect: Connect) -> None:
         with EcsApi(runner="runners:Real", environment=runners) as api:
             client = connect(api)
-            task = ended(client, run_task(client, "impossible"))  # start raises
+            task = reaches(client, run_task(client, "impossible"))  # start raises
             assert task["stopCode"] == "TaskFailedToStart"
             assert task["stoppedReason"] == "InternalError: RuntimeError: no engine"
-            task = ended(client, run_task(client, "x", definition="worker-with-sidecar"))
+            task = reaches(client, run_task(client, "x", definition="worker-with-sidecar"))
             assert (task["stopCode"], task["lastStatus"]) == ("EssentialContainerExited", "STOPPED")
             assert {item["name"]: item["exitCode"] for item in task["containers"]} == {"airflow": 3, "sidecar": 143}
             assert "engine-id" in [item["runtimeId"] for item in task["containers"]]

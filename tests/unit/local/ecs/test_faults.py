@@ -7,28 +7,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from local.ecs.control import EcsApi
 from local.ecs.errors import EmulatorError
 from local.ecs.quotas import FARGATE_QUOTAS
-
-CLUSTER = "airflow"
-Launch = Callable[..., dict[str, Any]]
-
-
-def connect(server: EcsApi, **config: Any) -> Any:
-    return boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(**{"retries": {"total_max_attempts": 1}, **config}),
-    )
+from tests.unit.local.ecs.calls import CLUSTER, Launch, arns, connect, reaches, refused, run_task, until
 
 
 @pytest.fixture(scope="module")
@@ -39,48 +24,24 @@ def impatient(server: EcsApi) -> Iterator[Any]:
     client.close()
 
 
-def run_task(client: Any, text: str = "", **parameters: Any) -> dict[str, Any]:
-    """RunTask of `worker`, or of another definition, with a command of this text."""
-    answer: dict[str, Any] = client.run_task(
-        **{
-            "cluster": CLUSTER,
-            "taskDefinition": "worker",
-            "launchType": "FARGATE",
-            "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-            "overrides": {"containerOverrides": [{"name": "airflow", "command": ["run", text]}]},
-            **parameters,
-        }
-    )
-    return answer
-
-
 @pytest.fixture
 def launch(client: Any) -> Launch:
-    return lambda text="", **parameters: run_task(client, text, **parameters)
+    """RunTask with a command of a text."""
+
+    def run(text: str = "", **parameters: Any) -> dict[str, Any]:
+        overrides = {"containerOverrides": [{"name": "airflow", "command": ["run", text]}]}
+        return run_task(client, **{"overrides": overrides, **parameters})
+
+    return run
 
 
-def ended(client: Any, answer: dict[str, Any], seconds: float = 30.0) -> dict[str, Any]:
+def ended(client: Any, answer: dict[str, Any]) -> dict[str, Any]:
     """The first task of an answer when it is STOPPED."""
-    end = time.monotonic() + seconds
-    while True:
-        (task,) = client.describe_tasks(cluster=CLUSTER, tasks=[answer["tasks"][0]["taskArn"]])["tasks"]
-        if task["lastStatus"] == "STOPPED":
-            return dict(task)
-        assert time.monotonic() < end, task["lastStatus"]
-        time.sleep(0.005)
+    return reaches(client, arns(answer)[0])
 
 
 def code_of(call: Callable[..., Any], *arguments: Any, **parameters: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(*arguments, **parameters)
-    return str(caught.value.response["Error"]["Code"])
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    return refused(call, *arguments, **parameters)[0]
 
 
 class TestBehaviours:
