@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from local.airflow.rest_api import RestApi, RestApiError, TaskInstance
+from local.airflow.rest_api import RestApi, RestApiError
 from local.errors import NoAnswerError, ServiceError
 from local.fakes.http_service import Answer, Connection, HttpService, Request
 
@@ -73,12 +73,6 @@ def airflow(request: pytest.FixtureRequest) -> Iterator[Airflow]:
 
 
 @pytest.fixture
-def airflow_2() -> Iterator[Airflow]:
-    with Airflow(1) as service:
-        yield service
-
-
-@pytest.fixture
 def airflow_3() -> Iterator[Airflow]:
     with Airflow(2) as service:
         yield service
@@ -110,17 +104,6 @@ def instance(task_id: str, state: str | None, map_index: int = -1, try_number: i
     }
 
 
-def test_no_proxy_stands_between(airflow: Airflow, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    airflow.answers["GET /dags"] = {"dags": [], "total_entries": 0}
-    assert client(airflow).dag_ids() == []
-
-
-def test_what_is_neither_is_said(client: Client) -> None:
-    with Airflow(9) as other, pytest.raises(RestApiError, match="neither as Airflow 2 nor as Airflow 3"):
-        client(other).dag_ids()
-
-
 def test_nobody_there_is_one_message() -> None:
     api = RestApi("http://127.0.0.1:1", "admin", PASSWORD)
     with pytest.raises(NoAnswerError, match=r"^Airflow at http://127\.0\.0\.1:1 did not answer GET /api/v2/version"):
@@ -138,11 +121,6 @@ def test_waiting_outlasts_silence_as_long_as_it_may() -> None:
 
 
 class TestWhoAsks:
-    def test_a_wrong_password_is_refused(self, airflow: Airflow, client: Client) -> None:
-        with pytest.raises(RestApiError, match="Airflow answered 401 to ") as refused:
-            client(airflow, "wrong").dag_ids()
-        assert "wrong" not in str(refused.value)
-
     def test_one_token_serves_until_it_has_expired(self, airflow_3: Airflow, client: Client) -> None:
         airflow_3.answers["GET /dags"] = {"dags": [], "total_entries": 0}
         api = client(airflow_3)
@@ -155,16 +133,6 @@ class TestWhoAsks:
 
 
 class TestHealth:
-    def test_parts_that_are_not_there_are_left_out(self, airflow: Airflow, client: Client) -> None:
-        said = {
-            "metadatabase": {"status": "healthy"},
-            "scheduler": {"status": "unhealthy"},
-            "triggerer": {"status": None},
-            "dag_processor": None,
-        }
-        airflow.answers["/health" if airflow.version == 1 else "/monitor/health"] = said
-        assert client(airflow).health() == {"metadatabase": "healthy", "scheduler": "unhealthy"}
-
     def test_waiting_ends_with_what_was_waited_for(self, airflow: Airflow, client: Client) -> None:
         said = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}
         airflow.answers["/health" if airflow.version == 1 else "/monitor/health"] = said
@@ -192,26 +160,8 @@ class TestDags:
         with pytest.raises(RestApiError, match=r"could not be loaded:\n/dags/broken\.py:\nNameError: x"):
             client(airflow).wait_for_dags(["wanted"])
 
-    def test_a_dag_is_unpaused(self, airflow: Airflow, client: Client) -> None:
-        airflow.answers["PATCH /dags/demo"] = {}
-        client(airflow).unpause("demo")
-        assert airflow.asked[-1][3] == {"is_paused": False}
-
 
 class TestRuns:
-    def test_a_run_is_started_under_its_name(self, airflow: Airflow, client: Client) -> None:
-        airflow.answers["POST /dags/demo/dagRuns"] = {}
-        assert client(airflow).trigger("demo", conf={"n": 3}, run_id="mine") == "mine"
-        said = airflow.asked[-1][3]
-        assert (said["dag_run_id"], said["conf"]) == ("mine", {"n": 3})
-        # Airflow 3 demands it, Airflow 2 refuses it.
-        assert ("logical_date" in said) == (airflow.version == 2)
-
-    def test_without_a_name_each_has_its_own(self, airflow: Airflow, client: Client) -> None:
-        airflow.answers["POST /dags/demo/dagRuns"] = {}
-        api = client(airflow)
-        assert api.trigger("demo") != api.trigger("demo")
-
     def test_a_name_may_hold_what_addresses_may_not(self, airflow: Airflow, client: Client) -> None:
         airflow.answers["GET /dags/demo/dagRuns/a%2Fb%2B00%3A00"] = {"state": "success"}
         assert client(airflow).wait_for_run("demo", "a/b+00:00") == "success"
@@ -223,23 +173,6 @@ class TestRuns:
         with pytest.raises(ServiceError, match=r"mine of demo ended \(a\[0\] success, a\[1\] running, b\[-1\] none\)"):
             client(airflow).wait_for_run("demo", "mine", timeout=0)
 
-    def test_who_looks_on_sees_its_tasks_to_the_end(self, airflow: Airflow, client: Client) -> None:
-        states = iter(["running", "success"])
-        airflow.answers["GET /dags/demo/dagRuns/mine"] = lambda _: {"state": next(states)}
-        airflow.answers["GET /dags/demo/dagRuns/mine/taskInstances"] = {
-            "task_instances": [instance("a", "running")],
-            "total_entries": 1,
-        }
-        seen: list[Sequence[TaskInstance]] = []
-        assert client(airflow).wait_for_run("demo", "mine", pause=0, on_look=seen.append) == "success"
-        assert seen == [[TaskInstance("a", -1, "running", 1)]] * 2
-
-    def test_what_happened_is_told_in_order(self, airflow: Airflow, client: Client) -> None:
-        events = [{"event_log_id": number, "event": f"event {number}"} for number in (10, 9)]
-        airflow.answers["GET /eventLogs"] = {"event_logs": events, "total_entries": 2}
-        assert [one["event"] for one in client(airflow).event_logs("demo", "mine")] == ["event 9", "event 10"]
-        assert airflow.asked[-1][2]["run_id"] == "mine"
-
     def test_refusals_are_told_in_airflow_s_words(self, airflow: Airflow, client: Client) -> None:
         airflow.answers["POST /dags/demo/dagRuns"] = (409, {"detail": "the run exists"})
         with pytest.raises(RestApiError, match=r"answered 409 to POST /api/v[12]/dags/demo/dagRuns: the run exists"):
@@ -248,16 +181,6 @@ class TestRuns:
 
 class TestTaskInstances:
     PATH = "/dags/demo/dagRuns/mine/taskInstances/work"
-
-    def test_one_is_described(self, airflow: Airflow, client: Client) -> None:
-        airflow.answers[f"GET {self.PATH}/3"] = instance("work", "up_for_retry", 3, 2)
-        found = client(airflow).task_instance("demo", "mine", "work", 3)
-        assert found == TaskInstance("work", 3, "up_for_retry", 2)
-
-    def test_a_result_is_what_the_task_returned(self, airflow: Airflow, client: Client) -> None:
-        airflow.answers[f"GET {self.PATH}/xcomEntries/return_value"] = {"value": {"words": [1, 2]}}
-        assert client(airflow).xcom("demo", "mine", "work", map_index=2) == {"words": [1, 2]}
-        assert airflow.asked[-1][2] == {"map_index": "2", "stringify": "false"}
 
     @pytest.mark.parametrize("map_index", [-1, 4])
     def test_a_state_is_set(self, map_index: int, airflow: Airflow, client: Client) -> None:
@@ -269,16 +192,7 @@ class TestTaskInstances:
         # Airflow 2 only tries out unless it is told not to; Airflow 3 does not know the word.
         assert said == ({"dry_run": False} if airflow.version == 1 else {})
 
-    def test_airflow_2_writes_its_log_as_text(self, airflow_2: Airflow, client: Client) -> None:
-        airflow_2.answers[f"GET {self.PATH}/logs/2"] = "one\ntwo — three\n"
-        assert client(airflow_2).log("demo", "mine", "work", 2, 5) == "one\ntwo — three\n"
-        assert airflow_2.asked[-1][2] == {"full_content": "true", "map_index": "5"}
-
     def test_airflow_3_writes_its_log_as_objects(self, airflow_3: Airflow, client: Client) -> None:
         entries = [{"event": "one", "timestamp": "T", "level": "info"}, {"event": "two", "timestamp": None}]
         airflow_3.answers[f"GET {self.PATH}/logs/1"] = {"content": entries}
         assert client(airflow_3).log("demo", "mine", "work", 1) == "[T] INFO - one\ntwo"
-
-    def test_airflow_3_writes_some_of_its_logs_as_text(self, airflow_3: Airflow, client: Client) -> None:
-        airflow_3.answers[f"GET {self.PATH}/logs/1"] = {"content": ["one", "two"]}
-        assert client(airflow_3).log("demo", "mine", "work", 1) == "one\ntwo"
