@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docker.models.containers import Container
-
 from local.airflow.control_plane import SCRIPTS, ControlPlane, Dags, wait_for_web
 from local.airflow.in_container.example_dags import MARKER as EXAMPLES_MARKER
 from local.airflow.in_container.prepare_run import MARKER as PREPARED_MARKER
@@ -42,17 +40,12 @@ class Deployment(ControlPlane):
     def __init__(self, stack: Stack, image: str, environment: Mapping[str, str] | None = None) -> None:
         """Migrate and start; nothing needs closing, since everything belongs to the stack."""
         super().__init__(stack, image, {**stack.aws_environment(), **(environment or {})})
-        self._api: Container | None = None
         self.migrate()
         if self.has_api_server:
             with step(f"API server of Airflow {self.airflow}"):
                 # The part that tasks talk to, alone.
-                self._api = self.start_web(["airflow", "api-server", "--apps", "execution", "--workers", "1"])
-                wait_for_web(self._api, "/execution/health", "Airflow's API server")
-
-    def api_server_log(self) -> str:
-        """The API server's output, for a failing test to show."""
-        return output_of(self._api) if self._api is not None else ""
+                api = self.start_web(["airflow", "api-server", "--apps", "execution", "--workers", "1"])
+                wait_for_web(api, "/execution/health", "Airflow's API server")
 
     def prepare(
         self,

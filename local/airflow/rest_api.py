@@ -43,8 +43,9 @@ class TaskInstance:
 
 
 class RestApi:
-    """The API of one Airflow, for one user. Every method raises a ServiceError when Airflow does not do what it says:
-    RestApiError where it refused, NoAnswerError where it did not answer.
+    """The API of one Airflow, for one user.
+
+    Methods raise RestApiError if Airflow refuses a request, and NoAnswerError if it does not answer.
     """
 
     def __init__(self, address: str, user: str, password: str) -> None:
@@ -285,7 +286,7 @@ class RestApi:
         return text
 
     def event_logs(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """What the audit log says of a run, oldest first: ``event``, ``extra``, ``task_id``, ``try_number`` …"""
+        """Return the event log entries of a run, oldest first, such as ``{"event": …, "extra": …, "task_id": …}``."""
         found = self._pages("/eventLogs", "event_logs", dag_id=dag_id, run_id=run_id)
         return sorted(found, key=lambda event: int(event["event_log_id"]))
 

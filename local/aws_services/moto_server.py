@@ -162,8 +162,8 @@ def _finish_change_sets() -> None:
         apply_changes(change_set)
         stack = change_set.stack
         stack.template, stack.parameters = change_set.template, change_set.parameters
-        stack._parse_template()
-        stack.output_map = stack._create_output_map()
+        stack._parse_template()  # noqa: SLF001 - moto has no other way
+        stack.output_map = stack._create_output_map()  # noqa: SLF001
 
     ChangeSet.apply = apply
 
@@ -173,7 +173,7 @@ def _keep_what_outlives_a_stack() -> None:
     delete_all = parsing.ResourceMap.delete
 
     def delete(resources: Any) -> None:
-        for resource in resources._resource_json_map.values():
+        for resource in resources._resource_json_map.values():  # noqa: SLF001
             if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
                 resource["DeletionPolicy"] = "Retain"
         delete_all(resources)

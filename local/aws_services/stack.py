@@ -150,7 +150,7 @@ class Stack:
         ``part``: what `docker ps` calls it, unless that is ``name``.
         """
         title = f"{self.network}-{part or name or 'run'}-{secrets.token_hex(3)}"
-        container = self.client.containers.create(
+        return self.client.containers.create(
             image,
             list(command),
             name=title,
@@ -160,7 +160,6 @@ class Stack:
             networking_config={self.network: self.client.api.create_endpoint_config(aliases=[name] if name else [])},
             **options,
         )
-        return container
 
     def start(
         self,

@@ -1,9 +1,8 @@
-"""Command line: ``python -m local.ecs [--port N] [--runner module:factory] [--strict]`` serves the ECS API until
-Ctrl-C.
+"""Serve the ECS API until Ctrl-C: ``python -m local.ecs [--port N] [--runner module:factory] [--strict]``.
 
-Its address is the one line on stdout. Point a client to it with ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
-credentials; tell it what to do with ``local.ecs.control`` or by POST to ``/_control/COMMAND``. Exit codes: those of
-``local/ecs/errors.py``; 130 Ctrl-C, 143 SIGTERM.
+The only line on stdout is the server's address. To use it, set ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
+credentials; to configure it, use ``local.ecs.control`` or POST requests to ``/_control/COMMAND``. Exit codes are those
+of ``local/ecs/errors.py``, 130 for Ctrl-C, and 143 for SIGTERM.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class Server:
             if isinstance(error, ApiError) and is_throttling(error):
                 calls.throttled += 1
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a defect of the emulator is answered as a server error
             calls.errors += 1
             traceback.print_exc(file=sys.stderr)
             raise ApiError("ServerException", "The local ECS API failed; its own output says why.", 500) from None

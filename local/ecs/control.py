@@ -71,8 +71,10 @@ class EcsControl:
         return document["result"]
 
     def reset(self) -> None:
-        """Make everything as freshly started: an ACTIVE cluster ``airflow``, the task definitions ``worker``
-        (container ``airflow``) and ``worker-with-sidecar`` (containers ``sidecar``, ``airflow``), both for Fargate.
+        """Reset everything to its state after the start.
+
+        That is an ACTIVE cluster ``airflow`` and two task definitions for Fargate: ``worker`` (container ``airflow``)
+        and ``worker-with-sidecar`` (containers ``sidecar`` and ``airflow``).
         """
         self._command("reset")
 
@@ -96,10 +98,10 @@ class EcsControl:
         self._command("behave", match=match, times=times, behaviour=behaviour)
 
     def fault(self, operation: str, kind: str, **details: Any) -> None:
-        """Make an operation (``*``: all of them) fail in a way: a kind of ``local.ecs.faults.KINDS``, or one of AWS's
-        answers by its name in ``local.ecs.answers.ANSWERS``.
+        """Make calls of an operation fail (``*``: of all operations).
 
-        Each kind takes ``times``, ``probability`` (0 to 1), ``after`` (so many calls are spared first) and ``match``
+        ``kind`` is one of ``local.ecs.faults.KINDS``, which include the answers of AWS (``local.ecs.answers.ANSWERS``).
+        Each kind takes ``times``, ``probability`` (0 to 1), ``after`` (the number of calls to skip first) and ``match``
         (a part of the request's JSON).
         """
         self._command("fault", operation=operation, kind=kind, details=details)
@@ -145,8 +147,10 @@ class EcsControl:
         return count
 
     def calls(self, times: bool = False) -> dict[str, dict[str, Any]]:
-        """What was called, by operation: ``count``, ``throttled``, ``errors`` (answers that were errors, throttled
-        ones and lost connections included), ``max_in_flight``, and on request ``times`` (epoch seconds of each call).
+        """Return statistics of the calls of each operation.
+
+        They are ``count``, ``throttled``, ``errors`` (which include throttled calls and lost connections),
+        ``max_in_flight``, and on request ``times`` (epoch seconds of each call).
         """
         found: dict[str, dict[str, Any]] = self._command("calls", times=times)
         return found

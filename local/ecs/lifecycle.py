@@ -70,7 +70,7 @@ class Lifecycle:
             if not await self._capacity.wait(task):
                 self.failed_to_start(task, ENDS["no_memory_later"].reason)
             await self._runner.start(task)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a runner may be anybody's
             traceback.print_exc(file=sys.stderr)
             self.failed_to_start(task, f"InternalError: {type(error).__name__}: {error}")
             self.deprovisioning(task)

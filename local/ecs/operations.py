@@ -468,8 +468,9 @@ def _architecture(definition: Request) -> str:
 
 
 def _main_container(request: Request, definition: TaskDefinition) -> str:
-    """The container that the request is about: that whose command it overrides, else any it overrides, else the
-    first essential one.
+    """Return the container that a request is about.
+
+    That is the container whose command it overrides, else any that it overrides, else the first essential one.
     """
     overrides: Iterable[Document] = request.get("overrides", {}).get("containerOverrides", ())
     for member in ("command", "name"):

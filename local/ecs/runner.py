@@ -43,8 +43,9 @@ class Reports(Protocol):
         """Its images are there: ACTIVATING. ``digests``: the images' by container name, where they are known."""
 
     def container_started(self, task: Task, name: str, runtime_id: str) -> None:
-        """One container runs, before others do. ``runtime_id``: the engine's id. Where containers do not wait for each
-        other, ``running`` is enough.
+        """One container runs, before others do. ``runtime_id`` is the engine's id.
+
+        If containers do not wait for each other, ``running`` is enough.
         """
 
     def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:

@@ -151,7 +151,7 @@ class SimulatedRunner(Runner):
                 if behaviour.stop_seconds:
                     await asyncio.sleep(behaviour.stop_seconds)
             own = await self.ending(task)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a hook may be anybody's
             traceback.print_exc(file=sys.stderr)
             own = _HOOK_FAILED_EXIT_CODE
         if own is not None:

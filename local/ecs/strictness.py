@@ -65,13 +65,13 @@ def _check_run_task(request: Mapping[str, Any]) -> None:
 
 
 def _check_list_tasks(request: Mapping[str, Any]) -> None:
-    """ "When you specify startedBy as the filter, it must be the only filter that you use." """
+    """Refuse other filters beside startedBy: "it must be the only filter that you use"."""
     if request.get("startedBy") and request.get("desiredStatus"):
         raise refusal("started_by_alone")
 
 
 def _check_stop_task(request: Mapping[str, Any]) -> None:
-    """ "The full Amazon Resource Name (ARN) of the task." """
+    """Refuse a task id: the parameter is "the full Amazon Resource Name (ARN) of the task"."""
     if not str(request.get("task")).startswith("arn:"):
         raise invalid_parameter("The task must be the full Amazon Resource Name (ARN) of the task.")
 

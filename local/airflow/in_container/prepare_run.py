@@ -20,7 +20,7 @@ MARKER = "AIRFLOW_ECS_PREPARED "
 RUN_NOT_POSSIBLE = 3
 
 
-class CannotPrepare(Exception):
+class CannotPrepareError(Exception):
     """A DAG or a task is not there."""
 
 
@@ -60,7 +60,7 @@ def serialised_dag(dag_id: str, session: Any) -> Any:
     if dag is None:
         errors = import_errors(session)
         reason = f"The DAG files have import errors:\n{errors}" if errors else "No DAG file has an import error."
-        raise CannotPrepare(f"No DAG {dag_id!r} in the DAG folder. {reason}")
+        raise CannotPrepareError(f"No DAG {dag_id!r} in the DAG folder. {reason}")
     return dag
 
 
@@ -91,7 +91,7 @@ def queue_task(dag: Any, run: Any, task_id: str, session: Any) -> Any:
     model = attribute("airflow.models.taskinstance:TaskInstance")
     now = datetime.now(timezone.utc)
     if not dag.has_task(task_id):
-        raise CannotPrepare(f"DAG {dag.dag_id!r} has no task {task_id!r}: {', '.join(sorted(dag.task_ids))}")
+        raise CannotPrepareError(f"DAG {dag.dag_id!r} has no task {task_id!r}: {', '.join(sorted(dag.task_ids))}")
     upstream = dag.get_task(task_id).get_flat_relative_ids(upstream=True)
     queued = None
     for instance in session.query(model).filter_by(dag_id=dag.dag_id, run_id=run.run_id):
@@ -101,7 +101,7 @@ def queue_task(dag: Any, run: Any, task_id: str, session: Any) -> Any:
         elif instance.task_id == task_id and instance.map_index == -1:
             queued = instance
     if queued is None:
-        raise CannotPrepare(f"Run {run.run_id!r} has no unmapped task instance of {task_id!r}")
+        raise CannotPrepareError(f"Run {run.run_id!r} has no unmapped task instance of {task_id!r}")
     if queued.state != "up_for_reschedule":
         queued.try_number = (queued.try_number or 0) + 1
     queued.state = "queued"
@@ -135,7 +135,7 @@ def main() -> int:
                 instance = queue_task(dag, run, task["task_id"], session)
                 prepared.append({**task, "command": executor_command(instance)})
                 session.commit()
-    except CannotPrepare as error:
+    except CannotPrepareError as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
         return RUN_NOT_POSSIBLE
     print(MARKER + json.dumps(prepared), flush=True)

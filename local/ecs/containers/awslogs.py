@@ -157,7 +157,7 @@ class LogStream:
     async def _send(self, batch: list[dict[str, Any]]) -> None:
         try:
             await asyncio.to_thread(self._aws.client("logs").put_log_events, **self._place, logEvents=batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the container goes on whatever happens to its output
             # As with AWS's driver in its default mode, the container goes on, and its output is lost.
             expected = isinstance(error, (BotoCoreError, ClientError))
             why = in_words(error) if expected else traceback.format_exc()

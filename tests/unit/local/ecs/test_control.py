@@ -161,7 +161,7 @@ class TestControl:
         assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
     def test_by_python_3_8_too(self) -> None:
-        for name in ("__init__.py", "control.py"):
+        for name in ("__init__.py", "control.py", "errors.py"):
             ast.parse((Path(local.ecs.__file__).parent / name).read_text(encoding="utf-8"), feature_version=(3, 8))
 
     def test_tasks_are_told_with_all_that_tests_ask(self, api: EcsApi, connect: Connect) -> None:

@@ -122,23 +122,6 @@ class TestBehaviours:
         task = ended(client, answer)
         assert task["containers"][0]["exitCode"] == 0 and task["startedAt"]
 
-    def test_a_spot_interruption_stops_running_tasks(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        answers = [launch(), launch()]
-        until(lambda: ecs.running() == 2)
-        arns = [answer["tasks"][0]["taskArn"] for answer in answers]
-        assert ecs.stop_tasks(arns, stop_code="SpotInterruption", reason="Your Spot Task was interrupted.") == 2
-        task = ended(client, answers[0])
-        assert (task["stopCode"], task["stoppedReason"]) == ("SpotInterruption", "Your Spot Task was interrupted.")
-        assert task["containers"][0]["exitCode"] == 143
-        assert ecs.stop_tasks(arns, stop_code="SpotInterruption", reason="again") == 0
-
-    def test_with_an_exit_code_of_one_s_choice(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        answer = launch()
-        until(lambda: ecs.running() == 1)
-        arn = answer["tasks"][0]["taskArn"]
-        ecs.stop_tasks([arn], stop_code="TerminationNotice", reason="retired", exit_code=0)
-        assert ended(client, answer)["containers"][0]["exitCode"] == 0
-
 
 class TestErrors:
     @pytest.mark.parametrize(
