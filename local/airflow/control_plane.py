@@ -17,7 +17,7 @@ from docker.models.containers import Container
 from local.aws_services.stack import Stack, published_port, tail, wait_for_http
 from local.errors import PrepareError, ServiceError
 from local.machine.console import step
-from local.machine.containers import folder_files, output_of, put_folders, wait
+from local.machine.containers import folder_files, output_of, put_files, wait
 
 DAGS_FOLDER = "/opt/airflow/dags"
 SCRIPTS = Path(__file__).parent / "in_container"
@@ -194,7 +194,7 @@ class ControlPlane:
         options = {"ports": dict(ports)} if ports else {}
         container = self.stack.create(image, command, name=name, part=part, environment=settings, **options)
         try:
-            put_folders(container, files or {})
+            put_files(container, files or {})
         except BaseException:
             container.remove(force=True, v=True)
             raise

@@ -111,7 +111,7 @@ def copy_examples(stack: Stack, image: str, names: Sequence[str], target: Path) 
     """Copy Airflow's own example DAGs, such as ``example_bash_operator``, from an image into a folder."""
     container = stack.create(image, ["/tmp/example_dags.py", *names], entrypoint=["python"])
     try:
-        put_files(container, "/tmp", {"example_dags.py": (SCRIPTS / "example_dags.py").read_bytes()})
+        put_files(container, {"/tmp": {"example_dags.py": (SCRIPTS / "example_dags.py").read_bytes()}})
         container.start()
         code = wait(container, "Reading the example DAGs", _EXAMPLES_TIMEOUT)
         output = output_of(container)

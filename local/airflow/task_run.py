@@ -3,7 +3,9 @@
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     deployment = Deployment(stack, image)
 ...     stack.upload_folder(folder, "s3://dags/project")
-...     result = run_one(deployment, "project_report", "build", dags=Dags(s3_uri="s3://dags/project"))
+...     dags = Dags(s3_uri="s3://dags/project")
+...     (task,) = deployment.prepare([("project_report", "build")], dags=dags)
+...     result = run_task(deployment, task, dags=dags)
 ...     assert result.state == "success", result.describe()
 """
 
@@ -23,7 +25,7 @@ from local.airflow.deployment import Deployment, PreparedTask
 from local.airflow.log_lines import readable_line
 from local.errors import ServiceError, TaskFailedError
 from local.machine import resources
-from local.machine.containers import follow, output_of, put_folders, read_files, wait
+from local.machine.containers import follow, output_of, put_files, read_files, wait
 
 LOGS_FOLDER = "/opt/airflow/logs"
 TASK_TIMEOUT = 300.0
@@ -140,7 +142,7 @@ def start_task(
     try:
         container = deployment.stack.create(image or deployment.image, task.command, environment=settings, **options)
         created = time.time()
-        put_folders(container, source.files)
+        put_files(container, source.files)
         launched_at += time.time() - created
         container.start()
     except APIError as error:
@@ -166,18 +168,3 @@ def run_task(
 ) -> TaskResult:
     """Run a prepared task's container to its end; the options are those of ``start_task``."""
     return start_task(deployment, task, **options).wait(timeout)
-
-
-def run_one(
-    deployment: Deployment,
-    dag_id: str,
-    task_id: str,
-    *,
-    image: str | None = None,
-    dags: Dags | None = None,
-    conf: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> TaskResult:
-    """Prepare one task and run it to its end."""
-    (task,) = deployment.prepare([(dag_id, task_id)], image=image, dags=dags, conf=conf)
-    return run_task(deployment, task, image=image, dags=dags, **options)

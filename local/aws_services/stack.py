@@ -33,7 +33,7 @@ from local.machine import resources
 from local.machine.aws_client import REGION, aws_client, put_folder, split_s3_uri
 from local.machine.client import engine
 from local.machine.console import guarded, say
-from local.machine.containers import folder_files, put_folders
+from local.machine.containers import folder_files, put_files
 from local.machine.waiting import until
 
 _AWS_PORT = 5000
@@ -175,7 +175,7 @@ class Stack:
         """Start a service container with one port published on the loopback interface, ``files`` put in first."""
         ports = {f"{port}/tcp": ("127.0.0.1", None)}
         container = self.create(image, command, name=name, environment=environment, ports=ports, **options)
-        put_folders(container, files or {})
+        put_files(container, files or {})
         container.start()
         return container
 

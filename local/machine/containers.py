@@ -27,8 +27,16 @@ def folder_files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def put_files(container: Container, target: str, files: Mapping[str, bytes]) -> None:
-    """Write files into a container, started or not; they belong to the image's user and group."""
+def put_files(container: Container, folders: Mapping[str, Mapping[str, bytes]]) -> None:
+    """Write files into existing folders of a container, started or not: contents by name, by folder.
+
+    They belong to the image's user and group.
+    """
+    for folder, files in folders.items():
+        container.put_archive(folder, _archive(files))
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         folders = sorted({str(parent) for name in files for parent in list(PurePosixPath(name).parents)[:-1]})
@@ -38,13 +46,7 @@ def put_files(container: Container, target: str, files: Mapping[str, bytes]) -> 
             member = _member(name, 0o664, tarfile.REGTYPE)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    container.put_archive(target, buffer.getvalue())
-
-
-def put_folders(container: Container, folders: Mapping[str, Mapping[str, bytes]]) -> None:
-    """Write files into existing folders of a container, as ``put_files`` does: contents by name, by folder."""
-    for target, files in folders.items():
-        put_files(container, target, files)
+    return buffer.getvalue()
 
 
 def _member(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:

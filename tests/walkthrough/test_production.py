@@ -22,7 +22,7 @@ from local.aws_services.aws import LocalAws
 from local.aws_services.stack import Stack, fail_if_ended
 from local.machine.aws_client import REGION
 from local.machine.bases import ensure_base
-from local.machine.containers import output_of, put_folders
+from local.machine.containers import output_of, put_files
 from local.machine.waiting import until
 from tests.docs.pages import DOCS, blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
@@ -118,7 +118,7 @@ class Reader:
         ]
         image = scheduler_image.build_image(self.stack, self.image)
         host = self.stack.create(image, ["bash", SESSION], name=HOST, environment=self.aws.environment())
-        put_folders(host, {"/tmp": {"session": "\n".join(script).encode()}})
+        put_files(host, {"/tmp": {"session": "\n".join(script).encode()}})
         host.start()
 
         def ready() -> bool:

@@ -14,6 +14,7 @@ from local.machine.bases import hub
 from local.machine.client import engine
 from local.machine.console import run, say, step
 from local.machine.exclusive import exclusively
+from local.machine.image_build import docker_build
 
 SUITE = "bookworm"
 DEBIAN_PYTHON = "3.11.2"
@@ -78,11 +79,8 @@ def _build_on_official() -> None:
     """Add the packages to the official Debian image."""
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
         (Path(folder) / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
-        run(
-            ["docker", "buildx", "build", "--load", "--tag", ROOT_IMAGE, folder],
-            error=BaseImageError,
-            failure=f"Debian's packages could not be added to {OFFICIAL_IMAGE}",
-        )
+        failure = f"Debian's packages could not be added to {OFFICIAL_IMAGE}"
+        docker_build(Path(folder), ROOT_IMAGE, secret="ca", error=BaseImageError, failure=failure)
 
 
 def _bootstrap() -> None:

@@ -6,15 +6,11 @@ import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from local.errors import BaseImageError
 from local.machine.bases.debian import ensure_root_image
-from local.machine.bases.locks import lock_file, resolve
+from local.machine.bases.locks import lock_file, requirements_data, resolve
 from local.machine.bases.pythons import Interpreter, available_pythons, stage
 from local.machine.client import engine
 from local.machine.console import loud, say, step
@@ -24,8 +20,7 @@ LABEL = "io.airflow-ecs.stand-in"
 INPUTS_LABEL = "io.airflow-ecs.stand-in.inputs"
 FLAVOURS = ("full", "slim")
 
-_FOLDER = Path(__file__).parent
-_IMAGE_FOLDER = _FOLDER / "image"
+_IMAGE_FOLDER = Path(__file__).with_name("image")
 
 
 @dataclass(frozen=True)
@@ -46,14 +41,6 @@ class Base:
         """Name and tag of the official image."""
         slim = "slim-" if self.flavour == "slim" else ""
         return f"apache/airflow:{slim}{self.airflow}-python{self.python}"
-
-
-@lru_cache(maxsize=1)
-def requirements_data() -> dict[str, Any]:
-    """The content of requirements.yaml."""
-    data = yaml.safe_load((_FOLDER / "requirements.yaml").read_text(encoding="utf-8"))
-    assert isinstance(data, dict)
-    return data
 
 
 def requirements(base: Base) -> list[str]:

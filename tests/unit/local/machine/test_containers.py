@@ -40,7 +40,7 @@ def test_a_folders_files_are_taken_without_caches(tmp_path: Path) -> None:
 
 def test_files_in_a_container_belong_to_the_images_user_and_their_folders_too() -> None:
     recorder = Recorder()
-    put_files(cast(Container, recorder), "/opt/airflow/dags", {"a.py": b"1", "x/y/b.py": b"2"})
+    put_files(cast(Container, recorder), {"/opt/airflow/dags": {"a.py": b"1", "x/y/b.py": b"2"}})
     with tarfile.open(fileobj=io.BytesIO(recorder.archives["/opt/airflow/dags"])) as archive:
         members = [(item.name, item.isdir(), oct(item.mode), item.uid, item.gid) for item in archive]
     assert members == [
