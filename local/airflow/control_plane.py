@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 from docker.models.containers import Container
@@ -24,6 +25,8 @@ SCRIPTS = Path(__file__).parent / "in_container"
 WEB_PORT = 8080
 _WEB_READY_TIMEOUT = 120.0
 _RUN_TIMEOUT = 180.0
+Files = Mapping[str, Mapping[str, bytes]]
+"""What is put into a container before it starts: contents by name, by an existing folder."""
 
 
 @dataclass(frozen=True)
@@ -124,20 +127,14 @@ class ControlPlane:
             self.run(["airflow", "db", "migrate"], "airflow db migrate")
 
     def run(
-        self,
-        command: Sequence[str],
-        what: str,
-        *,
-        image: str | None = None,
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, Mapping[str, bytes]] | None = None,
+        self, command: Sequence[str], what: str, *, image: str | None = None, files: Files | None = None, **options: Any
     ) -> str:
         """Run a container of the scheduler's side to its end and return its output.
 
-        ``files`` are put into it first: contents by name, by an existing folder. Raises PrepareError when it fails.
+        ``files`` are put into it first. The options are those of `Stack.create`. Raises PrepareError when it fails.
         """
         chosen = image or self.image
-        container = self._create(command, image=chosen, environment=environment, files=files)
+        container = self._create(command, chosen, files, **options)
         try:
             container.start()
             code = wait(container, what, _RUN_TIMEOUT)
@@ -151,29 +148,14 @@ class ControlPlane:
             container.remove(force=True, v=True)
 
     def start_container(
-        self,
-        command: Sequence[str],
-        *,
-        name: str | None = None,
-        part: str | None = None,
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, Mapping[str, bytes]] | None = None,
-        ports: Mapping[str, tuple[str, int | None]] | None = None,
+        self, command: Sequence[str], *, part: str | None = None, files: Files | None = None, **options: Any
     ) -> Container:
-        """Start a container of the scheduler's side that runs on, reachable as ``name`` on the network.
+        """Start a container of the scheduler's side that keeps running; the options are those of `Stack.create`.
 
-        ``part`` is what `docker ps` calls it; without, the command: ``scheduler`` of ``airflow scheduler``.
+        ``part`` is its name in `docker ps`; default: the command, such as ``scheduler`` of ``airflow scheduler``.
         """
         try:
-            container = self._create(
-                command,
-                image=self.image,
-                environment=environment,
-                files=files,
-                name=name,
-                part=part or command[1],
-                ports=ports,
-            )
+            container = self._create(command, self.image, files, part=part or command[1], **options)
             container.start()
         except APIError as error:
             raise ServiceError(f"Airflow's {command[1]} could not be started: {error.explanation}") from error
@@ -182,17 +164,13 @@ class ControlPlane:
     def _create(
         self,
         command: Sequence[str],
-        *,
         image: str,
-        environment: Mapping[str, str] | None,
-        files: Mapping[str, Mapping[str, bytes]] | None,
-        name: str | None = None,
-        part: str | None = None,
-        ports: Mapping[str, tuple[str, int | None]] | None = None,
+        files: Files | None,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> Container:
         settings = {**self.control_environment(), **(environment or {})}
-        options = {"ports": dict(ports)} if ports else {}
-        container = self.stack.create(image, command, name=name, part=part, environment=settings, **options)
+        container = self.stack.create(image, command, environment=settings, **options)
         try:
             put_files(container, files or {})
         except BaseException:
@@ -200,18 +178,10 @@ class ControlPlane:
             raise
         return container
 
-    def start_web(
-        self,
-        command: Sequence[str],
-        *,
-        port: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, Mapping[str, bytes]] | None = None,
-    ) -> Container:
-        """Start the webserver or API server, where tasks look for it; ``port`` of 127.0.0.1, or a free one."""
+    def start_web(self, command: Sequence[str], *, port: int | None = None, **options: Any) -> Container:
+        """Start the web server or API server, where tasks look for it; ``port`` of 127.0.0.1, or a free one."""
         ports = {f"{WEB_PORT}/tcp": ("127.0.0.1", port)}
-        command = [*command, "--port", str(WEB_PORT)]
-        return self.start_container(command, name=self._host, environment=environment, files=files, ports=ports)
+        return self.start_container([*command, "--port", str(WEB_PORT)], name=self._host, ports=ports, **options)
 
 
 def web_address(web: Container) -> str:

@@ -20,7 +20,6 @@ import secrets
 import sys
 import time
 from typing import Any, Dict, Iterator, Mapping
-from urllib.parse import urlsplit
 
 from local.fakes.http_service import Answer, Connection, HttpService, Request
 
@@ -312,32 +311,8 @@ class FakeRegistry(HttpService):
         return {"images": images, "failures": failures}
 
 
-class RealRegistry:
-    """A real registry, to put images in by HTTP."""
-
-    def __init__(self, host: str) -> None:
-        """``host``: with its port; it asks for no login."""
-        self.host = host
-
-    def store_blob(self, repository: str, content: bytes) -> str:
-        """Upload a blob; returns its digest."""
-        digest = digest_of(content)
-        _, headers, _ = _expect(202, self.host, "POST", f"/v2/{repository}/blobs/uploads/", {})
-        place = urlsplit(headers["Location"])
-        path = f"{place.path}?{place.query}&digest={digest}"
-        _expect(201, self.host, "PUT", path, {"Content-Type": "application/octet-stream"}, content)
-        return digest
-
-    def store_manifest(self, repository: str, version: str, media_type: str, content: bytes) -> str:
-        """Upload a manifest or an index under a tag, or under its digest alone; returns the digest."""
-        digest = digest_of(content)
-        path = f"/v2/{repository}/manifests/{version or digest}"
-        _expect(201, self.host, "PUT", path, {"Content-Type": media_type}, content)
-        return digest
-
-
 Store = Any
-"""A `FakeRegistry` or a `RealRegistry`."""
+"""A `FakeRegistry`, or what stores blobs and manifests as it does."""
 
 
 def put_image(
@@ -406,12 +381,6 @@ def _ask(host: str, method: str, path: str, headers: Mapping[str, str], body: by
         return Answer(answer.status, dict(answer.getheaders()), answer.read())
     finally:
         connection.close()
-
-
-def _expect(status: int, host: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-    answer = _ask(host, method, path, headers, body)
-    assert answer[0] == status, f"{method} {path}: {answer}"
-    return answer
 
 
 def _error(status: int, code: str, headers: Mapping[str, str] | None = None, message: str = "refused") -> Answer:
