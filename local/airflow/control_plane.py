@@ -1,4 +1,4 @@
-"""What every Airflow here has, whatever runs its tasks: settings, a migrated database, and containers of its own side.
+"""The common part of both Airflow deployments: settings, a migrated database, and containers of the scheduler's side.
 
 All of it runs the given image itself. One control plane serves every image of the same Airflow version.
 """
@@ -50,7 +50,7 @@ class Dags:
 
 
 def airflow_version(stack: Stack, image: str) -> str:
-    """The Airflow version that a local image declares."""
+    """Return the Airflow version that a local image declares."""
     try:
         config = stack.client.images.get(image).attrs["Config"]
     except ImageNotFound as error:
@@ -68,7 +68,7 @@ _PATIENCE = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
 
 
 class ControlPlane:
-    """An Airflow's settings, its database, and its containers; nothing runs before a method is called.
+    """An Airflow's settings, its database, and its containers. Nothing starts before a method is called.
 
     Everything belongs to the stack, and goes with it.
     """
@@ -91,14 +91,14 @@ class ControlPlane:
     # Settings
 
     def _common_settings(self) -> dict[str, str]:
-        """What a control plane and its tasks have in common, without ``environment``."""
+        """Return what a control plane and its tasks have in common, without ``environment``."""
         settings = {"AIRFLOW__CORE__LOAD_EXAMPLES": "false", "CONNECTION_CHECK_MAX_COUNT": "0"}
         if self.has_api_server:
             settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"http://{self._host}:{WEB_PORT}/execution/"
         return settings
 
     def control_environment(self) -> dict[str, str]:
-        """Environment of the scheduler's side: database, keys and signing secret among it."""
+        """Return the environment of the scheduler's side, which includes the database, keys and the signing secret."""
         return {
             **self.stack.airflow_secrets(self.database),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._secret,
@@ -107,21 +107,21 @@ class ControlPlane:
         }
 
     def task_settings(self) -> dict[str, str]:
-        """Environment of a task's container that is no secret."""
+        """Return the environment variables of a task's container that are not secret."""
         return {**self._common_settings(), **(_PATIENCE if self.has_api_server else {}), **self._extra}
 
     def task_secrets(self) -> dict[str, str]:
-        """Environment of a task's container that is secret: on Airflow 3 nothing, for tasks ask the API server."""
+        """Return the secret environment variables of a task's container: none on Airflow 3, whose tasks use the API."""
         return {} if self.has_api_server else self.stack.airflow_secrets(self.database)
 
     def task_environment(self) -> dict[str, str]:
-        """The whole environment of a task's container: Airflow 3 gets the API server's address, and no database."""
+        """Return all environment variables of a task's container."""
         return {**self.task_secrets(), **self.task_settings()}
 
     # Containers
 
     def migrate(self) -> None:
-        """Make the database."""
+        """Create and migrate the database."""
         with step(f"Database of Airflow {self.airflow}: airflow db migrate"):
             self.stack.create_database(self.database)
             self.run(["airflow", "db", "migrate"], "airflow db migrate")
@@ -185,7 +185,7 @@ class ControlPlane:
 
 
 def web_address(web: Container) -> str:
-    """The address of a webserver or API server for programs on this machine: ``http://127.0.0.1:port``."""
+    """Return the address of a webserver or API server for programs on this machine: ``http://127.0.0.1:port``."""
     return f"http://127.0.0.1:{published_port(web, WEB_PORT)}"
 
 

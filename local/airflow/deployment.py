@@ -1,4 +1,4 @@
-"""The part of an Airflow deployment that a task needs: its database and, on Airflow 3, its API server.
+"""The part of an Airflow that a single task needs: its database and, on Airflow 3, its API server.
 
 Both run the given image itself. One deployment serves every image of the same Airflow version.
 """
@@ -76,7 +76,7 @@ class Deployment(ControlPlane):
         return [PreparedTask(item["dag_id"], item["task_id"], item["run_id"], tuple(item["command"])) for item in found]
 
     def read_log(self, task: PreparedTask, environment: Mapping[str, str]) -> str:
-        """A task's log as Airflow's UI shows it, read in a container of its own with additional settings."""
+        """Return a task's log as Airflow's UI shows it, read in a container of its own with additional settings."""
         where = json.dumps({"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id})
         output = self.run(
             ["python", "/tmp/read_log.py", where],
@@ -88,7 +88,7 @@ class Deployment(ControlPlane):
         return log
 
     def task_state(self, task: PreparedTask) -> str:
-        """The state of a task instance in the database: ``success``, ``failed``, … or an empty text."""
+        """Return the state of a task instance in the database: ``success``, ``failed``, … or an empty text."""
         condition = "dag_id = :'dag_id' AND task_id = :'task_id' AND run_id = :'run_id'"
         where = {"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id}
         rows = self.stack.query(self.database, f"SELECT state FROM task_instance WHERE {condition}", **where)
@@ -100,7 +100,7 @@ def _new_run_id() -> str:
 
 
 def marked(output: str, marker: str) -> Any:
-    """The JSON that a script printed behind its marker."""
+    """Return the JSON that a script printed behind its marker."""
     for line in output.splitlines():
         if line.startswith(marker):
             return json.loads(line[len(marker) :])

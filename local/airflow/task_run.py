@@ -1,4 +1,4 @@
-"""One real task in a container of the image, as an executor would launch it, and how it ended.
+"""Run one real task in a container of the image, as an executor would launch it.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     deployment = Deployment(stack, image)
@@ -33,7 +33,7 @@ TASK_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task ended. Exit code 0 is no success: ``state`` comes from the database."""
+    """How a task ended. ``state`` comes from the database: exit code 0 does not mean success."""
 
     state: str
     exit_code: int
@@ -52,21 +52,21 @@ class TaskResult:
         return "\n".join(readable_line(line) for line in self.log.splitlines())
 
     def describe(self) -> str:
-        """Everything a person needs to see why a task did not succeed."""
+        """Return state, exit code, container output and task log as text."""
         return (
             f"state {self.state or 'none'!r}, exit code {self.exit_code}, {self.seconds:.1f} s\n"
             f"--- container output\n{self.output.rstrip()}\n--- task log\n{self.readable_log.rstrip()}"
         )
 
     def require_success(self) -> TaskResult:
-        """Return this result, or raise TaskFailedError that tells everything."""
+        """Return this result. Raises TaskFailedError if the task did not succeed."""
         if not self.succeeded:
             raise TaskFailedError(f"The task did not reach success: {self.describe()}")
         return self
 
 
 def _attempt(name: str) -> tuple[int, str]:
-    """A key that sorts the logs of a task instance: attempt 10 comes after 9."""
+    """Return a key that sorts the logs of a task instance: attempt 10 comes after 9."""
     number = re.search(r"attempt=(\d+)[^/]*$", name)
     return int(number[1]) if number else 0, name
 
@@ -102,13 +102,13 @@ class RunningTask:
         return TaskResult(self.deployment.task_state(self.task), code, output, log, seconds)
 
     def log(self) -> str:
-        """The task's log as it is in the container now."""
+        """Return the task's log as it is in the container now."""
         logs = read_files(self.container, LOGS_FOLDER, self._is_own_log)
         newest = max(logs, key=_attempt, default=None)
         return logs[newest] if newest is not None else ""
 
     def _is_own_log(self, name: str) -> bool:
-        """Whether a file below the logs folder is an attempt of this task instance."""
+        """Return whether a file below the logs folder is an attempt of this task instance."""
         wanted = (f"dag_id={self.task.dag_id}", f"run_id={self.task.run_id}", f"task_id={self.task.task_id}")
         parts = name.split("/")
         return all(part in parts for part in wanted) and parts[-1].startswith("attempt=")
@@ -153,7 +153,7 @@ def start_task(
 
 
 def _read_only_options(deployment: Deployment, source: Dags) -> dict[str, Any]:
-    """A read-only root file system with the writable paths of the image contract."""
+    """Return a read-only root file system with the writable paths of the image contract."""
     stack = deployment.stack
     labels = resources.labels(stack.run_id)
     volumes = {}

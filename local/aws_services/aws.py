@@ -1,4 +1,4 @@
-"""A local AWS whose ECS runs tasks: moto, an image registry as Amazon ECR, and our ECS API with its runner on Docker.
+"""A local AWS: moto, an image registry as Amazon ECR, and the local ECS, which runs tasks in Docker containers.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     aws = LocalAws(stack)
@@ -36,10 +36,10 @@ _ECS_SCRIPT = f'ip address add {TASK_ADDRESS}/32 dev lo && exec "$@"'
 
 
 class LocalAws:
-    """The AWS of one stack; it goes with the stack."""
+    """The AWS of one stack, which removes it at its end."""
 
     def __init__(self, stack: Stack) -> None:
-        """Start what is not there yet, and wait until it answers."""
+        """Start the services and wait until they answer."""
         self.stack = stack
         with ThreadPoolExecutor() as pool:
             ecr = pool.submit(self._start_ecr)
@@ -57,7 +57,7 @@ class LocalAws:
         self.ecs = EcsControl(self._endpoint)
 
     def _start_ecr(self) -> Container:
-        """What of ECR's API is about images, and its login, in front of the registry; repositories are moto's."""
+        """Start the part of ECR's API that serves images and logins from the registry; moto has the repositories."""
         return self.stack.start(
             service_image.ensure_image(),
             [PYTHON, "-m", "local.fakes.registry", "--port", str(_ECR_PORT), "--upstream", _UPSTREAM, "--aws", _AWS],
@@ -100,7 +100,7 @@ class LocalAws:
         }
 
     def local_environment(self) -> dict[str, str]:
-        """The same for programs on this machine."""
+        """Return the same variables with addresses for programs on this machine."""
         return {
             **self.stack.aws_environment(),
             "AWS_ENDPOINT_URL": self.stack.aws_endpoint,
@@ -109,12 +109,12 @@ class LocalAws:
         }
 
     def restart_ecs(self) -> None:
-        """Kill the ECS API and start another: it knows no task, and removes what the one before has left."""
+        """Kill the ECS API and start a new one, which knows no task and removes the containers of the old one."""
         self._ecs.remove(force=True, v=True)
         self._connect()
 
     def client(self, service: str) -> Any:
-        """A boto3 client for this machine."""
+        """Return a boto3 client for this machine."""
         return aws_client(service, self._endpoint if service == "ecs" else self.stack.aws_endpoint)
 
     def push(self, image: str, repository: str = "airflow-worker") -> str:

@@ -1,4 +1,4 @@
-"""The fake S3 in a container: filled by an S3 client, with latency and faults on request."""
+"""Client of the fake S3 in a container."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FakeS3Service:
         self._control("faults", json.dumps([dict(fault) for fault in faults]).encode())
 
     def requests(self) -> dict[str, int]:
-        """How often each key was read; ``s3.LISTING`` and ``s3.VERSIONS`` are the listings."""
+        """Return how often each key was read; ``s3.LISTING`` and ``s3.VERSIONS`` are the listings."""
         return {str(name): int(count) for name, count in json.loads(self._control("requests")).items()}
 
     def close(self) -> None:

@@ -248,7 +248,7 @@ class Stack:
         }
 
     def aws_client(self, service: str) -> Any:
-        """A boto3 client of the AWS stand-in."""
+        """Return a boto3 client of the AWS stand-in."""
         return aws_client(service, self.aws_endpoint)
 
     def upload_folder(self, folder: Path, s3_uri: str) -> int:
@@ -275,7 +275,7 @@ class Stack:
         return FakeS3Service(endpoint)
 
     def airflow_secrets(self, database: str | None = None) -> dict[str, str]:
-        """What an Airflow container on the network must know and nobody else: its fernet key and its database."""
+        """Return the secrets of an Airflow container on the network: the fernet key and the database connection."""
         environment = {"AIRFLOW__CORE__FERNET_KEY": self.fernet_key}
         if database is not None:
             place = f"postgres:{_POSTGRES_PORT}/{database}"
@@ -285,13 +285,13 @@ class Stack:
 
 
 def sources(package: str) -> dict[str, dict[str, bytes]]:
-    """The modules of a package of ``local`` as files of a services container, for the programs in it."""
+    """Return the modules of a package of ``local`` as files of a services container, for the programs in it."""
     files = {f"local/{package}/{name}": content for name, content in folder_files(_LOCAL / package).items()}
     return {HOME: {"local/__init__.py": b"", **files}}
 
 
 def published_port(container: Container, port: int) -> int:
-    """The port of this machine behind a container's published port."""
+    """Return the port of this machine behind a container's published port."""
 
     def published() -> int | None:
         found = container.ports.get(f"{port}/tcp")
@@ -304,7 +304,7 @@ def published_port(container: Container, port: int) -> int:
 
 
 def tail(container: Container, lines: int = 25) -> str:
-    """The end of a container's output."""
+    """Return the end of a container's output."""
     output: bytes = container.logs(tail=lines)
     return output.decode(errors="replace").rstrip()
 

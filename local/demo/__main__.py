@@ -82,7 +82,7 @@ def up(airflow: str, python: str | None, port: int | None) -> int:
 
 
 def free_port(wanted: int | None) -> int | None:
-    """The port for the UI: the one asked for; else the usual one, or (None) any, if that is taken.
+    """Return the port for the UI: the one asked for; else the usual one, or (None) any, if that is taken.
 
     Raises LocalError when the one asked for is taken.
     """
@@ -118,7 +118,7 @@ def follow_run(api: RestApi, dag_id: str, run_id: str) -> None:
 
 
 def summary(instances: Sequence[TaskInstance]) -> str:
-    """How many task instances are in which state, such as ``5 queued, 3 running``."""
+    """Return how many task instances are in which state, such as ``5 queued, 3 running``."""
     counts = Counter(instance.state or "waiting" for instance in instances)
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
@@ -131,7 +131,7 @@ def print_log(api: RestApi, dag_id: str, run_id: str) -> None:
 
 
 def closing_words(*, airflow: str, image: str, address: str, user: str, password: str, ecs: str, aws: str) -> str:
-    """Where to look and what to try.
+    """Return where to look and what to try.
 
     ``airflow``: its version. ``address``: of the UI. ``ecs``, ``aws``: the endpoints of ECS and of everything else.
     """
@@ -170,19 +170,19 @@ def down() -> None:
 
 
 def is_absent(error: EngineError) -> bool:
-    """Whether nothing runs at the engine's address; one that hangs, or refuses this user, may have a demo."""
+    """Return whether nothing runs at the engine's address; one that hangs, or refuses this user, may have a demo."""
     return any(reason in str(error) for reason in ("No such file or directory", "Connection refused"))
 
 
 def port_number(text: str) -> int:
-    """A port from its text, for argparse: 1 to 65535."""
+    """Return a port from its text, for argparse: 1 to 65535."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: use a number from 1 to 65535")
     return int(text)
 
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What the command line, else the environment, says. Ends the program (exit code 2) where it makes no sense."""
+    """Return the options of the command line, or else of the environment. Invalid ones end the program with 2."""
     parser = argparse.ArgumentParser(prog="python -m local.demo", description="An Airflow on the local ECS.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|down")
     starting = commands.add_parser("up", help="start the demo and leave it running; one that runs already is replaced")

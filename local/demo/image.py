@@ -62,12 +62,12 @@ class Timings:
 
 
 def _build_tool(*arguments: str) -> list[str]:
-    """A command line of the build tool."""
+    """Return a command line of the build tool."""
     return [sys.executable, str(_ROOT / "build.py"), *arguments]
 
 
 def _ask(*arguments: str) -> Any:
-    """The JSON answer of the build tool; its own message when it refuses."""
+    """Return the JSON answer of the build tool; its own message when it refuses."""
     done = subprocess.run(_build_tool(*arguments), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BuildError((done.stderr or done.stdout).strip())
@@ -75,14 +75,14 @@ def _ask(*arguments: str) -> Any:
 
 
 def _explain(airflow: str, python: str | None) -> Target:
-    """What the build tool makes of the two flags."""
+    """Return what the build tool makes of the two flags."""
     chosen = ["--python", python] if python else []
     (found,) = _ask("explain", "--json", "--dags", "s3", "--airflow", airflow, *chosen)
     return Target(found["airflow"], found["python"], found["tags"][0])
 
 
 def choose(airflow: str, python: str | None) -> Target:
-    """The image to build. With no Python asked for, one whose base image can be had here."""
+    """Return the image to build. With no Python asked for, one whose base image can be had here."""
     target = _explain(airflow, python)
     if python:
         return target

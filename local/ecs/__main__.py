@@ -24,7 +24,7 @@ _STRICT_VARIABLE = "LOCAL_ECS_STRICT"
 
 
 def _runner_factory(name: str) -> object:
-    """What ``module:factory`` makes. Raises EmulatorError when there is no such thing."""
+    """Return the object that ``module:factory`` creates. Raises EmulatorError if there is none."""
     module, colon, factory = name.partition(":")
     if not colon:
         raise EmulatorError(f"--runner must be like package.module:factory, not {name!r}")
@@ -50,7 +50,7 @@ async def _serve(options: argparse.Namespace) -> int:
     runner = _runner_factory(options.runner)
     if not isinstance(runner, Runner):
         raise EmulatorError(
-            f"--runner {options.runner} made a {type(runner).__name__}, which is no local.ecs.runner.Runner"
+            f"--runner {options.runner} created a {type(runner).__name__}, which is not a local.ecs.runner.Runner"
         )
     parent = os.getppid()  # before the address is told: the parent may end as soon as it knows it
     loop = asyncio.get_running_loop()

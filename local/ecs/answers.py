@@ -37,7 +37,7 @@ class Answer:
     """Not of the service but of what is in front of it: HTML instead of JSON, the message being the HTTP reason."""
 
     def error(self, message: str, **members: Any) -> ApiError:
-        """The error answer with the message as it is for one request."""
+        """Return the error answer with the message as it is for one request."""
         assert self.code is not None, "a failure is not an error"
         return ApiError(self.code, message, self.status, plain=self.plain, **members)
 
@@ -289,11 +289,11 @@ _THROTTLING = re.compile("Throttling|RequestLimitExceeded|Rate exceeded")
 
 
 def refusal(name: str, **members: Any) -> ApiError:
-    """The error of that name; ``members`` are further ones of its shape."""
+    """Return the error of that name; ``members`` are further ones of its shape."""
     answer = ANSWERS[name]
     return answer.error(answer.message, **members)
 
 
 def is_throttling(error: ApiError) -> bool:
-    """Whether AWS refuses a call because there are too many."""
+    """Return whether AWS refuses a call because there are too many."""
     return _THROTTLING.search(f"{error.code} {error.message}") is not None

@@ -139,7 +139,7 @@ class Server:
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    """The request's JSON object."""
+    """Return the request's JSON object."""
     try:
         params = json.loads(body) if body else {}
     except ValueError:
@@ -150,7 +150,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 async def _with_faults(world: World, operation: str, params: Mapping[str, Any], size: int, effects: Effects) -> str:
-    """A call that some fault hits."""
+    """Carry out a call that faults affect, and return its answer."""
     operations = world.operations
     if effects.delay:
         await asyncio.sleep(effects.delay)

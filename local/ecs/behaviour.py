@@ -1,4 +1,4 @@
-"""How simulated tasks behave: a default, and rules for the tasks whose overrides contain a text."""
+"""How simulated tasks behave: a default, and rules for tasks whose overrides contain a string."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _TYPES = get_type_hints(Behaviour)
 
 
 def named_end(name: Any) -> End:
-    """An end by its name. Raises EmulatorError for one that is not there."""
+    """Return an end by its name. Raises EmulatorError for one that is not there."""
     found = ENDS.get(name) if isinstance(name, str) else None
     if found is None:
         raise EmulatorError(f"There is no end {name!r}. There are: {', '.join(ENDS)}")
@@ -113,7 +113,7 @@ class Behaviours:
         if times is not None and (type(times) is not int or times < 1):
             raise EmulatorError(f"times must be a whole number from 1 on, not {times!r}")
         if match is not None and not isinstance(match, str):
-            raise EmulatorError(f"match must be a text, not {match!r}")
+            raise EmulatorError(f"match must be a string, not {match!r}")
         self._rules.append(_Rule(match, times, dict(values)))
 
     @property
@@ -122,7 +122,7 @@ class Behaviours:
         return bool(self._rules)
 
     def choose(self, overrides: str) -> Behaviour:
-        """The behaviour of a new task with these overrides (JSON)."""
+        """Return the behaviour of a new task with these overrides (JSON)."""
         for rule in self._rules:
             if rule.match is not None and rule.match not in overrides:
                 continue

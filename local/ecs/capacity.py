@@ -1,4 +1,4 @@
-"""Which tasks have a place: Fargate's quota of vCPUs, and the room on the container instances of EC2 clusters."""
+"""Capacity for tasks: Fargate's quota of vCPUs, and the room on the container instances of EC2 clusters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Capacity:
     def admit(
         self, cluster: Cluster, launch_type: str, provider: str | None, vcpus: float, count: int
     ) -> tuple[int, str]:
-        """How many of so many new tasks ECS takes, and the reason of the failure of the others. Raises ApiError."""
+        """Return how many of ``count`` tasks ECS accepts, and the failure reason of the others. Raises ApiError."""
         settings = self._settings
         if launch_type == "FARGATE":
             if settings.max_vcpus is None or not vcpus:

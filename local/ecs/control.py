@@ -1,4 +1,4 @@
-"""Start the ECS API of this machine, point boto3 to it, and tell it what to do.
+"""Start the local ECS API and control it.
 
 Standard library only, Python 3.8 and up: it is used inside the environments of several Airflows. The server itself
 needs aiohttp and botocore, so it runs on an interpreter of its own: ``LOCAL_ECS_PYTHON``, else the repository's.
@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 60.0
 
 
 def _interpreter() -> str:
-    """The Python to run the server with, when the caller names none."""
+    """Return the Python to run the server with, when the caller names none."""
     named = os.environ.get(_PYTHON_VARIABLE)
     if named:
         return named
@@ -42,7 +42,7 @@ def _interpreter() -> str:
 
 
 class EcsControl:
-    """Tells a running ECS API what to do."""
+    """Controls a running ECS API."""
 
     url: str
     """Where it listens, such as ``http://127.0.0.1:PORT``."""
@@ -89,7 +89,7 @@ class EcsControl:
         self._command("configure", **settings)
 
     def behave(self, match: str | None = None, *, times: int | None = None, **behaviour: Any) -> None:
-        """Say how tasks behave whose overrides, as JSON, contain ``match``; the fields left out are the default's.
+        """Set the behaviour of tasks whose overrides, as JSON, contain ``match``; other fields keep their default.
 
         The first rule that matches is taken, in the order they were given; with ``times`` it serves that many tasks.
         Without ``match`` and ``times`` the default itself changes. Fields: see ``local.ecs.behaviour.Behaviour``; and
@@ -142,7 +142,7 @@ class EcsControl:
         return found
 
     def running(self) -> int:
-        """How many tasks have a container that runs now."""
+        """Return how many tasks have a container that runs now."""
         count: int = self._command("running")
         return count
 
@@ -216,7 +216,7 @@ class EcsApi(EcsControl):
 
     @staticmethod
     def _first_line(process: subprocess.Popen[bytes]) -> str:
-        """The address that the server prints when it listens."""
+        """Return the address that the server prints when it listens."""
         assert process.stdout is not None
         text = b""
         end = time.monotonic() + _START_SECONDS

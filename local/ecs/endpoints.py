@@ -1,4 +1,4 @@
-"""What a test can ask of the server beside the API: the commands of ``local.ecs.control``, under ``/_control/``."""
+"""The commands of ``local.ecs.control``, served under ``/_control/``."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def _finish(world: World, arn: str, exit_code: int) -> None:
 
 
 def _task(world: World, arn: str) -> Task:
-    """A task by its ARN, or its id in any cluster."""
+    """Return a task by its ARN, or its id in any cluster."""
     found = world.account.find_task(arn)
     if found is None:
         found = next((cluster.tasks[arn] for cluster in world.account.clusters.values() if arn in cluster.tasks), None)
     if found is None:
-        raise EmulatorError(f"There is no task {arn}, or it is forgotten")
+        raise EmulatorError(f"There is no task {arn}, or it has been forgotten")
     return found
 
 
@@ -106,7 +106,7 @@ def _tasks(world: World, fields: Sequence[str] | None) -> list[dict[str, Any]]:
 
 
 def _record(task: Task) -> dict[str, Any]:
-    """Everything about a task, in a form made for tests."""
+    """Return everything about a task, in a form made for tests."""
     override: dict[str, Any] = next(
         (item for item in task.overrides["containerOverrides"] if item.get("name") == task.main.name), {}
     )

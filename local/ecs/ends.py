@@ -37,7 +37,7 @@ class End:
     """No container has an exit code, as nobody is left to tell it."""
 
     def as_behaviour(self) -> dict[str, Any]:
-        """The fields of a behaviour whose tasks end so."""
+        """Return the fields of a behaviour whose tasks end so."""
         return {
             "never_starts": None if self.started else self.reason,
             "exit_code": self.exit_code,

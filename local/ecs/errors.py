@@ -39,17 +39,17 @@ class ApiError(Exception):
         self.members = members
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the answer."""
         return {"__type": self.code, "message": self.message, **self.members}
 
 
 def invalid_parameter(message: str) -> ApiError:
-    """What most wrong requests get."""
+    """Return the error for most invalid requests."""
     return ApiError("InvalidParameterException", message)
 
 
 def client_error(message: str) -> ApiError:
-    """What requests get that name a resource in a wrong way or state."""
+    """Return the error for a resource that is named incorrectly or is in a wrong state."""
     return ApiError("ClientException", message)
 
 

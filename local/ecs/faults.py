@@ -1,4 +1,4 @@
-"""Faults on request: what goes wrong with which calls, and how. What AWS answers then is in ``answers``."""
+"""Faults on request: which calls fail, and how. The answers of AWS are in ``answers``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Call:
     account: Account
 
     def resource(self, action: str) -> str:
-        """The ARN that a refusal of an action names. The request is not checked yet: it may hold anything."""
+        """Return the ARN that a refusal of an action names. The request is not checked yet: it may hold anything."""
         cluster = str(self.params.get("cluster") or "default").rpartition("/")[2]
         definition = self.params.get("taskDefinition")
         if action == "ecs:RunTask" and isinstance(definition, str):
@@ -66,7 +66,7 @@ class Call:
         return "*"
 
     def in_words(self, message: str, action: str) -> str:
-        """A message with the names of this request, which is not checked yet, in place of an example's."""
+        """Return a message with the names of this request, which is not checked yet, in place of an example's."""
         for example, names in ((EXAMPLE_SUBNET, "subnets"), (EXAMPLE_GROUP, "securityGroups")):
             try:
                 own = self.params["networkConfiguration"]["awsvpcConfiguration"][names][0]
@@ -123,7 +123,7 @@ def _error(effects: Effects, details: _Details, call: Call) -> None:
 
 
 def _answering(answer: Answer) -> Kind:
-    """The kind of fault that is one of AWS's answers."""
+    """Return the kind of fault that is one of AWS's answers."""
     takes = set()
     if "{action}" in answer.message:
         takes.add("action")
@@ -212,7 +212,7 @@ class Faults:
         self._faults.append(Fault(operation, kind, given))
 
     def effects(self, call: Call) -> Effects | None:
-        """What happens to a call; None is nothing."""
+        """Return what happens to a call; None is nothing."""
         if not self._faults:
             return None
         effects = Effects()
@@ -239,7 +239,7 @@ class Faults:
         return effects
 
     def _hits(self, fault: Fault, call: Call) -> bool:
-        """Whether a fault whose operation and text match hits this call; it counts."""
+        """Return whether a fault whose operation and text match hits this call; it counts."""
         # AWS asks for this permission only where a request brings tags.
         about_tags = fault.details.get("action") == "ecs:TagResource" and call.operation != "TagResource"
         if about_tags and not call.params.get("tags"):
@@ -269,7 +269,7 @@ def _check_details(details: Mapping[str, Any]) -> None:
             else:
                 number(name, value)
         elif name in _TEXTS and not isinstance(value, str):
-            raise EmulatorError(f"{name} must be a text, not {value!r}")
+            raise EmulatorError(f"{name} must be a string, not {value!r}")
         elif name == "carried_out" and not isinstance(value, bool):
             raise EmulatorError(f"{name} must be true or false, not {value!r}")
         elif name == "resource_ids" and not isinstance(value, list):

@@ -41,7 +41,7 @@ class Lifecycle:
     # What the API asks for
 
     def launch(self, task: Task) -> None:
-        """Hold a new task and have it run, as soon as it has a place."""
+        """Add a new task and run it as soon as it has a place."""
         self._capacity.enter(task)
         self._account.launched.append(task)
         self._account.living += 1
@@ -49,7 +49,7 @@ class Lifecycle:
         self._spawn(self._start(task))
 
     def stop(self, task: Task, end: End) -> bool:
-        """Have a task stopped, unless it stops already; return whether it was to go on."""
+        """Stop a task unless it is already stopping; return whether this call stopped it."""
         if not self._mark(task, end.stop_code, end.reason):
             return False
         task.end = end

@@ -1,4 +1,4 @@
-"""The operations: a checked request in, the JSON of the answer out."""
+"""The operations of the API: from a checked request to the JSON of the answer."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Operations:
         return _launched(tasks, failures(account, cluster.name, reason, count - placed))
 
     def describe_tasks(self, request: Request) -> str:
-        """The texts of up to 100 tasks."""
+        """Return the texts of up to 100 tasks."""
         account = self._account
         asked: list[str] = request["tasks"]
         if not asked:
@@ -119,7 +119,7 @@ class Operations:
         return f'{{"tasks": [{",".join(found)}], "failures": {json.dumps(missing)}}}'
 
     def stop_task(self, request: Request) -> str:
-        """Have a task stopped; one that has stopped is described."""
+        """Stop a task. A stopped task is only described."""
         rules.check_reason(request.get("reason"))
         cluster = self._account.cluster(request.get("cluster"))
         if not request["task"]:
@@ -171,7 +171,7 @@ class Operations:
         return {}
 
     def list_tags_for_resource(self, request: Request) -> Document:
-        """The tags of a task, a cluster or a task definition."""
+        """Return the tags of a task, a cluster or a task definition."""
         return {"tags": self._tags_of(request["resourceArn"])}
 
     def _tags_of(self, arn: str) -> list[Document]:
@@ -224,7 +224,7 @@ class Operations:
         return {"taskDefinition": definition.describe(), "tags": tags}
 
     def deregister_task_definition(self, request: Request) -> Document:
-        """Make a revision INACTIVE."""
+        """Deregister a revision: make it INACTIVE."""
         name: str = request["taskDefinition"]
         if ":" not in name.rpartition("/")[2]:
             raise client_error("Unexpected task definition identifier: it needs a revision.")
@@ -284,7 +284,7 @@ class Operations:
         return _page("clusterArns", request, [*enumerate(arns, 1)])
 
     def delete_cluster(self, request: Request) -> Document:
-        """Make a cluster without tasks INACTIVE."""
+        """Delete a cluster without tasks: make it INACTIVE."""
         cluster = self._account.cluster(request["cluster"])
         if any(task.last_status != STOPPED for task in cluster.tasks.values()):
             raise ApiError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
@@ -326,7 +326,7 @@ def failures(account: Account, cluster: str, reason: str, count: int) -> list[Do
 
 
 def _without(text: str, names: Iterable[str]) -> str:
-    """A task's text without some of its members."""
+    """Return a task's text without some of its members."""
     return json.dumps({name: value for name, value in json.loads(text).items() if name not in names})
 
 
@@ -348,7 +348,7 @@ def _page(name: str, request: Request, items: Sequence[tuple[int, str]]) -> Docu
 
 
 def _fits_fargate(request: Request) -> bool:
-    """Whether a task definition can run on Fargate."""
+    """Return whether a task definition can run on Fargate."""
     return request.get("networkMode") == "awsvpc" and bool(request.get("cpu")) and bool(request.get("memory"))
 
 
@@ -365,7 +365,7 @@ def _new_tasks(
     count: int,
     hidden: float,
 ) -> list[Task]:
-    """The tasks of one RunTask request: so many have a place, or wait for one."""
+    """Return the tasks of one RunTask request: so many have a place, or wait for one."""
     launch_type, provider = placement
     overrides = _filled_overrides(request, definition)
     tags = [*request.get("tags", ())]
@@ -410,13 +410,13 @@ def _new_tasks(
 
 
 def _vcpus(request: Request, definition: TaskDefinition) -> float:
-    """The size of a task that counts for the quota of Fargate."""
+    """Return the size of a task that counts for the quota of Fargate."""
     size = request.get("overrides", {}).get("cpu") or definition.document.get("cpu") or ""
     return (units(size) or 0) / CPU_UNITS
 
 
 def _filled_overrides(request: Request, definition: TaskDefinition) -> Document:
-    """The request's overrides, with an entry for each container, as AWS answers them."""
+    """Return the request's overrides, with an entry for each container, as AWS answers them."""
     overrides: Document = {**request.get("overrides", {})}
     given: list[Document] = overrides.get("containerOverrides", [])
     named = {override.get("name") for override in given}
@@ -433,7 +433,7 @@ def _shared_members(
     provider: str | None,
     zone: str,
 ) -> Document:
-    """What the answers for all tasks of one request have in common and never changes."""
+    """Return what the answers for all tasks of one request have in common and never changes."""
     document = definition.document
     members: Document = {
         "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(document)}],
@@ -483,7 +483,7 @@ def _main_container(request: Request, definition: TaskDefinition) -> str:
 
 
 def _new_container(account: Account, cluster: Cluster, task_arn: str, task_id: str, definition: Document) -> Container:
-    """A container of a new task."""
+    """Return a container of a new task."""
     fixed: Document = {
         "containerArn": account.arn(f"container/{cluster.name}/{task_id}/{new_uuid()}"),
         "taskArn": task_arn,
@@ -498,7 +498,7 @@ def _new_container(account: Account, cluster: Cluster, task_arn: str, task_id: s
 
 
 def _attachment(request: Request) -> Document | None:
-    """The network interface of an awsvpc task."""
+    """Return the network interface of an awsvpc task."""
     network = request.get("networkConfiguration", {}).get("awsvpcConfiguration")
     if network is None:
         return None

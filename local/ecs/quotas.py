@@ -51,7 +51,7 @@ class TokenBucket:
 
 
 def number(name: str, value: Any, *, whole: bool = False) -> float:
-    """A setting that must be a number and not negative."""
+    """Return a setting that must be a number and not negative."""
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
         raise EmulatorError(f"{name} must be a {'whole ' if whole else ''}number from 0 on, not {value!r}")
     return value
@@ -144,7 +144,7 @@ class Settings:
 
 
 def _bucket(rate: float | None, burst: float | None) -> TokenBucket | None:
-    """A bucket, or none without a rate; a burst of its own is one second's worth, at least one call."""
+    """Return a bucket, or none without a rate; a burst of its own is one second's worth, at least one call."""
     if rate is None:
         return None
     return TokenBucket(rate, max(1.0, rate) if burst is None else burst)

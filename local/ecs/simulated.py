@@ -1,4 +1,4 @@
-"""The simulated runner: no container runs, tasks live as a ``Behaviour`` says. It is the default."""
+"""The simulated runner, which is the default: no container runs, and tasks follow a ``Behaviour``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOOK_FAILED_EXIT_CODE = 1
 
 
 class _Life:
-    """What a task's coroutine waits for: time to pass, unless the task is to end before."""
+    """Interruptible waits of a task's coroutine."""
 
     def __init__(self, stopping: bool) -> None:
         self.stopping = stopping
@@ -60,7 +60,7 @@ class _Life:
 
 
 class SimulatedRunner(Runner):
-    """Tasks that are only told of. ``started`` and ``ending`` are for subclasses that do something meanwhile.
+    """Simulates tasks without containers. Subclasses override ``started`` and ``ending`` to do some work.
 
     Both run in the server's event loop: what blocks, such as a database, belongs into ``asyncio.to_thread``. An
     exception ends the container with exit code 1.
@@ -74,10 +74,10 @@ class SimulatedRunner(Runner):
         self._lives: dict[str, _Life] = {}
 
     async def started(self, task: Task) -> None:
-        """The container runs. The task's ``run_seconds`` begin when this returns."""
+        """Called when the container has started. The task's ``run_seconds`` begin when this returns."""
 
     async def ending(self, task: Task) -> int | None:
-        """The container is about to end, by itself or stopped; return an exit code to have it end with that."""
+        """Called before the container ends, by itself or stopped. An exit code that is returned replaces its own."""
         return None
 
     def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:

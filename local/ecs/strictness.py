@@ -30,14 +30,14 @@ _FARGATE_MEMORY: Mapping[int, tuple[int, ...]] = {
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:
-    """What is wrong with a request, by itself."""
+    """Check a request by itself."""
     handler = _CHECKS.get(operation)
     if handler is not None:
         handler(request)
 
 
 def check_launch(request: Mapping[str, Any], definition: TaskDefinition, launch_type: str) -> None:
-    """What is wrong with a RunTask request for this task definition."""
+    """Check a RunTask request against its task definition."""
     document = definition.document
     overrides = request.get("overrides", {})
     constraints = [*document["placementConstraints"], *request.get("placementConstraints", ())]

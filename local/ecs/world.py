@@ -1,4 +1,4 @@
-"""Everything that lives between two resets: an account, the lives of its tasks, the faults, and the calls so far."""
+"""The state between two resets: an account, its tasks, the faults, and statistics of calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Calls:
     times: list[float] = field(default_factory=list)
 
     def describe(self, times: bool) -> dict[str, Any]:
-        """What ``calls`` answers."""
+        """Return what ``calls`` answers."""
         document: dict[str, Any] = {
             "count": len(self.times),
             "throttled": self.throttled,

@@ -81,7 +81,7 @@ class HttpService:
         self.close()
 
     def reads_body(self, request: Request) -> bool:
-        """Whether the body of a request is read before `serve` is called; else `serve` reads it."""
+        """Return whether the body of a request is read before `serve` is called; else `serve` reads it."""
         return True
 
     def serve(self, request: Request, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""A CloudWatch Logs that serves what tests have put into it, with faults. GetLogEvents only; standard library only.
+"""A fake CloudWatch Logs that serves events that tests add, with faults. It has GetLogEvents only.
 
 boto3 finds it by ``AWS_ENDPOINT_URL_CLOUDWATCH_LOGS``. It answers as the Amazon CloudWatch Logs API Reference says:
 pages of ``limit`` events, and at the end of a stream the token that was sent.
@@ -16,10 +16,10 @@ _TARGET = "Logs_20140328.GetLogEvents"
 
 
 class FakeLogs(HttpService):
-    """Serves until the block ends."""
+    """A fake CloudWatch Logs with the events that tests `put` into it."""
 
     def __init__(self) -> None:
-        """Hold nothing."""
+        """Start without events."""
         super().__init__()
         self.streams: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.requests: list[dict[str, Any]] = []

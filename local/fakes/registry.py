@@ -39,7 +39,7 @@ JsonObject = Dict[str, Any]
 
 
 def digest_of(content: bytes) -> str:
-    """The digest by which a registry knows this content."""
+    """Return the digest by which a registry knows this content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
@@ -121,7 +121,7 @@ class FakeRegistry(HttpService):
         return not (self.upstream and "/blobs/uploads/" in request.path)
 
     def serve(self, request: Request, connection: Connection) -> None:
-        """Answer a request, or do as a fault has it."""
+        """Answer a request, or apply a fault."""
         path, authorization = request.path, request.headers.get("authorization", "")
         target = request.headers.get("x-amz-target", "")
         name = target[len(_ECR_TARGET) :] or "/".join(path.rsplit("/", 2)[-2:]).lstrip("/")
@@ -179,7 +179,7 @@ class FakeRegistry(HttpService):
     # Pushing
 
     def _pass_on(self, request: Request, client: Connection) -> None:
-        """Let the real registry answer, unless Amazon ECR would refuse."""
+        """Forward a request to the real registry, unless Amazon ECR would refuse it."""
         refused = self._refused(request.headers.get("authorization", "")) or self._not_in_ecr(
             request.method, request.path
         )
@@ -279,7 +279,7 @@ class FakeRegistry(HttpService):
         return _ecr_answer({"repositories": [self.repositories[name] for name in request["repositoryNames"]]})
 
     def _by_aws(self, action: str, request: Mapping[str, Any], authorization: str) -> Answer:
-        """What the AWS stand-in answers, which reads the region in the signature."""
+        """Return the answer of the AWS stand-in, which reads the region from the signature."""
         headers = {
             "Authorization": authorization,
             "Content-Type": "application/x-amz-json-1.1",
@@ -340,7 +340,7 @@ def put_index(store: Store, repository: str, tag: str, entries: list[JsonObject]
 
 
 def entry(digest: str, platform: str, media_type: str = OCI_MANIFEST, **more: Any) -> JsonObject:
-    """An entry of an index: a manifest's digest, and what it is for, such as ``linux/amd64``.
+    """Return an entry of an index: a manifest's digest, and what it is for, such as ``linux/amd64``.
 
     ``features`` are those of the operating system; ``more`` are further members.
     """
@@ -356,7 +356,7 @@ _OF_A_CONNECTION = ("connection", "content-length", "date", "transfer-encoding")
 
 
 def _unread(request: Request, client: Connection) -> Iterator[bytes]:
-    """The body of a request as it comes in, chunks with their frames."""
+    """Return the body of a request as it comes in, chunks with their frames."""
     if "chunked" in request.headers.get("transfer-encoding", ""):
         size = -1
         while size != 0:

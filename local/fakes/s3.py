@@ -44,7 +44,7 @@ _CONTROL = "/-/"  # No bucket has so short a name.
 
 
 class Fault:
-    """What happens instead of the right answer, ``times`` times (-1: always), when ``key`` is read.
+    """What happens when ``key`` is read, ``times`` times (-1: always), instead of the normal answer.
 
     ``key`` None means any object; ``LISTING`` and ``VERSIONS`` are the listings, ``DELETION`` + key is a deletion.
     Kinds, and their details:
@@ -63,7 +63,7 @@ class Fault:
         self.key, self.kind, self.times, self.details = key, kind, times, details
 
     def concerns(self, key: str) -> bool:
-        """Whether a read of ``key`` meets this fault."""
+        """Return whether a read of ``key`` meets this fault."""
         return self.times != 0 and (
             self.key == key if self.key is not None else key not in (LISTING, VERSIONS, WRITING)
         )
@@ -131,7 +131,7 @@ class FakeS3(HttpService):
         return version.version_id
 
     def _history(self, bucket: str, key: str) -> list[Version]:
-        """The versions of a key, the newest first; an object without versions has one, as S3 calls it."""
+        """Return the versions of a key, the newest first; an object without versions has one, as S3 calls it."""
         kept = self.versions[bucket].get(key)
         if kept:
             return [Version(*version) for version in reversed(kept)]
@@ -139,7 +139,7 @@ class FakeS3(HttpService):
         return [] if body is None else [Version("null", MODIFIED, body)]
 
     def _current(self, bucket: str, key: str) -> Version:
-        """The object of a key that is there, whoever wrote it into ``buckets``."""
+        """Return the object of a key that is there, whoever wrote it into ``buckets``."""
         body = self.buckets[bucket][key]
         newest = self._history(bucket, key)[0]
         return newest if newest.body == body else Version("null", MODIFIED, body)
@@ -184,7 +184,7 @@ class FakeS3(HttpService):
         return None
 
     def _misbehave(self, fault: Fault, request: Request, bucket: str, key: str, connection: Connection) -> None:
-        """Answer as the fault has it."""
+        """Answer with a fault."""
         details = fault.details
         if fault.kind == "error":
             headers = {str(name): str(value) for name, value in dict(details.get("headers", {})).items()}
@@ -235,7 +235,7 @@ class FakeS3(HttpService):
                 return
 
     def _control(self, request: Request) -> Answer:
-        """Answer what no S3 would be asked."""
+        """Answer a control request."""
         wanted = (request.method, request.path[len(_CONTROL) :])
         with self._lock:
             if wanted == ("POST", "faults"):
@@ -246,7 +246,7 @@ class FakeS3(HttpService):
         return Answer(404, {})
 
     def _answer(self, request: Request, bucket: str, key: str) -> Answer:
-        """The right answer."""
+        """Return the answer without faults."""
         with self._lock:
             if request.method == "PUT":
                 return self._write(request, bucket, key)
@@ -375,12 +375,12 @@ class FakeS3(HttpService):
 
 
 def etag(body: bytes) -> str:
-    """The ETag of an object that was put in one piece."""
+    """Return the ETag of an object that was put in one piece."""
     return f'"{hashlib.md5(body).hexdigest()}"'
 
 
 def _conditional(request: Request, headers: dict[str, str], body: bytes) -> Answer:
-    """An object's answer under the conditions and the range of the request."""
+    """Return an object's answer under the conditions and the range of the request."""
     tag = etag(body)
     headers["ETag"] = tag
     wanted = request.headers.get("if-match")
@@ -400,7 +400,7 @@ def _conditional(request: Request, headers: dict[str, str], body: bytes) -> Answ
 
 
 def _described(version: Version) -> str:
-    """What a listing tells of a version besides its name."""
+    """Return what a listing tells of a version besides its name."""
     modified = f"<LastModified>{version.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
     if version.body is None:
         return modified
@@ -408,7 +408,7 @@ def _described(version: Version) -> str:
 
 
 def _namer(query: dict[str, str]) -> Any:
-    """How a listing writes keys."""
+    """Return how a listing writes keys."""
     return quote if query.get("encoding-type") == "url" else escape
 
 

@@ -1,4 +1,4 @@
-"""S3 for the programs of a local run: addresses, a client of any endpoint, folders written there."""
+"""boto3 clients of local AWS endpoints, and uploads of folders to S3."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
 
 
 def aws_client(service: str, endpoint: str) -> Any:
-    """A boto3 client of an AWS stand-in."""
+    """Return a boto3 client of an AWS stand-in."""
     return boto3.client(
         service,
         endpoint_url=endpoint,

@@ -1,4 +1,4 @@
-"""The Docker engine, as the docker command line itself would reach it."""
+"""The Docker engine that the Docker client uses."""
 
 from __future__ import annotations
 

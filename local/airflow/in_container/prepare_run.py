@@ -49,13 +49,13 @@ def serialise_dags() -> None:
 
 
 def import_errors(session: Any) -> str:
-    """What went wrong while the DAG files were parsed."""
+    """Return what went wrong while the DAG files were parsed."""
     rows = session.query(attribute("airflow.models.errors:ParseImportError")).all()
     return "\n".join(f"{row.filename}: {row.stacktrace}" for row in rows)
 
 
 def serialised_dag(dag_id: str, session: Any) -> Any:
-    """A DAG as the database knows it."""
+    """Return a DAG as the database knows it."""
     dag = attribute("airflow.models.serialized_dag:SerializedDagModel").get_dag(dag_id, session=session)
     if dag is None:
         errors = import_errors(session)
@@ -65,7 +65,7 @@ def serialised_dag(dag_id: str, session: Any) -> Any:
 
 
 def ensure_run(dag_id: str, run_id: str, conf: dict[str, Any] | None, session: Any) -> Any:
-    """The DAG run, triggered if it does not exist yet, in state running."""
+    """Return the DAG run, triggered if it does not exist yet, in state running."""
     model = attribute("airflow.models.dagrun:DagRun")
     now = datetime.now(timezone.utc)
     if not model.find(dag_id=dag_id, run_id=run_id, session=session):
@@ -112,7 +112,7 @@ def queue_task(dag: Any, run: Any, task_id: str, session: Any) -> Any:
 
 
 def executor_command(instance: Any) -> list[str]:
-    """What the scheduler hands to an executor for this task instance."""
+    """Return what the scheduler hands to an executor for this task instance."""
     if hasattr(instance, "command_as_list") and not hasattr(instance, "dag_version_id"):
         pickle_id = getattr(instance.dag_model, "pickle_id", None)
         return [str(part) for part in instance.command_as_list(local=True, pickle_id=pickle_id)]

@@ -13,7 +13,7 @@ from local.ecs.runner import BLOCKING_CALLS
 
 
 def in_words(error: Exception) -> str:
-    """An error of AWS as ECS gives it in its reasons: ``ResourceNotFoundException: The specified log group …``."""
+    """Return an AWS error as ECS words it: ``ResourceNotFoundException: The specified log group …``."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return f"{answer.get('Code', 'Unknown')}: {answer.get('Message', '')}"
@@ -31,7 +31,7 @@ class Aws:
         self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
-        """The client of a service."""
+        """Return the client of a service."""
         with self._lock:  # boto3's default session is not made for threads
             found = self._clients.get(service)
             if found is None:

@@ -28,7 +28,7 @@ _WAITING_BYTES = 8_000_000
 
 
 def options_of(container: Document) -> Document | None:
-    """The options of a container's awslogs; None when it logs elsewhere."""
+    """Return the options of a container's awslogs; None when it logs elsewhere."""
     configuration: Document = container.get("logConfiguration") or {}
     return configuration.get("options", {}) if configuration.get("logDriver") == "awslogs" else None
 
@@ -84,7 +84,7 @@ class LogEvents:
 
 
 def _cut(line: bytes) -> int:
-    """How many bytes of UTF-8 make an event: no character is cut in two."""
+    """Return how many bytes of UTF-8 make an event: no character is cut in two."""
     if len(line) <= EVENT_BYTES:
         return len(line)
     end = EVENT_BYTES

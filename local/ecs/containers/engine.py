@@ -169,16 +169,16 @@ class Engine:
         return state
 
     async def inspect(self, identifier: str) -> Document:
-        """All that the engine knows of a container. Raises DockerError."""
+        """Return all that the engine knows of a container. Raises DockerError."""
         return await self._docker.containers.container(identifier).show()
 
     async def stats(self, identifier: str) -> Any:
-        """What a container uses now, as the engine gives it."""
+        """Return what a container uses now, as the engine gives it."""
         found = await self._docker.containers.container(identifier).stats(stream=False)
         return found[0] if found else None
 
     def follow(self, identifier: str) -> AsyncGenerator[str, None]:
-        """A container's output in pieces, until it ends. What is no UTF-8 is left out, or a replacement character."""
+        """Yield a container's output in pieces until it ends. Bytes that are not UTF-8 are dropped or replaced."""
         log = self._docker.containers.container(identifier).log(stdout=True, stderr=True, follow=True)
         return cast("AsyncGenerator[str, None]", log)
 
@@ -217,7 +217,7 @@ def _no_error(*statuses: int) -> Iterator[None]:
 
 
 def repository_of(image: str) -> str:
-    """The name of an image without its tag and digest."""
+    """Return the name of an image without its tag and digest."""
     name = image.partition("@")[0]
     return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
 

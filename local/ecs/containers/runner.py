@@ -80,14 +80,16 @@ class Latency:
 
 
 def from_environment() -> ContainerRunner:
-    """The runner that ``LOCAL_ECS_CONTAINERS`` describes: a JSON object with the members of ``Settings``."""
+    """Return the runner that ``LOCAL_ECS_CONTAINERS`` describes: a JSON object with the members of ``Settings``."""
     text = os.environ.get(SETTINGS_VARIABLE)
     if not text:
         raise EmulatorError(f"{SETTINGS_VARIABLE} is not set: it says where tasks run, see local.ecs.containers.runner")
     try:
         settings = Settings(**json.loads(text))
     except (ValueError, TypeError) as error:
-        raise EmulatorError(f"{SETTINGS_VARIABLE} is no JSON object with the members of Settings: {error}") from error
+        raise EmulatorError(
+            f"{SETTINGS_VARIABLE} is not a JSON object with the members of Settings: {error}"
+        ) from error
     return ContainerRunner(settings)
 
 
@@ -111,7 +113,7 @@ class _Life:
                 pass
 
     async def or_stopped(self, work: Awaitable[T]) -> T | None:
-        """The result of some work, which is given up (None) when the task is to be stopped."""
+        """Return the result of some work, which is given up (None) when the task is to be stopped."""
         doing = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self.stopping.wait())
         try:
@@ -352,7 +354,7 @@ class ContainerRunner(Runner):
         return not life.stopping.is_set()
 
     async def _has_come(self, target: str, name: str, condition: str, found: TaskOnEngine, life: _Life) -> bool:
-        """Whether a dependency is where it has to be. Raises CannotStartError when it will never be there."""
+        """Return whether a dependency is where it has to be. Raises CannotStartError when it will never be there."""
         if name in life.ended:
             code = life.ended[name]
             if code is None:
@@ -398,7 +400,7 @@ class _Prepared:
 
 
 async def _together(*work: Awaitable[Any]) -> list[Any]:
-    """The results of all; the first failure cancels the others, and is raised when they have ended."""
+    """Return the results of all; the first failure cancels the others, and is raised when they have ended."""
     items: list[asyncio.Future[Any]] = [asyncio.ensure_future(item) for item in work]
     try:
         return await asyncio.gather(*items)
@@ -414,7 +416,7 @@ def _container(task: Task, name: str) -> Container:
 
 
 def pull_failure(image: str, message: str) -> str:
-    """The reason that ECS gives when the engine could not pull an image, for these words of the engine."""
+    """Return the reason that ECS gives when the engine could not pull an image, for these words of the engine."""
     if "manifest unknown" in message or "name unknown" in message or "not found" in message:
         message = f"{image}: not found"
     return (

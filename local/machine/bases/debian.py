@@ -111,7 +111,7 @@ def _bootstrap() -> None:
 
 
 def _memory() -> Path | None:
-    """A file system in memory, where there is one with room for a Debian: it is some ten thousand small files."""
+    """Return a folder in memory with room for the ten thousand small files of a Debian, if there is one."""
     if not _MEMORY.is_dir() or not os.access(_MEMORY, os.W_OK):
         return None
     found = os.statvfs(_MEMORY)
@@ -120,7 +120,7 @@ def _memory() -> Path | None:
 
 
 def _require_mmdebstrap() -> None:
-    """mmdebstrap, installed first where this can be done; otherwise one message."""
+    """Install mmdebstrap if it is missing. Raises BaseImageError where that is not possible."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if not root or not shutil.which("apt-get"):
         raise BaseImageError(

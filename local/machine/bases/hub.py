@@ -1,4 +1,4 @@
-"""Asking Docker Hub for an image, with a short limit on waiting for it to answer."""
+"""Pulls of base images from Docker Hub, with a short timeout for its first answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABSENT_HINTS = ("manifest unknown", "not found", "no matching manifest", "does 
 
 
 class Answer(enum.Enum):
-    """What came of asking for an image."""
+    """The result of a pull."""
 
     PULLED = "pulled"
     ABSENT = "absent"
@@ -31,7 +31,7 @@ def pull(image: str) -> Answer:
 
 
 def _pull(image: str) -> Answer:
-    """Ask for an image, and show how its download goes on."""
+    """Pull an image and show the progress."""
     try:
         process = subprocess.Popen(
             ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

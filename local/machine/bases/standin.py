@@ -25,7 +25,7 @@ _IMAGE_FOLDER = Path(__file__).with_name("image")
 
 @dataclass(frozen=True)
 class Base:
-    """One base image by what it holds."""
+    """A base image: the Airflow, Python and flavour that it holds."""
 
     airflow: str
     python: str
@@ -44,7 +44,7 @@ class Base:
 
 
 def requirements(base: Base) -> list[str]:
-    """The requirement lines of a stand-in."""
+    """Return the requirement lines of a stand-in."""
     data = requirements_data()
     extras = ",".join(data["extras"][base.flavour])
     airflow = f"apache-airflow[{extras}]" if extras else "apache-airflow"
@@ -52,7 +52,7 @@ def requirements(base: Base) -> list[str]:
 
 
 def interpreter_for(base: Base) -> Interpreter:
-    """The interpreter of a stand-in, or one clear error."""
+    """Return the interpreter of a stand-in. Raises BaseImageError if it is not available."""
     available = available_pythons()
     if base.python not in available:
         raise BaseImageError(
@@ -64,7 +64,7 @@ def interpreter_for(base: Base) -> Interpreter:
 
 
 def inputs_digest(base: Base, interpreter: Interpreter) -> str:
-    """A digest of everything a stand-in is made from, apart from Debian's packages."""
+    """Return a digest of everything a stand-in is made from, apart from Debian's packages."""
     digest = hashlib.sha256()
     lock = lock_file(base.airflow)
     for path in (_IMAGE_FOLDER / "Dockerfile", _IMAGE_FOLDER / "entrypoint.sh", lock):
@@ -74,7 +74,7 @@ def inputs_digest(base: Base, interpreter: Interpreter) -> str:
 
 
 def announce(base: Base, interpreter: Interpreter) -> None:
-    """Say loudly what is about to be built, and what it is not."""
+    """Print a notice of what is built, and how it differs from the official image."""
     slim = base.flavour == "slim"
     content = "Airflow's core only" if slim else "Airflow with the Amazon, PostgreSQL, FAB and StatsD extras"
     origin = "Debian's own package" if interpreter.prefix is None else "a CPython copied from this machine"
@@ -127,7 +127,7 @@ def build(base: Base) -> None:
 
 
 def _constraints(base: Base) -> str:
-    """The locked versions, or versions resolved now for an Airflow that has no lock yet."""
+    """Return the locked versions, or versions resolved now for an Airflow that has no lock yet."""
     lock = lock_file(base.airflow)
     if lock.is_file():
         return lock.read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def _constraints(base: Base) -> str:
 
 
 def is_current(base: Base) -> bool:
-    """Whether the local image under this name is official, or a stand-in made from today's inputs."""
+    """Return whether the local image under this name is official, or a stand-in made from today's inputs."""
     images = engine().images.list(name=base.image)
     if not images:
         return False
@@ -151,6 +151,6 @@ def is_current(base: Base) -> bool:
 
 
 def is_stand_in(image: str) -> bool:
-    """Whether a local image is a stand-in."""
+    """Return whether a local image is a stand-in."""
     found = engine().images.list(name=image)
     return bool(found) and found[0].labels.get(LABEL) == "true"

@@ -26,7 +26,7 @@ _FULL_VERSIONS = {"3.8": "3.8.18"}
 
 
 def lock_file(airflow: str) -> Path:
-    """Where the lock of an Airflow version is, whether it exists or not."""
+    """Return where the lock of an Airflow version is, whether it exists or not."""
     return _FOLDER / f"airflow-{airflow}.txt"
 
 
@@ -39,7 +39,7 @@ def requirements_data() -> dict[str, Any]:
 
 
 def _uv() -> str:
-    """The uv beside this Python, else one on PATH, else one installed into this user's cache."""
+    """Return the uv beside this Python, else one on PATH, else one installed into this user's cache."""
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.is_file() else shutil.which("uv")
     if found:
@@ -76,7 +76,7 @@ def resolve(airflow: str, *, python: str, until: datetime.date | None = None) ->
 
 
 def lock(airflow: str, lowest: str, released: datetime.date | None) -> str:
-    """The lock of an Airflow on its lowest Python and up, as of a few days after its release."""
+    """Return the lock of an Airflow on its lowest Python and up, as of a few days after its release."""
     until = released + SETTLED if released else None
     header = (
         f"# Airflow {airflow} on Python {lowest} and up, with the extras of bases/requirements.yaml, "

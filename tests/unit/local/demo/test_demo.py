@@ -46,7 +46,7 @@ class TestArguments:
         with pytest.raises(SystemExit) as refused:
             options_of(["up"])
         assert refused.value.code == 2
-        assert f"argument --port: '{port}' is no port: a number from 1 to 65535" in capsys.readouterr().err
+        assert f"argument --port: '{port}' is not a valid port: use a number from 1 to 65535" in capsys.readouterr().err
 
     def test_an_airflow_that_is_not_in_the_matrix_is_refused_before_anything_is_done(self, no_engine: None) -> None:
         with pytest.raises(LocalError, match=r"Airflow 9 is not in the matrix\. Known: \d+\.\d+\.\d+"):

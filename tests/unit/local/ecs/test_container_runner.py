@@ -33,7 +33,7 @@ class TestSettings:
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"network": "n", "other": 1}'])
     def test_of_another_form_are_refused(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         monkeypatch.setenv(SETTINGS_VARIABLE, text)
-        with pytest.raises(EmulatorError, match=f"{SETTINGS_VARIABLE} is no JSON object"):
+        with pytest.raises(EmulatorError, match=f"{SETTINGS_VARIABLE} is not a JSON object"):
             from_environment()
 
     def test_must_be_there(self, monkeypatch: pytest.MonkeyPatch) -> None:

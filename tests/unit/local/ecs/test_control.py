@@ -373,7 +373,7 @@ class TestRunners:
             ("runners", "--runner must be like package.module:factory"),
             ("nothing:here", "--runner nothing:here: No module named 'nothing'"),
             ("runners:missing", "has no attribute 'missing'"),
-            ("runners:wrong", "made a object, which is no local.ecs.runner.Runner"),
+            ("runners:wrong", "created a object, which is not a local.ecs.runner.Runner"),
         ],
     )
     def test_a_wrong_one_is_told_in_one_line(

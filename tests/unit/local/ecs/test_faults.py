@@ -292,7 +292,7 @@ class TestWhichCalls:
             ("RunTask", "throttle", {"times": 1.5}, "times must be a whole number"),
             ("RunTask", "throttle", {"probability": 2}, "probability must be from 0 to 1"),
             ("RunTask", "error", {}, "needs code"),
-            ("RunTask", "error", {"code": 1}, "code must be a text"),
+            ("RunTask", "error", {"code": 1}, "code must be a string"),
         ],
     )
     def test_faults_that_make_no_sense_are_refused(
