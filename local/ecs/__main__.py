@@ -88,13 +88,13 @@ async def _serve(options: argparse.Namespace) -> int:
 
 
 def _when_closed(stop: Callable[[int], None]) -> None:
-    """Stdin is a pipe from the parent, which closes when the parent ends."""
+    """Stop when stdin closes: it is a pipe from the parent."""
     if not os.read(sys.stdin.fileno(), 4096):
         stop(0)
 
 
 async def _when_orphaned(parent: int, stop: Callable[[int], None]) -> None:
-    """The pipe stays open when the parent has forked: its end shows in our parent, too."""
+    """Stop when the parent has ended: the pipe stays open in a fork of the parent."""
     while os.getppid() == parent:
         await asyncio.sleep(_PARENT_SECONDS)
     stop(0)

@@ -1,4 +1,4 @@
-"""Refusals and failures of AWS, by name: code, HTTP status and wording as AWS has them, and where that was seen.
+"""Error answers and failures of AWS by name: code, HTTP status, wording, and the source of the wording.
 
 A name is a kind of fault: ``fault("RunTask", "vcpu_quota", times=3)``. In a message, the subnet and the security group
 of the example become those of the request.
@@ -23,7 +23,7 @@ _RUN_TASK = frozenset({"RunTask"})
 
 @dataclass(frozen=True)
 class Answer:
-    """What AWS answers instead of carrying a call out."""
+    """An answer of AWS to a call that it does not carry out."""
 
     code: str | None
     """None: RunTask answers with failures, and the message is their reason."""

@@ -34,7 +34,7 @@ _SHUTDOWN_SECONDS = 0.1
 
 
 class LostError(Exception):
-    """The connection is to be closed without an answer."""
+    """The connection has to be closed without an answer."""
 
 
 class Server:
@@ -92,7 +92,7 @@ class Server:
             return web.Response(status=error.status, body=json.dumps(error.document()).encode(), headers=headers)
 
     async def _call(self, target: str, body: bytes) -> str:
-        """One call of the API, counted. Raises ApiError or LostError."""
+        """Process an API call and count it. Raises ApiError or LostError."""
         operation = target[len(_PREFIX) :] if target.startswith(_PREFIX) else ""
         if operation not in OPERATIONS:
             raise ApiError("UnknownOperationException", f"The operation {target or 'of an empty target'} is not here.")
@@ -115,7 +115,7 @@ class Server:
             calls.in_flight -= 1
 
     async def _processed(self, operation: str, body: bytes) -> str:
-        """Quota, faults, checks, and the operation."""
+        """Apply quotas and faults to a call, check it, and carry it out."""
         world = self._world
         bucket = world.account.settings.buckets.get(operation)
         if bucket is not None and not bucket.take():
@@ -128,7 +128,7 @@ class Server:
         return await _with_faults(world, operation, params, len(body), effects)
 
     async def _control(self, request: web.BaseRequest) -> web.Response:
-        """One command of ``local.ecs.control``."""
+        """Carry out a command of ``local.ecs.control``."""
         body = await request.content.read()
         try:
             arguments = json.loads(body) if body else {}

@@ -18,7 +18,7 @@ STOP_CODES = (
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One task's life. All times are seconds."""
+    """The life of a task. All times are seconds."""
 
     start_seconds: float = 0.0
     """From the launch to RUNNING, in equal parts PROVISIONING, PENDING (the image is pulled) and ACTIVATING."""
@@ -45,7 +45,7 @@ class Behaviour:
     """From the containers' end to STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Behaviour:
-        """This behaviour with other values. Raises EmulatorError for a value that makes no sense.
+        """Return a copy with other values. Raises EmulatorError for an invalid value.
 
         ``end`` stands for the values of an end by its name; others go before those.
         """
@@ -89,7 +89,7 @@ def _check(name: str, value: Any) -> None:
 
 @dataclass(eq=False)
 class _Rule:
-    """Which tasks, how many of them yet (None: all), and what differs from the default."""
+    """The tasks that a rule is for, how many more of them (None: all), and how they differ from the default."""
 
     match: str | None
     left: int | None
@@ -105,7 +105,7 @@ class Behaviours:
         self._rules: list[_Rule] = []
 
     def add(self, match: str | None, times: int | None, values: Mapping[str, Any]) -> None:
-        """Change the default, or add a rule behind the others."""
+        """Change the default, or append a rule."""
         changed = self.default.changed(values)
         if match is None and times is None:
             self.default = changed

@@ -48,7 +48,7 @@ class EcsControl:
     """Where it listens, such as ``http://127.0.0.1:PORT``."""
 
     def __init__(self, url: str) -> None:
-        """Use the one that listens there."""
+        """Control the ECS API that listens at ``url``."""
         self.url = url
 
     def _command(self, name: str, **arguments: Any) -> Any:
@@ -107,7 +107,7 @@ class EcsControl:
         self._command("fault", operation=operation, kind=kind, details=details)
 
     def clear_faults(self) -> None:
-        """Take every fault away."""
+        """Remove all faults."""
         self._command("clear_faults")
 
     def stop_tasks(
@@ -119,7 +119,7 @@ class EcsControl:
         reason: str | None = None,
         exit_code: int | None = None,
     ) -> int:
-        """Stop tasks as AWS itself does; return how many were to go on.
+        """Stop tasks as AWS itself does; return how many were not stopping already.
 
         ``end``: one of ``local.ecs.ends.ENDS``, such as ``spot_interruption``; else a stop code and a reason.
         ``exit_code``: of a simulated container.
@@ -134,7 +134,7 @@ class EcsControl:
         self._command("finish", arn=arn, exit_code=exit_code)
 
     def tasks(self, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Every task ever launched since the start or ``reset``, forgotten ones too, in the order of launch.
+        """Return all tasks since the start or ``reset`` in the order of launch, including forgotten ones.
 
         Times are epoch seconds, or None. ``fields`` picks some: with thousands of tasks the rest costs time.
         """
@@ -157,7 +157,7 @@ class EcsControl:
 
 
 class EcsApi(EcsControl):
-    """A running ECS API. The server is a process of its own, which ends with this one however this one ends."""
+    """An ECS API in a process of its own, which ends with this process even if this process is killed."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class EcsApi(EcsControl):
         return text.decode().strip()
 
     def stop(self) -> None:
-        """End the server. Does nothing when it does not run, nor in a fork of the process that started it."""
+        """Stop the server. Does nothing if it does not run, or in a fork of the process that started it."""
         process, self._process = self._process, None
         if process is None:
             return

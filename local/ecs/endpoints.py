@@ -18,7 +18,7 @@ _OPERATIONS = frozenset(OPERATIONS)
 
 
 async def command(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Carry out one command and return its result. Raises EmulatorError when it makes no sense."""
+    """Carry out a command and return its result. Raises EmulatorError if it is invalid."""
     if name == "reset":
         await world.reset()
         return None

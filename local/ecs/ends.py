@@ -1,4 +1,4 @@
-"""How tasks end on AWS, by name: stop code, reasons and exit code as AWS has them, and where that was seen.
+"""Ends of tasks by name: stop code, reasons and exit code as on AWS, and the source of the wording.
 
 A name is what tasks to come end with, ``behave("task-3", end="pull_not_found")``, and what tasks that live are stopped
 with, ``stop_tasks(arns, "spot_interruption")``. Account, image and instance in the words are those of an example.

@@ -1,4 +1,4 @@
-"""Errors of the emulator: those that its user gets, and the answers of AWS when it refuses a call."""
+"""Errors of the emulator itself, and error answers of AWS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class EmulatorError(Exception):
-    """A command, setting or option that the emulator refuses. The message says what it takes instead."""
+    """A command, setting or option that the emulator refuses. The message lists what is valid."""
 
     exit_code = 40
 
@@ -54,7 +54,7 @@ def client_error(message: str) -> ApiError:
 
 
 class CannotStartError(Exception):
-    """A task that will never run: what ECS gives as its reason, and as that of a container."""
+    """A task cannot start: the reasons that ECS gives for the task and for a container."""
 
     def __init__(self, reason: str, container_reason: str | None = None) -> None:
         """Keep both."""

@@ -20,7 +20,7 @@ _COMMON = frozenset({"times", "probability", "after", "match"})
 
 @dataclass
 class Effects:
-    """What happens to one call, all faults taken together. Times are seconds."""
+    """The effects of all faults on one call. Times are seconds."""
 
     delay: float = 0.0
     """Before anything is done."""
@@ -46,7 +46,7 @@ class Effects:
 
 @dataclass(frozen=True)
 class Call:
-    """What a fault sees of a call."""
+    """A call, as faults see it."""
 
     operation: str
     params: Mapping[str, Any]
@@ -166,7 +166,7 @@ _TEXTS = ("code", "message", "action", "reason", "match")
 
 @dataclass(eq=False)
 class Fault:
-    """A fault that a test asked for."""
+    """A fault and how often it has occurred."""
 
     operation: str
     kind: str
@@ -176,13 +176,13 @@ class Fault:
 
     @property
     def used_up(self) -> bool:
-        """Whether it has hit as often as it may."""
+        """Whether it has occurred as often as requested."""
         times = self.details.get("times")
         return times is not None and self.hits >= times
 
 
 class Faults:
-    """All faults, in the order they were asked for: the first that decides the answer of a call is taken."""
+    """All faults in their order. The first one that decides the answer of a call wins."""
 
     def __init__(self) -> None:
         """Begin without faults."""
@@ -190,11 +190,11 @@ class Faults:
         self.chance = random.Random()
 
     def clear(self) -> None:
-        """Take every fault away."""
+        """Remove all faults."""
         self._faults.clear()
 
     def add(self, operation: str, kind: str, details: Mapping[str, Any], operations: frozenset[str]) -> None:
-        """Add a fault. Raises EmulatorError when it makes no sense."""
+        """Add a fault. Raises EmulatorError if it is invalid."""
         known = KINDS.get(kind)
         if known is None:
             raise EmulatorError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}")

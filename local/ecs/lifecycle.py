@@ -1,4 +1,4 @@
-"""A task's states: what the API asks of a runner, and what the runner's reports make of a task.
+"""The states of a task: calls to the runner, and changes that the runner reports.
 
 The order of states is that of "Task lifecycle states" in the ECS Developer Guide.
 """
@@ -58,7 +58,7 @@ class Lifecycle:
         return True
 
     async def close(self) -> None:
-        """Cancel the life of every task."""
+        """Cancel the coroutines of all tasks."""
         work = [*self._work]
         for item in work:
             item.cancel()
@@ -180,7 +180,7 @@ class Lifecycle:
 
     @staticmethod
     def _advance(task: Task, status: str) -> bool:
-        """Go to a later state; a report that comes too late changes nothing."""
+        """Change to a later state; a late report changes nothing."""
         if _ORDER[status] <= _ORDER[task.last_status]:
             return False
         task.last_status = status
@@ -189,7 +189,7 @@ class Lifecycle:
 
     @staticmethod
     def _mark(task: Task, stop_code: str | None, reason: str) -> bool:
-        """Note that a task is to stop, and why: the first reason counts."""
+        """Record that a task has to stop, and why; the first reason counts."""
         if task.desired_status == STOPPED:
             return False
         task.cluster.desire_stopped(task)

@@ -1,4 +1,4 @@
-"""Requests and answers held to botocore's own service model of ECS.
+"""Checks of requests and answers against botocore's service model of ECS.
 
 The model's shapes are compiled into plain functions once: a request of RunTask is checked in some ten microseconds.
 """

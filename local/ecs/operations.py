@@ -47,13 +47,13 @@ class Operations:
     """The operations of one account."""
 
     def __init__(self, account: Account, capacity: Capacity, lifecycle: Lifecycle) -> None:
-        """Know what to work on."""
+        """Work on this account."""
         self._account = account
         self._capacity = capacity
         self._lifecycle = lifecycle
 
     def carry_out(self, operation: str, request: Request, size: int, hidden: float = 0.0) -> str:
-        """Do what a request asks for and return the answer as JSON. Raises ApiError.
+        """Carry out a request and return the answer as JSON. Raises ApiError.
 
         ``size``: of the request, in bytes. ``hidden``: seconds for which new tasks stay unknown to other operations.
         """
@@ -68,7 +68,7 @@ class Operations:
     # Tasks
 
     def run_task(self, request: Request, size: int = 0, hidden: float = 0.0) -> str:
-        """Launch one to ten equal tasks, or say what the same client token launched before."""
+        """Launch one to ten equal tasks, or describe those of the same client token."""
         account = self._account
         rules.check_run_task(request, size)
         cluster = account.cluster(request.get("cluster"))
@@ -132,7 +132,7 @@ class Operations:
         return f'{{"task": {task.text(tags=True)}}}'
 
     def list_tasks(self, request: Request) -> Document:
-        """ARNs by desired status, and by who started them, family or launch type."""
+        """List ARNs by desired status, startedBy, family or launch type."""
         rules.check_list_tasks(request)
         cluster = self._account.cluster(request.get("cluster"))
         moment = time.time()
@@ -162,7 +162,7 @@ class Operations:
         return {}
 
     def untag_resource(self, request: Request) -> Document:
-        """Take tags away."""
+        """Remove tags."""
         tags = self._tags_of(request["resourceArn"])
         tags[:] = [tag for tag in tags if tag["key"] not in request["tagKeys"]]
         task = self._account.find_task(request["resourceArn"])
@@ -216,7 +216,7 @@ class Operations:
         return {"taskDefinition": definition.describe(), "tags": definition.tags}
 
     def describe_task_definition(self, request: Request) -> Document:
-        """One revision, INACTIVE ones too."""
+        """Describe a revision, which may be INACTIVE."""
         definition = self._account.definition(request["taskDefinition"])
         if definition is None:
             raise refusal("undescribed_definition")
@@ -237,7 +237,7 @@ class Operations:
         return {"taskDefinition": definition.describe()}
 
     def list_task_definitions(self, request: Request) -> Document:
-        """ARNs of revisions by family and status."""
+        """List ARNs of revisions by family and status."""
         status, family = request.get("status", ACTIVE), request.get("familyPrefix")
         chosen = [
             definition
@@ -253,7 +253,7 @@ class Operations:
     # Clusters
 
     def create_cluster(self, request: Request) -> Document:
-        """Make a cluster, or describe the ACTIVE one of that name."""
+        """Create a cluster, or describe the ACTIVE one of that name."""
         name = request.get("clusterName") or "default"
         rules.check_name("Cluster name", name)
         rules.check_tags(request.get("tags", ()))
@@ -265,7 +265,7 @@ class Operations:
         return {"cluster": known.describe(["TAGS", "SETTINGS"])}
 
     def describe_clusters(self, request: Request) -> Document:
-        """Clusters of any status; unknown ones are failures."""
+        """Describe clusters of any status; unknown ones are failures."""
         asked = request.get("clusters") or ["default"]
         if len(asked) > _PAGE:
             raise invalid_parameter(f"Clusters cannot be more than {_PAGE}.")
@@ -279,7 +279,7 @@ class Operations:
         return {"clusters": found, "failures": missing}
 
     def list_clusters(self, request: Request) -> Document:
-        """ARNs of the ACTIVE clusters."""
+        """List the ARNs of the ACTIVE clusters."""
         arns = (cluster.arn for cluster in self._account.clusters.values() if cluster.status == ACTIVE)
         return _page("clusterArns", request, [*enumerate(arns, 1)])
 
@@ -313,12 +313,12 @@ OPERATIONS: Mapping[str, Handler] = {
 
 
 def _launched(tasks: Sequence[Task], failed: Sequence[Document] = ()) -> str:
-    """RunTask's answer."""
+    """Return RunTask's answer."""
     return f'{{"tasks": [{",".join(task.text(tags=True) for task in tasks)}], "failures": {json.dumps(failed)}}}'
 
 
 def failures(account: Account, cluster: str, reason: str, count: int) -> list[Document]:
-    """RunTask's failures of so many tasks; those of resources name a container instance."""
+    """Return RunTask's failures of ``count`` tasks; failures of resources name a container instance."""
     failure = {"reason": reason}
     if reason.startswith("RESOURCE:"):
         failure["arn"] = account.arn(f"container-instance/{cluster}/0123456789abcdef0123456789abcdef")
@@ -331,7 +331,7 @@ def _without(text: str, names: Iterable[str]) -> str:
 
 
 def _page(name: str, request: Request, items: Sequence[tuple[int, str]]) -> Document:
-    """One page of numbered ARNs. The token is the number of the last one answered."""
+    """Return one page of numbered ARNs. The token is the number of the last one."""
     size = request.get("maxResults", _PAGE)
     if not 1 <= size <= _PAGE:
         raise invalid_parameter(f"maxResults must be from 1 to {_PAGE}.")
@@ -463,7 +463,7 @@ def _shared_members(
 
 
 def _architecture(definition: Request) -> str:
-    """ECS runs X86_64 unless the task definition says otherwise."""
+    """Return the architecture of a task definition; X86_64 is ECS's default."""
     return "arm64" if definition.get("runtimePlatform", {}).get("cpuArchitecture") == "ARM64" else "x86_64"
 
 

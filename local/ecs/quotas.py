@@ -29,7 +29,7 @@ second (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.h
 
 
 class TokenBucket:
-    """AWS's way to limit rates: ``burst`` calls at once, refilled with ``rate`` a second."""
+    """A token bucket, as AWS limits rates: ``burst`` calls at once, refilled with ``rate`` a second."""
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with a full bucket."""
@@ -40,7 +40,7 @@ class TokenBucket:
         self._filled = clock()
 
     def take(self, count: float = 1.0) -> bool:
-        """Take tokens, if there are as many."""
+        """Take tokens if there are enough."""
         now = self._clock()
         self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
         self._filled = now
@@ -59,7 +59,7 @@ def number(name: str, value: Any, *, whole: bool = False) -> float:
 
 @dataclass
 class Settings:
-    """What ``configure`` changes, but for behaviours."""
+    """The settings of ``configure``, except behaviours."""
 
     strict: bool = False
     """Refuse what AWS's documentation says is refused, see ``strictness``."""
@@ -97,7 +97,7 @@ class Settings:
     _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")
 
     def change(self, settings: Mapping[str, Any], operations: frozenset[str]) -> None:
-        """Take over new values. Raises EmulatorError for one that makes no sense."""
+        """Change settings. Raises EmulatorError for an invalid value."""
         for name, value in settings.items():
             if name == "quotas":
                 self._set_quotas(value, operations)

@@ -1,4 +1,4 @@
-"""What AWS refuses, beyond wrong types: limits and contradictions of single requests.
+"""Checks of requests beyond their types: limits, and members that contradict each other.
 
 From the ECS API Reference (RunTask, ListTasks, Tag) and from messages seen in public bug reports.
 """
@@ -92,7 +92,7 @@ def check_launch(request: Mapping[str, Any], cluster: Cluster, definition: TaskD
 
 
 def _placement(request: Mapping[str, Any], cluster: Cluster) -> tuple[str, str | None]:
-    """Launch type and capacity provider: the request's, else the cluster's default strategy, else EC2."""
+    """Return launch type and capacity provider: the request's, else the cluster's default strategy, else EC2."""
     if request.get("launchType"):
         return request["launchType"], None
     strategy = request.get("capacityProviderStrategy") or cluster.settings.get("defaultCapacityProviderStrategy")
@@ -114,7 +114,7 @@ def _placement(request: Mapping[str, Any], cluster: Cluster) -> tuple[str, str |
 
 
 def compact(document: Mapping[str, Any]) -> str:
-    """JSON without spaces. AWS counts the characters of the overrides, the formatting of JSON included."""
+    """Return JSON without spaces. AWS counts the characters of the overrides, including JSON formatting."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -99,7 +99,7 @@ class SimulatedRunner(Runner):
         life.wake()
 
     async def stop(self, task: Task, exit_code: int | None = None) -> None:
-        """Tell the task's coroutine."""
+        """Ask the task's coroutine to stop the container."""
         life = self._lives.get(task.id)
         if life is not None:
             life.stopping = True
@@ -107,7 +107,7 @@ class SimulatedRunner(Runner):
             life.wake()
 
     async def start(self, task: Task) -> None:
-        """A task's whole life."""
+        """Run a task from its launch to its end."""
         overrides = json.dumps(task.overrides, ensure_ascii=False) if self._behaviours.any_rules else ""
         behaviour = self._behaviours.choose(overrides)
         life = self._lives[task.id] = _Life(stopping=task.desired_status == STOPPED)
@@ -122,7 +122,7 @@ class SimulatedRunner(Runner):
             self._lives.pop(task.id, None)
 
     async def _comes_up(self, task: Task, life: _Life, behaviour: Behaviour) -> bool:
-        """From PROVISIONING to RUNNING; return whether it gets there."""
+        """Take a task from PROVISIONING to RUNNING; return whether it gets there."""
         part = behaviour.start_seconds / 3
         if await life.sleep(part):
             return False
@@ -139,7 +139,7 @@ class SimulatedRunner(Runner):
         return True
 
     async def _runs(self, task: Task, life: _Life, behaviour: Behaviour) -> None:
-        """From RUNNING to the end of the last container."""
+        """Take a task from RUNNING to the end of its last container."""
         stopped = False
         try:
             await self.started(task)

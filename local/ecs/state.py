@@ -1,4 +1,4 @@
-"""What an account holds: clusters, task definitions, and tasks with their texts for answers.
+"""The resources of an account: clusters, task definitions, and tasks with their cached JSON.
 
 A task's JSON is kept in two parts, what never changes and what does, and as a whole between two changes:
 DescribeTasks of a hundred tasks joins a hundred ready texts.
@@ -24,12 +24,12 @@ Document = dict[str, Any]
 
 
 def now() -> float:
-    """Epoch seconds with the milliseconds that AWS gives."""
+    """Return epoch seconds with milliseconds, as AWS does."""
     return round(time.time(), 3)
 
 
 def new_id() -> str:
-    """32 hexadecimal digits, as in a task's ARN."""
+    """Return 32 hexadecimal digits, as in a task's ARN."""
     return os.urandom(16).hex()
 
 
@@ -100,7 +100,7 @@ class Container:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task, from its launch on. Change it through ``lifecycle`` only: the texts and indexes follow there."""
+    """A task. Change it through ``lifecycle`` only, which updates cached texts and indexes."""
 
     number: int
     id: str
@@ -203,7 +203,7 @@ class Task:
 
 @dataclass(slots=True, eq=False)
 class Launch:
-    """What a client token stands for: the request, and the tasks it launched."""
+    """The request and the tasks of a client token."""
 
     request: Document
     tasks: list[Task]
@@ -298,7 +298,7 @@ class Cluster:
 
 
 class Account:
-    """An AWS account in one region, as far as ECS knows it."""
+    """An AWS account in one region, with its ECS resources."""
 
     def __init__(self, region: str, number: str, strict: bool = False) -> None:
         """Begin empty."""
@@ -319,7 +319,7 @@ class Account:
 
     @property
     def user(self) -> str:
-        """Who calls, in messages."""
+        """The ARN of the caller, for messages."""
         return f"arn:aws:sts::{self.number}:assumed-role/airflow-scheduler/session"
 
     # Clusters
@@ -358,7 +358,7 @@ class Account:
         return id_or_arn if id_or_arn.startswith("arn:") else self.arn(f"task/{cluster.name}/{id_or_arn}")
 
     def has_stopped(self, task: Task) -> None:
-        """Start the time after which a task is forgotten."""
+        """Record that a task has stopped, after which it is remembered for some time."""
         self.living -= 1
         self._stopped.append(task)
 
@@ -381,7 +381,7 @@ class Account:
     # Task definitions
 
     def definition(self, name: str) -> TaskDefinition | None:
-        """By ``family`` (the latest ACTIVE revision), ``family:revision`` or ARN."""
+        """Return a revision by ``family`` (the latest ACTIVE one), ``family:revision`` or ARN."""
         prefix = self.arn("task-definition/")
         if name.startswith("arn:"):
             if not name.startswith(prefix):
@@ -404,5 +404,5 @@ class Account:
 
 
 def as_mapping(pairs: Iterable[Mapping[str, str]], name: str = "name") -> dict[str, str]:
-    """AWS's lists of names and values (or keys and values) as a dict."""
+    """Return one of AWS's lists of names and values (or keys and values) as a dict."""
     return {pair[name]: pair.get("value", "") for pair in pairs if name in pair}

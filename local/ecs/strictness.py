@@ -1,4 +1,4 @@
-"""What AWS's documentation says is refused, and AWS itself takes or is believed to take: refused when ``strict``.
+"""Checks of ``strict``: requests that AWS's documentation refuses, but AWS accepts or is believed to accept.
 
 The sentences are those of botocore's ECS service model and of "Task definition parameters" in the ECS Developer Guide.
 Where no message of AWS is public, the refusal has the words of its sentence.

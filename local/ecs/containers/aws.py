@@ -1,4 +1,4 @@
-"""Clients of the AWS services that a task needs besides ECS: one of each, made when it is first asked for."""
+"""Clients of the AWS services that tasks use, created on first use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def in_words(error: Exception) -> str:
 
 
 class Aws:
-    """The services at one endpoint, or where AWS's own settings lead. Its clients may be used by any thread."""
+    """AWS services at one endpoint, or at the default ones. Any thread may use the clients."""
 
     def __init__(self, region: str, endpoint: str | None = None) -> None:
         """Nothing is made yet."""

@@ -1,4 +1,4 @@
-"""What ECS puts into a container's environment from other services: secrets and environment files.
+"""Secrets and environment files: what ECS adds to a container's environment from other services.
 
 Secrets are named as "Pass sensitive data to an Amazon ECS container" in the ECS Developer Guide has it.
 """

@@ -1,4 +1,4 @@
-"""What containers ask at 169.254.170.2: the task metadata endpoint version 4 and the credentials of their task role.
+"""The endpoints at 169.254.170.2: task metadata version 4, and the credentials of the task role.
 
 The forms are those of "Amazon ECS task metadata endpoint version 4 for tasks on Fargate" in the ECS Developer Guide.
 """
@@ -28,7 +28,7 @@ _HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY"}
 
 @dataclass
 class TaskOnEngine:
-    """A task, and what the engine has of it."""
+    """A task with its containers on the engine."""
 
     task: Task
     interface: Interface

@@ -1,4 +1,4 @@
-"""A task's life on this machine's Docker engine."""
+"""The runner that runs tasks as containers of the Docker engine."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Latency:
-    """What AWS takes its time for; what this machine takes is part of it. All times are seconds."""
+    """Minimum durations of steps that take time on AWS, in seconds."""
 
     placement_seconds: float = 0.0
     """From the launch until the task has a place and a network interface."""
@@ -70,7 +70,7 @@ class Latency:
     """From the containers' end until the task is STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Latency:
-        """These latencies with other values. Raises EmulatorError for a value that makes no sense."""
+        """Return a copy with other values. Raises EmulatorError for an invalid value."""
         known = {item.name for item in fields(Latency)}
         for name, value in values.items():
             if name not in known:
@@ -94,7 +94,7 @@ def from_environment() -> ContainerRunner:
 
 
 class _Life:
-    """What a task's coroutine and those of its containers share."""
+    """State shared by the coroutines of a task and its containers."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -105,7 +105,7 @@ class _Life:
         """Exit codes of the containers that have ended; None of those that could not start."""
 
     async def unless_stopped(self, seconds: float) -> None:
-        """Wait for so long, or until the task is to be stopped."""
+        """Wait for ``seconds``, or until the task has to stop."""
         if seconds > 0:
             try:
                 await asyncio.wait_for(self.stopping.wait(), seconds)
@@ -141,7 +141,7 @@ class ContainerRunner(Runner):
         self._endpoints: TaskEndpoints
 
     async def open(self) -> None:
-        """Connect to the engine, remove what a killed server has left, and serve the tasks' endpoints."""
+        """Connect to the engine, remove containers of a killed server, and serve the tasks' endpoints."""
         self._engine = Engine()
         self._endpoints = TaskEndpoints(self._engine, self._aws)
         try:
@@ -172,13 +172,13 @@ class ContainerRunner(Runner):
         self._lives = {}
 
     async def stop(self, task: Task, exit_code: int | None = None) -> None:
-        """Tell the task's coroutine."""
+        """Ask the task's coroutine to stop the containers."""
         life = self._lives.get(task.id)
         if life is not None:
             life.stopping.set()
 
     async def start(self, task: Task) -> None:
-        """A task's whole life."""
+        """Run a task from its launch to its end."""
         life = self._lives[task.id] = _Life()
         latency = self._latency
         if task.desired_status == STOPPED:
@@ -223,7 +223,7 @@ class ContainerRunner(Runner):
             self._endpoints.drop(found)
 
     async def _prepare(self, task: Task, latency: Latency) -> dict[str, _Prepared]:
-        """Have everything ready that containers need. Raises CannotStartError."""
+        """Prepare images, variables and log streams of the containers. Raises CannotStartError."""
         containers = task.definition.containers
         found = await _together(
             asyncio.sleep(latency.pull_seconds), *[self._prepare_container(task, item) for item in containers]
@@ -271,7 +271,7 @@ class ContainerRunner(Runner):
             await asyncio.wait(starts)
 
     async def _start_in_turn(self, found: TaskOnEngine, life: _Life, item: _Prepared) -> bool:
-        """Start a container when those that it depends on have come as far as they must; return whether it started."""
+        """Start a container when its dependencies are met; return whether it started."""
         name = item.definition["name"]
         try:
             if not await self._may_start(found, life, item.definition):
@@ -290,7 +290,7 @@ class ContainerRunner(Runner):
         return name in life.started
 
     async def _start_container(self, found: TaskOnEngine, item: _Prepared) -> None:
-        """Make and start one. Raises CannotStartError."""
+        """Create and start a container. Raises CannotStartError."""
         task, name = found.task, item.definition["name"]
         region = self._settings.region
         around = Surroundings(
@@ -319,7 +319,7 @@ class ContainerRunner(Runner):
             raise _failed("CannotStartContainerError", error) from error
 
     async def _follow(self, found: TaskOnEngine, life: _Life, item: _Prepared, start: asyncio.Task[bool]) -> None:
-        """Follow a container to its end, and report it when its output is where it belongs."""
+        """Follow a container to its end, and report the end when all output is sent."""
         name = item.definition["name"]
         if not await start:
             return
@@ -342,7 +342,7 @@ class ContainerRunner(Runner):
             await asyncio.gather(*[self._engine.stop(found.ids[item["name"]], stop_seconds(item)) for item in running])
 
     async def _may_start(self, found: TaskOnEngine, life: _Life, definition: Document) -> bool:
-        """Wait until a container's dependencies are where they have to be; False when its task is to be stopped.
+        """Wait until a container's dependencies are met; return False if its task has to stop.
 
         Raises CannotStartError when they will never be there.
         """
@@ -354,7 +354,7 @@ class ContainerRunner(Runner):
         return not life.stopping.is_set()
 
     async def _has_come(self, target: str, name: str, condition: str, found: TaskOnEngine, life: _Life) -> bool:
-        """Return whether a dependency is where it has to be. Raises CannotStartError when it will never be there."""
+        """Return whether a dependency is met. Raises CannotStartError if it can never be met."""
         if name in life.ended:
             code = life.ended[name]
             if code is None:
@@ -391,7 +391,7 @@ class ContainerRunner(Runner):
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A container that can be made now."""
+    """A container that can be created."""
 
     definition: Document
     image: Image

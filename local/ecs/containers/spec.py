@@ -1,4 +1,4 @@
-"""What the engine is told for each container of a task: a pure function of the task definition and its overrides.
+"""The engine's request for each container of a task, computed from the task definition and its overrides.
 
 Docker's members are those of "Create a container" in the Engine API; ECS's those of "Task definition parameters" in the
 ECS Developer Guide.
@@ -28,7 +28,7 @@ _STARTED = "START"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a task's containers get from outside of the task definition."""
+    """Settings of a task's containers that are not in the task definition."""
 
     network_container: str
     """The container whose network all containers of the task share."""
@@ -56,7 +56,7 @@ def override_of(overrides: Document, name: str) -> Document:
 
 
 def task_size(definition: Document, overrides: Document) -> tuple[int | None, int | None]:
-    """CPU units and MiB of the task as a whole, where they are given: those of the overrides count first."""
+    """Return the CPU units and MiB of a task; overrides take precedence."""
     values = (overrides.get(name) or definition.get(name) for name in ("cpu", "memory"))
     cpu, memory = (units(str(value)) if value else None for value in values)
     return cpu, memory
