@@ -15,10 +15,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import selectors
+import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Mapping, Sequence
@@ -218,21 +218,16 @@ class EcsApi(EcsControl):
     def _first_line(process: subprocess.Popen[bytes]) -> str:
         """Return the address that the server prints when it listens."""
         assert process.stdout is not None
-        text = b""
-        end = time.monotonic() + _START_SECONDS
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while not text.endswith(b"\n"):
-                if not selector.select(max(0.0, end - time.monotonic())):
-                    raise UnavailableError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
-                part = os.read(process.stdout.fileno(), 4096)
-                if not part:
-                    code = process.wait(timeout=_STOP_SECONDS)
-                    raise UnavailableError(
-                        f"The ECS API ended with exit code {code} during startup; its message is above"
-                    )
-                text += part
-        return text.decode().strip()
+        patience = threading.Timer(_START_SECONDS, process.kill)
+        patience.start()
+        line = process.stdout.readline()
+        patience.cancel()
+        if not line:
+            code = process.wait(timeout=_STOP_SECONDS)
+            if code == -signal.SIGKILL:
+                raise UnavailableError(f"The ECS API did not start within {_START_SECONDS:.0f} s")
+            raise UnavailableError(f"The ECS API ended with exit code {code} during startup; its message is above")
+        return line.decode().strip()
 
     def stop(self) -> None:
         """Stop the server. Does nothing if it does not run, or in a fork of the process that started it."""

@@ -10,7 +10,7 @@ from local.ecs.behaviour import STOP_CODES, named_end
 from local.ecs.ends import End
 from local.ecs.errors import EmulatorError
 from local.ecs.operations import OPERATIONS
-from local.ecs.quotas import Settings
+from local.ecs.quotas import NAMES
 from local.ecs.state import Task, as_mapping
 from local.ecs.world import World
 
@@ -33,9 +33,9 @@ def _configure(world: World, **settings: Any) -> None:
         world.faults.chance.seed(settings.pop("seed"))
     fields = world.runner.fields
     behaviour = {name: settings.pop(name) for name in [*settings] if name in fields}
-    unknown = sorted(settings.keys() - set(Settings.NAMES))
+    unknown = sorted(settings.keys() - NAMES)
     if unknown:
-        known = ", ".join(sorted([*Settings.NAMES, "seed", *fields]))
+        known = ", ".join(sorted([*NAMES, "seed", *fields]))
         raise EmulatorError(f"There is no setting {unknown[0]!r}. There are: {known}")
     world.account.settings.change(settings, _OPERATIONS)
     world.capacity.settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from local.ecs.errors import EmulatorError
@@ -88,11 +88,6 @@ class Settings:
     buckets: dict[str, TokenBucket] = field(default_factory=dict)
     launches: TokenBucket | None = None
 
-    NAMES = (
-        "strict", "omit", "forget_after", "token_life", "token_life_after_stop", "max_running_tasks", "max_vcpus",
-        "ec2_room", "ec2_shortage", "scale_out_seconds", "provisioning_timeout", "max_provisioning_tasks", "quotas",
-        "run_task_rate", "run_task_burst", "launch_rate", "launch_burst",
-    )  # fmt: skip
     _WHOLE = ("max_running_tasks", "ec2_room", "max_provisioning_tasks")
     _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")
 
@@ -141,6 +136,10 @@ class Settings:
             self.buckets.pop(operation, None)
         else:
             self.buckets[operation] = bucket
+
+
+NAMES = frozenset({"quotas", *(item.name for item in fields(Settings))} - {"buckets", "launches"})
+"""The names of all settings."""
 
 
 def _bucket(rate: float | None, burst: float | None) -> TokenBucket | None:
