@@ -23,7 +23,7 @@ CONNECTION = "connection of a fake service"
 
 
 class Request(NamedTuple):
-    """An HTTP request. The names of its headers are in lower case."""
+    """An HTTP request. The names of its headers are in lower case; a repeated header has its values in one."""
 
     method: str
     target: str
@@ -113,9 +113,12 @@ class Connection(socketserver.StreamRequestHandler):
             self.server.connections.discard(self.connection)
 
     def _next(self) -> Request | None:
-        """Read a request; None when the client has closed the connection."""
+        """Read a request; None when the client has closed the connection, or does not speak HTTP."""
         line = self.rfile.readline()
         if not line.strip():
+            return None
+        if line.count(b" ") < 2:  # the Docker engine tries TLS first, and expects this answer
+            self.write(self._head(400, {"Connection": "close"}, 0))
             return None
         method, target, _ = line.decode("latin-1").split(" ", 2)
         headers: dict[str, str] = {}
@@ -123,7 +126,8 @@ class Connection(socketserver.StreamRequestHandler):
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon:
                 break
-            headers[name.lower()] = value.strip()
+            name, value = name.lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if headers.get("expect", "").lower() == "100-continue":
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if headers.get("connection", "").lower() == "close":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ class Service(HttpService):
             connection.write(request.path.encode())
             connection.end()
             return
-        connection.send(Answer(200, {"X-Method": request.method}, request.path.encode() + request.body))
+        headers = {"X-Method": request.method, "X-Accept": request.headers.get("accept", "")}
+        connection.send(Answer(200, headers, request.path.encode() + request.body))
 
 
 @pytest.fixture
@@ -49,6 +51,23 @@ def test_a_connection_is_kept_and_a_head_has_no_body(client: http.client.HTTPCon
         answer = client.getresponse()
         text = {"HEAD": b"", "PUT": b"/b ce", "GET": b"/f"}[method]
         assert (answer.status, answer.headers["X-Method"], answer.read()) == (200, method, text)
+
+
+def test_a_repeated_header_has_all_its_values(client: http.client.HTTPConnection) -> None:
+    client.putrequest("GET", "/a")
+    for value in ("text/plain", "text/html"):  # as the Docker engine sends them
+        client.putheader("Accept", value)
+    client.endheaders()
+    answer = client.getresponse()
+    assert (answer.headers["X-Accept"], answer.read()) == ("text/plain, text/html", b"/a")
+
+
+def test_what_is_not_http_is_answered_as_such(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
+    host, _, port = service.host.partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(b"\x16\x03\x01\n")  # the beginning of TLS
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert capfd.readouterr().err == ""
 
 
 def test_answers_do_not_wait_for_each_other(service: Service) -> None:
