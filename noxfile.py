@@ -1,8 +1,8 @@
-"""Every check and test of this repository, as sessions of nox: `nox --list` shows them, `nox -s NAME` runs one.
+"""The checks and tests of this repository as nox sessions: `nox --list` lists them, `nox -s NAME` runs one.
 
-`make test` runs the sessions tagged `test`. `make test-all` runs those tagged `all`, with `--full`, which adds the
-tests that are marked `full`. Arguments after `--` go to pytest: `nox -s images -- -k signals`. A session that cannot
-run fails: nothing is skipped because a tool, an interpreter or a Docker engine is missing.
+`make test` runs the sessions tagged `test`. `make test-all` runs those tagged `all`, with `--full`, which includes the
+tests that are marked `full`. Arguments after `--` are passed to pytest: `nox -s images -- -k signals`. If a tool, an
+interpreter or the Docker engine is missing, a session fails; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ nox.needs_version = ">=2026.10"
 nox.options.tags = ["test"]
 nox.options.error_on_missing_interpreters = True
 
-# The tools of the environment that nox itself runs in, which `make` installs; then nox finds every interpreter by name.
+# The environment that `make` installs comes first. The folders of the interpreters let nox find each of them by name.
 PATHS = [
     str(Path(sys.executable).parent),
     os.environ["PATH"],
@@ -32,13 +32,13 @@ PATHS = [
 ]
 os.environ["PATH"] = os.pathsep.join(PATHS)
 os.environ["NO_MKDOCS_2_WARNING"] = "1"
-# Some hundred tests start a Python of their own.
+# Hundreds of tests start Python, which must be able to reuse bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 TEST = ["test", "all"]
 ONLY_ALL = ["all"]
 ENGINE = ["bash", "local/machine/engine.sh", "run"]
-"""Starts a Docker engine for the command that follows if none answers, and stops it afterwards."""
+"""Runs a command with a Docker engine, which is started and stopped unless one is running."""
 PYTEST = [sys.executable, "-m", "pytest"]
 PARALLEL = ["-n6", "--dist", "worksteal"]
 
@@ -54,7 +54,7 @@ LINT = (
 
 
 def run(session: nox.Session, *command: str) -> None:
-    """Run a test command, with the arguments that were given to the session."""
+    """Run a test command with the arguments of the session."""
     session.run(*command, *session.posargs, external=True)
 
 
@@ -79,7 +79,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=False, tags=TEST)
 def unit(session: nox.Session) -> None:
-    """Unit tests on this Python; no Docker, no Airflow."""
+    """Unit tests on this Python, without Docker and Airflow."""
     run(session, *PYTEST, "-q", *PARALLEL, "tests/unit")
 
 
@@ -110,15 +110,15 @@ def unit_on(session: nox.Session) -> None:
 
 @nox.session(python=False, tags=TEST)
 def docs(session: nox.Session) -> None:
-    """The site builds without a broken link; commands, flags and messages that the pages quote exist."""
-    # Strict: a link or an anchor that leads nowhere, and a page that no menu has, fail.
+    """Build of the site without broken links; commands, flags and messages that the pages quote."""
+    # --strict: broken links and anchors, and pages that are in no menu, are errors.
     session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp(), external=True)
     run(session, *PYTEST, "-q", *PARALLEL, "tests/docs")
 
 
 @nox.session(python=False, tags=TEST)
 def bases(session: nox.Session) -> None:
-    """Base images for the sessions that follow: pulled, or stand-ins built side by side."""
+    """Base images for the following sessions: pulled, or built as stand-ins."""
     from local.machine.bases import Base
     from tests.images.product import PRODUCTS
 
@@ -128,7 +128,7 @@ def bases(session: nox.Session) -> None:
 
 @nox.session(python=False, tags=TEST)
 def deploy(session: nox.Session) -> None:
-    """The CloudFormation template, deployed to moto."""
+    """Deployment of the CloudFormation template to moto."""
     run(session, *ENGINE, *PYTEST, "-q", "tests/deploy")
 
 
@@ -146,26 +146,26 @@ def executor(session: nox.Session) -> None:
 
 @nox.session(python=False, tags=TEST)
 def benchmarks(session: nox.Session) -> None:
-    """The benchmarks, a few tasks each."""
+    """The benchmarks with a few tasks each."""
     run(session, *ENGINE, *PYTEST, "-q", "tests/bench")
 
 
 @nox.session(python=False, tags=TEST)
 def images(session: nox.Session) -> None:
-    """Built images, and tasks in their containers."""
+    """Built images, and Airflow tasks in their containers."""
     run(session, *ENGINE, *PYTEST, "-v", "-n3", "--durations=15", "tests/images")
 
 
 @nox.session(python=False, tags=TEST)
 def e2e(session: nox.Session) -> None:
-    """Whole Airflows on the local ECS, and the documentation's commands that need Docker."""
-    at_once = "-n1" if "--full" in session.posargs else "-n2"  # 200 tasks of one Airflow take both processors
+    """Complete Airflow deployments on the local ECS, and the documentation's commands that require Docker."""
+    at_once = "-n1" if "--full" in session.posargs else "-n2"  # 200 tasks of one Airflow use both processors
     run(session, *ENGINE, *PYTEST, "-v", at_once, "--durations=15", "tests/e2e", "tests/walkthrough")
 
 
 @nox.session(python=False)
 def coverage(session: nox.Session) -> None:
-    """Line and branch coverage of the three shipped packages by the unit tests, processes included."""
+    """Line and branch coverage of the three packages by the unit tests, including subprocesses."""
     session.run("coverage", "erase", external=True)
     run(session, "coverage", "run", "-m", "pytest", "-q", *PARALLEL, "tests/unit")
     session.run("coverage", "combine", "--quiet", external=True)

@@ -1,6 +1,7 @@
-"""MkDocs: pages may link to files of the repository outside docs/, as they must on GitHub (`../local/README.md`).
+"""MkDocs hooks that allow links to files of the repository outside docs/, such as `../local/README.md`.
 
-Such a file becomes a part of the site, below `repository/`, and the links in it and to it are rewritten.
+Such links work on GitHub. On the site, the files are added below `repository/`, and links in them and to them are
+rewritten.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 DOCS, OUTSIDE = "docs/", "repository/"
-# A link's target, unless it is an address, an absolute path or an anchor of the page itself; an anchor behind it stays.
+# The target of a link without its anchor. Addresses, absolute paths and anchors within the page do not match.
 _TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|[#/])[^)#\s]+")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files outside docs/ that pages link to, and those that these link to."""
+    """Add files outside docs/ that pages link to, directly or through other files."""
     root = Path(config.config_file_path).parent
     pending = [DOCS + file.src_uri for file in files.documentation_pages()]
     while pending:
@@ -27,7 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for target in _TARGET.findall((root / page).read_text(encoding="utf-8")):
             path = _resolved(target, page)
             if files.get_file_from_path(_on_site(path)) or not (root / path).is_file():
-                continue  # what does not exist, MkDocs reports
+                continue  # MkDocs reports files that do not exist
             files.append(File.generated(config, _on_site(path), abs_src_path=str(root / path)))
             if path.endswith(".md"):
                 pending.append(path)
@@ -35,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead where their targets are on the site."""
+    """Rewrite links to the places of their targets on the site."""
     here = page.file.src_uri
     source = here.removeprefix(OUTSIDE) if here.startswith(OUTSIDE) else DOCS + here
 
@@ -46,10 +47,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _resolved(target: str, page: str) -> str:
-    """The path in the repository to which ``target`` leads from a page, which is a path in the repository too."""
+    """Return the path in the repository to which ``target`` leads from ``page``, a path in the repository."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
 
 
 def _on_site(path: str) -> str:
-    """Where MkDocs has a file of the repository."""
+    """Return the path on the site of a file in the repository."""
     return path.removeprefix(DOCS) if path.startswith(DOCS) else OUTSIDE + path

@@ -1,4 +1,4 @@
-r"""Warnings and errors in the log of a container under test, without those that are expected.
+r"""Unexpected warnings and errors in the log of a container.
 
 >>> unexpected_warnings("[T] {x.py:1} INFO - started\n[T] {x.py:2} WARNING - no space")
 ['[T] {x.py:2} WARNING - no space']
@@ -15,13 +15,13 @@ from local.airflow.log_lines import readable_line
 
 @dataclass(frozen=True)
 class Expected:
-    """A warning that a healthy container may write: what its line matches, and why nobody has to act on it."""
+    """A warning that a healthy container may write: the pattern of its line, and why it can be ignored."""
 
     pattern: str
     reason: str
 
 
-# Whatever image, Airflow and command. What one test provokes belongs into that test, as `also`.
+# Warnings of any image, Airflow and command. A warning that one test causes belongs in that test, as `also`.
 EXPECTED: tuple[Expected, ...] = (
     Expected(
         r"RemovedInAirflow3Warning: Timer and timing metrics publish in seconds",
@@ -45,16 +45,16 @@ _FINDING = re.compile(
 
 
 def unexpected_warnings(log: str, *, also: Sequence[str] = (), expected: Sequence[Expected] = EXPECTED) -> list[str]:
-    """The lines of a log that warn or tell an error, readable, without those that are expected.
+    """Return the unexpected lines of a log with warnings or errors, in a readable form.
 
-    A traceback is one line, which ends with its exception. ``also`` are patterns for what a test provokes.
+    A traceback counts as one line, which ends with its exception. ``also`` lists patterns of other expected warnings.
     """
     patterns = [re.compile(pattern) for pattern in (*(one.pattern for one in expected), *also)]
     return [line for line in _findings(log) if not any(pattern.search(line) for pattern in patterns)]
 
 
 def _findings(log: str) -> Iterator[str]:
-    """The lines that warn or tell an error, a traceback as one."""
+    """Yield the lines with warnings or errors. A traceback is one line."""
     lines = iter([part for line in log.splitlines() for part in readable_line(_COLOR.sub("", line)).splitlines()])
     for line in lines:
         if _TRACEBACK in line:
@@ -64,5 +64,5 @@ def _findings(log: str) -> Iterator[str]:
 
 
 def _exception(lines: Iterator[str]) -> str:
-    """The exception that a traceback ends with: its first line that is not indented."""
+    """Return the exception of a traceback: its first line that is not indented."""
     return next((line for line in lines if line and not line.startswith((" ", "\t"))), "")

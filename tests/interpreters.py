@@ -1,4 +1,4 @@
-"""The Python interpreters of this machine that tests can run on."""
+"""The Python interpreters on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 @lru_cache(maxsize=1)
 def interpreters() -> dict[str, str]:
-    """Interpreters from 3.8 on by version: this one, those on PATH, and those of a pyenv."""
+    """Return the interpreters from Python 3.8 on by version: this one, those on PATH, and those of pyenv."""
     found = {OWN: sys.executable}
     for minor in range(8, 16):
         version = f"3.{minor}"

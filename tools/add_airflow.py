@@ -1,14 +1,15 @@
-"""Add an Airflow release: its entry in matrix.yaml, its locks, and its place in the documentation's lists.
+"""Add an Airflow release to matrix.yaml, to the locks and to the lists in the documentation.
 
     make add-airflow VERSION=3.3.1
     make add-airflow VERSION=3.4.0 PYTHON="3.11 3.12 3.13 3.14"
 
-The Pythons are those of the newest release of the same minor, else of the release before, as far as the metadata of the
-new one allow. All is resolved before the first file is written: a failure leaves everything as it was.
+The default Pythons are those of the newest release of the same minor version, or of the preceding release, as far as
+the metadata of the new release allow them. Everything is resolved before the first file is written, so an error changes
+no file.
 
     python -m tools.add_airflow --new
 
-prints the releases that could be added: the newest of each minor, where the matrix has none as new.
+prints the releases that can be added: the newest of each minor version, unless the matrix contains it.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ ROOT = Path(__file__).resolve().parent.parent
 MATRIX, DAYS = Path("matrix.yaml"), Path("local/machine/bases/requirements.yaml")
 Index = Mapping[str, Published]
 Resolve = Callable[[AirflowRelease, datetime.date, bool], Mapping[Path, str]]
-"""The locks of a release, by their paths in the project: the release, its day, and whether it is the newest of all."""
+"""Returns the locks of a release by path. Its arguments are the release, its date, and whether it is the newest one."""
 
 
 def add(version: str, pythons: Sequence[str], index: Index, resolve: Resolve, root: Path = ROOT) -> list[Path]:
-    """Add a release to the project in a folder; returns the files that were written.
+    """Add a release to the project in a folder, and return the changed files.
 
     Raises:
-        LocalError: and then nothing was written.
+        LocalError: The release cannot be added. No file has been changed.
     """
     try:
         matrix = load_matrix(root / MATRIX)
@@ -60,10 +61,10 @@ def add(version: str, pythons: Sequence[str], index: Index, resolve: Resolve, ro
 def new_release(
     version: str, pythons: Sequence[str], matrix: Matrix, index: Index, bounds: SpecifierSet
 ) -> AirflowRelease:
-    """The entry of a version.
+    """Return the matrix entry of a version.
 
     Raises:
-        ReleaseError: when it cannot have one.
+        ReleaseError: The version cannot be added.
     """
     _check_version(version, matrix, index, bounds)
     like, allowed = _like(version, matrix), index[version].pythons
@@ -91,7 +92,7 @@ def _check_version(version: str, matrix: Matrix, index: Index, bounds: Specifier
 
 
 def _like(version: str, matrix: Matrix) -> AirflowRelease:
-    """The newest release of the same minor, else the one before."""
+    """Return the newest release of the same minor version, or the preceding release."""
     same = matrix.matching(version.rpartition(".")[0])
     before = [release for release in matrix.releases if version_key(release.version) < version_key(version)]
     return (same or before or matrix.releases)[-1]
@@ -107,14 +108,14 @@ def _valid(pythons: Sequence[str]) -> list[str]:
 
 
 def supported(root: Path = ROOT) -> SpecifierSet:
-    """The releases that the executor can be installed with."""
+    """Return the Airflow versions that the executor supports."""
     project = (root / "executor" / "pyproject.toml").read_text(encoding="utf-8")
     (bounds,) = re.findall(r'"apache-airflow([<>=][^"]*)"', project)
     return SpecifierSet(bounds)
 
 
 def edited(root: Path, release: AirflowRelease, day: datetime.date) -> dict[Path, str]:
-    """The new text of the files that name each release, by their paths in the project."""
+    """Return the new content of the files that list the releases, by path."""
     pages = (path.relative_to(root) for path in (root / "README.md", *root.glob("docs/*.md")))
     texts = {path: (root / path).read_text(encoding="utf-8") for path in (MATRIX, DAYS, *pages)}
     matrix = with_release(texts[MATRIX], release)
@@ -125,7 +126,7 @@ def edited(root: Path, release: AirflowRelease, day: datetime.date) -> dict[Path
 
 
 def resolve_locks(release: AirflowRelease, day: datetime.date, newest: bool) -> dict[Path, str]:
-    """The locks of the stand-in and of the executor's test environment; of the reference's, if this is the newest."""
+    """Resolve the locks of the stand-in image and the test environments. Only the newest has one of the reference."""
     version, lowest = release.version, release.pythons[0]
     with step(f"Locks of Airflow {version}, Python {lowest} and up"):
         stand_in = locks.lock(version, lowest, day)
@@ -136,7 +137,7 @@ def resolve_locks(release: AirflowRelease, day: datetime.date, newest: bool) -> 
 
 
 def new_releases(matrix: Matrix, index: Index, bounds: SpecifierSet, today: datetime.date) -> list[str]:
-    """The newest release of each minor that the index has for some days, where the matrix has none as new."""
+    """Return the newest release of each minor version that is some days old, unless the matrix contains it."""
     known = [release.version for release in matrix.releases]
     settled = [version for version, found in index.items() if today - found.day > locks.SETTLED and version in bounds]
     newest: dict[str, str] = {}
@@ -146,17 +147,17 @@ def new_releases(matrix: Matrix, index: Index, bounds: SpecifierSet, today: date
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Add the release of the command line, or print those that could be added."""
+    """Add the release of the command line, or print the releases that can be added."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version", metavar="VERSION", nargs="?", default="", help="such as 3.3.1")
     parser.add_argument("--python", metavar="PYTHONS", default="", help='such as "3.12 3.13"; default: see above')
-    parser.add_argument("--new", action="store_true", help="print the releases that could be added, a line each")
+    parser.add_argument("--new", action="store_true", help="print the releases that can be added, one on each line")
     options = parser.parse_args(arguments)
     if options.new:
         print("".join(f"{version}\n" for version in _new()), end="")
         return 0
     written = add(options.version, options.python.split(), published(), resolve_locks)
-    say(f"Airflow {options.version} is added. Written: {', '.join(map(str, written))}\nNext: git diff; make test")
+    say(f"Added Airflow {options.version}. Changed files: {', '.join(map(str, written))}\nNext: git diff; make test")
     return 0
 
 

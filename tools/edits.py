@@ -1,4 +1,4 @@
-"""A release of Airflow in the files that name it: new text from old. Pure; comments and order stay as they are."""
+"""Edits of the files that list Airflow releases. Comments and order stay unchanged. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTED = re.compile(r"(?<=<!-- releases -->).*?(?=<!-- /releases -->)", re.DOTA
 
 
 def with_release(matrix: str, release: AirflowRelease) -> str:
-    """The text of `matrix.yaml` with an entry more, between the releases before and after it."""
+    """Return the text of `matrix.yaml` with the entry of a release, sorted by version."""
     pythons = ", ".join(json.dumps(python) for python in release.pythons)
     entry = (
         f"  - version: {release.version}\n    python: [{pythons}]\n"
@@ -24,24 +24,24 @@ def with_release(matrix: str, release: AirflowRelease) -> str:
 
 
 def with_day(requirements: str, version: str, day: datetime.date) -> str:
-    """The text of `local/machine/bases/requirements.yaml` with the day of a release."""
+    """Return the text of `local/machine/bases/requirements.yaml` with the date of a release."""
     return _inserted(requirements, _DAY, version, f"  {version}: {day}\n")
 
 
 def with_list(page: str, matrix: Matrix) -> str:
-    """A page of the documentation whose marked lists, if there are any, have the releases of the matrix."""
+    """Return a page of the documentation whose marked lists contain the releases of the matrix."""
     return _LISTED.sub(releases_in_words(matrix), page)
 
 
 def releases_in_words(matrix: Matrix) -> str:
-    """``2.10.5, 2.11.2 and 3.0.6 on Python 3.8 to 3.12``."""
+    """Return the releases as text: ``2.10.5, 2.11.2 and 3.0.6 on Python 3.8 to 3.12``."""
     *others, last = (release.version for release in matrix.releases)
     versions = f"{', '.join(others)} and {last}" if others else last
     return f"{versions} on Python {matrix.pythons[0]} to {matrix.pythons[-1]}"
 
 
 def _inserted(text: str, pattern: re.Pattern[str], version: str, entry: str) -> str:
-    """The text with an entry before the first one of a newer version, or behind the last one."""
+    """Insert an entry before the first one of a newer version, or after the last one."""
     place = len(text)
     for match in pattern.finditer(text):
         place = match.end()

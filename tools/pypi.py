@@ -1,4 +1,4 @@
-"""Which releases of Airflow there are, as the package index has them."""
+"""The Airflow releases on the package index."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _WHEEL = re.compile(r"apache_airflow-(\d+\.\d+\.\d+)-py3-none-any\.whl")
 
 
 class ReleaseError(LocalError):
-    """A release that cannot be added; the message says why."""
+    """A release cannot be added."""
 
     exit_code = 48
 
 
 @dataclass(frozen=True)
 class Published:
-    """A release of Airflow on the index: the day it was uploaded, and the Pythons that its metadata allow."""
+    """A release on the index: the date of its upload, and the Python versions that its metadata allow."""
 
     day: datetime.date
     pythons: SpecifierSet
 
 
 def published(index: str | None = None) -> dict[str, Published]:
-    """The final releases by version, without those that were yanked.
+    """Return the final releases by version, without yanked ones.
 
     Raises:
-        ReleaseError: when the index cannot be asked.
+        ReleaseError: The index did not return a list of releases.
     """
     address = f"{(index or os.environ.get('UV_DEFAULT_INDEX') or PYPI).rstrip('/')}/apache-airflow/"
     try:

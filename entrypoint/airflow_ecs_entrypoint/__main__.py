@@ -1,4 +1,4 @@
-"""``python -m airflow_ecs_entrypoint``: the same as the console script."""
+"""Run the entrypoint with ``python -m airflow_ecs_entrypoint``, as the console script does."""
 
 from airflow_ecs_entrypoint.main import main
 

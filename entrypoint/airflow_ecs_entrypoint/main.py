@@ -1,4 +1,4 @@
-"""The entrypoint's flow: read settings, load DAGs, become the command."""
+"""The sequence of a start: read the settings, sync DAGs, run the command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_ecs_entrypoint.errors import (
     SettingsError,
     StoppedError,
 )
-from airflow_ecs_entrypoint.garbage_collection import nothing_collected
+from airflow_ecs_entrypoint.garbage_collection import gc_paused
 from airflow_ecs_entrypoint.report import StartUp
 from airflow_ecs_entrypoint.settings import Settings, read
 from airflow_ecs_entrypoint.starting.command import (
@@ -24,7 +24,7 @@ from airflow_ecs_entrypoint.starting.command import (
     TASKS_RUN,
     WORKLOAD,
     Command,
-    Loading,
+    SyncPolicy,
     check_version,
     hand_over,
     parse,
@@ -43,38 +43,44 @@ OFFICIAL_ENTRYPOINT = "/entrypoint"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the container's ``arguments`` (default: this process's); returns only the code of a failure.
+    """Run the container's ``arguments`` (default: those of this process).
 
-    A command that is run in this process ends it; its exceptions pass.
+    Returns:
+        The exit code of an error. Otherwise the function does not return: the command replaces this process or ends
+        it, with the command's own exceptions.
     """
     start = _Start()
-    start.interruption.install()
-    # What tasks write on shared volumes stays writable for other users of group 0.
+    start.shutdown.install()
+    # Files that tasks write to shared volumes stay writable for other users of group 0.
     os.umask(0o002)
     try:
         program = start.prepare(tuple(sys.argv[1:] if arguments is None else arguments))
     except EntrypointError as error:
         messages.error(str(error))
         return error.exit_code
-    except Exception as error:
-        # Its text and traceback might show what must not be logged.
+    except Exception as error:  # noqa: BLE001 - the container must end with a known exit code
+        # The message and the traceback might contain secrets.
         messages.error(f"unexpected {type(error).__name__} in the entrypoint: please report it")
         return DagsError.exit_code
-    run(program)
+    return run(program)
 
 
 class _Start:
-    """One start of one command."""
+    """The start of one command."""
 
     def __init__(self) -> None:
-        self.interruption = signals.Interruption(self._end)
+        self.shutdown = signals.ShutdownHandler(self._end)
         self._report = StartUp()
-        self._loader: Any = None
+        self._sync: Any = None
 
     def prepare(self, arguments: tuple[str, ...]) -> Program:
-        """Do all that comes before the command; returns only if it is to be run in this process.
+        """Do everything that precedes the command.
 
-        Raises `EntrypointError`.
+        Returns:
+            The program to be run in this process. Any other command replaces this process.
+
+        Raises:
+            EntrypointError: The command cannot be started.
         """
         for name in empty_aws_variables(os.environ):
             del os.environ[name]
@@ -82,8 +88,8 @@ class _Start:
         check_version(command, os.environ.get("AIRFLOW_VERSION", ""))
         user = current_user()
         if not user.known:
-            os.environ["HOME"] = user_home(os.environ)  # before the load, which looks for ~/.aws
-        settings = self._begin(command)
+            os.environ["HOME"] = user_home(os.environ)  # before the sync, which looks for ~/.aws
+        settings = self._read_settings(command)
         register(user, os.environ)
         environment = for_command(os.environ, settings, user)
         if command.task and settings is not None and settings.start == "fast":
@@ -91,11 +97,11 @@ class _Start:
             if program is not None and self._warm_up(command, program, environment):
                 self._finish(command)
                 if command.has_pointer:
-                    give_arguments(program, self._loader.arguments)
-                self._take_signals_back(command)
+                    give_arguments(program, self._sync.arguments)
+                self._hand_over_signals(command)
                 return program
         whole = self._finish(command)
-        signals.as_a_new_process_finds_them()
+        signals.restore_defaults()
         first_run = any(os.environ.get(name) for name in FIRST_RUN_VARIABLES)
         if hand_over(command, first_run) and os.access(OFFICIAL_ENTRYPOINT, os.X_OK):
             _become((OFFICIAL_ENTRYPOINT, *arguments), environment)
@@ -104,21 +110,21 @@ class _Start:
             from airflow_ecs_entrypoint.starting.arguments import without_secret
 
             argv = without_secret(whole)
-        _become(argv, environment)
+        return _become(argv, environment)
 
-    def _begin(self, command: Command) -> Settings | None:
-        """Read the settings and start to load; None if the command can do without valid settings."""
+    def _read_settings(self, command: Command) -> Settings | None:
+        """Read the settings and start the sync. Return None if the command can do without valid settings."""
         settings = None
         try:
             settings = read(os.environ, kept=(user_home(os.environ),), python=sys.prefix)
-            if command.loading is not Loading.NEVER:
-                self._load(command, settings)
+            if command.sync is not SyncPolicy.NEVER:
+                self._start_sync(command, settings)
         except EntrypointError as error:
             _without_dags(command, error)
         self._report.phase("settings")
         return settings
 
-    def _load(self, command: Command, settings: Settings) -> None:
+    def _start_sync(self, command: Command, settings: Settings) -> None:
         if settings.lacks_dags:
             text = "S3_URI is not set, but AIRFLOW_ECS_DAGS is s3: set S3_URI to s3://bucket/prefix"
             if command.task:
@@ -130,35 +136,35 @@ class _Start:
 
             location = location_of(command)
         if settings.sources or location:
-            # Only here: a container that loads nothing need not import it.
+            # Imported here, because a container without a sync does not need it.
             from airflow_ecs_entrypoint.starting.airflow_start import TASKS_RUN_COMMON
-            from airflow_ecs_entrypoint.sync.sync_process import Loader
+            from airflow_ecs_entrypoint.sync.sync_process import SyncProcess
 
-            self._loader = Loader(settings, os.environ, location)
-            self._loader.start(TASKS_RUN_COMMON if command.kind == TASKS_RUN else ())
+            self._sync = SyncProcess(settings, os.environ, location)
+            self._sync.start(TASKS_RUN_COMMON if command.kind == TASKS_RUN else ())
 
     def _finish(self, command: Command) -> Command:
-        """Wait for the load, and say how the start went; returns the command with all its arguments."""
-        loaded: list[dict[str, Any]] = []
+        """Wait for the sync and write the report. Return the command with all its arguments."""
+        synced: list[dict[str, Any]] = []
         whole = command
-        if self._loader is not None:
+        if self._sync is not None:
             try:
-                loaded = self._loader.wait()
+                synced = self._sync.wait()
                 if command.has_pointer:
                     from airflow_ecs_entrypoint.starting.arguments import complete
 
-                    whole = complete(command, self._loader.arguments)
+                    whole = complete(command, self._sync.arguments)
                     check_version(whole, os.environ.get("AIRFLOW_VERSION", ""))
             except EntrypointError as error:
                 _without_dags(command, error)
-        if loaded or command.task:
-            load, wait = (self._loader.seconds, self._loader.waited) if self._loader else (0.0, 0.0)
+        if synced or command.task:
+            sync, wait = (self._sync.seconds, self._sync.waited) if self._sync else (0.0, 0.0)
             arguments = "s3" if command.has_pointer else "command"
-            messages.plain(self._report.line(command.kind, arguments, os.environ, loaded, load, wait))
+            messages.plain(self._report.line(command.kind, arguments, os.environ, synced, sync, wait))
         return whole
 
     def _warm_up(self, command: Command, program: Program, environment: dict[str, str]) -> bool:
-        """Import what the task's command imports, while its DAGs come down; False if that failed."""
+        """Import the modules of the task's command during the sync. Return False if that failed."""
         from airflow_ecs_entrypoint.starting.airflow_start import import_early
 
         preload = environment.get("LD_PRELOAD", "")
@@ -167,8 +173,8 @@ class _Start:
         os.environ.clear()
         os.environ.update(environment)
         take_place(program)
-        with nothing_collected(), self._gate(command) as gate:
-            # Imports are held back by the gate; a file that Airflow reads before all of them is not.
+        with gc_paused(), self._gate(command) as gate:
+            # The gate holds back imports, but not the configuration file, which Airflow reads before.
             config = os.path.abspath(environment.get("AIRFLOW_CONFIG") or "/")
             if gate is not None and gate.guards(config):
                 gate.open()
@@ -176,43 +182,43 @@ class _Start:
         self._report.phase("import")
         return imported
 
-    def _take_signals_back(self, command: Command) -> None:
-        """From now on, signals are the program's."""
-        self.interruption.uninstall()
+    def _hand_over_signals(self, command: Command) -> None:
+        """Leave all signals to the program that is going to run in this process."""
+        self.shutdown.uninstall()
         if command.kind == WORKLOAD:
             from airflow_ecs_entrypoint.starting.airflow_start import TaskSignals
 
             TaskSignals().install()
 
     def _gate(self, command: Command) -> ContextManager[Any]:
-        """Holds imports back that would look into a folder which is still being loaded."""
+        """Return a context that holds back imports from a folder that is still being synced."""
         from airflow_ecs_entrypoint.starting.gate import Gate
 
-        loader = self._loader
+        sync = self._sync
 
         def wait() -> None:
             try:
-                loader.wait()
+                sync.wait()
             except EntrypointError as error:
-                # In the middle of an import, through which no exception comes unharmed.
+                # An exception might be suppressed or replaced by the import that is in progress.
                 messages.error(_not_started(command, error))
                 os._exit(error.exit_code)
 
-        return Gate(loader.folders, wait) if loader else nullcontext()
+        return Gate(sync.folders, wait) if sync else nullcontext()
 
     def _end(self, number: int) -> NoReturn:
-        """A signal came before the command had its place."""
-        if self._loader is not None:
-            self._loader.stop()
+        """End the process on a signal that was received before the command was started."""
+        if self._sync is not None:
+            self._sync.stop()
         messages.error(f"stopped by {signals.name_of(number)} before the command was started")
         os._exit(StoppedError.exit_code)
 
 
 def _without_dags(command: Command, error: EntrypointError) -> None:
-    """Go on without DAGs if the command can."""
-    if command.loading is Loading.STRICT:
+    """Continue with a warning if the command can start without the sync; otherwise raise the error again."""
+    if command.sync is SyncPolicy.STRICT:
         raise type(error)(_not_started(command, error)) from error
-    messages.warning(f"{error}; {command.kind} starts without")
+    messages.warning(f"{error}; {command.kind} starts without files from S3")
 
 
 def _not_started(command: Command, error: EntrypointError) -> str:
@@ -220,9 +226,11 @@ def _not_started(command: Command, error: EntrypointError) -> str:
 
 
 def _become(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
-    """Replace this process by a program: init keeps its child, signals and the exit code are the program's.
+    """Replace this process with a program, which gets all signals and determines the exit code.
 
-    Raises `NotFoundError` or `NotExecutableError`.
+    Raises:
+        NotFoundError: The program does not exist.
+        NotExecutableError: The program cannot be executed.
     """
     program = argv[0]
     try:

@@ -9,27 +9,27 @@ PREFIX = "airflow-ecs-entrypoint: "
 
 
 def one_line(text: str) -> str:
-    """``text`` with line breaks and other control characters escaped: object keys may hold them."""
+    """Escape line breaks and other control characters in ``text``, which may contain object keys."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 def plain(line: str) -> None:
-    """Write a line that machines read: as it is, without prefix."""
+    """Write a line for log processors, unchanged and without prefix."""
     _write(line)
 
 
 def warning(text: str) -> None:
-    """Write a line for a fault that does not stop the command."""
+    """Write a line about an error that does not stop the command."""
     _write(f"{PREFIX}warning: {one_line(text)}")
 
 
 def error(text: str) -> None:
-    """Write a line for the fault that ends the container."""
+    """Write a line about the error that ends the container."""
     _write(f"{PREFIX}error: {one_line(text)}")
 
 
 def _write(line: str) -> None:
-    # os.write, not print: signal handlers write too, and a buffered stream must not be re-entered.
-    # A closed or full stderr is no reason to fail a task.
+    # os.write instead of print: signal handlers write as well, and a buffered stream is not reentrant.
+    # A task must not fail because stderr is closed or full.
     with suppress(OSError):
         os.write(2, (line + "\n").encode("utf-8", "backslashreplace"))

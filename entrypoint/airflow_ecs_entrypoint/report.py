@@ -1,4 +1,4 @@
-"""The one line about a start-up, for machines: a JSON object, whole, as log services find it."""
+"""The report of a start: one line with a JSON object, which log services can parse."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from airflow_ecs_entrypoint import __version__
 
 
 class StartUp:
-    """Measures the phases of a start-up, from the moment it is made."""
+    """Measures the phases of a start. The first phase begins when the object is created."""
 
     def __init__(self) -> None:
         self._began = self._mark = time.monotonic()
         self._seconds: dict[str, float] = {}
 
     def phase(self, name: str) -> None:
-        """The phase ``name`` ends now; it began when the one before it ended."""
+        """End the phase ``name``, which began at the end of the previous phase."""
         now = time.monotonic()
         self._seconds[name] = now - self._mark
         self._mark = now
@@ -28,16 +28,21 @@ class StartUp:
         command: str,
         arguments: str,
         environ: Mapping[str, str],
-        loaded: Sequence[Mapping[str, Any]],
-        load: float,
+        synced: Sequence[Mapping[str, Any]],
+        sync: float,
         wait: float,
     ) -> str:
-        """The line, when all phases have ended.
+        """Return the line. All phases must have ended.
 
-        ``command`` is its kind, and ``arguments`` says where it has its arguments from. ``load`` is the time of the
-        load, which goes on beside the other phases, and ``wait`` what of it they waited for; both in seconds.
+        Args:
+            command: The kind of the command.
+            arguments: Where the command's arguments come from: ``command`` or ``s3``.
+            environ: The environment, for the version of Airflow.
+            synced: The fields of `sync.sync.SyncedSource` for each source.
+            sync: The duration of the sync, which runs in parallel with the other phases, in seconds.
+            wait: The time for which this process waited for the sync, in seconds.
         """
-        seconds = {**self._seconds, "load": load, "wait": wait, "total": time.monotonic() - self._began}
+        seconds = {**self._seconds, "load": sync, "wait": wait, "total": time.monotonic() - self._began}
         return json.dumps(
             {
                 "event": "airflow-ecs-entrypoint: started",
@@ -46,7 +51,7 @@ class StartUp:
                 "entrypoint": __version__,
                 "airflow": environ.get("AIRFLOW_VERSION", ""),
                 "python": ".".join(map(str, sys.version_info[:3])),
-                "sources": list(loaded),
+                "sources": list(synced),
                 "seconds": {name: round(value, 3) for name, value in seconds.items()},
             }
         )

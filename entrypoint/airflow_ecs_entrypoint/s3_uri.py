@@ -1,4 +1,4 @@
-"""S3 URIs of DAGs: which are valid, and what they name. Pure.
+"""S3 URIs of DAGs: parsing and validation. No I/O.
 
 The build tool reads S3 URIs with this module, so that it accepts what the container accepts.
 """
@@ -13,35 +13,35 @@ from airflow_ecs_entrypoint.errors import SettingsError
 # General purpose buckets, those from before 2018 (upper case, underscore, up to 255 characters) and
 # access point aliases: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-# What an archive's key ends in, and how it is packed.
+# The suffixes of archives, and how they are packed.
 _ARCHIVES = {".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".zip": "zip"}
 
 
 @dataclass(frozen=True)
 class S3Location:
-    """A place in a bucket: a prefix, which is empty or ends in ``/`` (``dags`` never means ``dags-old``), or the
-    key of one object, such as an archive.
-    """
+    """A location in a bucket: a prefix or one object, such as an archive."""
 
     bucket: str
     path: str
+    """A prefix, which is empty or ends in ``/`` so that ``dags`` does not match ``dags-old``, or an object's key."""
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.path}"
 
     @property
     def archive(self) -> str:
-        """How the archive is packed: ``tar.gz``, ``tar.zst`` or ``zip``; empty for a prefix."""
+        """The format of the archive: ``tar.gz``, ``tar.zst`` or ``zip``; empty for a prefix."""
         return next((kind for ending, kind in _ARCHIVES.items() if self.path.lower().endswith(ending)), "")
 
 
 def parse_s3_uri(setting: str, value: str) -> S3Location:
-    """``s3://bucket/prefix`` (the prefix may be missing) or ``s3://bucket/archive.tar.gz`` as an `S3Location`.
+    """Parse ``s3://bucket/prefix`` (the prefix is optional) or ``s3://bucket/archive.tar.gz``.
 
-    A prefix that has an archive's ending is told apart by a ``/`` behind it.
+    A prefix that ends like an archive requires a trailing ``/``.
 
-    Raises `SettingsError` naming ``setting`` and the reason. The value itself is not repeated: a URL pasted
-    with a signature or a password must not reach a log.
+    Raises:
+        SettingsError: The URI is invalid. The message names ``setting`` and the reason, but not the value: a URL that
+            was pasted with a signature or a password must not be logged.
     """
 
     def refuse(reason: str) -> SettingsError:
@@ -56,9 +56,9 @@ def parse_s3_uri(setting: str, value: str) -> S3Location:
     if "@" in bucket:
         raise refuse("has a user or password before the bucket")
     if bucket.startswith("arn:"):
-        raise refuse("names an ARN, but needs a bucket or an access point alias")
+        raise refuse("names an ARN, but requires a bucket or an access point alias")
     if not BUCKET.fullmatch(bucket):
-        raise refuse("has no valid bucket name")
+        raise refuse("does not have a valid bucket name")
     if not path.isprintable() or "\\" in path:
         raise refuse("has a control character or a backslash in its prefix")
     if not path.rstrip("/") and len(path) <= 1:

@@ -1,4 +1,4 @@
-"""Runtime settings: an environment mapping in, one frozen object out. Pure."""
+"""Runtime settings, read from the environment. No I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STARTS = ("fast", "plain")
 DEFAULT_AIRFLOW_HOME = "/opt/airflow"
 
 # fmt: off
-# The DAG folder is emptied of whatever is not in S3, so it must not be one of these ...
+# Files that are not in S3 are deleted from the DAG folder, so it must not be one of these ...
 _SHARED_FOLDERS = frozenset(
     (
         "/", "/boot", "/dev", "/etc", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv",
@@ -24,7 +24,7 @@ _SHARED_FOLDERS = frozenset(
     )
 )
 # fmt: on
-# ... nor anything in these.
+# ... nor inside one of these.
 _SYSTEM_TREES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
 
 _AWS_CLI = "/opt/aws-cli"
@@ -36,7 +36,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d[Zz]")
 
 @dataclass(frozen=True)
 class Number:
-    """A setting that is a whole number: its default and its bounds, both included."""
+    """A setting that is a whole number from ``lowest`` to ``highest``."""
 
     name: str
     default: int
@@ -44,11 +44,11 @@ class Number:
     highest: int
 
     def read(self, environ: Mapping[str, str]) -> int:
-        """The number in ``environ``. Raises `SettingsError`."""
+        """Return the number in ``environ``, or the default. Raises `SettingsError`."""
         value = (environ.get(self.name) or "").strip()
         if not value:
             return self.default
-        # int() would also take "1_6" and other scripts' digits.
+        # int() would also accept "1_6" and the digits of other scripts.
         number = int(value) if re.fullmatch(r"[0-9]{1,9}", value) else self.lowest - 1
         if not self.lowest <= number <= self.highest:
             raise SettingsError(f"{self.name} must be a whole number from {self.lowest} to {self.highest}")
@@ -62,56 +62,61 @@ MAX_MEBIBYTES = Number("DAGS_MAX_MB", 4096, 1, 1_000_000)
 
 @dataclass(frozen=True)
 class Source:
-    """What is loaded, from where, into which folder.
-
-    ``setting`` is the environment variable that asked. ``version_id`` pins an archive, ``moment`` anything: what
-    the bucket held then. ``exclude`` are patterns of files that are left out.
-    """
+    """A location in S3 and the folder into which it is synced."""
 
     setting: str
+    """The environment variable that names the location."""
     location: S3Location
     folder: str
     version_id: str = ""
+    """The version to which an archive is pinned."""
     moment: datetime | None = None
+    """The time to which the location is pinned: the bucket's content at that time is used."""
     exclude: tuple[str, ...] = ()
+    """The patterns of files that are skipped."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The entrypoint's settings, checked.
-
-    ``mode`` is one of `DAG_MODES`; ``start`` one of `STARTS`; ``airflow_home`` and ``dag_folder`` are absolute,
-    normalised paths; ``concurrency`` is the number of parallel downloads; ``timeout`` is the limit of the whole
-    load in seconds; ``max_bytes`` that of each source's files; ``sources`` is what has to be loaded, DAGs first.
-    """
+    """The validated settings of the entrypoint. Paths are absolute and normalised."""
 
     mode: str
+    """One of `DAG_MODES`."""
     start: str
+    """One of `STARTS`."""
     airflow_home: str
     dag_folder: str
     concurrency: int
+    """The number of parallel downloads."""
     timeout: int
+    """The limit of the whole sync, in seconds."""
     max_bytes: int
+    """The limit of the files of each source, in bytes."""
     sources: tuple[Source, ...]
+    """What is synced, DAGs first."""
 
     @property
     def lacks_dags(self) -> bool:
-        """Whether DAGs are to come from S3 and nobody has said from where."""
+        """Whether DAGs are expected from S3, but ``S3_URI`` is not set."""
         return self.mode == "s3" and not any(source.setting == "S3_URI" for source in self.sources)
 
     @property
     def custom_dag_folder(self) -> bool:
-        """Whether Airflow has to be told where its DAG folder is."""
+        """Whether the DAG folder differs from Airflow's default."""
         return self.dag_folder != os.path.join(self.airflow_home, "dags")
 
 
 def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/usr") -> Settings:
-    """Check the settings in ``environ``; an empty value counts as unset.
+    """Read and validate the settings in ``environ``. An empty value counts as unset.
 
-    ``kept`` are folders, such as the user's home, that neither are a DAG folder nor lie in one; ``python`` is
-    the Python environment, which also has no DAG folder inside.
+    Args:
+        environ: The environment.
+        kept: Folders that neither are a DAG folder nor lie in one, such as the user's home.
+        python: The Python environment, which must not contain a DAG folder.
 
-    Raises `SettingsError`, which names the variable and what it takes, but does not repeat an ``S3_URI``.
+    Raises:
+        SettingsError: A setting is invalid. The message names the variable and the expected value, but does not
+            repeat an ``S3_URI``.
     """
     home = _absolute("AIRFLOW_HOME", environ.get("AIRFLOW_HOME") or DEFAULT_AIRFLOW_HOME)
     dag_folder = _dag_folder(
@@ -145,7 +150,7 @@ def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/u
 
 def _start(environ: Mapping[str, str]) -> str:
     chosen = _choice("AIRFLOW_ECS_START", environ, STARTS, "fast")
-    # Airflow then has gevent replace parts of the standard library, before anything else has imported them.
+    # With this variable, Airflow patches the standard library by gevent before anything else imports it.
     return "plain" if environ.get("_AIRFLOW_PATCH_GEVENT") else chosen
 
 
@@ -159,9 +164,9 @@ def _source(setting: str, environ: Mapping[str, str], folder: str, exclude: tupl
         try:
             moment = datetime.strptime(value.upper(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
         except ValueError:
-            raise SettingsError(f"{name} is no time: give it in UTC, such as 2026-01-31T08:00:00Z") from None
+            raise SettingsError(f"{name} is not a valid time: give it in UTC, such as 2026-01-31T08:00:00Z") from None
         if moment > datetime.now(timezone.utc):
-            raise SettingsError(f"{name} is a time to come, which pins nothing: give one that has passed")
+            raise SettingsError(f"{name} is in the future: give a time that has passed")
         return Source(setting, location, folder, moment=moment, exclude=exclude)
     if not location.archive:
         raise SettingsError(
@@ -181,7 +186,7 @@ def _choice(name: str, environ: Mapping[str, str], choices: tuple[str, ...], def
 
 
 def _patterns(value: str) -> tuple[str, ...]:
-    """Patterns, separated by commas or line breaks."""
+    """Split patterns at commas and line breaks."""
     return tuple(pattern.strip() for pattern in re.split(r"[,\n]", value) if pattern.strip())
 
 
@@ -196,7 +201,7 @@ def _dag_folder(value: str, kept: Iterable[str], trees: Iterable[str]) -> str:
     in_system = any(contains(tree, folder) for tree in trees)
     if folder in _SHARED_FOLDERS or in_system or any(contains(folder, other) for other in kept):
         raise SettingsError(
-            f"CONTAINER_DAG_PATH must not be {folder}: what is not in S3 would be deleted from it; "
+            f"CONTAINER_DAG_PATH must not be {folder}: files that are not in S3 would be deleted from it; "
             f"give a folder of its own, such as {DEFAULT_AIRFLOW_HOME}/dags"
         )
     return folder
@@ -207,22 +212,22 @@ def _refuse_overlap(sources: tuple[Source, ...]) -> None:
         for other in sources:
             if one is not other and contains(one.folder, other.folder):
                 raise SettingsError(
-                    f"{other.setting} would be loaded into {other.folder}, inside {one.folder} of "
+                    f"{other.setting} would be synced into {other.folder}, inside {one.folder} of "
                     f"{one.setting}: change CONTAINER_DAG_PATH so that each has a folder of its own"
                 )
 
 
 def contains(folder: str, path: str) -> bool:
-    """Whether ``path`` is ``folder`` or lies in it; both absolute."""
+    """Return whether ``path`` is ``folder`` or lies in it. Both must be absolute."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def with_real_paths(folders: Iterable[str]) -> set[str]:
-    """Folders by all their names: as they are given, and with links followed."""
+    """Return the folders as given and with symbolic links resolved."""
     return {name for folder in folders for name in (folder, os.path.realpath(folder))}
 
 
 def leads_into(path: str, folders: Iterable[str]) -> bool:
-    """Whether ``path`` is one of the folders or lies in one, also by a link; see `with_real_paths`."""
+    """Return whether ``path``, with or without its links resolved, is in one of the folders; see `with_real_paths`."""
     whole = os.path.abspath(path)
     return any(contains(folder, place) for folder in folders for place in (whole, os.path.realpath(whole)))

@@ -1,7 +1,7 @@
-"""What happens on a signal until the command has its place: the work that is under way ends tidily, at once.
+"""Signal handling before the command starts: the work in progress is cleaned up and the process ends at once.
 
-A handler does all the work itself. Nothing is raised into the main thread, where the exception could surface in
-a ``finally`` block or be swallowed by a library.
+The handler does all the work itself. It raises no exception in the main thread, where the exception could appear in a
+``finally`` block or be suppressed by a library.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ from types import FrameType
 from typing import Callable, Iterable, Iterator, Protocol
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Signals that ask a container to end."""
+"""The signals that ask a container to end."""
 # Python ignores these; a command would inherit that, and `yes | head` would complain in it.
 _IGNORED_BY_PYTHON = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name))
-# Threads are given this long to notice that they are no longer wanted, in seconds.
+# The time that threads get to notice a cancellation, in seconds.
 GRACE = 0.3
 
 
 class Killable(Protocol):
-    """A process that can be killed, also when it has ended."""
+    """A process that can be killed, even after it has ended."""
 
     def kill(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill the process if it is still running."""
 
 
-class Interruption:
-    """Calls ``end`` with the number of a signal that came; it does not return.
+class ShutdownHandler:
+    """Calls ``end``, which does not return, with the number of the signal that was received.
 
-    ``cancelled`` is read by download threads; ``staging`` are folders to be removed, ``helpers`` processes to be
-    killed. Plain attributes: a lock might be held by the very code that the handler interrupts.
+    Download threads read ``cancelled``; ``staging`` lists the folders that ``end`` has to remove, and ``helpers`` the
+    processes that it has to kill. These are plain attributes, because the code that the handler interrupts might hold
+    a lock.
     """
 
     def __init__(self, end: Callable[[int], object]) -> None:
@@ -42,20 +43,20 @@ class Interruption:
         self._pending: int | None = None
 
     def install(self, numbers: Iterable[int] = ENDING) -> None:
-        """Handle the signals, unless the parent process asked to ignore them."""
+        """Handle the signals, except those that the parent process ignores."""
         for number in numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     def uninstall(self) -> None:
-        """Leave what a freshly started Python program finds, but for what somebody else has installed meanwhile."""
+        """Restore the handlers of a new Python process where this handler is still installed."""
         for number in ENDING:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Hold signals back for a moment, so that a folder is never left half old and half new."""
+        """Defer signals in the block, so that no folder is left with both old and new files."""
         self._deferring = True
         try:
             yield
@@ -72,12 +73,12 @@ class Interruption:
 
 
 def name_of(number: int) -> str:
-    """``SIGTERM`` for 15."""
+    """Return the name of a signal, such as ``SIGTERM`` for 15."""
     return signal.Signals(number).name
 
 
-def as_a_new_process_finds_them() -> None:
-    """Give all signals back their default action, as a program expects that replaces this one."""
+def restore_defaults() -> None:
+    """Restore the default action of all signals, as the program that replaces this one expects."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What a table of figures is worth nothing without: the day, the machine, and its other load."""
+"""The circumstances of a measurement: the date, the machine and its load."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def load() -> float:
-    """How busy the machine was in the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
 def machine(used_for: str, load_before: float) -> str:
-    """One line of day, processor and load."""
+    """Return one line with the date, the processor and the load."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     model = next(names, "unknown processor")

@@ -1,4 +1,4 @@
-"""Cold starts: a fresh container for each task, from before it is made to the first line of the task."""
+"""Cold starts: a new container for each task, measured from before its creation to the first line of the task."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ DEPLOYMENT_ENVIRONMENT = {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400"
 
 @dataclass(frozen=True)
 class Case:
-    """Something that is measured repeatedly: a contender, its DAGs, and how much processor it has."""
+    """A repeated measurement: a contender with its DAGs, its share of the processor and its own variables."""
 
     contender: Contender
     dags: Dags
     cpus: float | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     with_memory: bool = False
-    """Sample its memory. Its time is no figure then: sampling takes a little of the processor."""
+    """Whether memory is sampled. Its time is not used then, because sampling needs some CPU time."""
 
 
 @dataclass(frozen=True)
 class ColdStart:
-    """One container: seconds to the first line, and, where it was sampled, the most memory until then."""
+    """One container: the seconds to the first line and, if it was sampled, the peak of its memory until then."""
 
     seconds: float
     peak_bytes: int = 0
@@ -44,20 +45,20 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Results:
-    """The cold starts of each case by its name."""
+    """The cold starts of each case, by name."""
 
     starts: Mapping[str, Sequence[ColdStart]] = field(default_factory=dict)
 
     def seconds(self, case: str) -> float:
-        """The median time of a case."""
+        """Return the median time of a case."""
         return statistics.median(start.seconds for start in self.starts[case])
 
     def peak_bytes(self, case: str) -> float:
-        """The median of a case's peaks of memory."""
+        """Return the median of the memory peaks of a case."""
         return statistics.median(start.peak_bytes for start in self.starts[case])
 
     def described(self) -> str:
-        """Every single time, for the eye: a case with a wide spread was disturbed."""
+        """Return all times as text. A wide spread shows that a case was disturbed."""
         lines = []
         for name, starts in self.starts.items():
             times = " ".join(f"{start.seconds:.2f}" for start in starts)
@@ -67,14 +68,14 @@ class Results:
 
 @dataclass(frozen=True)
 class Turn:
-    """Whose turn it is; the first of a contender only warms the disk's cache."""
+    """The turn of a case. The first one of each contender only warms the disk cache."""
 
     case: str
     counts: bool = True
 
 
 def turns(cases: Mapping[str, Case], rounds: int) -> list[Turn]:
-    """Each case once a round, and each round begins with another: what disturbs a while disturbs all alike."""
+    """Return the turns: each case once a round. Each round begins with another case, so that disturbances even out."""
     first_of: dict[str, str] = {}
     for name, case in cases.items():
         first_of.setdefault(case.contender.name, name)
@@ -95,8 +96,10 @@ def measure(
 ) -> Results:
     """Take all turns, one after the other.
 
-    :param dag_folder: the DAGs as a scheduler knows them; its DAG has a task for each turn.
-    :raises TaskFailedError: a task that did not reach success.
+    ``dag_folder`` contains the DAGs as a scheduler knows them; its DAG has a task for each turn.
+
+    Raises:
+        TaskFailedError: A task did not succeed.
     """
     tasks = [(DAG_ID, name) for name in task_ids(len(planned))]
     prepared = deployment.prepare(tasks, dags=Dags(folder=dag_folder))
@@ -109,19 +112,18 @@ def measure(
 
 
 def _start(deployment: Deployment, task: PreparedTask, case: Case, environment: Mapping[str, str | None]) -> ColdStart:
-    """One container, from its making to its end."""
+    """Run one container from its creation to its end."""
     options: dict[str, Any] = dict(case.contender.options)
     if case.cpus is not None:
         options["nano_cpus"] = int(case.cpus * 1e9)
-    running = start_task(
-        deployment, task, image=case.contender.image, dags=case.dags, environment=environment, **options
-    )
+    variables = {**environment, **case.environment}
+    running = start_task(deployment, task, image=case.contender.image, dags=case.dags, environment=variables, **options)
     with ExitStack() as stack:
         sampler = stack.enter_context(MemorySampler(running.container)) if case.with_memory else None
         wait(running.container, f"{case.contender.name}: task {task.task_id}", _TIMEOUT)
     written = read_files(running.container, FIRST_LINE, lambda _: True)
-    # Kept, because ext4 without a journal passes over inodes that were freed in the last minute, one by one: who
-    # writes files after others were removed would pay for it.
+    # Kept, because ext4 without a journal skips inodes that were freed in the last minute one by one, which would slow
+    # down later containers.
     result = running.wait(keep=True).require_success()
     if not written:
         raise ServiceError(f"The task wrote no time: {result.describe()}")

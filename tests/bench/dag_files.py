@@ -1,4 +1,4 @@
-"""The DAG files of the cold start benchmark: one that is run, and others beside it as a team's repository has them."""
+"""The DAG files of the cold start benchmark: one that is run, and others as in a team's repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 DAG_ID = "cold_start"
 FIRST_LINE = "/opt/airflow/logs/first-line"
-"""Where a task writes the time of day at which its first line ran."""
+"""The file to which a task writes the time at which its first line ran."""
 
 _DAG = '''\
 """Independent tasks that say when they began."""
@@ -85,15 +85,15 @@ orders()
 
 
 def task_ids(count: int) -> list[str]:
-    """The tasks of a DAG that has so many."""
+    """Return the IDs of the tasks of a DAG with ``count`` tasks."""
     return [f"task_{number}" for number in range(count)]
 
 
 def dag_files(count: int, tasks: int) -> dict[str, bytes]:
-    """So many files by their path, a hundred in a folder; the DAG that is run has so many tasks."""
+    """Return ``count`` files by path, a hundred in each folder. The DAG that is run has ``tasks`` tasks."""
     files = {f"{DAG_ID}.py": _DAG.format(first_line=FIRST_LINE, dag_id=DAG_ID, tasks=tasks).encode()}
     for number in range(count - 1):
-        # Something of its own in each, or the archive of them would be smaller than one of real DAGs.
+        # Unique content in each, so that the archive is not smaller than one of real DAGs.
         digest = hashlib.sha512(str(number).encode()).hexdigest()
         articles = [digest[start : start + 16] for start in range(0, len(digest), 16)]
         text = _OTHER.format(number=number, hours=number % 24 + 1, articles=articles)
@@ -102,7 +102,7 @@ def dag_files(count: int, tasks: int) -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> Path:
-    """Write files into a new folder."""
+    """Write files to a new folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    """The files as one .tar.gz."""
+    """Return the files as one .tar.gz archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in files.items():

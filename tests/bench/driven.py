@@ -9,8 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,7 +55,6 @@ class Drive:
     cpu: float
     beats: list[float]
     heard: list[tuple[int, str, str, float]]
-    versions: Mapping[str, str] = field(default_factory=dict)
 
     def launches(self) -> dict[int, tuple[str, float]]:
         """The ARN of each task, and when the scheduler knew that it was launched."""
@@ -182,7 +180,7 @@ class Driven:
         """The answer to a drive that was sent."""
         answer = self.answer()
         answer["heard"] = [tuple(item) for item in answer["heard"]]
-        return Drive(versions=self.versions, **answer)
+        return Drive(**answer)
 
     def kill(self) -> None:
         """End the process at once: no word to ECS."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tests.bench.report import Figure
@@ -53,9 +53,14 @@ class RunTimes:
     containers: tuple[ContainerTimes, ...]
 
     @property
+    def began(self) -> float:
+        """When the first task was queued."""
+        return min(task.queued for task in self.tasks)
+
+    @property
     def seconds(self) -> float:
         """From the first task queued until the run has ended."""
-        return self.ended - min(task.queued for task in self.tasks)
+        return self.ended - self.began
 
     @property
     def failures(self) -> int:
@@ -118,21 +123,24 @@ def most_at_once(containers: Sequence[ContainerTimes]) -> int:
 def start_figures(title: str, ours: Sequence[RunTimes], reference: Sequence[RunTimes], *, judged: bool) -> list[Figure]:
     """The rows of single tasks, as medians.
 
-    :param reference: empty where it was not measured.
-    :param judged: whether the targets on the time hold; those of correctness always do.
+    ``reference`` is empty if it was not measured. ``judged`` is whether the targets on the time hold; those of
+    correctness always do.
     """
+
+    def row(what: str, part: Callable[[Alone], float]) -> Figure:
+        own, other = ([part(alone(run)) for run in runs] for runs in (ours, reference))
+        return Figure(title, what, statistics.median(own), statistics.median(other) if other else None)
+
     figures = [
-        _medians(title, "queued to the task's first line", lambda parts: parts.queued_to_first_line, ours, reference),
-        _medians(title, "of it: until RunTask is called", lambda parts: parts.queued_to_created, ours, reference),
-        _medians(title, "of it: until the container runs", lambda parts: parts.created_to_started, ours, reference),
-        _medians(title, "of it: until the first line", lambda parts: parts.started_to_first_line, ours, reference),
-        _medians(
-            title, "the task's end to its container's", lambda parts: parts.ended_to_container_ended, ours, reference
-        ),
+        row("queued to the task's first line", lambda parts: parts.queued_to_first_line),
+        row("of it: until RunTask is called", lambda parts: parts.queued_to_created),
+        row("of it: until the container runs", lambda parts: parts.created_to_started),
+        row("of it: until the first line", lambda parts: parts.started_to_first_line),
+        row("the task's end to its container's", lambda parts: parts.ended_to_container_ended),
         *_correctness(title, ours, reference),
     ]
     if judged:
-        figures[0] = _with_share(figures[0], START_SHARE)
+        figures[0] = replace(figures[0], share_at_most=START_SHARE)
     return figures
 
 
@@ -143,8 +151,8 @@ def burst_figures(title: str, ours: RunTimes, reference: RunTimes | None) -> lis
         return Figure(title, what, value(ours), None if reference is None else value(reference), unit=unit)
 
     return [
-        _with_share(row("the first one queued to the run's end", lambda run: run.seconds), BURST_SHARE),
-        row("of it: until all are queued", lambda run: max(task.queued for task in run.tasks) - _begin(run)),
+        replace(row("the first one queued to the run's end", lambda run: run.seconds), share_at_most=BURST_SHARE),
+        row("of it: until all are queued", lambda run: max(task.queued for task in run.tasks) - run.began),
         row("of it: until RunTask is called for the last one", _last_created),
         row("queued to the first line, median", _median_to_first_line),
         row("the last task's end to the run's", lambda run: run.ended - _last(task.ended for task in run.tasks)),
@@ -171,27 +179,8 @@ def _launched(runs: Sequence[RunTimes]) -> int:
     return sum(len(run.containers) for run in runs)
 
 
-def _medians(
-    title: str,
-    what: str,
-    part: Callable[[Alone], float],
-    ours: Sequence[RunTimes],
-    reference: Sequence[RunTimes],
-) -> Figure:
-    theirs = statistics.median(part(alone(run)) for run in reference) if reference else None
-    return Figure(title, what, statistics.median(part(alone(run)) for run in ours), theirs)
-
-
-def _with_share(figure: Figure, share: float) -> Figure:
-    return Figure(figure.benchmark, figure.what, figure.ours, figure.reference, share_at_most=share)
-
-
-def _begin(run: RunTimes) -> float:
-    return min(task.queued for task in run.tasks)
-
-
 def _last_created(run: RunTimes) -> float:
-    return _last(item.created for item in run.containers) - _begin(run)
+    return _last(item.created for item in run.containers) - run.began
 
 
 def _median_to_first_line(run: RunTimes) -> float:

@@ -39,9 +39,10 @@ from local.fakes.registry import (
 )
 from local.machine.client import engine
 from local.machine.console import guarded, run, say
-from tests.bench.image_contenders import AIRFLOWS, ROOT, base_of, described, ours
+from tests.bench.image_contenders import AIRFLOWS, base_of, described, ours
 from tests.bench.report import Figure
 from tests.bench.runner import Benchmarks
+from tests.paths import ROOT
 from tests.releases import NEWEST_3
 
 LATENCY = 0.05

@@ -1,4 +1,4 @@
-"""Who is measured: our image, the reference image beside it on the same base, and our image without its entrypoint."""
+"""The contenders: our image, the reference image on the same base, and our image without its entrypoint."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from local.errors import BuildError
 from local.machine.bases import Base, ensure_base, is_stand_in, usable_python
 from local.machine.console import run
 from local.machine.image_build import docker_build, trust
+from tests.paths import ROOT
 from tests.releases import MATRIX, NEWEST_3, OLDEST
 
-ROOT = Path(__file__).resolve().parents[2]
 _REFERENCE_FOLDER = Path(__file__).with_name("reference_image")
 _AWS_CLI_FOLDER = ROOT / "images" / "aws-cli"
 _OURS, _REFERENCE = "airflow-ecs-bench-ours", "airflow-ecs-bench-reference"
 _MEASURED = {OLDEST: "3.11", NEWEST_3: NEWEST_3.default_python}
-"""The Python that is measured; where its base image cannot be had, another one."""
+"""The Python versions that are measured. If a base image is not available, another version is used."""
 AIRFLOWS = tuple(release.version for release in _MEASURED)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """An image, and how its container is made."""
+    """An image and how its container is created."""
 
     name: str
     image: str
     loads_dags: bool = True
-    """From S3. Otherwise they are put into the container before it starts."""
+    """Whether it loads DAGs from S3. Otherwise they are copied to the container before its start."""
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """docker-py's, for the container."""
+    """Options of docker-py for the container."""
 
 
 def base_of(airflow: str) -> Base:
-    """The base image of the contenders, on this engine."""
+    """Return the base image of the contenders."""
     release = MATRIX.release(airflow)
     return ensure_base(airflow, usable_python(airflow, _MEASURED[release], release.pythons))
 
 
 def described(base: Base) -> str:
-    """A base image, and whether it is a stand-in."""
+    """Return the name of a base image, and whether it is a stand-in."""
     return f"{base.image}{', a stand-in' if is_stand_in(base.image) else ''}"
 
 
 def ours(base: Base) -> Contender:
-    """Our image, as the build tool builds and verifies it."""
+    """Build and verify our image with the build tool."""
     flags = ["--airflow", base.airflow, "--python", base.python, "--dags", "s3", "--repository", _OURS]
     build_tool(*flags, *trust("--ca-bundle"))
     return Contender("ours", f"{_OURS}:{base.airflow}-python{base.python}-s3")
 
 
 def bare(contender: Contender) -> Contender:
-    """The floor: our image with its bytecode, but without its entrypoint, and with the DAGs in place."""
+    """Return the floor: our image with its bytecode, without its entrypoint, and with the DAGs in place."""
     return Contender("bare", contender.image, loads_dags=False, options={"entrypoint": ["/usr/bin/dumb-init", "--"]})
 
 
 def reference(base: Base) -> Contender:
-    """The reference image."""
+    """Build the reference image."""
     image = f"{_REFERENCE}:{base.airflow}-python{base.python}"
     arguments = ["--build-context", f"aws_cli={_AWS_CLI_FOLDER}", "--build-arg", f"BASE={base.image}"]
     build(_REFERENCE_FOLDER, image, *arguments)
@@ -72,6 +72,6 @@ def build_tool(*arguments: str) -> None:
 
 
 def build(context: Path, image: str, *arguments: str) -> None:
-    """Build an image without the build tool, from a Dockerfile that knows the certificates as it does."""
+    """Build an image without the build tool, from a Dockerfile that uses the same certificates."""
     failure = f"{image} could not be built"
     docker_build(context, image, *arguments, secret="ca-bundle", error=BuildError, failure=failure)

@@ -1,4 +1,4 @@
-"""The layers of the images: what they add to the base, and which ones a change makes anew."""
+"""The layers of the images: what they add to the base, and which ones a change rebuilds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.bench.image_contenders import build, build_tool
 MODES = ("s3", "none", "local")
 _SCRATCH = "airflow-ecs-bench-scratch"
 _MEGABYTE = 1e6
-# What tells a layer's purpose, in the command that made it; the first that fits.
+# The purpose of a layer by a word in the command that created it. The first match counts.
 _WORDS = (
     ("compile_bytecode", "bytecode"),
     ("aws-cli", "the AWS CLI"),
@@ -32,12 +32,12 @@ BYTECODE = PURPOSES[0]
 
 
 def added_layers(image: str, base: str) -> dict[str, float]:
-    """Megabytes that an image adds to its base, by the purpose of the layers; empty layers have none."""
+    """Return the megabytes that an image adds to its base, by purpose of the layers, without empty layers."""
     return by_purpose(_history(image), _history(base))
 
 
 def by_purpose(history: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The same from two histories, the newest entry first, as the engine gives them."""
+    """Return the same from two histories, which the engine returns with the newest entry first."""
     found: dict[str, float] = {}
     for entry in reversed(history[: len(history) - len(base)]):
         if entry["Size"]:
@@ -47,7 +47,7 @@ def by_purpose(history: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str,
 
 
 def purpose(command: str) -> str:
-    """What a layer is for."""
+    """Return the purpose of a layer."""
     return next((name for word, name in _WORDS if word in command), _OTHER)
 
 
@@ -57,27 +57,27 @@ def _history(image: str) -> Sequence[Mapping[str, Any]]:
 
 
 def layers(image: str) -> list[str]:
-    """The digests of an image's layers, the base's first."""
+    """Return the digests of an image's layers, beginning with the base."""
     digests: list[str] = engine().images.get(image).attrs["RootFS"]["Layers"]
     return digests
 
 
 def differing(first: Sequence[str], second: Sequence[str]) -> int:
-    """In how many places two images have another layer."""
+    """Return in how many places the layers of two images differ."""
     return sum(one != other for one, other in zip_longest(first, second))
 
 
 class Rebuilds:
-    """Builds of one pair of versions with DAGs in the image, from what ``build.py render`` writes."""
+    """Builds of images with DAGs from the output of ``build.py render``, for one pair of versions."""
 
     def __init__(self, base: Base, dags: Path) -> None:
-        """Take the DAGs of a folder."""
+        """Use the DAGs in a folder."""
         self._pair = ("--airflow", base.airflow, "--python", base.python)
         self._image = f"{_SCRATCH}:{base.airflow}-python{base.python}"
         self._dags = dags
 
     def by_mode(self) -> dict[str, list[str]]:
-        """The layers of the image in each DAG mode."""
+        """Return the layers of the image in each DAG mode."""
         found = {}
         for mode in MODES:
             with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
@@ -87,7 +87,7 @@ class Rebuilds:
         return found
 
     def after_changes(self, count: int) -> tuple[float, int]:
-        """Change a DAG, build again, and so on: the median of the seconds; how many layers but the last differed."""
+        """Change a DAG and build again, repeatedly. Return the median seconds and how many other layers differed."""
         seconds, changed = [], []
         with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
             context = self._render(Path(folder), "local")
@@ -95,7 +95,7 @@ class Rebuilds:
             self._build(context, self._image)
             before = layers(self._image)
             for _ in range(count):
-                # Never the same twice, or an earlier run's layer would be taken from the cache.
+                # Always different, so that no layer of an earlier run is taken from the cache.
                 file.write_text(f"{file.read_text(encoding='utf-8')}\n# {time.time()}\n", encoding="utf-8")
                 seconds.append(self._build(context, self._image))
                 after = layers(self._image)

@@ -21,23 +21,24 @@ from tests.bench.report import Figure
 from tests.releases import NEWEST_3, OLDEST
 
 LATENCY = 0.02
-"""Seconds before each answer of S3."""
+"""Seconds before each response of S3."""
 FEW, MANY = 10, 1000
-"""DAG files."""
+"""Numbers of DAG files."""
 CPUS = 0.5
 _REBUILDS = 3
 _BUCKET = "s3://cold-start"
+_PLAIN = {"AIRFLOW_ECS_START": "plain"}
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What our cold start may take of the reference's, on one Airflow."""
+    """The allowed shares of our cold start in the reference's, on one Airflow."""
 
     few: float
     few_slow: float
     many: float
     archive: float | None = None
-    """None: the archive is held against our own time for few files."""
+    """None: the target of the archive is our own time for few files."""
 
 
 TARGETS = {
@@ -45,7 +46,7 @@ TARGETS = {
     NEWEST_3.version: Targets(few=0.35, few_slow=0.35, many=0.35, archive=0.35),
 }
 _ARCHIVE_OF_FEW = 1.1
-"""What an archive of many files may take of our time for few."""
+"""The allowed share of an archive of many files in our time for few."""
 _BEYOND_BARE = 0.5
 _MEMORY_BEYOND_BARE = 100.0
 _REBUILD = 5.0
@@ -53,33 +54,33 @@ _REBUILD = 5.0
 
 @dataclass
 class Bench:
-    """What a benchmark is given; images are built when they are first asked for."""
+    """What a benchmark gets. Images are built when they are first used."""
 
     airflows: tuple[str, ...]
     rounds: int
     alone: bool
-    """Without the reference and the floor."""
+    """Whether the reference and the floor are left out."""
     say: Callable[[str], None]
     _bases: dict[str, Base] = field(default_factory=dict)
     _built: dict[str, Contender] = field(default_factory=dict)
 
     def base(self, airflow: str) -> Base:
-        """The base image of an Airflow."""
+        """Return the base image of an Airflow version."""
         if airflow not in self._bases:
             self._bases[airflow] = base_of(airflow)
         return self._bases[airflow]
 
     @property
     def bases(self) -> list[Base]:
-        """The base images that were used."""
+        """The base images that have been used."""
         return [*self._bases.values()]
 
     def ours(self, airflow: str) -> Contender:
-        """Our image."""
+        """Return our image."""
         return self._build("ours", ours, airflow)
 
     def reference(self, airflow: str) -> Contender:
-        """The reference image."""
+        """Return the reference image."""
         return self._build("reference", reference, airflow)
 
     def _build(self, name: str, build: Callable[[Base], Contender], airflow: str) -> Contender:
@@ -92,7 +93,7 @@ class Bench:
 
 
 def start(bench: Bench) -> list[Figure]:
-    """Cold starts of all contenders, and the memory of ours."""
+    """Measure cold starts of all contenders, and the memory of ours."""
     with Stack() as stack:
         s3 = stack.start_fake_s3(LATENCY)
         return [figure for airflow in bench.airflows for figure in _starts(bench, airflow, stack, s3)]
@@ -110,7 +111,7 @@ def _starts(bench: Bench, airflow: str, stack: Stack, s3: FakeS3Service) -> list
         s3.put(f"{_BUCKET}/{airflow}/many.tar.gz", archive(dag_files(MANY, len(planned))))
         deployment = Deployment(stack, bench.ours(airflow).image, DEPLOYMENT_ENVIRONMENT)
         bench.say(f"start: Airflow {airflow}, {len(planned)} containers")
-        # Nothing is set that a user would not set: the base image checks the database as it always does.
+        # Only what a user would set: the base image checks the database as usual.
         environment = {"AWS_ENDPOINT_URL": s3.container_endpoint, "CONNECTION_CHECK_MAX_COUNT": None}
         results = measure(deployment, cases, planned, environment, few)
     bench.say(results.described())
@@ -118,12 +119,13 @@ def _starts(bench: Bench, airflow: str, stack: Stack, s3: FakeS3Service) -> list
 
 
 def _cases(bench: Bench, airflow: str, few: Path) -> dict[str, Case]:
-    """What takes turns."""
+    """Return the cases that take turns."""
     prefix = f"{_BUCKET}/{airflow}"
     contender = bench.ours(airflow)
     cases = {
         "ours, few": Case(contender, Dags(s3_uri=f"{prefix}/few")),
         "ours, few, slow": Case(contender, Dags(s3_uri=f"{prefix}/few"), cpus=CPUS),
+        "ours, few, plain": Case(contender, Dags(s3_uri=f"{prefix}/few"), environment=_PLAIN),
         "ours, many": Case(contender, Dags(s3_uri=f"{prefix}/many")),
         "ours, archive": Case(contender, Dags(s3_uri=f"{prefix}/many.tar.gz")),
     }
@@ -141,7 +143,7 @@ def _cases(bench: Bench, airflow: str, few: Path) -> dict[str, Case]:
 
 
 def start_figures(airflow: str, results: Results) -> list[Figure]:
-    """The rows of one Airflow's cold starts."""
+    """Return the rows of one Airflow's cold starts."""
     targets, title = TARGETS[airflow], f"Airflow {airflow}: from before the container is made to the task's first line"
     alone = "bare, few" not in results.starts
 
@@ -158,6 +160,7 @@ def start_figures(airflow: str, results: Results) -> list[Figure]:
             theirs("few, slow"),
             share_at_most=targets.few_slow,
         ),
+        Figure(title, f"{FEW} files, AIRFLOW_ECS_START=plain", results.seconds("ours, few, plain"), theirs("few")),
         Figure(title, f"{MANY:,} files", results.seconds("ours, many"), theirs("many"), share_at_most=targets.many),
         Figure(
             title,
@@ -181,7 +184,7 @@ def start_figures(airflow: str, results: Results) -> list[Figure]:
 
 
 def size(bench: Bench) -> list[Figure]:
-    """What the images add to their base."""
+    """Measure what the images add to their base."""
     figures = []
     for airflow in bench.airflows:
         base = bench.base(airflow)
@@ -192,7 +195,7 @@ def size(bench: Bench) -> list[Figure]:
 
 
 def size_figures(airflow: str, own: dict[str, float], other: dict[str, float] | None) -> list[Figure]:
-    """The rows of one Airflow's sizes, by purpose of the layers, and their sums."""
+    """Return the rows of one Airflow's sizes by purpose of the layers, and their sums."""
     title = f"Airflow {airflow}: size over the base"
     figures = [
         Figure(
@@ -214,10 +217,10 @@ def size_figures(airflow: str, own: dict[str, float], other: dict[str, float] | 
 
 
 def rebuild(bench: Bench) -> list[Figure]:
-    """What a change of DAGs or of the DAG mode costs."""
+    """Measure what a change of DAGs or of the DAG mode costs."""
     figures = []
     for airflow in bench.airflows:
-        bench.ours(airflow)  # All that is not about DAGs is in the build cache then, as on a machine that builds often.
+        bench.ours(airflow)  # everything else is in the build cache then, as on a machine that builds often
         with _folder_of_dags() as dags:
             rebuilds = Rebuilds(bench.base(airflow), dags)
             seconds, changed = rebuilds.after_changes(1 if bench.alone else _REBUILDS)
@@ -233,7 +236,7 @@ def _folder_of_dags() -> Iterator[Path]:
 
 
 def rebuild_figures(airflow: str, seconds: float, changed: int, by_mode: dict[str, list[str]]) -> list[Figure]:
-    """The rows of one Airflow's rebuilds."""
+    """Return the rows of one Airflow's rebuilds."""
     title = f"Airflow {airflow}: building again"
     shared = {mode: found[:-1] if mode == "local" else found for mode, found in by_mode.items()}
     others = max(differing(shared[MODES[0]], shared[mode]) for mode in MODES)

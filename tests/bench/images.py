@@ -1,8 +1,8 @@
-"""The images' benchmarks, beside the reference image's: make bench-images.
+"""The benchmarks of the images, compared with the reference image: make bench-images.
 
     .venv/bin/python tests/bench/images.py [--only NAME] [--airflow VERSION] [--quick] [--write]
 
-Prints a table, and exits with 1 when our image misses a target. What is measured, and how: docs/benchmarks.md.
+Prints a table and exits with 1 if our image misses a target. docs/benchmarks.md describes the measurements.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ROUNDS = 5
 
 
 def prepare(options: argparse.Namespace) -> Bench:
-    """What is measured; images are built when they are needed."""
+    """Return what is measured. Images are built when they are first used."""
     return Bench(
         airflows=tuple(options.airflow or AIRFLOWS),
         rounds=1 if options.quick else _ROUNDS,
@@ -32,15 +32,15 @@ def prepare(options: argparse.Namespace) -> Bench:
 
 
 def details(bench: Bench) -> list[str]:
-    """The base images."""
+    """Return the base images."""
     bases = "; ".join(described(base) for base in bench.bases)
     return [f"on {bases}; medians of {bench.rounds} containers each"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Those of the images alone."""
+    """Add the options of this program."""
     return [
-        parser.add_argument("--airflow", action="append", choices=AIRFLOWS, help="an Airflow; may be given repeatedly")
+        parser.add_argument("--airflow", action="append", choices=AIRFLOWS, help="an Airflow version; can be repeated")
     ]
 
 

@@ -1,4 +1,4 @@
-"""The figures of the benchmarks, and the table of them."""
+"""The figures of the benchmarks and their table."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _COMPARABLE = ("s", "/s", "kB", "MB")
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: what was measured of ours and, where it makes sense, of the reference."""
+    """One row: the figure of ours and, if it is comparable, of the reference."""
 
     benchmark: str
     what: str
     ours: float
     reference: float | None = None
     unit: str = "s"
-    """``s`` (shown as milliseconds when short), ``%``, ``kB``, ``MB``, ``/s``, or empty: a count."""
+    """``s`` (less than 1 s is shown in ms), ``%``, ``kB``, ``MB``, ``/s``, or empty for a count."""
     at_most: float | None = None
     at_least: float | None = None
     share_at_most: float | None = None
-    """A target that is on ours divided by the reference's; none where the reference was not measured."""
+    """The target for ours divided by the reference's. It does not apply if the reference was not measured."""
     compared: bool = True
-    """Whether ours beside the reference's means something: not so for parts that are cut differently."""
+    """Whether ours can be compared with the reference's, unlike parts that are divided differently."""
     correctness: bool = False
-    """The target does not depend on the size or the speed of the machine: it holds for a small run as well."""
+    """Whether the target is independent of the machine, so that it also applies to a small run."""
     more_is_better: bool = False
 
     @property
     def met(self) -> bool:
-        """Whether ours keeps to its target; True without one."""
+        """Whether ours meets its target; True without a target."""
         above = self.at_most is not None and not self.ours <= self.at_most
         below = self.at_least is not None and not self.ours >= self.at_least
         return not above and not below and not self._share_missed
@@ -50,13 +50,13 @@ class Figure:
 
     @property
     def judged(self) -> bool:
-        """Whether there is a target that what was measured can meet or miss."""
+        """Whether there is a target that applies to the measurement."""
         on_share = self.share_at_most is not None and self.reference is not None
         return self.at_most is not None or self.at_least is not None or on_share
 
     @property
     def target(self) -> str:
-        """The target in words."""
+        """The target as text."""
         if self.share_at_most is not None:
             return f"share ≤ {self.share_at_most}"
         if self.at_most is not None:
@@ -65,7 +65,7 @@ class Figure:
 
     @property
     def ratio(self) -> str:
-        """How many times better ours is."""
+        """How many times better ours is, as text."""
         if self.reference is None or not self._comparable:
             return "–"
         larger, smaller = (self.ours, self.reference) if self.more_is_better else (self.reference, self.ours)
@@ -73,13 +73,13 @@ class Figure:
 
     @property
     def share(self) -> str:
-        """Ours divided by the reference's."""
+        """Ours divided by the reference's, as text."""
         if not self.reference or not self._comparable:
             return "–"
         return f"{self.ours / self.reference:.3f}"
 
     def cells(self, *, shares: bool = False) -> Sequence[str]:
-        """The row of the table, with the share of the reference in place of the ratio if that is asked for."""
+        """Return the row of the table, with the share of the reference instead of the ratio if ``shares`` is set."""
         reference = "–" if self.reference is None else self._shown(self.reference)
         compared = self.share if shares else self.ratio
         met = ("yes" if self.met else "**no**") if self.judged else "–"
@@ -96,13 +96,13 @@ class Figure:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The value that ``share`` of the values do not exceed; NaN of none."""
+    """Return the value that ``share`` of the values do not exceed; NaN if there are no values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
 def table(figures: Sequence[Figure], *, shares: bool = False) -> str:
-    """The figures as Markdown that is readable on a terminal as well; beside the reference's the ratio or the share."""
+    """Return the figures as a Markdown table that is also readable on a terminal, with ratios or shares."""
     header = ("Benchmark", "Figure", "Ours", "Reference", "Share" if shares else "Ratio", "Target", "Met")
     rows = [list(header), *(list(figure.cells(shares=shares)) for figure in figures)]
     for row, former in reversed([*zip(rows[1:], rows, strict=False)]):
@@ -115,7 +115,7 @@ def table(figures: Sequence[Figure], *, shares: bool = False) -> str:
 
 
 def write(document: Path, target: str, text: str) -> None:
-    """Put a text between the markers of a document that name a target of make."""
+    """Write a text between the markers of a document that name a target of make."""
     begin = _BEGIN.format(target=target)
     before, found, rest = document.read_text(encoding="utf-8").partition(begin)
     _, end, after = rest.partition(_END)

@@ -1,4 +1,4 @@
-"""What all programs with benchmarks do alike: options, scenarios in turn, the table, the exit code."""
+"""The common part of all benchmark programs: options, scenarios, the table and the exit code."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from local.errors import LocalError
 from local.machine.console import say
 from tests.bench.circumstances import load, machine
 from tests.bench.report import Figure, table, write
+from tests.paths import DOCS
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+DOCUMENT = DOCS / "benchmarks.md"
 
 Bench = TypeVar("Bench")
 
 
 @dataclass(frozen=True)
 class Benchmarks(Generic[Bench]):
-    """The benchmarks of one thing."""
+    """The benchmarks of one program."""
 
     target: str
-    """Of make: the table is written between the markers that name it."""
+    """The target of make, which names the markers of the table in docs/benchmarks.md."""
     description: str
     quick: str
-    """What is left out with ``--quick``."""
+    """The size of a measurement with ``--quick``."""
     used_for: str
-    """What shares the machine."""
+    """What shares the machine during the measurement."""
     scenarios: Mapping[str, Callable[[Bench], list[Figure]]]
     prepare: Callable[[argparse.Namespace], Bench]
     details: Callable[[Bench], Sequence[str]]
-    """What was measured: one line each."""
+    """Returns lines that describe what was measured."""
     add_options: Callable[[argparse.ArgumentParser], Sequence[argparse.Action]]
-    """Adds options of its own, and returns those that leave something out of the table."""
+    """Adds options, and returns those that omit a part of the table."""
     shares: bool = False
-    """Show ours as a share of the reference's, not how many times better it is."""
+    """Whether the table shows ours as a share of the reference's instead of a ratio."""
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
-        """Measure, print the table, and return 1 when a target of ours is missed."""
+        """Measure and print the table. Return 1 if ours misses a target."""
         options = self._options(arguments)
         load_before = load()
         bench = self.prepare(options)
@@ -70,9 +70,11 @@ class Benchmarks(Generic[Bench]):
         )
         partial = [
             parser.add_argument(
-                "--only", action="append", choices=[*self.scenarios], help="a benchmark; may be given repeatedly"
+                "--only", action="append", choices=[*self.scenarios], help="a benchmark; can be repeated"
             ),
-            parser.add_argument("--quick", action="store_true", help=f"{self.quick}, ours alone: does it work?"),
+            parser.add_argument(
+                "--quick", action="store_true", help=f"{self.quick}, only ours, to test the benchmarks"
+            ),
             *self.add_options(parser),
         ]
         parser.add_argument("--write", action="store_true", help=f"write the table to docs/{DOCUMENT.name}")

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from local.ecs.control import EcsApi
 from local.ecs.quotas import FARGATE_QUOTAS
@@ -24,6 +25,9 @@ FAST = {"run_task_rate": "5000", "run_task_burst": "5000"}
 """Launch options for an account whose quota was raised."""
 _DESCRIBE_RATE = 5
 """The default of describe_tasks_rate."""
+_NONE: Mapping[str, Any] = {"unit": "", "at_most": 0, "correctness": True}
+"""What a row counts must not happen."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,25 @@ class Bench:
         ours, reference = self.of(results)
         return Figure(benchmark, what, ours, reference, **details)  # type: ignore[arg-type]
 
+    def rows(self, benchmark: str, found: Mapping[str, Result]) -> Callable[..., Figure]:
+        """A function that makes rows: of what was found of each executor, it takes one figure."""
+
+        def row(what: str, of: Callable[[Result], float], **details: object) -> Figure:
+            return self.figure(benchmark, what, {name: of(one) for name, one in found.items()}, **details)
+
+        return row
+
 
 def _latency(ecs: EcsApi, seconds: float = LATENCY) -> None:
     ecs.fault("*", "latency", seconds=seconds)
 
 
-def _each(values: Mapping[str, Drive], of: Callable[[Drive], float]) -> dict[str, float]:
-    return {name: of(drive) for name, drive in values.items()}
-
-
-def _heartbeats(bench: Bench, name: str, drives: Mapping[str, Drive], suffix: str = "") -> list[Figure]:
-    """The rows of the heartbeats."""
+def _heartbeats(row: Callable[..., Figure]) -> list[Figure]:
+    """The rows of the heartbeats of drives."""
     return [
-        bench.figure(
-            name, f"longest heartbeat{suffix}", _each(drives, lambda drive: max(drive.beats)), at_most=HEARTBEAT
-        ),
-        bench.figure(
-            name, f"p99 of heartbeats{suffix}", _each(drives, lambda drive: percentile(drive.beats, 0.99)),
-            at_most=HEARTBEAT,
-        ),
-    ]  # fmt: skip
+        row("longest heartbeat", lambda drive: max(drive.beats), at_most=HEARTBEAT),
+        row("p99 of heartbeats", lambda drive: percentile(drive.beats, 0.99), at_most=HEARTBEAT),
+    ]
 
 
 def launch(bench: Bench) -> list[Figure]:
@@ -119,19 +122,17 @@ def launch(bench: Bench) -> list[Figure]:
             _latency(ecs)
             with bench.driven(contender, ecs, count, **FAST) as driver:
                 drives[contender.name] = driver.drive(count=count, until="launched", timeout=600)
-    title = f"{count:,} launches queued at once"
+    row = bench.rows(f"{count:,} launches queued at once", drives)
     return [
-        *_heartbeats(bench, title, drives),
-        bench.figure(title, "all launched within", _each(drives, lambda drive: drive.launched_within), at_most=12),
-        bench.figure(
-            title, "launches a second", _each(drives, lambda drive: len(drive.launches()) / drive.launched_within),
-            unit="/s", more_is_better=True,
-        ),
-        bench.figure(
-            title, "tasks without a container", _each(drives, lambda drive: count - len(drive.launches())),
-            unit="", at_most=0, correctness=True,
-        ),
-    ]  # fmt: skip
+        *_heartbeats(row),
+        row("all launched within", lambda drive: drive.launched_within, at_most=12),
+        row("launches a second", _launches_a_second, unit="/s", more_is_better=True),
+        row("tasks without a container", lambda drive: count - len(drive.launches()), **_NONE),
+    ]
+
+
+def _launches_a_second(drive: Drive) -> float:
+    return len(drive.launches()) / drive.launched_within
 
 
 def quota(bench: Bench) -> list[Figure]:
@@ -150,20 +151,15 @@ def quota(bench: Bench) -> list[Figure]:
                 drives[contender.name] = driver.drive(count=count, until="launched", timeout=600)
             throttled[contender.name] = ecs.calls()["RunTask"]["throttled"]
     title = f"{count:,} tasks under a quota of {burst:g} calls at once, {rate:g} a second"
-    figures = [
-        bench.figure(
-            title, "share of what the quota allows", _each(drives, lambda drive: 100 * ideal / drive.launched_within),
-            unit="%", at_least=95,
-        ),
-        bench.figure(title, "all launched within", _each(drives, lambda drive: drive.launched_within)),
-        bench.figure(
-            title, "failed or not launched", _each(drives, lambda drive: count - len(drive.launches())),
-            unit="", at_most=0, correctness=True,
-        ),
+    row = bench.rows(title, drives)
+    return [
+        row("share of what the quota allows", lambda drive: 100 * ideal / drive.launched_within, unit="%", at_least=95),
+        row("all launched within", lambda drive: drive.launched_within),
+        row("failed or not launched", lambda drive: count - len(drive.launches()), **_NONE),
         bench.figure(title, "throttled calls", throttled, unit=""),
-        *_heartbeats(bench, title, drives),
-    ]  # fmt: skip
-    return figures + _shared_quota(bench)
+        *_heartbeats(row),
+        *_shared_quota(bench),
+    ]
 
 
 def _shared_quota(bench: Bench) -> list[Figure]:
@@ -227,9 +223,9 @@ def _lost(bench: Bench, title: str, count: int, **fault: float) -> list[Figure]:
         failed[contender.name] = len(drive.ends("failed"))
         unfinished[contender.name] = count - len(drive.ends("success")) - len(drive.ends("failed"))
     return [
-        bench.figure(title, "second containers", duplicates, unit="", at_most=0, correctness=True),
-        bench.figure(title, "failed tasks", failed, unit="", at_most=0, correctness=True),
-        bench.figure(title, "tasks without an end", unfinished, unit="", at_most=0, correctness=True),
+        bench.figure(title, "second containers", duplicates, **_NONE),
+        bench.figure(title, "failed tasks", failed, **_NONE),
+        bench.figure(title, "tasks without an end", unfinished, **_NONE),
         bench.figure(title, "lost answers", answers, unit=""),
     ]
 
@@ -263,17 +259,15 @@ def follow(bench: Bench) -> list[Figure]:
     # describe_tasks_rate, and a second's worth at once after a pause.
     budget = _DESCRIBE_RATE * (1 + 1 / drives[bench.ours.name].seconds)
 
-    def row(what: str, of: Callable[[_Followed], float], **details: object) -> Figure:
-        return bench.figure(title, what, {name: of(followed) for name, followed in found.items()}, **details)
-
+    row = bench.rows(title, found)
     return [
-        *_heartbeats(bench, title, drives),
+        *_heartbeats(bench.rows(title, drives)),
         row("p99 of heartbeats while they were launched", lambda one: percentile(one.launching.beats, 0.99)),
         row("longest heartbeat while they were launched", lambda one: max(one.launching.beats)),
         row("DescribeTasks calls a second", lambda one: one.calls, unit="/s", at_most=budget),
         row("an end is noticed, median", lambda one: percentile(one.noticed, 0.5), at_most=10),
         row("an end is noticed, worst", lambda one: max(one.noticed, default=math.nan), at_most=30),
-        row("ends not noticed", lambda one: one.missed, unit="", at_most=0, correctness=True),
+        row("ends not noticed", lambda one: one.missed, **_NONE),
         row("memory a task", lambda one: one.kilobytes, unit="kB", at_most=10),
         row("CPU of one core", lambda one: 100 * one.drive.cpu / one.drive.seconds, unit="%"),
     ]
@@ -336,11 +330,9 @@ def adopt(bench: Bench) -> list[Figure]:
     title = f"Adopting {count:,} tasks"
     return [
         bench.figure(title, "time", seconds, at_most=5),
-        bench.figure(title, "running tasks given back", refused, unit="", at_most=0, correctness=True),
+        bench.figure(title, "running tasks given back", refused, **_NONE),
         Figure(title, "time, when no ARN was saved", bench.of(search)[0], at_most=5),
-        bench.figure(
-            title, "running tasks given back, when no ARN was saved", unsaved, unit="", at_most=0, correctness=True
-        ),
+        bench.figure(title, "running tasks given back, when no ARN was saved", unsaved, **_NONE),
     ]
 
 

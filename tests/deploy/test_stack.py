@@ -7,9 +7,7 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +15,8 @@ from airflow_ecs_executor.aws.stack import DEPLOY, StackOutputs, read_stack
 
 from local.aws_services.stack import Stack
 from local.machine.aws_client import REGION
+from tests.paths import ROOT, TOOLS
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOLS = Path(sys.executable).parent
 API_SERVER = "http://airflow.internal:8080/execution/"
 
 

@@ -1,15 +1,15 @@
-"""Fenced code of the README and the documentation's pages, and the shell and the copy of the project that run it.
+"""Fenced code blocks of the README and the documentation, and functions that run them in a copy of the project.
 
-A comment on the line above a fence, which no reader sees, says what may be done with it:
+An HTML comment on the line above a block marks it:
 
     <!-- run -->
     ```sh
     python build.py matrix
     ```
 
-Marks are free words, separated by blanks: ``run`` is for blocks that need neither Docker nor AWS (`test_commands.py`),
-``dry-run`` for builds that it tries without building, ``docker`` and ``aws`` for what `tests/walkthrough` runs,
-``local-ecs`` for what `tests/e2e` does.
+Marks are words, separated by blanks: ``run`` for blocks that require neither Docker nor AWS (`test_commands.py`),
+``dry-run`` for builds that are only resolved, ``docker`` and ``aws`` for blocks that `tests/walkthrough` runs, and
+``local-ecs`` for those that `tests/e2e` runs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
-TOOLS = Path(sys.executable).parent
+from tests.paths import DOCS, ROOT, TOOLS
 
 _HEADING = re.compile(r"#{1,6} +(.+?) *#* *$")
 _MARKS = re.compile(r"\s*<!-- ([^>]*) -->\s*$")
@@ -35,7 +32,7 @@ _FENCE = re.compile(r"( *)(`{3,}|~{3,})([\w+-]*)")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: ``page`` is relative to the repository, ``line`` that of the fence, ``heading`` the one above."""
+    """A fenced block: its page (relative to the repository), the line of its fence, and the heading above it."""
 
     page: str
     line: int
@@ -45,17 +42,17 @@ class Block:
     marks: frozenset[str]
 
     def __str__(self) -> str:
-        """Where it is, as editors and pytest's IDs have it."""
+        """Return the position in the form that editors and pytest use."""
         return f"{self.page}:{self.line}"
 
 
 def pages() -> list[Path]:
-    """The README and every page of the documentation."""
+    """Return the README and every page of the documentation."""
     return [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, from top to bottom; those in lists and tabs without their indentation."""
+    """Return the fenced blocks of a page, without the indentation of lists and tabs."""
     lines = iter(enumerate(page.read_text(encoding="utf-8").splitlines(), start=1))
     found = []
     heading, marks = "", frozenset[str]()
@@ -78,23 +75,23 @@ def _fenced(lines: Iterator[tuple[int, str]], fence: str) -> Iterator[str]:
 
 
 def marked(mark: str, *, language: str = "sh") -> list[Block]:
-    """All blocks with a mark, page by page."""
+    """Return all blocks with a mark, page by page."""
     return [block for page in pages() for block in blocks(page) if mark in block.marks and block.language == language]
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a shell ended; ``output`` is both streams, as a terminal shows them."""
+    """The result of a shell. ``output`` contains both streams, as on a terminal."""
 
     code: int
     output: str
 
 
 def run_shell(code: str, cwd: Path, env: Mapping[str, str], *, timeout: float = 600.0) -> Ran:
-    """Run a block as one script of bash, which ends at the first command that fails.
+    """Run a block as a bash script, which ends at the first command that fails.
 
-    ``env`` is added to this process's environment, where its own tools come first. Standard input is empty: what
-    asks, fails. Raises subprocess.TimeoutExpired after ``timeout`` seconds.
+    ``env`` is added to the environment of this process, and its tools come first on PATH. Standard input is empty, so
+    commands that ask questions fail. Raises subprocess.TimeoutExpired after ``timeout`` seconds.
     """
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code],
@@ -110,7 +107,7 @@ def run_shell(code: str, cwd: Path, env: Mapping[str, str], *, timeout: float = 
 
 
 def copy_project(folder: Path, names: Iterable[str]) -> None:
-    """Copy parts of the project to a folder, in which commands of the documentation may then write."""
+    """Copy parts of the project to a folder to which commands of the documentation can write."""
     for name in names:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +118,7 @@ def copy_project(folder: Path, names: Iterable[str]) -> None:
 
 
 def commands(block: Block) -> Iterator[str]:
-    """The lines of a shell block without comments, continued ones joined."""
+    """Yield the lines of a shell block without comments; continued lines are joined."""
     for line in block.code.replace("\\\n", " ").splitlines():
         command = re.sub(r"(^|\s)#.*", "", line).strip()
         if command:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS
+from tests.paths import DOCS, ROOT
 
-ROOT = DOCS.parent
 PAGES = [ROOT / "CONTRIBUTING.md", DOCS / "development.md"]
 _CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-]+(?:/[\w.-]+)*/|(?:\.?[\w-]+/)*[\w-]+\.(?:py|sh|yaml|yml|md|txt)")

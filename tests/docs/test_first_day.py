@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.docs.pages import DOCS
+from tests.paths import DOCS
 from tools.aws_smoke.checks import CHECKS, Check
 
 PAGE = (DOCS / "first-day-on-aws.md").read_text(encoding="utf-8")

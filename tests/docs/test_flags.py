@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, Block, blocks, commands, pages
+from tests.docs.pages import Block, blocks, commands, pages
+from tests.paths import DOCS, EXECUTOR, ROOT
 
 _PROGRAMS = {"build.py": ["build.py"], "airflow_ecs_executor": ["-m", "airflow_ecs_executor"]}
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
@@ -32,7 +33,7 @@ def help_of(program: str, *command: str) -> str | None:
     done = subprocess.run(
         [sys.executable, *_PROGRAMS[program], *command, "--help"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "executor"), "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(EXECUTOR), "COLUMNS": "200"},
         capture_output=True,
         text=True,
     )

@@ -1,4 +1,4 @@
-"""Messages that the troubleshooting page quotes as ours are in the sources."""
+"""Messages that the documentation quotes as ours are in the sources."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT
+from tests.paths import DOCS, ROOT
 
-# In tables whose first column has this heading, every code span of that column is a message of ours.
-OURS = "Our message"
+# In tables whose first column has one of these headings, every code span of that column is a message of ours.
+OURS = ("Our message", "Line says")
 _PACKAGES = ("build.py", "images", "executor/airflow_ecs_executor", "entrypoint/airflow_ecs_entrypoint")
 
 
 def quoted() -> list[str]:
-    """The messages that the page has as ours."""
-    found, ours = [], False
-    for line in (DOCS / "troubleshooting.md").read_text(encoding="utf-8").splitlines():
-        first = line.strip("|").split("|")[0].strip()
-        if not line.startswith("|"):
-            ours = False
-        elif first == OURS:
-            ours = True
-        elif ours:
-            found += re.findall(r"`([^`]+)`", first)
+    """The messages that the pages have as ours."""
+    found = []
+    for page in sorted(DOCS.glob("*.md")):
+        ours = False
+        for line in page.read_text(encoding="utf-8").splitlines():
+            first = line.strip("|").split("|")[0].strip()
+            if not line.startswith("|"):
+                ours = False
+            elif first in OURS:
+                ours = True
+            elif ours:
+                found += re.findall(r"`([^`]+)`", first)
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.docs.pages import DOCS, ROOT, blocks, commands
+from tests.docs.pages import blocks, commands
+from tests.paths import DOCS, ROOT
 
 # What the page has in variables, or under another name.
 OF_ITS_OWN = {"http://airflow.internal:8080/execution/", ">", "ecs_executor_config.sh", "./ecs_executor_config.sh"}

@@ -23,9 +23,10 @@ from local.errors import BuildError
 from local.machine.bases import ensure_base
 from local.machine.image_build import docker_build
 from local.machine.waiting import until
-from tests.docs.pages import DOCS, ROOT, blocks, run_shell
+from tests.docs.pages import blocks, run_shell
 from tests.e2e.runs import Run, Runs
 from tests.images.product import EVERY_AIRFLOW, REPOSITORY, build_py
+from tests.paths import DOCS, ROOT
 from tests.releases import NEWEST_2, NEWEST_3
 from tests.side_by_side import SideBySide
 

@@ -28,16 +28,15 @@ from images.matrix import AirflowRelease, load_matrix
 from local.errors import LocalError
 from local.machine.console import guarded
 from tests.interpreters import OWN, interpreters
+from tests.paths import EXECUTOR, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = "reference"
 LOCKS = Path(__file__).parent / "locks"
 
 _AMAZON = "apache-airflow-providers-amazon"
 _RECIPE = 1  # another number makes every environment anew
 _REFERENCE_OLDEST_PYTHON = "3.11"  # of the reference's Amazon provider
-_BASE_LOCKS = ROOT / "local" / "bases" / "locks"
-_EXECUTOR = ROOT / "executor"
+_BASE_LOCKS = ROOT / "local" / "machine" / "bases" / "locks"
 _UV = str(Path(sys.executable).with_name("uv"))
 _VENV = Path(sys.executable).parent.parent
 # uv takes a bare 3.8 as 3.8.0, which some wheels of Airflow's dependencies exclude.
@@ -115,7 +114,7 @@ def make(wanted: TestEnvironment) -> Path:
     # A version that was not found is left to uv, which knows more places and can download one.
     base = interpreters().get(wanted.python, wanted.python)
     digest = hashlib.sha256()
-    for path in (wanted.lock, _EXECUTOR / "pyproject.toml", _EXECUTOR / "airflow_ecs_executor" / "__init__.py"):
+    for path in (wanted.lock, EXECUTOR / "pyproject.toml", EXECUTOR / "airflow_ecs_executor" / "__init__.py"):
         digest.update(path.read_bytes())
     digest.update(f"{_RECIPE} {base} {wanted.folder}".encode())
     stamp = wanted.folder / "stamp"
@@ -129,7 +128,7 @@ def make(wanted: TestEnvironment) -> Path:
             _run([_UV, "pip", "uninstall", "--quiet", *python, _AMAZON])
         with tempfile.TemporaryDirectory() as wheels:
             # By hatchling of this environment: Airflow's own stays free of build tools, and nothing is downloaded.
-            _run([sys.executable, "-c", _EDITABLE_WHEEL, wheels], cwd=_EXECUTOR)
+            _run([sys.executable, "-c", _EDITABLE_WHEEL, wheels], cwd=EXECUTOR)
             _run([_UV, "pip", "install", "--quiet", "--no-deps", "--offline", *python, *_wheels(wheels)])
         stamp.write_text(digest.hexdigest(), encoding="utf-8")
     return wanted.interpreter

@@ -32,8 +32,9 @@ import pytest
 
 from local.aws_services.stack import Stack
 from local.machine.console import guarded
-from tests.executor.environments import REFERENCE, ROOT, environment, make
+from tests.executor.environments import REFERENCE, environment, make
 from tests.interpreters import interpreters
+from tests.paths import ROOT
 from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST
 
 MANY_TASKS = "1000"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from airflow.configuration import conf
 from airflow.version import version
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tuning.md"
+from tests.paths import DOCS
+
+PAGE = DOCS / "tuning.md"
 ROW = re.compile(r"^\| `\[(\w+)\] (\w+)` \|(.*)$", re.MULTILINE)
 HEADER = re.compile(r"^\| Setting \|(.*)$", re.MULTILINE)
 

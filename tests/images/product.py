@@ -15,9 +15,9 @@ import pytest
 from images.matrix import AirflowRelease
 from local.machine.bases import usable_python
 from local.machine.image_build import trust
+from tests.paths import ROOT
 from tests.releases import MATRIX, NEWEST_2, NEWEST_3, OLDEST
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
 PROJECT = ROOT / "tests" / "dags" / "project"
 REPOSITORY = "airflow-ecs-test"
@@ -128,7 +128,6 @@ EVERY_AIRFLOW = {
     for release in MATRIX.releases
 }
 # Airflow 2 hands a command line to its executor, Airflow 3 a workload.
-WITH_COMMANDS = [product for airflow, product in EVERY_AIRFLOW.items() if airflow.startswith("2.")]
 WITH_WORKLOADS = [product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")]
 
 

@@ -15,7 +15,8 @@ import docker
 import pytest
 
 from tests.images.conftest import SMALL, SMALL_BASE
-from tests.images.product import ROOT, build_flags, build_py
+from tests.images.product import build_flags, build_py
+from tests.paths import ROOT
 from tests.releases import OLDEST
 
 

@@ -6,7 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / ".github" / "scripts" / "join_platforms.sh"
+from tests.paths import ROOT
+
+SCRIPT = ROOT / ".github" / "scripts" / "join_platforms.sh"
 
 
 def test_one_name_leads_to_the_image_of_each_platform(registry: str, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from local.errors import BuildError
 from local.machine.image_build import docker_build
 from local.machine.resources import RUN_LABEL, remove_abandoned, remove_run
 from tests.local.conftest import Tasks, labelled, shell
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LONG = shell("trap '' TERM; while :; do sleep 1; done")
 
 

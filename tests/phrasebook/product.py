@@ -158,7 +158,7 @@ def _s3(entry: Entry) -> Answer:
     if entry.extra.get("tool") == "bucket":
         return _bucket(entry)
     listing = entry.extra["doing"] == "list"
-    attempt = error_mapping.Attempt(
+    operation = error_mapping.Operation(
         entry.extra["doing"],
         "s3://my-dags/dags" if listing else "s3://my-dags/dags.zip",
         "s3:ListBucket" if listing else "s3:GetObject",
@@ -166,7 +166,7 @@ def _s3(entry: Entry) -> Answer:
         "eu-west-1",
         "https://s3.eu-west-1.amazonaws.com",
     )
-    found = error_mapping.classify(_exception(entry), attempt)
+    found = error_mapping.classify(_exception(entry), operation)
     if isinstance(found, entrypoint_errors.UnavailableError):
         return Answer("temporary", str(found))
     if isinstance(found, entrypoint_errors.AccessError):

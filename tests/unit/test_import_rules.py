@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 EXECUTOR, ENTRYPOINT = "airflow_ecs_executor", "airflow_ecs_entrypoint"
 FOLDERS = {EXECUTOR: ROOT / "executor", ENTRYPOINT: ROOT / "entrypoint", "images": ROOT, "local": ROOT}
 AIRFLOW_MODULES = {f"{EXECUTOR}.executor", f"{EXECUTOR}.airflow_compat"}

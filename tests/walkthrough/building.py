@@ -1,4 +1,4 @@
-"""What builds images by the commands of the documentation."""
+"""Builds of images with the commands of the documentation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import shlex
 from tests.images.product import build_flags
 
 NEEDED = ("build.py", "matrix.yaml", "images", "entrypoint", "executor")
-"""What the build tool consists of."""
+"""The files and folders of the build tool."""
 
 
 def buildable(code: str) -> str:
-    """Commands with what every build on this machine needs: a company's CA, where there is one (docs/images.md)."""
+    """Add the flags that every build on this machine requires: a company's CA, if there is one (docs/images.md)."""
     return re.sub(
         r"^python build\.py (?=--)", f"python build.py {shlex.join(build_flags())} ", code, flags=re.MULTILINE
     )

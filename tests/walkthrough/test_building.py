@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from local.machine.bases import ensure_base
-from tests.docs.pages import DOCS, ROOT, blocks, copy_project, run_shell
+from tests.docs.pages import blocks, copy_project, run_shell
+from tests.paths import DOCS, ROOT
 from tests.releases import MATRIX
 from tests.walkthrough.building import NEEDED, buildable
 

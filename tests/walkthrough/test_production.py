@@ -24,8 +24,9 @@ from local.machine.aws_client import REGION
 from local.machine.bases import ensure_base
 from local.machine.containers import output_of, put_files
 from local.machine.waiting import until
-from tests.docs.pages import DOCS, blocks, copy_project, run_shell
+from tests.docs.pages import blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
+from tests.paths import DOCS
 from tests.releases import NEWEST_2, NEWEST_3
 from tests.walkthrough.building import NEEDED, buildable
 from tests.walkthrough.database import answer_as

@@ -25,7 +25,7 @@ from airflow_ecs_executor.image_check.reference import parse
 from images.errors import AwsError
 from local.errors import LocalError
 from local.machine.console import guarded, say
-from tools.aws_smoke.account import Account, SmokeError, Target
+from tools.aws_smoke.account import CALL_ERRORS, Account, SmokeError, Target
 from tools.aws_smoke.checks import CHECKS, TASK_CENTS, Answer, Check
 from tools.aws_smoke.tasks import PUBLIC_IMAGE, never_started
 
@@ -127,7 +127,7 @@ def asked(check: Check, account: Account) -> tuple[Answer, str]:
         return Answer(False, str(error)), check.otherwise
     except AwsError as error:
         return Answer(False, error.message), error.hint
-    except Exception as error:
+    except CALL_ERRORS as error:
         found = classify(error)
         return Answer(False, found.reason), remedy(found, "") or check.otherwise
 

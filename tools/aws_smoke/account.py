@@ -16,12 +16,15 @@ import boto3
 from airflow_ecs_executor.aws.errors import ErrorKind, classify
 from airflow_ecs_executor.image_check.reference import parse
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from images import aws
 from images.errors import AwsError
 from local.errors import LocalError
 from tools.aws_smoke.messages import Messages
 
+CALL_ERRORS = (BotoCoreError, ClientError, OSError)
+"""What a call to AWS may raise. Anything else is a defect of the checks."""
 PAUSE = 3.0
 """Seconds between two questions about the same thing."""
 CONNECTIONS = 100
@@ -82,7 +85,7 @@ class Account:
             self.region = str(self.client("sts").meta.region_name)
         except AwsError as error:
             raise SmokeError(str(error)) from None
-        except Exception as error:
+        except CALL_ERRORS as error:
             raise SmokeError(str(aws.failed("AWS does not say whose credentials these are", error))) from None
         self.number = self.caller.split(":")[4]
         self.messages.hide(dict.fromkeys(self.caller.split("/")[1:], "caller"))
@@ -189,7 +192,7 @@ class Account:
                 try:
                     undo()
                     left.pop()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - the removal continues whatever happens
                     reason = classify(error).reason
                     if _GONE.search(reason):
                         left.pop()
@@ -210,11 +213,12 @@ def eventually(call: Callable[[], Any], times: int) -> Any:
 
     docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html, "Changes that I make are not always immediately visible"
     """
-    for left in reversed(range(times)):
+    while True:
         try:
             return call()
-        except Exception as error:
+        except CALL_ERRORS as error:
+            times -= 1
             found = classify(error)
-            if not left or not (found.denied or found.kind is ErrorKind.CREDENTIALS):
+            if not times or not (found.denied or found.kind is ErrorKind.CREDENTIALS):
                 raise
         time.sleep(PAUSE)

@@ -23,7 +23,7 @@ from airflow_ecs_executor.aws.task_outcome import Outcome
 
 from local.machine.waiting import until
 from tools.aws_smoke import account as pace
-from tools.aws_smoke.account import CONNECTIONS, Account, eventually
+from tools.aws_smoke.account import CALL_ERRORS, CONNECTIONS, Account, eventually
 from tools.aws_smoke.messages import CONTAINER
 from tools.aws_smoke.tasks import (
     FIRST,
@@ -87,7 +87,7 @@ def refusal(call: Callable[[], Any]) -> tuple[ApiError | None, str]:
     """How the executor reads the error of a call, and its text; None, if the call succeeds."""
     try:
         call()
-    except Exception as error:
+    except CALL_ERRORS as error:
         found = classify(error)
         return found, found.reason
     return None, "accepted"
@@ -246,7 +246,7 @@ def _container_log(account: Account) -> Answer:
     def events() -> Any:
         try:
             answer = account.client("logs").get_log_events(logGroupName=group, logStreamName=stream)
-        except Exception as error:
+        except CALL_ERRORS as error:
             if classify(error).code != "ResourceNotFoundException":  # which goes for a stream without a line
                 raise
             return []
@@ -291,7 +291,7 @@ def _burst(account: Account) -> Answer:
     def launch(request: Mapping[str, Any]) -> tuple[bool, str]:
         try:
             answer = account.run_task(request)
-        except Exception as error:
+        except CALL_ERRORS as error:
             found = classify(error)
             return found.kind in (ErrorKind.THROTTLED, ErrorKind.CAPACITY), account.messages.public(found.reason)
         return True, "launched" if answer["tasks"] else not_started(answer["failures"]).reason

@@ -201,7 +201,7 @@ def _once(account: Account, name: str, make: Callable[[], Any]) -> Any:
     if name not in account.known:
         try:
             account.known[name] = make()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - kept, and raised for each caller
             account.known[name] = error
     found = account.known[name]
     if isinstance(found, Exception):

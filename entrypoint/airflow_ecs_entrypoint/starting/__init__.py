@@ -1,1 +1,1 @@
-"""Prepares and starts the container's command."""
+"""Preparation and start of the container's command."""

@@ -1,8 +1,8 @@
-"""What is done for Airflow's sake before a task's command runs in this process. All that knows Airflow's inside.
+"""Preparation of Airflow before a task's command runs in this process: everything that depends on Airflow's internals.
 
-The task sees what it would see after a plain start, its configuration and plugins included, with two exceptions:
+For the task, the result is the same as that of a plain start, including configuration and plugins, with two exceptions:
 some libraries are imported before `airflow_local_settings`, and Airflow 2's command line has no commands of an auth
-manager or executor. Feature detection only: what an Airflow does not have is left out.
+manager or executor. Airflow's features are detected; no version is compared.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any, Iterator
 
-# What `airflow tasks run` and a workload import in any case. Airflow looks for `airflow_local_settings` when half of
-# its own modules are there, and has to wait for the load then: libraries that come after that are imported first.
+# Libraries that `airflow tasks run` and a workload always import. Airflow imports `airflow_local_settings` after half
+# of its own modules, and then has to wait for the sync. Libraries that it would import later are imported first.
 TASKS_RUN_LIBRARIES = ("cron_descriptor", "dill", "flask", "jinja2", "psutil", "rich.console", "rich_argparse", "upath")
 WORKLOAD_LIBRARIES = ("attrs", "httpx", "jinja2", "libcst", "msgspec", "psutil", "tenacity", "upath")
 TASKS_RUN_COMMON = ("dateutil.parser", "dateutil.tz", "http.cookies", "urllib3")
-"""What of it loading imports as well."""
+"""Those of them that the sync imports as well."""
 TASKS_RUN_MODULES = ("airflow.cli.cli_parser", "airflow.cli.commands.task_command")
 WORKLOAD_MODULES = (
     "airflow.executors.workloads",
@@ -31,38 +31,38 @@ WORKLOAD_MODULES = (
 )
 
 _AWS_CONNECTION = "AIRFLOW_CONN_AWS_DEFAULT"
-# Seconds. Shorter than anybody sees, long enough to cost no processor.
-_MOMENT = 0.05
+# Short enough to be unnoticeable, long enough to need no noticeable CPU time.
+_POLL_INTERVAL = 0.05  # seconds
 
 
 def import_early(workload: bool) -> bool:
-    """Import what the command will import: a Task SDK ``workload``, or ``airflow tasks run``.
+    """Import the modules of the command: a Task SDK ``workload``, or ``airflow tasks run``.
 
-    False if that failed, on a malformed configuration, say. The command then needs a process of its own: a second
-    import after half a first one would hide the reason.
+    Returns:
+        False if an import failed, for example because of a malformed configuration. The command then requires a new
+        process: another import after the incomplete one would hide the reason.
     """
     try:
         for name in WORKLOAD_LIBRARIES if workload else TASKS_RUN_LIBRARIES:
             _import(name)
         if workload:
-            with _alert_selectors():
+            with _polling_selectors():
                 for name in WORKLOAD_MODULES:
                     _import(name)
-            _keep_the_token_out_of_logs()
-            _let_remote_logging_do_without_a_connection()
+            _hide_token_in_logs()
+            _make_remote_logging_connection_optional()
         else:
             _import("airflow")
             with _without_foreign_commands():
                 for name in TASKS_RUN_MODULES:
                     _import(name)
-            _TasksRunParser.install()
-    except Exception:
+    except Exception:  # noqa: BLE001 - an import runs foreign code; the plain start then shows the error
         return False
     return True
 
 
 def _import(name: str) -> None:
-    """Import a module, unless this Airflow has none of that name."""
+    """Import a module if this Airflow has it."""
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -70,34 +70,34 @@ def _import(name: str) -> None:
             raise
 
 
-class _AlertSelector(selectors.DefaultSelector):
-    """One that looks up soon from waiting for nothing.
+class _PollingSelector(selectors.DefaultSelector):
+    """A selector that returns soon if nothing is registered.
 
-    The supervisor of Airflow 3 waits for the task's sockets, and after each event looks whether its process has ended.
-    It mostly has not yet when its last socket closes: then the supervisor waits, without a socket, for five seconds
-    (``[workers] min_heartbeat_interval``), and writes the task's log and ends that much later.
+    After each event of the task's sockets, the supervisor of Airflow 3 checks whether the task's process has ended.
+    Usually, the process has not ended yet when its last socket closes. Then the supervisor would wait without a socket
+    for five seconds (``[workers] min_heartbeat_interval``) before it writes the task's log and ends.
     """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for what is registered, for the whole time; for nothing, a moment."""
+        """Wait for events, but only for a short time if nothing is registered."""
         if timeout is not None and not self.get_map():
-            timeout = min(timeout, _MOMENT)
+            timeout = min(timeout, _POLL_INTERVAL)
         return super().select(timeout)
 
 
 @contextmanager
-def _alert_selectors() -> Iterator[None]:
-    """What is imported meanwhile takes these for Python's default ones; the task's own code does not see them."""
+def _polling_selectors() -> Iterator[None]:
+    """Replace Python's default selector for modules that are imported in the block, but not for the task's own code."""
     default = selectors.DefaultSelector
-    selectors.DefaultSelector = _AlertSelector  # type: ignore[misc]
+    selectors.DefaultSelector = _PollingSelector  # type: ignore[misc]
     try:
         yield
     finally:
         selectors.DefaultSelector = default  # type: ignore[misc]
 
 
-def _keep_the_token_out_of_logs() -> None:
-    """The supervisors of Airflow 3.0 and 3.1 log the workload when they begin; from 3.2 on it shows no token."""
+def _hide_token_in_logs() -> None:
+    """Remove the token from the log line of the supervisor of Airflow 3.0 and 3.1, as Airflow 3.2 does."""
     workload: Any = getattr(sys.modules.get("airflow.executors.workloads"), "ExecuteTask", None)
     token = getattr(workload, "model_fields", {}).get("token")
     if getattr(token, "repr", False):
@@ -105,11 +105,11 @@ def _keep_the_token_out_of_logs() -> None:
         workload.__repr_args__ = lambda self: [item for item in shown(self) if item[0] != "token"]
 
 
-def _let_remote_logging_do_without_a_connection() -> None:
-    """Airflow 3.0 and 3.1 start no task with remote logging to AWS where there is no connection for it.
+def _make_remote_logging_connection_optional() -> None:
+    """Let Airflow 3.0 and 3.1 start tasks with remote logging to AWS if there is no connection for it.
 
-    Their supervisor asks for ``aws_default``, unless the configuration names another connection, and fails when nobody
-    has it. An empty one leaves all to boto3's own chain, the container's role first, as from 3.2 on.
+    Their supervisor requires the connection ``aws_default``, unless the configuration names another one. An empty
+    connection makes boto3 use its own credential chain, as in Airflow 3.2.
     """
     supervisor: Any = sys.modules.get("airflow.sdk.execution_time.supervisor")
     original = getattr(supervisor, "_remote_logging_conn", None)
@@ -122,17 +122,17 @@ def _let_remote_logging_do_without_a_connection() -> None:
             try:
                 stack.enter_context(original(*args, **kwargs))
             except RuntimeError as error:
-                if str(error) != "generator didn't yield":  # contextlib's, of one that found no connection
+                if str(error) != "generator didn't yield":  # from contextlib, if no connection was found
                     raise
                 stack.enter_context(_empty_connection())
             yield
 
-    supervisor._remote_logging_conn = with_or_without
+    supervisor._remote_logging_conn = with_or_without  # noqa: SLF001 - has no public name
 
 
 @contextmanager
 def _empty_connection() -> Iterator[None]:
-    """The default AWS connection, without anything in it, where that is the one for remote logging."""
+    """Define an empty default AWS connection in the block if remote logging uses the default one."""
     wanted = importlib.import_module("airflow.sdk.log").load_remote_conn_id()
     if wanted != "aws_default":
         yield
@@ -144,56 +144,12 @@ def _empty_connection() -> Iterator[None]:
         os.environ.pop(_AWS_CONNECTION, None)
 
 
-class _TasksRunParser:
-    """Airflow 2's ``get_parser``, which spares ``tasks run`` the parsers of a hundred other commands.
-
-    It is asked once for the command, in this process, and once in the process that Airflow forks for the task, before
-    anything of the task runs there. Whoever asks later gets the parser of all commands.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self.__wrapped__ = module.get_parser
-        self._module = module
-        self._answered: set[int] = set()
-        self._supervisor = os.getpid()
-        self._parser: Any = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        process = os.getpid()
-        is_airflow = self._supervisor in (process, os.getppid()) and process not in self._answered
-        self._answered.add(process)
-        if args or kwargs or not is_airflow:
-            return self.__wrapped__(*args, **kwargs)
-        if self._parser is None:
-            self._parser = self._build()
-        return self._parser
-
-    def _build(self) -> Any:
-        whole = self._module.ALL_COMMANDS_DICT
-        group = whole["tasks"]
-        alone = [command for command in group.subcommands if command.name == "run"]
-        self._module.ALL_COMMANDS_DICT = {"tasks": group._replace(subcommands=alone)}
-        try:
-            return self.__wrapped__.__wrapped__()  # without its cache
-        finally:
-            self._module.ALL_COMMANDS_DICT = whole
-
-    @classmethod
-    def install(cls) -> None:
-        """Take the place of the original, if it is as this Airflow 2's."""
-        module = sys.modules.get("airflow.cli.cli_parser")
-        group = getattr(module, "ALL_COMMANDS_DICT", {}).get("tasks")
-        has_cache = hasattr(getattr(module, "get_parser", None), "__wrapped__")
-        if has_cache and hasattr(group, "subcommands") and hasattr(group, "_replace"):
-            module.get_parser = cls(module)  # type: ignore[union-attr]
-
-
 @contextmanager
 def _without_foreign_commands() -> Iterator[None]:
-    """Airflow 2's command line asks the auth manager and the executor for commands of theirs when it is imported.
+    """Hide the commands of the auth manager and the executor from Airflow 2's command line in the block.
 
-    For that, it imports Flask-AppBuilder (a third of its own start) and what the executor needs. ``tasks run`` is
-    Airflow's own command; the configuration stays as it is.
+    For these commands, the import of the command line would import Flask-AppBuilder, which takes a third of a start,
+    and the modules of the executor. ``tasks run`` is Airflow's own command. The configuration stays unchanged.
     """
     name = "airflow.www.extensions.init_auth_manager"
     stand_in = ModuleType(name)
@@ -220,11 +176,11 @@ class _NoCommands:
 
 
 class TaskSignals:
-    """Passes SIGTERM on to the process in which the Task SDK runs the task, so that the task's ``on_kill`` runs.
+    """Forwards SIGTERM to the process in which the Task SDK runs the task, so that the task's ``on_kill`` runs.
 
-    The supervisors of Airflow 3.0 to 3.2 do not do that themselves: they die, and the container with them. That of
-    3.3 does, and then has its own handler in place. The task gets a process group of its own, as Airflow 2 and 3.3
-    give it one, because `dumb-init` signals the supervisor's whole group: ``on_kill`` would run twice.
+    The supervisors of Airflow 3.0 to 3.2 do not forward it; they end, and the container with them. The supervisor of
+    Airflow 3.3 installs its own handler. As in Airflow 2 and 3.3, the task gets its own process group, because
+    `dumb-init` signals the whole group of the supervisor and ``on_kill`` would run twice.
     """
 
     def __init__(self) -> None:
@@ -232,7 +188,7 @@ class TaskSignals:
         self._had_task = False
 
     def install(self) -> None:
-        """From now on, the first generation of forked processes is the task."""
+        """Install the handler. The processes that this process forks from now on are the task."""
         os.register_at_fork(after_in_parent=self._forked, after_in_child=self._in_child)
         signal.signal(signal.SIGTERM, self._handle)
 
@@ -248,17 +204,17 @@ class TaskSignals:
         if os.getpid() == self._supervisor:
             children = living_children(self._supervisor)
             for child in children:
-                # It may have ended meanwhile, or belong to root, where Airflow runs a task as another user.
+                # The child may have ended, or belong to root if Airflow runs the task as another user.
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(child, number)
             if children or self._had_task:
-                return  # the supervisor reports the task's end, and ends
+                return  # the supervisor reports the end of the task, and ends itself
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
 
 def living_children(parent: int) -> list[int]:
-    """The process IDs of the children of ``parent`` that have not ended."""
+    """Return the process IDs of the running children of ``parent``."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -267,7 +223,7 @@ def living_children(parent: int) -> list[int]:
                     text = stream.read()
             except OSError:
                 continue  # it has ended
-            # man 5 proc: "pid (command) state ppid …"; the command may hold anything.
+            # man 5 proc: "pid (command) state ppid …"; the command may contain any character.
             state, ppid = text.rpartition(b")")[2].split()[:2]
             if int(ppid) == parent and state not in (b"Z", b"X"):
                 found.append(int(name))

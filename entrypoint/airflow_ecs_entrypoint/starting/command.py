@@ -1,8 +1,8 @@
-"""Which program the container's arguments mean, and what it needs before it starts. Pure.
+"""Interpretation of the container's arguments: which program they name, and what it requires. No I/O.
 
-Follows the official image's entrypoint: ``bash`` and ``python`` are programs, ``airflow`` may be left out
-before a sub-command, no argument at all is ``airflow``. Beyond that, absolute paths and a few well-known
-tools are run as programs.
+The rules are those of the official image's entrypoint: ``bash`` and ``python`` are programs, ``airflow`` may be omitted
+before a sub-command, and no arguments at all mean ``airflow``. In addition, absolute paths and a few common tools are
+run as programs.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from airflow_ecs_entrypoint.errors import VersionError
 TASK_SDK_MODULE = "airflow.sdk.execution_time.execute_workload"
 TASKS_RUN = "airflow tasks run"
 WORKLOAD = "Task SDK workload"
-"""Kinds of commands that run a task: Airflow 2's and Airflow 3's."""
+"""The kinds of commands that run a task: those of Airflow 2 and Airflow 3."""
 ARGUMENTS_FROM = "--arguments-from"
-"""Stands, with a place in S3, where the arguments of a task would stand; see `arguments`."""
+"""The option that, with a location in S3, replaces the arguments of a task; see `arguments`."""
 
 
-class Loading(enum.Enum):
-    """How a command depends on the DAGs."""
+class SyncPolicy(enum.Enum):
+    """How a command depends on the DAGs, plugins and configuration in S3."""
 
     STRICT = "strict"
-    """They are loaded; if that fails, the command does not start."""
+    """They are synced. If that fails, the command does not start."""
     LENIENT = "lenient"
-    """They are loaded; if that fails, a warning is written and the command starts."""
+    """They are synced. If that fails, a warning is written and the command starts."""
     NEVER = "never"
-    """They are not loaded."""
+    """They are not synced."""
 
 
 # fmt: off
-# Airflow sub-commands that read neither DAGs nor plugins; any other sub-command loads strictly.
-NEVER_LOAD = frozenset(
+# Airflow sub-commands that read neither DAGs nor plugins. For all others, the sync is strict.
+NEVER_SYNC = frozenset(
     (
         "cheat-sheet", "config", "connections", "db", "info", "jobs", "kerberos", "pools", "providers",
         "roles", "rotate-fernet-key", "users", "variables", "version",
@@ -49,13 +49,13 @@ SERVICES = frozenset(
     )
 )
 # fmt: on
-# Programs besides Airflow and Python, and how they depend on DAGs.
+# Programs other than Airflow and Python, and how they depend on DAGs.
 PROGRAMS = {
-    "bash": Loading.LENIENT,
-    "sh": Loading.LENIENT,
-    "env": Loading.LENIENT,
-    "aws": Loading.NEVER,
-    "pip": Loading.NEVER,
+    "bash": SyncPolicy.LENIENT,
+    "sh": SyncPolicy.LENIENT,
+    "env": SyncPolicy.LENIENT,
+    "aws": SyncPolicy.NEVER,
+    "pip": SyncPolicy.NEVER,
 }
 # First-run variables of the official entrypoint: airflow.apache.org/docs/docker-stack/entrypoint.html
 FIRST_RUN_VARIABLES = (
@@ -73,19 +73,19 @@ _TASK_IN_TEXT = re.compile(rf"\btasks\s+run\b|{re.escape(TASK_SDK_MODULE)}")
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run and what it needs.
-
-    ``argv`` is the program's whole argument vector. ``kind`` describes it without its arguments, so it may
-    be logged. ``task`` marks commands that run a task; ``service`` long-running parts of Airflow;
-    ``official`` those the official entrypoint understands in the same way.
-    """
+    """A program to run and what it requires."""
 
     argv: tuple[str, ...]
+    """The program and its arguments."""
     kind: str
-    loading: Loading
+    """A description without arguments, which may be logged."""
+    sync: SyncPolicy
     task: bool = False
+    """Whether the command runs a task."""
     service: bool = False
+    """Whether the command is a long-running part of Airflow."""
     official: bool = False
+    """Whether the official entrypoint interprets the command in the same way."""
 
     @property
     def has_pointer(self) -> bool:
@@ -94,10 +94,10 @@ class Command:
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """The command meant by the container's arguments (without the entrypoint's own name)."""
+    """Return the command that the container's arguments name, without the entrypoint's own name."""
     args = tuple(arguments)
     if not args:
-        return Command(("airflow",), "airflow", Loading.NEVER, official=True)
+        return Command(("airflow",), "airflow", SyncPolicy.NEVER, official=True)
     first, rest = args[0], args[1:]
     name = first.rsplit("/", 1)[-1] if first.startswith("/") else first
     if _PYTHON.fullmatch(name):
@@ -107,26 +107,29 @@ def parse(arguments: Sequence[str]) -> Command:
     if name in PROGRAMS or first.startswith("/"):
         argv = ("/bin/bash", *rest) if first == "bash" else args
         task = name in PROGRAMS and bool(_TASK_IN_TEXT.search(" ".join(rest)))
-        loading = Loading.STRICT if task else PROGRAMS.get(name, Loading.STRICT)
-        return Command(argv, name if name in PROGRAMS else "program", loading, task, official=first == "bash")
+        sync = SyncPolicy.STRICT if task else PROGRAMS.get(name, SyncPolicy.STRICT)
+        return Command(argv, name if name in PROGRAMS else "program", sync, task, official=first == "bash")
     return _airflow(("airflow", *args), args, official=True)
 
 
 def hand_over(command: Command, first_run: bool) -> bool:
-    """Whether the official entrypoint should run ``command`` if the image has one.
+    """Return whether the official entrypoint should run ``command`` if the image has one.
 
-    ``first_run``: one of `FIRST_RUN_VARIABLES` is set. Tasks never take that road: it starts Airflow once
-    more, to check the database, before every command.
+    ``first_run`` means that one of `FIRST_RUN_VARIABLES` is set. Tasks are never handed over, because the official
+    entrypoint starts Airflow once more to check the database.
     """
     return command.official and not command.task and (command.service or first_run)
 
 
 def check_version(command: Command, airflow_version: str) -> None:
-    """Refuse a task which the image's Airflow certainly cannot run.
+    """Refuse a task that the image's Airflow cannot run.
 
-    ``airflow_version`` is the image's, such as ``2.10.5``; empty if unknown, and then nothing is refused.
+    Args:
+        command: The command.
+        airflow_version: The version in the image, such as ``2.10.5``. If it is empty, nothing is refused.
 
-    Raises `VersionError`.
+    Raises:
+        VersionError: The command requires another major version of Airflow.
     """
     major = airflow_version.partition(".")[0]
     if command.kind == WORKLOAD and major == "2":
@@ -142,17 +145,17 @@ def check_version(command: Command, airflow_version: str) -> None:
 
 
 def _airflow(argv: tuple[str, ...], arguments: Sequence[str], official: bool) -> Command:
-    """An Airflow command line; ``arguments`` are those after ``airflow``."""
-    # Only the first words: later ones may be the value of some option.
+    """Interpret an Airflow command line; ``arguments`` are those after ``airflow``."""
+    # Only the first words, because later ones may be the value of an option.
     asks_help = bool(_HELP & set(arguments[:3]))
     if list(arguments[:2]) == ["tasks", "run"] and not asks_help:
-        return Command(argv, TASKS_RUN, Loading.STRICT, task=True, official=official)
+        return Command(argv, TASKS_RUN, SyncPolicy.STRICT, task=True, official=official)
     name = arguments[0] if arguments else ""
-    loads = bool(arguments) and not asks_help and name not in NEVER_LOAD and not name.startswith("-")
+    syncs = bool(arguments) and not asks_help and name not in NEVER_SYNC and not name.startswith("-")
     return Command(
         argv,
-        f"airflow {name}" if name in NEVER_LOAD | SERVICES else "airflow",
-        Loading.STRICT if loads else Loading.NEVER,
+        f"airflow {name}" if name in NEVER_SYNC | SERVICES else "airflow",
+        SyncPolicy.STRICT if syncs else SyncPolicy.NEVER,
         service=name in SERVICES and not asks_help,
         official=official,
     )
@@ -161,18 +164,18 @@ def _airflow(argv: tuple[str, ...], arguments: Sequence[str], official: bool) ->
 def _python(argv: tuple[str, ...], official: bool) -> Command:
     module, after = _python_module(argv[1:])
     if module == TASK_SDK_MODULE:
-        return Command(argv, WORKLOAD, Loading.STRICT, task=True, official=official)
+        return Command(argv, WORKLOAD, SyncPolicy.STRICT, task=True, official=official)
     if module == "airflow":
-        # The official entrypoint treats this as Python, not as the service it may start.
+        # The official entrypoint treats this as Python, even if it starts a service.
         return _airflow(argv, after, official=False)
     if len(argv) == 1:
-        return Command(argv, "python", Loading.LENIENT, official=official)
-    loading = Loading.NEVER if argv[1] in _PYTHON_ASKS_ITSELF else Loading.STRICT
-    return Command(argv, "python", loading, official=official)
+        return Command(argv, "python", SyncPolicy.LENIENT, official=official)
+    sync = SyncPolicy.NEVER if argv[1] in _PYTHON_ASKS_ITSELF else SyncPolicy.STRICT
+    return Command(argv, "python", sync, official=official)
 
 
 def _python_module(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The module that ``python -m`` runs, and its arguments; an empty name for a script or ``-c``."""
+    """Return the module that ``python -m`` runs and its arguments, or an empty name for a script or ``-c``."""
     position = 0
     while position < len(arguments):
         argument = arguments[position]

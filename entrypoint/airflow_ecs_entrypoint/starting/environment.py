@@ -1,4 +1,4 @@
-"""The environment in which the command runs."""
+"""The environment of the command."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PASSWD = "/etc/passwd"
 
 @dataclass(frozen=True)
 class User:
-    """The numeric user of this process and whether the system knows a name for it."""
+    """The numeric ID of a user, and whether the user database has an entry for it."""
 
     uid: int
     known: bool
 
 
 def current_user() -> User:
-    """The user of this process."""
+    """Return the user of this process."""
     uid = os.getuid()
     try:
         pwd.getpwuid(uid)
@@ -33,34 +33,34 @@ def current_user() -> User:
 
 
 def user_home(environ: Mapping[str, str]) -> str:
-    """Home folder of the image's user (``AIRFLOW_USER_HOME_DIR`` of the official image)."""
+    """Return the home folder of the image's user (``AIRFLOW_USER_HOME_DIR`` of the official image)."""
     return environ.get("AIRFLOW_USER_HOME_DIR") or DEFAULT_USER_HOME
 
 
 def empty_aws_variables(environ: Mapping[str, str]) -> list[str]:
-    """Names of AWS variables with an empty value.
+    """Return the names of AWS variables with an empty value.
 
-    The SDK takes an empty region or endpoint at its word (``https://s3..amazonaws.com``), so they must go.
+    They have to be removed, because the SDK uses an empty region or endpoint as it is (``https://s3..amazonaws.com``).
     """
     return [name for name, value in environ.items() if name.startswith("AWS_") and not value.strip()]
 
 
 def for_command(environ: Mapping[str, str], settings: Settings | None, user: User) -> dict[str, str]:
-    """``environ`` as the command sees it; ``settings`` is None when they could not be read.
+    """Return the environment of the command. ``settings`` is None if they could not be read.
 
-    PYTHONPATH is left alone, also for root: this package is installed beside Airflow, so whoever can run it
+    PYTHONPATH stays unchanged, also for root: this package is installed beside Airflow, so every user who can run it
     can import Airflow.
     """
     result = dict(environ)
     # Set in the official image for `pip install --user`; it breaks pip in the virtual environments of tasks.
     result.pop("PIP_USER", None)
     if not user.known:
-        # Airflow refuses to run as nobody; with a read-only root file system the name can stand here only.
+        # Airflow requires a user name. With a read-only root file system, only these variables can provide it.
         for name in ("LOGNAME", "USER"):
             result[name] = environ.get(name) or user_name(environ)
     if settings is not None and settings.custom_dag_folder and not environ.get("AIRFLOW__CORE__DAGS_FOLDER"):
         result["AIRFLOW__CORE__DAGS_FOLDER"] = settings.dag_folder
-    # As the official entrypoint does (apache/airflow issue 17546): some C++ extensions cannot be loaded late.
+    # As the official entrypoint does (apache/airflow issue 17546): some C++ extensions cannot be loaded later.
     library = f"/usr/lib/{os.uname().machine}-linux-gnu/libstdc++.so.6"
     if not environ.get("LD_PRELOAD") and os.path.exists(library):
         result["LD_PRELOAD"] = library
@@ -68,7 +68,7 @@ def for_command(environ: Mapping[str, str], settings: Settings | None, user: Use
 
 
 def load_library(path: str) -> None:
-    """Load a shared library for all of this process, as LD_PRELOAD does for processes that are still to start."""
+    """Load a shared library into this process, as LD_PRELOAD does for new processes."""
     import ctypes
 
     with suppress(OSError):
@@ -76,19 +76,19 @@ def load_library(path: str) -> None:
 
 
 def user_name(environ: Mapping[str, str]) -> str:
-    """The name of a user who has none: ``USER_NAME``, as with the official image, else ``default``."""
+    """Return the name for an unknown user: ``USER_NAME``, as in the official image, or ``default``."""
     name = environ.get("USER_NAME") or "default"
     return name if name.isprintable() and ":" not in name else "default"
 
 
 def passwd_line(uid: int, environ: Mapping[str, str]) -> str:
-    """An entry of the user database for ``uid``, in group 0."""
+    """Return an entry of the user database for ``uid``, in group 0."""
     name = user_name(environ)
     return f"{name}:x:{uid}:0:{name} user:{user_home(environ)}:/sbin/nologin\n"
 
 
 def register(user: User, environ: Mapping[str, str], passwd: str = _PASSWD) -> None:
-    """Give an unknown user a name, where the image lets us. Best effort: little needs the name."""
+    """Add an unknown user to the user database if it is writable. Few programs need the name, so errors are ignored."""
     if user.known or not os.access(passwd, os.W_OK):
         return
     with suppress(OSError), open(passwd, "a", encoding="utf-8") as stream:

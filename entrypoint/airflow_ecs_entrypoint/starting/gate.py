@@ -1,7 +1,7 @@
-"""Holds an import back that would look into a folder which is still being loaded.
+"""An import hook that holds back imports from a folder that is still being synced.
 
-Airflow is imported while DAGs, plugins and configuration come down. Whatever it imports, it sees what it would have
-seen had they been there from the start: the first look into one of their folders waits for the load.
+Airflow is imported while DAGs, plugins and configuration are being synced. Its imports have the same results as if the
+files had been there from the start: the first access to one of the folders waits for the sync.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from airflow_ecs_entrypoint.settings import leads_into, with_real_paths
 
 
 class Gate:
-    """Asked before all finders; when its block ends, the folders are loaded.
+    """A finder that precedes all others, and finds nothing itself. At the end of the block, the folders are synced.
 
-    ``wait`` returns when they are. Everything is then found by Python's own finders.
+    ``wait`` returns when the folders are synced.
     """
 
     def __init__(self, folders: Iterable[str], wait: Callable[[], object]) -> None:
@@ -31,7 +31,7 @@ class Gate:
         self._closed = True
         sys.meta_path.insert(0, self)
         sys.path_hooks.insert(0, self._hook)
-        # What Python knows of the folders was true before the load.
+        # Python's cached listings of the folders are outdated after the sync.
         for path in [path for path in sys.path_importer_cache if self.guards(path)]:
             del sys.path_importer_cache[path]
         return self
@@ -42,34 +42,34 @@ class Gate:
         sys.meta_path.remove(self)
 
     def open(self) -> None:
-        """Wait, unless somebody has waited already."""
+        """Wait for the sync, unless it has been waited for already."""
         if self._closed:
             self._wait()
             self._closed = False
 
     def guards(self, path: str) -> bool:
-        """Whether a path leads into one of the folders."""
+        """Return whether a path leads into one of the folders."""
         return leads_into(path, self._folders)
 
     def _hook(self, path: str) -> NoReturn:
-        """Asked for a finder the first time that Python looks into ``path``; has none, but may have to wait."""
+        """Wait if necessary when Python accesses ``path`` for the first time; then decline to provide a finder."""
         if self._closed and self.guards(path):
             self.open()
-        raise ImportError("not ours", path=path)
+        raise ImportError("only waits for the sync", path=path)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Nothing, but wait if the module might be one of the folders itself, looked at from its parent."""
+        """Wait if the module may be one of the folders itself, found in its parent folder; then return None."""
         last = name.rpartition(".")[2]
-        if last in self._names and self._closed:  # few names, so that few paths are looked at
+        if last in self._names and self._closed:  # checks few names, so that few paths are resolved
             entries = sys.path if path is None else path
             if any(self.guards(os.path.join(entry, last)) for entry in entries):
                 self.open()
         return None
 
     def find_distributions(self, context: Any) -> Iterator[Any]:
-        """Nothing, but wait: entry points are looked up in folders as well, and only once."""
+        """Wait if one of the folders is searched for entry points, which happens only once; then return nothing."""
         if self._closed and any(self.guards(path) for path in context.path):
             self.open()
         return iter(())

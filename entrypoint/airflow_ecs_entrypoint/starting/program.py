@@ -1,6 +1,6 @@
-"""Runs a Python program in this very process, as a fresh interpreter would run it, but for the start of one.
+"""Execution of a Python program in this process, without the start of another interpreter.
 
-Only what this interpreter itself would run: the console script of a package beside this one, or ``python -m``.
+Only programs of this interpreter are run: console scripts of its environment, and modules with ``python -m``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NoReturn, Sequence
 
 @dataclass(frozen=True)
 class Program:
-    """A console script by its ``path``, or a ``module``, and the arguments that it gets."""
+    """A console script at ``path``, or a ``module``, and its arguments."""
 
     path: str
     module: str
@@ -24,9 +24,9 @@ class Program:
 
 
 class _Ending:
-    """Ends the process when all threads and exit functions have ended: nobody waits for modules to be taken apart.
+    """Ends the process after all threads and exit functions, without the time-consuming cleanup of modules.
 
-    Exit functions run last in, first out, so one that is registered before the program's is the last.
+    Exit functions run in reverse order of their registration, so one that is registered before the program's runs last.
     """
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class _Ending:
         self.process = 0
 
     def end(self) -> None:
-        """The exit function."""
+        """End the process, as an exit function."""
         if self.code is None or os.getpid() != self.process:
-            return  # a process that the program forked, or an end of another kind
+            return  # a process that the program has forked, or an exit in another way
         try:
             sys.stdout.flush()
             sys.stderr.flush()
         except (AttributeError, OSError, ValueError):
-            return  # the interpreter has a message and an exit code for that
+            return  # the interpreter reports this, with its own exit code
         os._exit(self.code)
 
 
@@ -49,7 +49,7 @@ _ending = _Ending()
 
 
 def program_for(argv: Sequence[str], path: str | None) -> Program | None:
-    """The program that ``argv`` means, looked up in ``path`` (the value of PATH); None if it has to be executed."""
+    """Return the program that ``argv`` names on ``path`` (the value of PATH); None if it requires a new process."""
     found = shutil.which(argv[0], path=path)
     if found is None:
         return None
@@ -60,7 +60,7 @@ def program_for(argv: Sequence[str], path: str | None) -> Program | None:
 
 
 def take_place(program: Program) -> None:
-    """Make this process look as one that was started for the program, before anything of it is imported."""
+    """Prepare this process as if it had been started for the program, before the program is imported."""
     atexit.register(_ending.end)
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.getcwd() if program.module else os.path.dirname(os.path.realpath(program.path))
@@ -68,12 +68,12 @@ def take_place(program: Program) -> None:
 
 
 def give_arguments(program: Program, arguments: Sequence[str]) -> None:
-    """Give a program that has taken its place the ``arguments`` for which its last two stood."""
+    """Replace the last two arguments of the prepared program, which point to S3, with ``arguments``."""
     sys.argv[1:] = [*program.arguments[:-2], *arguments]
 
 
 def run(program: Program) -> NoReturn:
-    """Run the program to its end, which is that of this process, too. Exceptions pass, SystemExit included."""
+    """Run the program and end this process. Exceptions, including SystemExit, are not caught."""
     _ending.process = os.getpid()
     try:
         if program.module:
@@ -91,7 +91,7 @@ def run(program: Program) -> NoReturn:
 
 
 def _is_this_interpreter(path: str) -> bool:
-    # The folder decides which environment it is: `bin/python` of every environment may be a link to one file.
+    # The folder identifies the environment: the `bin/python` of several environments may link to the same file.
     return os.path.dirname(path) == os.path.dirname(sys.executable) and os.path.samefile(path, sys.executable)
 
 

@@ -1,1 +1,1 @@
-"""Loads DAGs and plugins from S3 into the container's folders."""
+"""Sync of DAGs, plugins and configuration from S3 into the container's folders."""

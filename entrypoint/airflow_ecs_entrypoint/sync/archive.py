@@ -1,8 +1,7 @@
-"""Unpacks an archive of DAGs: regular files and folders alone, none outside the target, none beyond a size.
+"""Extraction of an archive of DAGs: only regular files and folders, only inside the target, only up to a size.
 
-Archives are written by people and by CI, so a wrong one is told apart from a broken one, and a malicious one
-does no harm: links, devices and encrypted members are refused, and sizes are counted as they come out, not
-believed.
+A malicious archive does no harm: links, devices and encrypted members are refused, and sizes are counted during
+extraction, because those in headers cannot be trusted.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from airflow_ecs_entrypoint.errors import DagsError, SettingsError
 from airflow_ecs_entrypoint.sync.plan import Paths
 
 _CHUNK = 256 * 1024  # bytes
-# Names and attributes of one member; more is an attack on the memory of whoever reads it.
+# The limit of a member's name and attributes; more would only waste the memory of the reader.
 _MAX_HEADER = 1024 * 1024  # bytes
-_LATEST = 2.0**32  # seconds since 1970, in the year 2106: no file system has trouble with it
+_LATEST = 2.0**32  # seconds since 1970, in the year 2106: valid on every file system
 
 
 class Member(NamedTuple):
-    """A regular file of an archive; ``modified`` in seconds since 1970; ``open`` is called at most once."""
+    """A regular file in an archive. ``modified`` is in seconds since 1970; ``open`` is called at most once."""
 
     path: str
     size: int
@@ -46,13 +45,23 @@ def unpack(
     max_bytes: int,
     left_out: Callable[[str], bool],
 ) -> tuple[dict[str, str], int]:
-    """Write the files of an archive, and return their SHA-256 by relative path, and how many were left out.
+    """Extract the files of an archive.
 
-    ``kind`` is ``tar.gz``, ``tar.zst`` or ``zip``; ``what`` names the archive, for people; ``target`` says where a
-    relative path is written.
+    Args:
+        path: The archive.
+        kind: ``tar.gz``, ``tar.zst`` or ``zip``.
+        what: The archive's name in messages.
+        target: Returns the path to which the file with a relative path is written.
+        max_bytes: The limit of the size of all files together.
+        left_out: Returns whether the file with a relative path is skipped.
 
-    Raises `DagsError` for an archive that is broken or unsafe, `SettingsError` if nothing here can read ``kind``,
-    and `OSError` for what the disk says.
+    Returns:
+        The SHA-256 of each file by relative path, and the number of skipped files.
+
+    Raises:
+        DagsError: The archive is damaged or unsafe.
+        SettingsError: This Python cannot extract ``kind``.
+        OSError: A file cannot be read or written.
     """
     paths = Paths(what, max_bytes)
     digests: dict[str, str] = {}
@@ -81,7 +90,7 @@ def _write(member: Member, path: str, what: str) -> str:
             digest.update(chunk)
             stream.write(chunk)
     if written != member.size:
-        raise DagsError(f"{what} is broken: {member.path!r} ends early: pack and upload it again")
+        raise DagsError(f"{what} is damaged: {member.path!r} ends early: pack and upload it again")
     if member.executable:
         os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | 0o111)
     modified = min(max(member.modified, 0.0), _LATEST)
@@ -98,18 +107,18 @@ def _content(member: Member, what: str) -> Iterator[bytes]:
 
 
 def _explained(error: Exception, what: str) -> Exception:
-    """An error of reading: broken archives show as many kinds of exceptions, those of the disk have a number."""
+    """Return the error to raise for one that occurred while reading. Errors of the disk have an error number."""
     if isinstance(error, (DagsError, SettingsError)) or (isinstance(error, OSError) and error.errno):
         return error
-    return DagsError(f"{what} is broken or no such archive ({type(error).__name__}): pack and upload it again")
+    return DagsError(f"{what} is damaged or not a valid archive ({type(error).__name__}): pack and upload it again")
 
 
 class _StrictHeader(tarfile.TarInfo):
-    """A header that is refused where tarfile would be lenient, or would need memory without bounds."""
+    """A header that is refused if tarfile would ignore an error or require unlimited memory."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Any:
-        """The next header. tarfile takes a broken or missing one for the end; only the end mark is that."""
+        """Read the next header. Unlike tarfile, do not accept a damaged or missing header as the end of the archive."""
         try:
             return super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -119,23 +128,23 @@ class _StrictHeader(tarfile.TarInfo):
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:  # called by tarfile for each header
         if self.size > _MAX_HEADER and self.type not in tarfile.REGULAR_TYPES:
-            raise DagsError(f"a header of the archive has {self.size} bytes: pack it anew")
+            raise DagsError(f"a header of the archive has {self.size} bytes: pack the archive again")
         if self.type == tarfile.GNUTYPE_SPARSE:
             self._refuse_sparse()
         return super()._proc_member(archive)  # type: ignore[misc]
 
     def _refuse_sparse(self, *_: object) -> Any:
-        raise DagsError("the archive holds a sparse file: pack it without `--sparse`")
+        raise DagsError("the archive contains a sparse file: pack it without `--sparse`")
 
-    # The three forms of sparse files in PAX headers, whose maps tarfile reads whole.
+    # The three formats of sparse files in PAX headers, whose maps tarfile would read into memory.
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _tar_members(stream: IO[bytes], what: str) -> Generator[Member, None, None]:
-    # "r|": strictly forward, so that nothing is unpacked twice and nothing is kept.
+    # "r|" reads strictly forward, so that nothing is decompressed twice and nothing is kept.
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictHeader) as archive:
         for info in archive:
-            # tarfile would remember every header.
+            # tarfile would keep every header.
             archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]
             name = info.name[2:] if info.name.startswith("./") else info.name
             if info.isdir():
@@ -146,7 +155,7 @@ def _tar_members(stream: IO[bytes], what: str) -> Generator[Member, None, None]:
                     "regular files and folders are unpacked; pack it with `tar --dereference --hard-dereference`"
                 )
             yield Member(name, info.size, bool(info.mode & 0o100), info.mtime, partial(_reader, archive, info))
-    # tarfile stops at the end mark: the rest holds the checksum.
+    # tarfile stops at the end mark; the checksum follows it.
     while stream.read(_CHUNK):
         pass
 
@@ -168,7 +177,7 @@ def _tar_zst(path: str, what: str) -> Generator[Member, None, None]:
 
 
 def _zstd_reader(packed: IO[bytes], what: str) -> IO[bytes]:
-    """Python 3.14 brings zstd; before that, the package zstandard does."""
+    """Return a decompressing stream: of Python 3.14, or of the package zstandard."""
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
 
@@ -198,7 +207,7 @@ def _zip(path: str, what: str) -> Generator[Member, None, None]:
                 )
             if info.flag_bits & 0x1:
                 raise DagsError(f"{info.filename!r} in {what} is encrypted: pack it without a password")
-            # A zip's time has no zone: taken as UTC.
+            # The times in a zip archive have no time zone. They are interpreted as UTC.
             year, month, day, *clock = info.date_time
             modified = float(calendar.timegm((year, max(month, 1), max(day, 1), *clock, 0, 0, 0)))
             yield Member(info.filename, info.file_size, bool(mode & 0o100), modified, partial(archive.open, info))

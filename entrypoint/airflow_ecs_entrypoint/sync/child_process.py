@@ -1,4 +1,4 @@
-"""A forked process that does one piece of work and answers with JSON. Faults of the entrypoint cross as they are."""
+"""A forked process that runs one function and answers with JSON. Errors of the entrypoint keep their type."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from airflow_ecs_entrypoint import errors
 from airflow_ecs_entrypoint.errors import DagsError, EntrypointError
 from airflow_ecs_entrypoint.signals import ENDING
 
-# How long a process may take to tidy up when it is asked to end, in seconds.
-_TIDY = 5.0
+# The time in which a process has to clean up when it is asked to end, in seconds.
+_CLEANUP_TIMEOUT = 5.0
 
 _inherited: list[int] = []
-"""The pipe on which this process itself answers."""
+"""The pipe on which this process itself answers, if it was forked by this module."""
 
 Answer = Callable[[Any], NoReturn]
-"""Ends the process with its result, or with the fault that it met."""
+"""Ends the process with a result or an `EntrypointError`."""
 
 
 class Child:
-    """A process of its own for ``work``, which gets a function that it has to end with."""
+    """A process that runs ``work``, which gets a function and has to call it at the end."""
 
     def __init__(self, work: Callable[[Answer], NoReturn]) -> None:
         self._work = work
         self.pid = 0
-        """0 before it was started, and when it has ended."""
+        """The process ID; 0 before the start and after the end."""
         self._pipe = -1
 
     def start(self) -> None:
-        """Start it. No other thread may run in this process yet.
+        """Start the process. No other thread may be running in this process.
 
-        Signals that ask to end are held back in it until `with_signals` is called there.
+        The new process does not receive signals that ask it to end before it calls `unblock_signals`.
         """
         self._pipe, writing = os.pipe()
-        # None between the fork and the moment when both sides know what to do with one.
+        # No signal may be received between the fork and the setup of both processes.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._pipe)
-            # The pipe of the process that forked this one ends with that process, not with its last child.
+            # The parent's own pipe must be closed when the parent ends, even if this process is still running.
             if _inherited:
                 os.close(_inherited.pop())
             _inherited.append(writing)
@@ -52,11 +52,14 @@ class Child:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def answer(self, latest: float | None = None) -> Any:
-        """The result. ``latest`` is a moment of `time.monotonic`, until which it must have begun to come; without it,
-        this waits for as long as it takes.
+        """Wait for the result.
 
-        Raises the `EntrypointError` that the process met, `DagsError` if it ended without an answer, and
-        `TimeoutError` if it did not end in time; it is killed then.
+        Args:
+            latest: The time, as of `time.monotonic`, by which the process must begin to answer. Default: no limit.
+
+        Raises:
+            EntrypointError: The error of the process, or a `DagsError` if it ended without an answer.
+            TimeoutError: The process did not answer in time. It has been ended.
         """
         text = b""
         while True:
@@ -74,26 +77,27 @@ class Child:
         try:
             content = json.loads(text)
         except ValueError:
-            raise DagsError(_ended_without_a_word(status)) from None
-        if "fault" in content:
-            raise getattr(errors, content["kind"])(content["fault"])
+            raise DagsError(_ended_without_answer(status)) from None
+        if "error" in content:
+            raise getattr(errors, content["kind"])(content["error"])
         return content["result"]
 
     def stop(self) -> None:
-        """End it, if it still runs, and wait until it has tidied up."""
+        """Ask the process to end if it is still running, and wait for its cleanup."""
         if not self.pid:
-            return None
+            return
         os.kill(self.pid, signal.SIGTERM)
-        until = time.monotonic() + _TIDY
+        until = time.monotonic() + _CLEANUP_TIMEOUT
         while not os.waitpid(self.pid, os.WNOHANG)[0]:
             if time.monotonic() > until:
-                return self.kill()
+                self.kill()
+                return
             time.sleep(0.01)
         self.pid = 0
         self._close()
 
     def kill(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill the process if it is still running."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -107,35 +111,32 @@ class Child:
 
 def _run(work: Callable[[Answer], NoReturn], pipe: int) -> NoReturn:
     def answer(result: Any) -> NoReturn:
-        content = _fault(result) if isinstance(result, EntrypointError) else {"result": result}
+        failed = isinstance(result, EntrypointError)
+        content = {"kind": type(result).__name__, "error": str(result)} if failed else {"result": result}
         view = memoryview(json.dumps(content).encode())
         try:
             while view:
                 view = view[os.write(pipe, view) :]
         except OSError:
-            pass  # nobody listens any more
+            pass  # the parent process has ended
         os._exit(0)
 
     try:
         work(answer)
     except EntrypointError as error:
         answer(error)
-    except BaseException as error:
-        # Its text and traceback might show what must not be logged.
-        answer(DagsError(f"unexpected {type(error).__name__} while loading: please report it"))
+    except BaseException as error:  # noqa: BLE001 - the process must answer in any case
+        # The message and the traceback might contain secrets.
+        answer(DagsError(f"unexpected {type(error).__name__} during the sync: please report it"))
 
 
-def with_signals() -> None:
-    """In the process, once its handlers are in place: take signals from now on."""
+def unblock_signals() -> None:
+    """Receive signals from now on. The process calls this after it has installed its handlers."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
-def _fault(error: EntrypointError) -> dict[str, str]:
-    return {"kind": type(error).__name__, "fault": str(error)}
-
-
-def _ended_without_a_word(status: int) -> str:
+def _ended_without_answer(status: int) -> str:
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
-        return f"loading was ended by {name}: give the task more memory, if it ran out of that"
-    return "loading ended without a result: please report it"
+        return f"the sync was ended by {name}: give the task more memory if it ran out of memory"
+    return "the sync ended without a result: please report it"

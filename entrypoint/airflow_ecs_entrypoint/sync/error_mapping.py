@@ -1,6 +1,6 @@
-"""Tells what a fault means: whose it is, whether starting again may help, and what to do.
+"""Mapping of exceptions to the entrypoint's errors: the cause, whether a new start may help, and what to do.
 
-Exceptions of botocore are recognised by name, so that this module (and a container without S3) does not
+Exceptions of botocore are recognized by name, so that this module (and a container without S3) does not
 import it. Error codes: docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
@@ -24,31 +24,33 @@ from airflow_ecs_entrypoint.errors import (
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What was being done when it failed.
-
-    ``doing``, such as ``list`` or ``download``; ``what``, the object or folder, for people; ``action``, the
-    IAM action it needs, and ``resource``, the ARN without its ``arn:…:s3:::`` beginning; ``region`` and
-    ``endpoint`` of the client, if known; ``missing``, what it means if there is no such object.
-    """
+class Operation:
+    """The operation that failed."""
 
     doing: str
+    """A verb, such as ``list`` or ``download``."""
     what: str
+    """The object or folder, as messages show it."""
     action: str = ""
+    """The IAM action that the operation requires."""
     resource: str = ""
+    """The resource of that action: its ARN without ``arn:…:s3:::``."""
     region: str = ""
+    """The region of the client, if known."""
     endpoint: str = ""
+    """The endpoint of the client, if known."""
     missing: str = ""
+    """What it means if the object does not exist."""
 
     def __str__(self) -> str:
         return f"cannot {self.doing} {self.what}"
 
 
 _CREDENTIALS = "give the task definition a task role with access to the bucket (or renew the credentials)"
-_TRUST = "allow sts:AssumeRole on it to the task role, which its trust policy has to name"
+_TRUST = "allow sts:AssumeRole on it to the task role, and name the task role in its trust policy"
 
 # fmt: off
-# S3 error codes about who is asking, rather than about what may be done.
+# S3 error codes about the identity of the caller, not about its permissions.
 _CREDENTIAL_CODES = frozenset(
     (
         "AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId",
@@ -63,7 +65,7 @@ _DENIED_CODES = frozenset(
         "UnauthorizedAccess",
     )
 )
-# AWS itself has closed the account or the bucket: no policy opens it.
+# AWS has closed the account or the bucket. No policy can allow access.
 _CLOSED_CODES = frozenset(("AccountProblem", "AllAccessDisabled"))
 _UNAVAILABLE_CODES = frozenset(
     (
@@ -89,13 +91,13 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _ACTION = re.compile(r"perform:? ((s3|kms):[A-Z]\w+)")
-# What AWS says of a key that does not exist, or may not be used, without a word about an action.
+# Messages about a key that does not exist or may not be used, without the name of an action.
 _KEY = re.compile(r"\bkms:[A-Z]|(?i:customer master key|KMS key)")
 # docs.aws.amazon.com/IAM/latest/UserGuide: "Troubleshoot access denied error messages".
 _NOT_ALLOWED = re.compile(r"because no ([\w -]+? (?:policy|policies)|permissions boundary) allows?\b")
 _EXPLICITLY_DENIED = re.compile(r"explicit deny(?: in an? ([\w -]+? policy|permissions boundary))?")
 
-# Exceptions of botocore (and urllib3, which old versions let through) by class name, bases included.
+# Class names, including base classes, of exceptions of botocore, and of urllib3, which old versions do not wrap.
 _NO_CREDENTIALS = frozenset(
     (
         "NoAuthTokenError", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
@@ -121,7 +123,7 @@ _MISCONFIGURED = frozenset(
     )
 )
 # fmt: on
-# What OpenSSL says of a connection that cannot be made however often it is tried.
+# Messages of OpenSSL about permanent errors.
 _TLS = (
     (
         "not yet valid|has expired",
@@ -164,110 +166,110 @@ _LOCAL = {
 }
 
 
-def classify(error: BaseException, attempt: Attempt) -> EntrypointError:
-    """``error`` as one of the entrypoint's own, in one line, without secrets. Never raises."""
+def classify(error: BaseException, operation: Operation) -> EntrypointError:
+    """Return ``error`` as an error of the entrypoint, whose message is one line without secrets. Never raises."""
     if isinstance(error, EntrypointError):
         return error
     names = {cls.__name__ for cls in type(error).__mro__}
     response = getattr(error, "response", None)
     if isinstance(response, dict):
-        fault = _service_error(response, attempt)
+        mapped = _service_error(response, operation)
         assumed = getattr(error, "operation_name", "").startswith("AssumeRole")
-        if assumed and not fault.temporary and not _skewed(response):
+        if assumed and not mapped.temporary and not _skewed(response):
             remedy = _TRUST if _code(response) in _DENIED_CODES else _CREDENTIALS
-            return AccessError(f"{attempt}: the role cannot be assumed ({_code(response)}): {remedy}")
-        return fault
-    if names & {"CredentialRetrievalError", "MetadataRetrievalError"} and _passing(str(error)):
+            return AccessError(f"{operation}: the role cannot be assumed ({_code(response)}): {remedy}")
+        return mapped
+    if names & {"CredentialRetrievalError", "MetadataRetrievalError"} and _is_temporary(str(error)):
         return UnavailableError(
-            f"{attempt}: the credentials endpoint gave no credentials for now: start the container again"
+            f"{operation}: the credentials endpoint returned no credentials: start the container again"
         )
     if names & _NO_CREDENTIALS:
-        return AccessError(f"{attempt}: no usable AWS credentials ({type(error).__name__}): {_CREDENTIALS}")
+        return AccessError(f"{operation}: no usable AWS credentials ({type(error).__name__}): {_CREDENTIALS}")
     if "ParamValidationError" in names and re.search("bucket|key", str(error), re.IGNORECASE):
-        return SettingsError(f"{attempt}: {type(error).__name__}: check the S3 URI")
-    if names & _MISCONFIGURED or (attempt.doing == "connect to" and isinstance(error, ValueError)):
+        return SettingsError(f"{operation}: {type(error).__name__}: check the S3 URI")
+    if names & _MISCONFIGURED or (operation.doing == "connect to" and isinstance(error, ValueError)):
         return SettingsError(
-            f"{attempt}: {type(error).__name__}: check the region, the endpoint and other AWS_* variables"
+            f"{operation}: {type(error).__name__}: check the region, the endpoint and other AWS_* variables"
         )
     if "SSLError" in names:
         for pattern, problem in _TLS:
             if re.search(pattern, str(error)):
-                return DagsError(f"{attempt}: {problem.format(host=_host(attempt))}")
+                return DagsError(f"{operation}: {problem.format(host=_host(operation))}")
     if names & _UNREACHABLE:
         way = "to the proxy (HTTPS_PROXY, NO_PROXY)" if "ProxyConnectionError" in names else "to S3"
         return UnavailableError(
-            f"{attempt}: no complete answer from {_host(attempt)} ({type(error).__name__}): check the route "
+            f"{operation}: no complete answer from {_host(operation)} ({type(error).__name__}): check the route "
             f"{way} (VPC endpoint, NAT, security groups), then start the container again"
         )
     if isinstance(error, OSError):
-        return DagsError(f"{attempt}: {_local(error)}")
+        return DagsError(f"{operation}: {_local(error)}")
     if isinstance(error, MemoryError):
-        return DagsError(f"{attempt}: not enough memory: give the task more, or lower DAGS_CONCURRENCY")
-    return DagsError(f"{attempt}: unexpected {type(error).__name__}: please report it")
+        return DagsError(f"{operation}: not enough memory: give the task more, or lower DAGS_CONCURRENCY")
+    return DagsError(f"{operation}: unexpected {type(error).__name__}: please report it")
 
 
-def _service_error(response: Mapping[str, Any], attempt: Attempt) -> EntrypointError:
-    """The meaning of an error answer of S3."""
+def _service_error(response: Mapping[str, Any], operation: Operation) -> EntrypointError:
+    """Map an error response of S3."""
     code = _code(response)
     message = _message(response)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _CHANGED_CODES or (code == "NoSuchKey" and attempt.doing == "download"):
-        return ChangedError(f"{attempt}: it was changed meanwhile ({code}): start the container again")
+    if code in _CHANGED_CODES or (code == "NoSuchKey" and operation.doing == "download"):
+        return ChangedError(f"{operation}: it was changed during the sync ({code}): start the container again")
     if _skewed(response):
-        return AccessError(f"{attempt}: the clock is wrong ({code}): set the clock of the container's host")
+        return AccessError(f"{operation}: the clock is wrong ({code}): set the clock of the container's host")
     if code in _CREDENTIAL_CODES or (code == "AuthorizationHeaderMalformed" and _names_no_region(message)):
-        return AccessError(f"{attempt}: AWS did not accept the credentials ({code}): {_CREDENTIALS}")
+        return AccessError(f"{operation}: AWS did not accept the credentials ({code}): {_CREDENTIALS}")
     if code in _REGION_CODES:
-        return DagsError(f"{attempt}: wrong region ({code}): {_region_remedy(response)}")
+        return DagsError(f"{operation}: wrong region ({code}): {_region_remedy(response)}")
     if code in _UNAVAILABLE_CODES or status == 429 or (status >= 500 and code != "NotImplemented"):
         return UnavailableError(
-            f"{attempt}: S3 is throttling or has a fault ({code}), after retries: start the container again"
+            f"{operation}: S3 is throttling or has a fault ({code}), after retries: start the container again"
         )
     if code in _CLOSED_CODES:
         return AccessError(
-            f"{attempt}: access denied ({code}): AWS has closed it: check the S3 URI, or ask AWS Support"
+            f"{operation}: access denied ({code}): AWS has closed it: check the S3 URI, or ask AWS Support"
         )
     if code in _DENIED_CODES or (status in (401, 403) and code != "InvalidObjectState"):
-        return AccessError(f"{attempt}: access denied ({code}): {_permission_remedy(message, attempt)}")
+        return AccessError(f"{operation}: access denied ({code}): {_permission_remedy(message, operation)}")
     if code.startswith("KMS."):
-        return DagsError(f"{attempt}: its KMS key cannot be used ({code}): {_key_remedy(code)}")
+        return DagsError(f"{operation}: its KMS key cannot be used ({code}): {_key_remedy(code)}")
     if code == "InvalidArgument" and "version id" in message.lower():
-        return DagsError(f"{attempt}: no valid version ID: correct the pin")
+        return DagsError(f"{operation}: not a valid version ID: correct the pin")
     if "form of Server Side Encryption" in message:
-        return DagsError(f"{attempt}: it is encrypted with a key that S3 does not keep (SSE-C): use SSE-S3 or SSE-KMS")
+        return DagsError(f"{operation}: it is encrypted with a customer-provided key (SSE-C): use SSE-S3 or SSE-KMS")
     remedy = {
         "NoSuchBucket": "no such bucket: check the S3 URI",
-        "NoSuchKey": attempt.missing or "no such object: check the S3 URI",
+        "NoSuchKey": operation.missing or "no such object: check the S3 URI",
         "404": "no such object, version or bucket: check the S3 URI and its version",
-        "407": "the proxy requires a login: correct HTTPS_PROXY, or reach S3 without it (NO_PROXY)",
+        "407": "the proxy requires a login: correct HTTPS_PROXY, or access S3 without it (NO_PROXY)",
         "NoSuchVersion": "no such version: correct the pin",
         "MethodNotAllowed": "that version is a deletion: correct the pin",
         "405": "that version is a deletion: correct the pin",
         "400": "S3 did not accept the request: check the version and the region",
-        "InvalidBucketName": "no valid bucket name: check the S3 URI",
+        "InvalidBucketName": "not a valid bucket name: check the S3 URI",
         "InvalidObjectState": "it is archived (Glacier): restore it, or move it to another storage class",
     }.get(code, f"S3 answered {code}: check the S3 URI and the bucket")
-    return DagsError(f"{attempt}: {remedy}")
+    return DagsError(f"{operation}: {remedy}")
 
 
 def _skewed(response: Mapping[str, Any]) -> bool:
-    """Whether AWS refused a signature for its time."""
+    """Return whether AWS refused a signature because of its time."""
     return bool(_CLOCK.search(f"{_code(response)}: {_message(response)}"))
 
 
 def _names_no_region(message: str) -> bool:
-    """Of a malformed header, S3 says that the region is wrong, or what is wrong with the access key."""
+    """Return whether S3 refused a header because of the access key, not because of the region."""
     return "the region '" not in message and bool(re.search("access key|AKID|credential", message, re.IGNORECASE))
 
 
-def _permission_remedy(message: str, attempt: Attempt) -> str:
-    """Which policy has to change, and how: as AWS's message names it, else the task role's."""
+def _permission_remedy(message: str, operation: Operation) -> str:
+    """Return which policy has to change, and how. If the message of AWS names no policy, it is the task role's."""
     if "headers present in the request which were not signed" in message:
-        return "a proxy on the way adds headers: reach S3 without it (NO_PROXY)"
+        return "a proxy adds headers: access S3 without it (NO_PROXY)"
     found = _ACTION.search(message)
     of_key = found[2] == "kms" if found else bool(_KEY.search(message))
-    action = found[1] if found else "kms:Decrypt" if of_key else attempt.action
-    where = "the object's KMS key" if of_key else f"arn:{_partition(attempt.region)}:s3:::{attempt.resource}"
+    action = found[1] if found else "kms:Decrypt" if of_key else operation.action
+    where = "the object's KMS key" if of_key else f"arn:{_partition(operation.region)}:s3:::{operation.resource}"
     if denied := _EXPLICITLY_DENIED.search(message):
         return f"the {_policy(denied[1])} denies {action} on {where} explicitly: change that policy"
     remedy = f"allow {action} on {where} to the task role"
@@ -276,19 +278,19 @@ def _permission_remedy(message: str, attempt: Attempt) -> str:
         return f"{remedy} in the {_policy(missing[1])} as well"
     if of_key:
         return f"{remedy}, for a key of another account in the key policy as well"
-    # Who may not list a bucket is not told that an object is missing.
-    return remedy + (f"; or {attempt.missing}" if attempt.missing else "")
+    # Without permission to list the bucket, S3 does not report that an object is missing.
+    return remedy + (f"; or {operation.missing}" if operation.missing else "")
 
 
 def _policy(kind: str | None) -> str:
-    """What people call a kind of policy that AWS names in a message."""
+    """Return the name of a kind of policy for messages."""
     return {None: "policy", "resource-based policy": "resource-based policy (of the bucket or key)"}.get(
         kind, str(kind)
     )
 
 
 def _key_remedy(code: str) -> str:
-    """docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html passes KMS's errors on, which its API describes."""
+    """Return what to do about an error of KMS, which S3 forwards."""
     return {
         "KMS.DisabledException": "enable the key",
         "KMS.KMSInvalidStateException": "cancel its deletion, or encrypt the object with another key",
@@ -298,7 +300,7 @@ def _key_remedy(code: str) -> str:
 
 def _code(response: Mapping[str, Any]) -> str:
     code = str(response.get("Error", {}).get("Code") or "no code")
-    # The body of a proxy's answer may pose as a code.
+    # The body of a proxy's response may be mistaken for a code.
     return code if re.fullmatch(r"[A-Za-z0-9._-]{1,60}", code) else "no code"
 
 
@@ -317,26 +319,26 @@ def _region_remedy(response: Mapping[str, Any]) -> str:
 
 
 def _partition(region: str) -> str:
-    """Botocore's data/partitions.json, without the import."""
+    """Return the AWS partition of a region, as in botocore's data/partitions.json."""
     for prefix, partition in _PARTITIONS.items():
         if region.startswith(prefix):
             return partition
     return "aws"
 
 
-def _host(attempt: Attempt) -> str:
-    """Host of the endpoint; the rest of its URL may hold a password."""
+def _host(operation: Operation) -> str:
+    """Return the host of the endpoint. The rest of its URL may contain a password."""
     try:
-        return urlsplit(attempt.endpoint).hostname or "S3"
+        return urlsplit(operation.endpoint).hostname or "S3"
     except ValueError:
         return "S3"
 
 
-def _passing(text: str) -> bool:
-    """Whether the failure of a credentials endpoint is one of a moment.
+def _is_temporary(text: str) -> bool:
+    """Return whether an error of the credentials endpoint is temporary.
 
-    It throttles under many starts, and breaks off; an ECS agent that has started again does not know the ID of an
-    older task (aws/amazon-ecs-agent#738).
+    The endpoint throttles many simultaneous starts and may close connections. After a restart, an ECS agent does not
+    know the IDs of older tasks (aws/amazon-ecs-agent#738).
     """
     return bool(
         re.search(r"response \(?(429|5\d\d)\b|timed? ?out|connect|unable to parse|ID not found", text, re.IGNORECASE)

@@ -1,8 +1,8 @@
-"""The file system side: a staging folder that is put in place when it is complete.
+"""The local side of a sync: a staging folder whose files replace those of the target folder when it is complete.
 
-Staging lies inside the folder it is for, because the folder may be a mount point whose parent is read-only,
-and only renames within one file system are instant. Top-level entries are renamed one by one; if one
-rename fails, those before it are taken back.
+The staging folder lies inside the target folder, because the target may be a mount point whose parent is read-only,
+and only renames within a file system are fast. Top-level entries are renamed one by one. If a rename fails, the
+preceding ones are reverted.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from airflow_ecs_entrypoint.sync.manifest import NOT_OURS, Manifest
 from airflow_ecs_entrypoint.sync.plan import OWN_FOLDER
 
 _STAGING_PREFIX = "staging-"
-_LOCK_INTERVAL = 0.05  # seconds between two looks at a lock that somebody else holds
-# File systems without locks: the folder is then nobody else's, or the user has to see to it.
+_LOCK_INTERVAL = 0.05  # seconds between two attempts to get a lock
+# Errors of file systems without locks. The user then has to make sure that containers do not share the folder.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 
 
 class StagedFolder:
-    """Collects files beside those of ``folder``, then replaces them all.
+    """Collects files for ``folder`` and then replaces all its files.
 
-    Holds the folder's lock from its making until `put_in_place` or `discard`: containers that share a warm folder
-    load one after the other. Every method raises `OSError` alone.
+    It holds the folder's lock from its creation until `put_in_place` or `discard`, so that containers that share a
+    folder sync one after the other. Methods raise no exceptions but `OSError`.
     """
 
     def __init__(self, folder: str) -> None:
-        """Lock the folder, however long that takes."""
+        """Lock the folder. This waits as long as another container holds the lock."""
         self.folder = folder
         self._own = os.path.join(folder, OWN_FOLDER)
         os.makedirs(self._own, exist_ok=True)
@@ -46,36 +46,36 @@ class StagedFolder:
             raise
         self._manifest = os.path.join(self._own, "manifest.json")
         self.former = manifests.read(self._manifest)
-        """What the folder held when it was last loaded."""
+        """The content of the folder after its previous sync."""
         self.staging = ""
 
     def stage(self) -> None:
-        """Make a staging folder, and remove those that crashed runs have left."""
+        """Create a staging folder, and remove those that crashed containers have left behind."""
         for name in os.listdir(self._own):
             if name.startswith(_STAGING_PREFIX):
-                # What another user left may have to stay: Airflow does not look there.
+                # Folders of other users may not be removable; Airflow ignores them.
                 shutil.rmtree(os.path.join(self._own, name), ignore_errors=True)
         with open(os.path.join(self._own, ".airflowignore"), "w", encoding="utf-8") as stream:
-            stream.write(f"{_STAGING_PREFIX}*\n")  # means the same as a glob and as a regular expression
+            stream.write(f"{_STAGING_PREFIX}*\n")  # valid as a glob and as a regular expression
         self.staging = tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{os.getpid()}-", dir=self._own)
-        os.chmod(self.staging, 0o775)  # any UID with GID 0 may have to remove it
+        os.chmod(self.staging, 0o775)  # another user of group 0 may have to remove it
         self._new = os.path.join(self.staging, "new")
         self._old = os.path.join(self.staging, "old")
         os.mkdir(self._new)
         os.mkdir(self._old)
 
     def path_for(self, relative: str) -> str:
-        """Where the file ``relative`` is to be written; its folder exists."""
+        """Return the path to which the file ``relative`` is written. Its folder exists."""
         path = os.path.join(self._new, relative)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
     def scratch(self, name: str) -> str:
-        """A place for a file that will not be in the folder."""
+        """Return the path of a temporary file, which will not be in the folder."""
         return os.path.join(self.staging, name)
 
     def take_over(self, relative: str) -> bool:
-        """Stage the file that the folder has already, if it is still what the former load wrote."""
+        """Stage the folder's own file if it is unchanged since the previous sync, and return whether it is."""
         entry = self.former.files.get(relative)
         place = manifests.unchanged_file(self.folder, relative, entry) if entry else None
         if place is None:
@@ -83,16 +83,16 @@ class StagedFolder:
         try:
             os.link(place, self.path_for(relative))
         except OSError:
-            return False  # no links on this file system: it is fetched again
+            return False  # the file system has no hard links: the file is downloaded again
         return True
 
     def holds_former(self) -> bool:
-        """Whether the folder still holds exactly what the former load wrote."""
+        """Return whether the folder is unchanged since the previous sync."""
         return bool(self.former.files) and manifests.holds(self.folder, self.former)
 
     def put_in_place(self, manifest: Manifest) -> None:
-        """Make the folder hold exactly the staged files. If that fails, it holds what it held before."""
-        # Written first, moved last, and absent in between: after a crash nothing is taken for unchanged.
+        """Replace the folder's content with the staged files. If that fails, the folder keeps its content."""
+        # Written first, moved last, and absent in between: after a crash, no file is considered unchanged.
         written = self.scratch("manifest.json")
         manifests.write(written, manifest)
         former = self.scratch("former-manifest.json")
@@ -102,7 +102,7 @@ class StagedFolder:
         old = set(os.listdir(self.folder)) - {OWN_FOLDER, *(NOT_OURS - new)}
         done: list[tuple[str, str]] = []
         try:
-            for name in sorted(old | new):  # an entry's old content gives way to its new one at once
+            for name in sorted(old | new):  # so that each entry is missing only for a moment
                 place = os.path.join(self.folder, name)
                 if name in old:
                     move(place, os.path.join(self._old, name))
@@ -111,23 +111,23 @@ class StagedFolder:
                     move(os.path.join(self._new, name), place)
                     done.append((os.path.join(self._new, name), place))
         except OSError:
-            self._take_back(done)
+            self._revert(done)
             with suppress(FileNotFoundError):
                 os.rename(former, self._manifest)
             raise
         os.rename(written, self._manifest)
         self.discard()
 
-    def _take_back(self, done: list[tuple[str, str]]) -> None:
+    def _revert(self, done: list[tuple[str, str]]) -> None:
         try:
             for source, target in reversed(done):
                 move(target, source)
         except OSError:
-            self.staging = ""  # it holds the only copy of something: it stays
+            self.staging = ""  # it contains the only copy of some files, so it must not be removed
             raise
 
     def discard(self) -> None:
-        """Remove the staging folder, best effort, and give the lock back."""
+        """Remove the staging folder if possible, and release the lock."""
         if self.staging:
             shutil.rmtree(self.staging, ignore_errors=True)
         self._unlock()
@@ -151,11 +151,11 @@ def _wait_for_lock(descriptor: int) -> None:
 
 
 def move(source: str, target: str, rename: Callable[[str, str], None] = os.rename) -> None:
-    """Move a file or a folder within the file system."""
+    """Move a file or folder within the file system."""
     try:
         rename(source, target)
     except OSError as error:
-        # overlayfs does not rename a folder that comes from a lower layer, such as DAGs baked into the image.
+        # overlayfs does not rename a folder of a lower layer, such as DAGs that are baked into the image.
         if error.errno != errno.EXDEV or not os.path.isdir(source) or os.path.islink(source):
             raise
         shutil.copytree(source, target, symlinks=True)

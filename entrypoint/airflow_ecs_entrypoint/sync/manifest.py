@@ -1,7 +1,7 @@
-"""What a loaded folder holds, written down, so that the next load fetches only what has changed.
+"""The manifest of a synced folder, from which the next sync determines the changed files.
 
-A file counts as unchanged only if S3 still has the same ETag and the file on disk still has the same content
-(SHA-256): size and time alone prove nothing.
+A file is unchanged only if its object in S3 has the same ETag and the file on disk has the same content (SHA-256). Size
+and modification time are not sufficient.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, field
 
 from airflow_ecs_entrypoint.sync.plan import OWN_FOLDER
 
-# Written by Python beside the sources that tasks import. Nobody has checked it: it goes, unless it came from S3.
+# Python writes bytecode beside the sources that tasks import. It is not verified, so it is removed unless S3 has it.
 _BYTECODE = "__pycache__"
-# Made by mkfs at the top of a volume, owned by root.
+# Created by mkfs in the root folder of a volume, and owned by root.
 NOT_OURS = frozenset(("lost+found",))
 _CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file: ``etag`` of its object (empty for a member of an archive) and SHA-256 of its content, in hex."""
+    """A file: the ETag of its object (empty for a file of an archive) and the SHA-256 of its content, in hex."""
 
     etag: str
     digest: str
@@ -32,18 +32,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a folder by their relative path. ``source`` and ``etag`` say what they were made from: the
-    location, and the ETag if it is one object; ``exclude``, which patterns were left out.
-    """
+    """The content of a folder and its origin."""
 
     source: str = ""
+    """The location in S3."""
     etag: str = ""
+    """The ETag of an archive."""
     exclude: tuple[str, ...] = ()
+    """The patterns of files that were skipped."""
     files: dict[str, Entry] = field(default_factory=dict)
+    """The files by relative path."""
 
 
 def read(path: str) -> Manifest:
-    """The manifest in the file ``path``; an empty one if there is none, or none that can be read."""
+    """Return the manifest in the file ``path``, or an empty one if there is no readable manifest."""
     try:
         with open(path, encoding="utf-8") as stream:
             found = json.load(stream)
@@ -61,7 +63,7 @@ def write(path: str, manifest: Manifest) -> None:
 
 
 def holds(folder: str, manifest: Manifest) -> bool:
-    """Whether a folder holds exactly the manifest's files, with exactly their content."""
+    """Return whether a folder contains exactly the files of the manifest, with the same content."""
     try:
         _remove_bytecode(folder, manifest)
         return _regular_files(folder) == set(manifest.files) and all(
@@ -72,18 +74,18 @@ def holds(folder: str, manifest: Manifest) -> bool:
 
 
 def unchanged_file(folder: str, path: str, entry: Entry) -> str | None:
-    """Where the file lies if it is what its entry says; None otherwise."""
+    """Return the path of a file if its content is that of its entry, otherwise None."""
     place = os.path.join(folder, path)
     try:
         if os.path.realpath(place) != os.path.join(os.path.realpath(folder), path):
-            return None  # reached through a link
+            return None  # the path contains a link
         return place if digest_of(place) == entry.digest else None
     except OSError:
         return None
 
 
 def digest_of(path: str) -> str:
-    """SHA-256 of a file's content, in hex. Raises `OSError`."""
+    """Return the SHA-256 of a file's content, in hex. Raises `OSError`."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(_CHUNK), b""):
@@ -102,7 +104,7 @@ def _remove_bytecode(folder: str, manifest: Manifest) -> None:
 
 
 def _regular_files(folder: str) -> set[str]:
-    """Relative paths of all files. Whatever is neither file nor folder is in it as well, so that it differs."""
+    """Return the relative paths of all files. Entries that are neither files nor folders get another name."""
     found = set()
     for parent, folders, files in os.walk(folder):
         if parent == folder:
@@ -112,5 +114,5 @@ def _regular_files(folder: str) -> set[str]:
         for name in (*files, *links):
             path = os.path.join(parent, name)
             regular = stat.S_ISREG(os.lstat(path).st_mode)
-            found.add(os.path.relpath(path, folder) if regular else f"{path} is no file")
+            found.add(os.path.relpath(path, folder) if regular else f"{path} is not a file")
     return found

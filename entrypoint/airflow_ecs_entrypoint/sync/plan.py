@@ -1,4 +1,4 @@
-"""From the objects of a prefix to the files of a folder: what is safe, what is where. Pure."""
+"""Mapping of the objects of a prefix to the files of a folder, with safety checks. No I/O."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from airflow_ecs_entrypoint.errors import DagsError
 from airflow_ecs_entrypoint.settings import MAX_MEBIBYTES, Source
 
 OWN_FOLDER = ".airflow-ecs"
-"""In each loaded folder: what the entrypoint keeps there for itself."""
+"""The folder in each synced folder that contains the entrypoint's own files."""
 MAX_FILES = 100_000
 _MAX_PATH = 1024  # bytes, as for S3's keys
 
 
 @dataclass(frozen=True)
 class RemoteObject:
-    """An object as S3 lists it: ``size`` in bytes; ``etag`` with its quotes, empty if there is none; ``version_id``
-    only where a certain version is wanted.
-    """
+    """An object as listed by S3."""
 
     bucket: str
     key: str
     size: int
+    """In bytes."""
     etag: str
+    """The ETag with its quotes; empty if there is none."""
     modified: datetime
     version_id: str = ""
+    """The version to be downloaded; empty for the current one."""
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
@@ -36,16 +37,16 @@ class RemoteObject:
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """An object and its place: ``path`` is relative to the folder and never leaves it."""
+    """An object and the ``path`` of its file, which is relative to the folder and inside it."""
 
     remote: RemoteObject
     path: str
 
 
 class Paths:
-    """The paths of a folder's files, as they become known: refuses what must not be in one folder.
+    """The paths of a folder's files. Refuses unsafe and conflicting paths.
 
-    ``what`` names the source, for people.
+    ``what`` is the name of the source in messages.
     """
 
     def __init__(self, what: str, max_bytes: int) -> None:
@@ -56,26 +57,27 @@ class Paths:
         self._max_bytes = max_bytes
 
     def add(self, path: str, size: int, name: str) -> None:
-        """Take a file in; ``size`` in bytes, ``name`` is the object or member, for people.
+        """Add a file of ``size`` bytes. ``name`` is the name of its object or archive member in messages.
 
-        Raises `DagsError` for a path that would leave the folder or is none, for a file that is also a folder or
-        comes twice, and for more than a folder may hold.
+        Raises:
+            DagsError: The path is invalid or outside the folder, the file is also a folder or appears twice, or the
+                folder has too many files or bytes.
         """
         if len(path.encode("utf-8", "surrogateescape")) > _MAX_PATH:
             raise DagsError(f"a name in {self._what} has more than {_MAX_PATH} bytes: shorten it")
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts) or "\\" in path or "\0" in path:
             raise DagsError(
-                f"{name} is no safe file name (an empty, '.' or '..' part, a backslash or a NUL): "
-                "rename or delete it; nothing was loaded"
+                f"{name} is not a safe file name (an empty, '.' or '..' part, a backslash or a NUL): "
+                "rename or delete it"
             )
         if parts[0] == OWN_FOLDER:
             raise DagsError(f"{name} begins with a reserved name: rename or delete it")
         parents = ["/".join(parts[:count]) for count in range(1, len(parts))]
         if path in self._folders or any(parent in self.files for parent in parents):
-            raise DagsError(f"{name} is a file and a folder at once: rename or delete one of them")
+            raise DagsError(f"{name} is both a file and a folder: rename or delete one of them")
         if path in self.files:
-            raise DagsError(f"{name} is there twice: keep one of them")
+            raise DagsError(f"{name} appears twice: keep one of them")
         self.files.add(path)
         self._folders.update(parents)
         self.size += size
@@ -89,10 +91,10 @@ class Paths:
 
 
 def excluded(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether one of the patterns takes a path out.
+    """Return a function that returns whether one of the patterns matches a path.
 
-    As with ``aws s3 sync --exclude``, a pattern is compared with the whole relative path, and ``*`` matches ``/``
-    too. A pattern that ends in ``/`` stands for all that is in that folder.
+    As with ``aws s3 sync --exclude``, a pattern is compared with the whole relative path, and ``*`` also matches
+    ``/``. A pattern that ends in ``/`` matches everything in that folder.
     """
     if not patterns:
         return lambda path: False
@@ -101,11 +103,12 @@ def excluded(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def plan(source: Source, listed: Iterable[RemoteObject], max_bytes: int) -> list[PlannedFile]:
-    """The files which ``listed``, the objects under the source's prefix, will be; at least one.
+    """Return the files for ``listed``, the objects below the source's prefix.
 
-    Keys ending in ``/`` are folder markers of S3 consoles and no files.
+    Keys that end in ``/`` are folder markers of the S3 console and are skipped.
 
-    Raises `DagsError`.
+    Raises:
+        DagsError: There are no files, or one of them is refused by `Paths`.
     """
     leave_out = excluded(source.exclude)
     paths = Paths(str(source.location), max_bytes)
@@ -121,12 +124,12 @@ def plan(source: Source, listed: Iterable[RemoteObject], max_bytes: int) -> list
         paths.add(path, remote.size, str(remote))
         files.append(PlannedFile(remote, path))
     if not files:
-        raise nothing_there(source, left_out)
+        raise no_files_error(source, left_out)
     return files
 
 
-def nothing_there(source: Source, left_out: int) -> DagsError:
-    """The fault of a source without files, or without any but those that DAGS_EXCLUDE leaves out."""
+def no_files_error(source: Source, left_out: int) -> DagsError:
+    """Return the error for a source without files, or with only files that DAGS_EXCLUDE skips."""
     if left_out:
         return DagsError(
             f"{source.location} holds no files but {left_out} that DAGS_EXCLUDE leaves out: correct the patterns"

@@ -1,10 +1,10 @@
-"""What a load is at, for whoever has to end it and say why."""
+"""The progress of a sync, for the message about a sync that takes too long."""
 
 from __future__ import annotations
 
 
 class Progress:
-    """A phase, and how much of it is done. ``step`` is how much is done for each time that `advance` is called."""
+    """A phase and the number of finished objects, which each call of `advance` increases by ``step``."""
 
     def __init__(self) -> None:
         self._doing = "connecting to S3"
@@ -13,11 +13,11 @@ class Progress:
         self.step = 1
 
     def begin(self, doing: str, of: int = 0) -> None:
-        """A new phase, of ``of`` objects if that is known."""
+        """Begin a phase, with ``of`` objects if the number is known."""
         self._doing, self._done, self._of, self.step = doing, 0, of, 1
 
     def advance(self) -> None:
-        """A part of it is done."""
+        """Count finished objects."""
         self._done = min(self._done + self.step, self._of)
 
     def __str__(self) -> str:

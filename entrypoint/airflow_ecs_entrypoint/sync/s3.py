@@ -1,7 +1,7 @@
-"""The S3 side: one client, listing, downloading one object to one file, reading and deleting one.
+"""Access to S3: listing objects, and downloading, reading and deleting one.
 
-botocore is imported here, when S3 is really needed, and boto3 not at all: its resource layer would only cost
-start-up time.
+botocore is imported here, so that only containers that use S3 import it. boto3 is not imported, because its resource
+layer would only make the start slower.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from typing import Any, Callable, Iterator, Mapping, TypeVar
 from airflow_ecs_entrypoint import __version__
 from airflow_ecs_entrypoint.errors import ChangedError, DagsError, SettingsError, UnavailableError
 from airflow_ecs_entrypoint.s3_uri import S3Location
-from airflow_ecs_entrypoint.sync.error_mapping import Attempt, classify
+from airflow_ecs_entrypoint.sync.error_mapping import Operation, classify
 from airflow_ecs_entrypoint.sync.plan import RemoteObject
 
 _CONNECT_TIMEOUT = 5  # seconds
-_READ_TIMEOUT = 20  # seconds between two pieces of an answer, not for the whole of it
+_READ_TIMEOUT = 20  # seconds between two parts of a response
 _ATTEMPTS = 5
 _CHUNK = 256 * 1024  # bytes
 _T = TypeVar("_T")
 
 
-class Cancelled(Exception):
-    """The download is no longer wanted."""
+class CancelledError(Exception):
+    """The download was cancelled."""
 
 
 class S3:
-    """S3 as the entrypoint uses it. Safe to use from many threads.
+    """A thread-safe client of S3.
 
-    Credentials come from the SDK's own chain. AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are respected; otherwise
-    requests are tried five times in the standard mode.
+    Credentials come from the SDK's own chain. AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are respected. By default, the SDK
+    tries a request up to five times in the standard mode.
 
-    Every method raises `EntrypointError` alone (and `Cancelled`).
+    Methods raise no exceptions but `EntrypointError` and `CancelledError`.
     """
 
     def __init__(self, environ: Mapping[str, str], concurrency: int) -> None:
-        attempt = Attempt("connect to", "S3")
+        operation = Operation("connect to", "S3")
         try:
             import botocore.session
             from botocore.config import Config
@@ -53,10 +53,10 @@ class S3:
             if not environ.get("AWS_MAX_ATTEMPTS"):
                 retries["total_max_attempts"] = _ATTEMPTS
             session = botocore.session.get_session()
-            know_services_by_their_folders(session.get_component("data_loader"))
-            # S3's few forms of time; the SDK's own parser takes a tenth of all its work to be ready for any.
-            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment_of)
-            # ECS always sets AWS_REGION, but Python's SDK reads AWS_DEFAULT_REGION only.
+            list_services_by_folder_names(session.get_component("data_loader"))
+            # The SDK's own parser accepts many formats, which takes a tenth of the CPU time of a sync.
+            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
+            # ECS sets AWS_REGION, but botocore reads only AWS_DEFAULT_REGION.
             region = session.get_config_variable("region") or environ.get("AWS_REGION")
             self._client = session.create_client(
                 "s3",
@@ -69,42 +69,44 @@ class S3:
                     user_agent_extra=f"airflow-ecs-entrypoint/{__version__}",
                 ),
             )
-            # Nothing reads this header here, and not every value of it is a time.
-            self._client.meta.events.register_first("before-parse.s3.*", without_expires)
+            # The header Expires is not used here, and its value may be invalid.
+            self._client.meta.events.register_first("before-parse.s3.*", remove_expires)
             resolved = self._client.meta.config.retries or {}
             self._attempts = int(resolved.get("total_max_attempts") or _ATTEMPTS)
             self._region = str(region or "")
             self._endpoint = str(self._client.meta.endpoint_url)
         except Exception as error:
-            raise classify(error, attempt) from error
+            raise classify(error, operation) from error
 
     def disconnect(self) -> None:
-        """Close idle connections, before a fork: none may be used in two processes."""
+        """Close idle connections before a fork, because a connection must not be used by two processes."""
         self._client.close()
 
     def objects(self, location: S3Location, moment: datetime | None = None) -> Iterator[RemoteObject]:
-        """Every object under ``location``, folder markers included; those of ``moment``, if one is given.
+        """Yield all objects below ``location``, including folder markers, as of now or of ``moment``.
 
-        A moment needs a bucket with versioning, and means whole seconds, as S3 keeps them.
+        A moment requires a bucket with versioning. S3 stores times in whole seconds.
         """
         if moment is not None:
             yield from self._objects_at(location, moment)
             return
-        attempt = self._attempt("list", str(location), "s3:ListBucket", location.bucket)
+        operation = self._operation("list", str(location), "s3:ListBucket", location.bucket)
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=location.path)
             for page in pages:
                 for item in page.get("Contents", ()):
                     yield _remote(location, item)
         except Exception as error:
-            raise classify(error, attempt) from error
+            raise classify(error, operation) from error
 
     def _objects_at(self, location: S3Location, moment: datetime) -> Iterator[RemoteObject]:
-        """Versions come newest first for each key; the first that is not too new is the one, unless it is a deletion.
+        """Yield the objects as of ``moment``.
 
-        A page holds versions and deletions apart, and a key may go on over several pages, so both are merged by key.
+        For each key, S3 lists the newest version first. The first one that is not too new is yielded, unless it is a
+        deletion. A page lists versions and deletions separately, and a key may continue on the next page, so both are
+        merged by key.
         """
-        attempt = self._attempt("list the versions of", str(location), "s3:ListBucketVersions", location.bucket)
+        operation = self._operation("list the versions of", str(location), "s3:ListBucketVersions", location.bucket)
         key, newest = "", None
         try:
             pages = self._client.get_paginator("list_object_versions").paginate(
@@ -118,7 +120,7 @@ class S3:
                         if item["VersionId"] == "null":
                             raise DagsError(
                                 f"s3://{location.bucket}/{item['Key']} was written when its bucket kept no versions: "
-                                "what it was at that time is not known; turn versioning on, and choose a later time"
+                                "its content at that time is unknown; enable versioning and choose a later time"
                             )
                         continue
                     if item["Key"] != key:
@@ -130,23 +132,23 @@ class S3:
             if newest is not None and not newest[1]:
                 yield _remote(location, newest[0], newest[0]["VersionId"])
         except Exception as error:
-            raise classify(error, attempt) from error
+            raise classify(error, operation) from error
 
     def describe(self, location: S3Location, version_id: str = "") -> tuple[RemoteObject, str]:
-        """The one object that ``location`` names, as it is now or in a certain version, and which version that is.
+        """Return one object, in its current or a given version, and the name of that version.
 
-        The version is a version ID, or the ETag in a bucket that keeps no versions.
+        The name is the version ID, or the ETag if the bucket has no versioning.
         """
         what = f"{location} (version {version_id})" if version_id else str(location)
-        attempt = self._attempt("look at", what, "s3:GetObject", f"{location.bucket}/{location.path}")
+        operation = self._operation("access", what, "s3:GetObject", f"{location.bucket}/{location.path}")
         version = {"VersionId": version_id} if version_id else {}
         if version_id:
-            attempt = replace(attempt, action="s3:GetObjectVersion")
+            operation = replace(operation, action="s3:GetObjectVersion")
         wanted = {"Bucket": location.bucket, "Key": location.path, **version}
         try:
             found = self._client.head_object(**wanted)
         except Exception as error:
-            raise classify(self._reason(error, wanted), attempt) from error
+            raise classify(self._reason(error, wanted), operation) from error
         etag = found.get("ETag", "")
         remote = RemoteObject(
             location.bucket, location.path, found["ContentLength"], etag, found["LastModified"], version_id
@@ -154,22 +156,23 @@ class S3:
         return remote, found.get("VersionId") or version_id or etag.strip('"')
 
     def _reason(self, error: Exception, wanted: Mapping[str, str]) -> Exception:
-        """Why HEAD was refused: its answer has no body, and so no code. The same asked by GET says more."""
+        """Return the reason for which HEAD was refused. Its response has no body, unlike that of GET."""
         if not hasattr(error, "response"):
             return error
         try:
             self._client.get_object(**wanted)["Body"].close()
-        except Exception as better:
+        except Exception as better:  # noqa: BLE001 - the caller classifies it
             return better
         return error
 
     def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
-        """Write the very object that was listed to ``path``, with its modification time; returns its SHA-256, in hex.
+        """Download the object as it was listed to ``path``, with its modification time, and return its SHA-256.
 
-        Raises `ChangedError` if the object is no longer the listed one.
+        Raises:
+            ChangedError: The object is no longer the listed one.
         """
         action = "s3:GetObjectVersion" if remote.version_id else "s3:GetObject"
-        attempt = self._attempt("download", str(remote), action, f"{remote.bucket}/{remote.key}")
+        operation = self._operation("download", str(remote), action, f"{remote.bucket}/{remote.key}")
         wanted = {"Bucket": remote.bucket, "Key": remote.key}
         if remote.etag:
             wanted["IfMatch"] = remote.etag
@@ -180,59 +183,69 @@ class S3:
             try:
                 return self._store(body, remote, path, cancelled)
             except OSError as error:
-                raise classify(error, self._writing(attempt, error, path)) from error
+                raise classify(error, self._writing(operation, error, path)) from error
 
-        digest = self._get(wanted, attempt, store, cancelled)
+        digest = self._get(wanted, operation, store, cancelled)
         modified = remote.modified.timestamp()
         os.utime(path, (modified, modified))
         return digest
 
     def read(self, location: S3Location, what: str, max_bytes: int, missing: str) -> bytes:
-        """The whole of one object. ``what`` it is, and what it means if it is ``missing``, are for people.
+        """Return the content of one object.
 
-        Raises `SettingsError` if it has more than ``max_bytes``.
+        Args:
+            location: The object.
+            what: Its name in messages.
+            max_bytes: The limit of its size.
+            missing: What it means, in messages, if the object does not exist.
+
+        Raises:
+            SettingsError: The object has more than ``max_bytes``.
         """
-        attempt = self._attempt("read", f"{what} at {location}", "s3:GetObject", f"{location.bucket}/{location.path}")
-        attempt = replace(attempt, missing=missing)
+        operation = self._operation(
+            "read", f"{what} at {location}", "s3:GetObject", f"{location.bucket}/{location.path}"
+        )
+        operation = replace(operation, missing=missing)
 
         def whole(body: Any) -> bytes:
             content: bytes = body.read(max_bytes + 1)
             if len(content) > max_bytes:
-                raise SettingsError(f"{attempt}: more than {max_bytes} bytes are there")
-            content += body.read()  # nothing more, but only the end shows whether all has come
+                raise SettingsError(f"{operation}: it has more than {max_bytes} bytes")
+            content += body.read()  # empty, but only the end shows that the content is complete
             return content
 
-        return self._get({"Bucket": location.bucket, "Key": location.path}, attempt, whole, lambda: False)
+        return self._get({"Bucket": location.bucket, "Key": location.path}, operation, whole, lambda: False)
 
     def delete(self, location: S3Location, what: str) -> None:
-        """Delete one object; ``what`` it is, for people."""
+        """Delete one object. ``what`` is its name in messages."""
         resource = f"{location.bucket}/{location.path}"
         try:
             self._client.delete_object(Bucket=location.bucket, Key=location.path)
         except Exception as error:
-            attempt = self._attempt("delete", f"{what} at {location}", "s3:DeleteObject", resource)
-            raise classify(error, attempt) from error
+            operation = self._operation("delete", f"{what} at {location}", "s3:DeleteObject", resource)
+            raise classify(error, operation) from error
 
     def _get(
-        self, wanted: Mapping[str, str], attempt: Attempt, use: Callable[[Any], _T], cancelled: Callable[[], bool]
+        self, wanted: Mapping[str, str], operation: Operation, use: Callable[[Any], _T], cancelled: Callable[[], bool]
     ) -> _T:
-        """What ``use`` makes of the body of an object.
+        """Return the result of ``use``, which gets the body of an object.
 
-        A body that breaks off is asked for again (the SDK repeats a request only until its answer begins).
+        The request is repeated if the connection is closed within the body. The SDK repeats a request only until its
+        response begins.
         """
         for number in range(1, self._attempts + 1):
             try:
                 body = self._client.get_object(**wanted)["Body"]
             except Exception as error:
-                raise classify(error, attempt) from error
+                raise classify(error, operation) from error
             try:
                 return use(body)
-            except Cancelled:
+            except CancelledError:
                 raise
             except Exception as error:
-                fault = classify(error, attempt)
-                if not isinstance(fault, UnavailableError) or number == self._attempts:
-                    raise fault from error
+                mapped = classify(error, operation)
+                if not isinstance(mapped, UnavailableError) or number == self._attempts:
+                    raise mapped from error
                 _pause(number, cancelled)
             finally:
                 body.close()
@@ -241,13 +254,13 @@ class S3:
     @staticmethod
     def _store(body: Any, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
         if cancelled():
-            raise Cancelled  # Before the file is made: its folder may be going.
+            raise CancelledError  # before the file is created, because its folder may be removed at this moment
         received = 0
         digest = hashlib.sha256()
         with open(path, "wb") as stream:
             while True:
                 if cancelled():
-                    raise Cancelled
+                    raise CancelledError
                 chunk = body.read(_CHUNK)
                 if not chunk:
                     break
@@ -255,33 +268,34 @@ class S3:
                 digest.update(chunk)
                 stream.write(chunk)
         if received != remote.size:
-            raise ChangedError(f"cannot download {remote}: {received} bytes came, {remote.size} were listed")
+            raise ChangedError(f"cannot download {remote}: received {received} bytes, expected {remote.size}")
         return digest.hexdigest()
 
     @staticmethod
-    def _writing(attempt: Attempt, error: OSError, path: str) -> Attempt:
-        """An error with a number comes from the disk rather than from S3."""
+    def _writing(operation: Operation, error: OSError, path: str) -> Operation:
+        """Return the operation that failed: an error with a number comes from the disk, not from S3."""
         if error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
-            return Attempt("write", f"{attempt.what} to {os.path.dirname(path)}")
-        return attempt
+            return Operation("write", f"{operation.what} to {os.path.dirname(path)}")
+        return operation
 
-    def _attempt(self, doing: str, what: str, action: str, resource: str) -> Attempt:
-        return Attempt(doing, what, action, resource, self._region, self._endpoint)
+    def _operation(self, doing: str, what: str, action: str, resource: str) -> Operation:
+        return Operation(doing, what, action, resource, self._region, self._endpoint)
 
 
-def know_services_by_their_folders(loader: Any) -> None:
-    """Spare the SDK the look into the folders of four hundred services, twice, to learn that S3 is one of them.
+def list_services_by_folder_names(loader: Any) -> None:
+    """Let the SDK list its services by their folders' names, without the content of four hundred folders.
 
-    That is a fifth of what it takes to make a client, and more where the image's files are not in memory yet.
+    The SDK lists them twice to verify that S3 exists. This takes a fifth of the time in which a client is created, and
+    more if the files of the image are not cached.
     """
     names = [name for path in loader.search_paths if os.path.isdir(path) for name in os.listdir(path)]
     loader.list_available_services = lambda type_name: names
 
 
-def moment_of(text: str) -> datetime:
-    """A time as S3 writes it: ``2026-01-31T08:00:00.000Z`` in listings, ``Sat, 31 Jan 2026 08:00:00 GMT`` in headers.
+def parse_time(text: str) -> datetime:
+    """Parse a time of S3: ``2026-01-31T08:00:00.000Z`` in listings, ``Sat, 31 Jan 2026 08:00:00 GMT`` in headers.
 
-    Other forms, of other S3 servers, are left to the SDK's parser. Raises `ValueError`.
+    Other formats, of other S3 servers, are parsed by the SDK. Raises `ValueError`.
     """
     try:
         if text.endswith("Z"):
@@ -294,8 +308,8 @@ def moment_of(text: str) -> datetime:
         return moment
 
 
-def without_expires(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Leave out the header ``Expires``: S3 stores any string for it (boto/boto3#808)."""
+def remove_expires(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Remove the header ``Expires``, for which S3 stores any string (boto/boto3#808)."""
     response_dict["headers"].pop("Expires", None)
 
 
@@ -306,14 +320,14 @@ def _remote(location: S3Location, item: Mapping[str, Any], version_id: str = "")
 
 
 def _rank(item: Mapping[str, Any], deleted: bool) -> tuple[datetime, bool, bool]:
-    """Orders the versions of a key. Within one second the newest of all is known; else a deletion counts as later."""
+    """Return the sort key of a version. Within a second, the latest version comes last, then deletions."""
     return item["LastModified"], item["IsLatest"], deleted
 
 
 def _pause(number: int, cancelled: Callable[[], bool]) -> None:
-    """Wait before attempt ``number`` + 1: up to 0.2 s, 0.4 s, 0.8 s …, at random, so that a fleet spreads."""
+    """Wait before attempt ``number`` + 1: up to 0.2 s, 0.4 s, 0.8 s …, with jitter."""
     until = time.monotonic() + random.uniform(0.1, 0.2) * 2 ** (number - 1)
     while time.monotonic() < until:
         if cancelled():
-            raise Cancelled
+            raise CancelledError
         time.sleep(0.05)

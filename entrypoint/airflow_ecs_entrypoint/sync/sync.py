@@ -1,6 +1,6 @@
-"""Loads sources into their folders: list, plan, take over what is unchanged, download the rest, put in place.
+"""The sync of all sources into their folders: list, plan, keep unchanged files, download the others, put in place.
 
-Nothing is put in place before everything has arrived. The threads have ended when `load` returns.
+Nothing is put in place before all downloads are complete.
 """
 
 from __future__ import annotations
@@ -14,43 +14,42 @@ from typing import Mapping, Sequence
 from airflow_ecs_entrypoint.errors import ChangedError, DagsError
 from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.settings import MAX_MEBIBYTES, Settings, Source
-from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.signals import ShutdownHandler
 from airflow_ecs_entrypoint.sync.archive import unpack
 from airflow_ecs_entrypoint.sync.download import Job, download
-from airflow_ecs_entrypoint.sync.error_mapping import Attempt, classify
+from airflow_ecs_entrypoint.sync.error_mapping import Operation, classify
 from airflow_ecs_entrypoint.sync.folder import StagedFolder
 from airflow_ecs_entrypoint.sync.manifest import Entry, Manifest
-from airflow_ecs_entrypoint.sync.plan import PlannedFile, RemoteObject, excluded, nothing_there, plan
+from airflow_ecs_entrypoint.sync.plan import PlannedFile, RemoteObject, excluded, no_files_error, plan
 from airflow_ecs_entrypoint.sync.progress import Progress
 from airflow_ecs_entrypoint.sync.s3 import S3
 
-# A prefix that is being written to is listed again this often before the load is given up.
+# The number of listings of a prefix that changes during the sync.
 _LISTINGS = 3
 _PAUSE = 0.5  # seconds before the next listing
 _ARGUMENTS = "the task's arguments"
-_GONE = "they are gone: a container deletes them when it has loaded all it needs, and starts once"
+_GONE = "they are gone: a container deletes them before its command starts, and can start only once"
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """The result of a load.
-
-    ``files`` are in the folder now, ``fetched`` objects and ``fetched_bytes`` came from S3. ``version`` is the same
-    for two loads that saw the same files: an archive's version ID or ETag, a digest of a prefix's listing.
-    """
+class SyncedSource:
+    """The result of a sync for one source. The report shows it with these field names."""
 
     setting: str
     location: str
     folder: str
     files: int
+    """The number of files in the folder."""
     fetched: int
+    """The number of downloaded objects."""
     fetched_bytes: int
     version: str
+    """The version of the files: the version ID or ETag of an archive, or a digest of the listing of a prefix."""
 
 
 @dataclass
 class _Staged:
-    """A source on its way: the folder's next content, unless it holds the right one already."""
+    """A source during the sync, with the next content of its folder, unless the folder is up to date."""
 
     source: Source
     folder: StagedFolder
@@ -61,20 +60,20 @@ class _Staged:
     unchanged: bool = False
 
 
-class Load:
-    """One load: of all sources, and of a task's arguments."""
+class Sync:
+    """One sync of all sources, and of a task's arguments."""
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], interruption: Interruption, progress: Progress
+        self, settings: Settings, environ: Mapping[str, str], shutdown: ShutdownHandler, progress: Progress
     ) -> None:
         self._settings = settings
-        self._interruption = interruption
+        self._shutdown = shutdown
         self._progress = progress
         self._s3 = S3(environ, settings.concurrency)
 
     def arguments(self, location: S3Location) -> list[str]:
-        """A task's arguments. Raises `EntrypointError`."""
-        from airflow_ecs_entrypoint.starting.arguments import MAX_BYTES, arguments_in  # most loads need none of it
+        """Return a task's arguments. Raises `EntrypointError`."""
+        from airflow_ecs_entrypoint.starting.arguments import MAX_BYTES, arguments_in  # most containers do not need it
 
         self._progress.begin(f"reading {_ARGUMENTS} at {location}")
         return arguments_in(self._s3.read(location, _ARGUMENTS, MAX_BYTES, missing=_GONE), location)
@@ -83,10 +82,11 @@ class Load:
         """Delete what `arguments` has read. Raises `EntrypointError`."""
         self._s3.delete(location, _ARGUMENTS)
 
-    def run(self) -> list[Loaded]:
-        """Make each source's folder hold exactly what S3 has for it.
+    def run(self) -> list[SyncedSource]:
+        """Make each folder contain exactly the files of its source.
 
-        Raises `EntrypointError`; nothing is put in place then, unless the disk fails between two folders.
+        Raises:
+            EntrypointError: The sync failed. The folders are unchanged, unless the disk failed between two folders.
         """
         for listing in range(1, _LISTINGS + 1):
             try:
@@ -97,19 +97,19 @@ class Load:
             time.sleep(_PAUSE)
         raise AssertionError("unreachable")
 
-    def _once(self) -> list[Loaded]:
+    def _once(self) -> list[SyncedSource]:
         staged: list[_Staged] = []
         what = ""
         try:
             for source in self._settings.sources:
                 what = source.folder
-                self._progress.begin(f"waiting for another container, which loads into {source.folder}")
+                self._progress.begin(f"waiting for another container that syncs {source.folder}")
                 staged.append(_Staged(source, StagedFolder(source.folder)))
-                # What is listed under the lock is not older than what another container has just put in place.
-                remotes, staged[-1].version = self._look(source)
-                with self._interruption.deferred():
+                # Listed under the lock, so that it is not older than what another container has just put in place.
+                remotes, staged[-1].version = self._list(source)
+                with self._shutdown.deferred():
                     staged[-1].folder.stage()
-                    self._interruption.staging.append(staged[-1].folder.staging)
+                    self._shutdown.staging.append(staged[-1].folder.staging)
                 self._stage(staged[-1], remotes)
             for one in staged:
                 if one.archive:
@@ -118,23 +118,23 @@ class Load:
             what = " or ".join(one.source.folder for one in staged)
             self._download(staged)
             self._progress.begin("putting the files in place")
-            with self._interruption.deferred():
+            with self._shutdown.deferred():
                 for one in staged:
                     what = one.source.folder
                     if not one.unchanged:
                         one.folder.put_in_place(one.manifest)
         except Exception as error:
-            raise classify(error, Attempt("write to", what)) from error
+            raise classify(error, Operation("write to", what)) from error
         finally:
             for one in staged:
                 one.folder.discard()
-            self._interruption.staging.clear()
-        return [_loaded(one) for one in staged]
+            self._shutdown.staging.clear()
+        return [_result(one) for one in staged]
 
-    def _look(self, source: Source) -> tuple[list[PlannedFile] | RemoteObject, str]:
-        """What S3 has for a source, and a name for that version of it."""
+    def _list(self, source: Source) -> tuple[list[PlannedFile] | RemoteObject, str]:
+        """Return the files of a prefix or the object of an archive, and the name of their version."""
         location = source.location
-        self._progress.begin(f"looking at {location}")
+        self._progress.begin(f"listing {location}")
         if not location.archive:
             files = plan(source, self._s3.objects(location, source.moment), self._settings.max_bytes)
             return files, _version_of(files)
@@ -143,7 +143,7 @@ class Load:
             found = [one for one in self._s3.objects(location, source.moment) if one.key == location.path]
             if not found:
                 raise DagsError(
-                    f"{location} did not exist at that time, or its bucket kept no versions: change the pin"
+                    f"{location} did not exist at that time, or its bucket kept no versions: correct the pin"
                 )
             version_id = found[0].version_id
         remote, version = self._s3.describe(location, version_id)
@@ -154,7 +154,7 @@ class Load:
         return remote, version
 
     def _stage(self, staged: _Staged, remotes: list[PlannedFile] | RemoteObject) -> None:
-        """Decide what has to be fetched, and stage what has not."""
+        """Determine the objects to be downloaded, and stage unchanged files."""
         folder, source = staged.folder, staged.source
         former = folder.former if folder.former.source == str(source.location) else Manifest()
         if isinstance(remotes, RemoteObject):
@@ -193,7 +193,7 @@ class Load:
         )
         os.unlink(packed)
         if not digests:
-            raise nothing_there(source, left_out)
+            raise no_files_error(source, left_out)
         files = {path: Entry("", digest) for path, digest in digests.items()}
         staged.manifest = Manifest(str(source.location), archive.etag, source.exclude, files)
 
@@ -205,7 +205,7 @@ class Load:
             one.manifest.files[file.path] = Entry(file.remote.etag, digest)
 
     def _fetch(self, jobs: Sequence[Job]) -> list[str]:
-        return download(self._s3, jobs, self._settings.concurrency, self._interruption, self._progress)
+        return download(self._s3, jobs, self._settings.concurrency, self._shutdown, self._progress)
 
 
 def _version_of(files: Sequence[PlannedFile]) -> str:
@@ -213,9 +213,9 @@ def _version_of(files: Sequence[PlannedFile]) -> str:
     return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _loaded(staged: _Staged) -> Loaded:
+def _result(staged: _Staged) -> SyncedSource:
     fetched = [staged.archive] if staged.archive else [file.remote for file in staged.jobs]
-    return Loaded(
+    return SyncedSource(
         staged.source.setting,
         str(staged.source.location),
         staged.source.folder,

@@ -60,7 +60,7 @@ def check_each_ran_once(deployment: Deployment, dag_id: str, size: int) -> list[
 def check_quiet(deployment: Deployment, dag_id: str, *schedulers: Daemon) -> None:
     """Neither Airflow's event log nor the schedulers' logs speak of anything unusual."""
     for scheduler in schedulers:
-        assert scheduler.kind() == []
+        assert scheduler.trouble() == []
         assert "state mismatch" not in scheduler.log and "killed externally" not in scheduler.log
     unusual = {event: count for event, count in deployment.logged_events(dag_id).items() if event not in _USUAL}
     assert unusual == {}
@@ -337,7 +337,7 @@ def test_spot_takes_the_containers_of_a_scheduler_that_was_killed(
     assert definitions == {FAMILY: SPOT_TASKS, f"{FAMILY}:1": SPOT_TASKS}
     assert deployment.logged_events(SPOT).get("ecs task attempt failed") == SPOT_TASKS, deployment.logged_events(SPOT)
     assert f"Tasks run {FAMILY}:1, the newest active revision whose image fits" in second.log
-    assert second.kind() == [] and image_warnings(second) == []
+    assert second.trouble() == [] and image_warnings(second) == []
     second.end_in_order()
 
 

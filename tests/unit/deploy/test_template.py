@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import DOCS, ROOT
+
 TEXT = (ROOT / "deploy" / "template.yaml").read_text(encoding="utf-8")
 
 WITHOUT_A_NARROWER_RESOURCE = {"Login", "Find", "Definition"}
@@ -141,7 +141,7 @@ class TestPermissions:
             assert lines[number - 1].lstrip().startswith("#"), f"line {number + 1}: {lines[number].strip()}"
 
     def test_the_scheduler_may_do_what_the_executor_s_documentation_asks_for(self) -> None:
-        text = (ROOT / "docs" / "executor.md").read_text(encoding="utf-8")
+        text = (DOCS / "executor.md").read_text(encoding="utf-8")
         documented = json.loads(next(block for block in re.findall(r"```json\n(.*?)```", text, re.S) if "Sid" in block))
         asked = {action for statement in documented["Statement"] for action in listed(statement["Action"])}
         allowed = {action for statement in statements("SchedulerPolicy") for action in listed(statement["Action"])}

@@ -5,20 +5,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint.s3_uri import S3Location
 from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.signals import ShutdownHandler
 from airflow_ecs_entrypoint.sync.progress import Progress
-from airflow_ecs_entrypoint.sync.sync import Load, Loaded
-from airflow_ecs_entrypoint.sync.sync_process import Loader
+from airflow_ecs_entrypoint.sync.sync import Sync, SyncedSource
+from airflow_ecs_entrypoint.sync.sync_process import SyncProcess
 
 from local.fakes.s3 import FakeS3
+from tests.paths import ENTRYPOINT, TOOLS
 from tests.unit.entrypoint.container import SECRET, changed, script
-
-PACKAGE_ROOT = Path(__file__).resolve().parents[3] / "entrypoint"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -53,8 +53,8 @@ def bin_folder(tmp_path: Path) -> Path:
 def environ(s3: FakeS3, airflow_home: Path, bin_folder: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a container whose S3 is the fake one."""
     return {
-        "PATH": f"{bin_folder}:{Path(sys.executable).parent}:/usr/bin:/bin",
-        "PYTHONPATH": str(PACKAGE_ROOT),
+        "PATH": f"{bin_folder}:{TOOLS}:/usr/bin:/bin",
+        "PYTHONPATH": str(ENTRYPOINT),
         "HOME": str(tmp_path),
         "AIRFLOW_HOME": str(airflow_home),
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -93,61 +93,92 @@ def dags(airflow_home: Path) -> Path:
 
 
 @pytest.fixture
-def sync(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Loaded]]:
-    """Load what the environment asks for, in this process; returns the results."""
+def in_container(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """Give this process the environment of a container, with changes, and return it."""
 
-    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[Loaded]:
+    def call(**changes: str) -> dict[str, str]:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
-        merged = {**environ, "S3_URI": uri, **changes}
+        merged = {**environ, **changes}
         for name, value in merged.items():
             monkeypatch.setenv(name, value)
-        return Load(read(merged), merged, Interruption(lambda number: None), Progress()).run()
+        return merged
 
     return call
 
 
 @pytest.fixture
-def loader(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Loader]]:
-    """Start a loading process beside this one, with the environment of a container."""
+def sync(in_container: Callable[..., dict[str, str]]) -> Callable[..., list[SyncedSource]]:
+    """Sync what the environment asks for, in this process; returns the results."""
 
-    def start(uri: str = "s3://bucket/dags", location: S3Location | None = None, **changes: str) -> Loader:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            monkeypatch.delenv(name)
-        merged = {**environ, "S3_URI": uri, **changes}
-        for name, value in merged.items():
-            monkeypatch.setenv(name, value)
-        made = Loader(read(merged), merged, location)
+    def call(uri: str = "s3://bucket/dags", **changes: str) -> list[SyncedSource]:
+        environ = in_container(S3_URI=uri, **changes)
+        return Sync(read(environ), environ, ShutdownHandler(lambda number: None), Progress()).run()
+
+    return call
+
+
+@pytest.fixture
+def sync_process(in_container: Callable[..., dict[str, str]]) -> Iterator[Callable[..., SyncProcess]]:
+    """Start a sync process beside this one, with the environment of a container."""
+
+    def start(uri: str = "s3://bucket/dags", location: S3Location | None = None, **changes: str) -> SyncProcess:
+        environ = in_container(S3_URI=uri, **changes)
+        made = SyncProcess(read(environ), environ, location)
         made.start()
         started.append(made)
         return made
 
-    started: list[Loader] = []
+    started: list[SyncProcess] = []
     yield start
     for made in started:
         made.stop()
 
 
 @pytest.fixture
-def run(environ: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the entrypoint as a container would; keyword arguments change the environment (None unsets)."""
+def launch(environ: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the entrypoint as a container would; keyword arguments change the environment (None unsets)."""
 
-    def start(*arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(*arguments: str, **changes: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
             [sys.executable, "-m", "airflow_ecs_entrypoint", *arguments],
             env=changed(environ, changes),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            start_new_session=True,
+            # Under nohup it would be ignored, and the entrypoint leaves it at that.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
+        started.append(process)
+        return process
 
-    return start
+    started: list[subprocess.Popen[str]] = []
+    yield start
+    for process in started:
+        with process:
+            process.kill()
+
+
+@pytest.fixture
+def run(launch: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the entrypoint to its end; see `launch`."""
+
+    def call(*arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
+        process = launch(*arguments, **changes)
+        output, errors = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    return call
 
 
 def own_children() -> set[int]:
     """The children of this process, with those that have ended and that nobody has waited for."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(child) for children in lists for child in children.read_text().split()}
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError):  # the thread has ended
+            found.update(map(int, path.read_text().split()))
+    return found
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def history(s3):
     ],
 )
 @pytest.mark.parametrize("page_size", [1000, 1, 2])
-def test_a_prefix_is_loaded_as_it_was(s3, sync, dags, history, moment, files, page_size):
+def test_a_prefix_is_synced_as_it_was(s3, sync, dags, history, moment, files, page_size):
     s3.page_size = page_size
     sync(S3_VERSION=moment)
     assert tree(dags) == files
@@ -78,9 +78,9 @@ def archives(s3):
 
 def test_an_archive_is_pinned_by_its_version_id(sync, dags, archives):
     for version, content in zip(archives, (b"1", b"2")):
-        (loaded,) = sync("s3://bucket/dags.tar.gz", S3_VERSION=version)
+        (synced,) = sync("s3://bucket/dags.tar.gz", S3_VERSION=version)
         assert tree(dags) == {"a.py": content}
-        assert loaded.version == version
+        assert synced.version == version
 
 
 def test_an_archive_is_pinned_by_a_moment(sync, dags, archives):
@@ -91,8 +91,8 @@ def test_an_archive_is_pinned_by_a_moment(sync, dags, archives):
 
 
 def test_an_archive_without_pin_is_the_newest_and_says_its_version(sync, dags, archives):
-    (loaded,) = sync("s3://bucket/dags.tar.gz")
-    assert (tree(dags), loaded.version) == ({"a.py": b"2"}, archives[1])
+    (synced,) = sync("s3://bucket/dags.tar.gz")
+    assert (tree(dags), synced.version) == ({"a.py": b"2"}, archives[1])
 
 
 def test_a_version_that_is_gone_is_a_fault(sync, archives):
@@ -103,8 +103,8 @@ def test_a_version_that_is_gone_is_a_fault(sync, archives):
 def test_a_pin_is_warm_too(s3, sync, history):
     sync(S3_VERSION=at(10))
     s3.requests.clear()
-    (loaded,) = sync(S3_VERSION=at(15))
-    assert loaded.fetched == 0 and set(s3.requests) == {"?versions"}
+    (synced,) = sync(S3_VERSION=at(15))
+    assert synced.fetched == 0 and set(s3.requests) == {"?versions"}
 
 
 def test_a_file_whose_past_is_not_known_is_no_file_that_was_not_there(s3, sync, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +11,11 @@ from airflow_ecs_executor.checks.health import HealthCheckError
 
 from local.ecs.control import EcsApi
 from local.fakes.registry import FakeRegistry, digest_of
+from tests.paths import DOCS
 from tests.unit.executor.harness import Airflow, Scheduler, key
 from tests.unit.executor.worker_images import REPOSITORY, RIGHT, WRONG, deregister, put_worker, register
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "image-check.md"
+PAGE = DOCS / "image-check.md"
 FAMILY = REPOSITORY
 
 
@@ -48,7 +48,7 @@ def test_strict_refuses_to_start_in_the_words_of_the_documentation(ecs: EcsApi, 
     register(ecs, FAMILY, image)
     with pytest.raises(HealthCheckError) as caught:
         start()
-    quoted = DOCS.read_text(encoding="utf-8").split("```\n")[1].strip()
+    quoted = PAGE.read_text(encoding="utf-8").split("```\n")[1].strip()
     for documented, here in (
         ("2.10.5", WRONG.airflow),
         ("3.8", WRONG.python),

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.pages import DOCS, blocks
+from tests.docs.pages import blocks
+from tests.paths import DOCS, ROOT, TOOLS
 
-ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-SHELLCHECK = Path(sys.executable).parent / "shellcheck"
+SHELLCHECK = TOOLS / "shellcheck"
 _PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.S)
 _IMAGES_OF_ONE = 5

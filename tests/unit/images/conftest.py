@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-from images import cli  # noqa: E402
-from images.matrix import Matrix, load_matrix  # noqa: E402
+from images import cli
+from images.matrix import Matrix, load_matrix
 
 MATRIX = Path(__file__).parent / "data" / "matrix.yaml"
 """A frozen matrix: what is asked of the real one is in test_matrix.py."""

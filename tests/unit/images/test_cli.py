@@ -17,11 +17,11 @@ import pytest
 
 from images.cli import parser_of
 from images.matrix import load_matrix
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.unit.images.conftest import Run
 
-ROOT = Path(__file__).resolve().parents[3]
 OWN = ("--base", "company/airflow:7", "--airflow", "2.10.4", "--python", "3.11")
 """An image that follows from these flags alone, whatever the matrix has."""
 KEY_ID = "AKIA" + "Q3EGRWT7LMNB2XZY"

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.signals import Interruption
+from airflow_ecs_entrypoint.signals import ShutdownHandler
 from airflow_ecs_entrypoint.sync.progress import Progress
-from airflow_ecs_entrypoint.sync.sync import Load
+from airflow_ecs_entrypoint.sync.sync import Sync
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -30,11 +30,11 @@ from images.dags.plan import Stored, check_folders, content_of, destination_of, 
 from images.errors import BuildToolError
 from local.fakes import s3 as fake_s3
 from local.fakes.s3 import DELETION, LISTING, WRITING, FakeS3, Fault
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.unit.images.conftest import Run
 
-ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 PATHS = some.sampled_from(["a.py", "b.py", "pkg/__init__.py", "pkg/c.py", "notes.md"])
 TREES = some.dictionaries(PATHS, some.sampled_from([b"", b"1", b"2", b"33"]))
@@ -96,7 +96,7 @@ def loaded(tmp_path: Path, **settings: str) -> dict[str, bytes]:
     home = tmp_path / "airflow"
     home.mkdir(exist_ok=True)
     environ = {**os.environ, "AIRFLOW_HOME": str(home), **settings}
-    Load(read(environ), environ, Interruption(lambda number: None), Progress()).run()
+    Sync(read(environ), environ, ShutdownHandler(lambda number: None), Progress()).run()
     dags = home / "dags"
     return {
         path.relative_to(dags).as_posix(): path.read_bytes()

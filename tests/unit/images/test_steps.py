@@ -11,7 +11,9 @@ from pathlib import Path
 import pip
 import pytest
 
-STEP = Path(__file__).resolve().parents[3] / "images" / "steps" / "install_packages.py"
+from tests.paths import ROOT
+
+STEP = ROOT / "images" / "steps" / "install_packages.py"
 
 Install = Callable[..., subprocess.CompletedProcess[str]]
 

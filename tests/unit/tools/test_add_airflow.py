@@ -18,7 +18,8 @@ from packaging.specifiers import SpecifierSet
 
 from images.matrix import AirflowRelease, load_matrix
 from local.errors import BaseImageError
-from tools.add_airflow import ROOT, add, new_releases, supported
+from tests.paths import DOCS, ROOT
+from tools.add_airflow import add, new_releases, supported
 from tools.edits import with_list
 from tools.pypi import Published, ReleaseError, published
 
@@ -274,7 +275,7 @@ class TestTheCommand:
 
 def test_the_lists_in_prose_are_those_of_the_matrix() -> None:
     matrix = load_matrix()
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *DOCS.glob("*.md")]
     listed = [page for page in pages if "<!-- releases -->" in page.read_text(encoding="utf-8")]
     assert listed
     for page in listed:

@@ -28,6 +28,7 @@ from local.fakes.http_service import Answer, Connection, Request
 from local.fakes.logs import FakeLogs
 from local.fakes.s3 import FakeS3
 from local.machine.console import guarded
+from tests.paths import ROOT
 from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
 from tools.aws_smoke import account, checks
 from tools.aws_smoke.__main__ import main
@@ -35,7 +36,6 @@ from tools.aws_smoke.checks import CHECKS
 from tools.aws_smoke.messages import Messages
 from tools.aws_smoke.tasks import TASKS
 
-ROOT = Path(__file__).resolve().parents[3]
 SECRET_DENIED = (
     "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable "
     "to retrieve secret from asm: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/exec/1 is not "
@@ -535,14 +535,6 @@ class TestRemoval:
             "ecs stop-task", "ecs stop-task", "ecs deregister-task-definition", "iam detach-role-policy",
             "iam delete-role",
         ]  # fmt: skip
-
-    def test_a_call_that_is_not_answered_ends_soon(self, ecs: EcsApi) -> None:
-        asked = account.Account(account.Target(image="busybox"))
-        configs = [
-            asked.client(name, patient=patient).meta.config for name in ("ecs", "s3") for patient in (False, True)
-        ]
-        assert {(config.connect_timeout, config.read_timeout) for config in configs} == {(5, 20)}
-        asked.clean_up()
 
     def test_what_cannot_be_removed_is_told_with_the_command(self, smoke: Smoke, ecs: EcsApi) -> None:
         ecs.fault("DeregisterTaskDefinition", "denied")

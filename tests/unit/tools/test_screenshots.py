@@ -11,10 +11,10 @@ import pytest
 
 from local.demo import DAGS
 from local.errors import LocalError
+from tests.paths import DOCS
 from tools.screenshots.__main__ import chromium, take_pictures
 from tools.screenshots.pictures import AWAITED, DAG_IDS, pictures
 
-DOCS = Path(__file__).parents[3] / "docs"
 RUNS = {dag_id: f"run of {dag_id}" for dag_id in DAG_IDS}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import selectors
 import signal
@@ -11,12 +10,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint.starting.airflow_start import import_early, living_children
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[4] / "entrypoint"
+from tests.paths import ENTRYPOINT
+from tests.unit.entrypoint.container import wait_until
 
 # A supervisor as that of Airflow 3.0 to 3.2: it forks the task, and knows nothing of SIGTERM. The task's on_kill
 # writes a line each time, and takes a moment.
@@ -71,7 +70,7 @@ def supervisor():
         text = SUPERVISOR.format(before=before, after=after, end=end, reset=reset)
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(text)],
-            env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ENTRYPOINT)},
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -149,10 +148,7 @@ def test_children_that_have_ended_are_not_living():
     child = subprocess.Popen(["sleep", "60"])
     assert child.pid in living_children(os.getpid())
     child.kill()
-    until = time.monotonic() + 10
-    while child.pid in living_children(os.getpid()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: child.pid not in living_children(os.getpid()))
     child.wait()
 
 
@@ -223,65 +219,6 @@ def test_an_airflow_that_is_made_otherwise_does_no_harm(packages, modules):
     packages(modules)
     assert import_early(workload=False)
     assert "airflow.cli.cli_parser" in sys.modules
-
-
-PARSER = """
-import functools, typing
-
-class GroupCommand(typing.NamedTuple):
-    name: str
-    subcommands: list
-
-class ActionCommand(typing.NamedTuple):
-    name: str
-
-ALL_COMMANDS_DICT = {
-    "dags": GroupCommand("dags", [ActionCommand("list")]),
-    "tasks": GroupCommand("tasks", [ActionCommand("list"), ActionCommand("run")]),
-}
-
-@functools.lru_cache(maxsize=None)
-def get_parser(dag_parser=False):
-    return [f"{group.name} {command.name}" for group in ALL_COMMANDS_DICT.values() for command in group.subcommands]
-"""
-ALONE, WHOLE = ["tasks run"], ["dags list", "tasks list", "tasks run"]
-
-
-@pytest.fixture
-def cli_parser(packages):
-    packages({**AIRFLOW_2, "airflow.cli.cli_parser": PARSER})
-    assert import_early(workload=False)
-    return sys.modules["airflow.cli.cli_parser"]
-
-
-def in_child(work):
-    """What a forked process says; it may fork others."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, repr(work()).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        return ast.literal_eval(stream.read())
-
-
-def test_the_command_gets_a_parser_of_its_own_command_and_whoever_asks_later_of_all(cli_parser):
-    assert [cli_parser.get_parser() for _ in range(3)] == [ALONE, WHOLE, WHOLE]
-    assert set(cli_parser.ALL_COMMANDS_DICT) == {"dags", "tasks"}
-
-
-def test_so_does_the_process_that_airflow_forks_for_the_task_but_none_that_the_task_forks(cli_parser):
-    def task():
-        return [cli_parser.get_parser(), cli_parser.get_parser(), in_child(cli_parser.get_parser)]
-
-    assert cli_parser.get_parser() == ALONE
-    assert in_child(task) == [ALONE, WHOLE, WHOLE]
-
-
-def test_another_parser_is_left_alone(cli_parser):
-    assert cli_parser.get_parser(dag_parser=True) == WHOLE
 
 
 WORKLOADS = """

@@ -6,9 +6,7 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,14 @@ from airflow_ecs_entrypoint.starting.arguments import MAX_BYTES, arguments_in, c
 from airflow_ecs_entrypoint.starting.command import parse
 
 from local.fakes.s3 import DELETION, Fault
-from tests.unit.entrypoint.container import TOKEN, script, tree
+from tests.unit.entrypoint.container import S3, TOKEN, WORKLOAD_MODULE, script, shown, tree, wait_until
 
-MODULE = "airflow.sdk.execution_time.execute_workload"
 KEY = "workloads/prod/01J.json"
 POINTER = ("--arguments-from", f"s3://bucket/{KEY}")
 TASKS_RUN = ("airflow", "tasks", "run")
-WORKLOAD = ("python", "-m", MODULE)
+WORKLOAD = ("python", "-m", WORKLOAD_MODULE)
 TASK = ("dag", "task", "run é", "--local")
 JSON = json.dumps({"token": TOKEN, "run_id": "é"}, ensure_ascii=False)
-S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
 PLAIN = {"AIRFLOW_ECS_START": "plain"}
 SHOW = """
 import json, sys
@@ -63,11 +59,6 @@ def is_there(s3):
     return KEY in s3.buckets["bucket"]
 
 
-def shown(result):
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
 class TestPointer:
     @pytest.mark.parametrize("words", [TASKS_RUN, TASKS_RUN[1:], WORKLOAD])
     def test_it_names_an_object_behind_the_program(self, words):
@@ -95,14 +86,14 @@ class TestPointer:
             (*TASKS_RUN, "dag", *POINTER),
             (*TASKS_RUN, POINTER[0]),
             ("python", "-m", "airflow", "tasks", "run", *POINTER),
-            ("python3", "-m", MODULE, *POINTER),
+            ("python3", "-m", WORKLOAD_MODULE, *POINTER),
             ("/opt/bin/airflow", "tasks", "run", *POINTER),
         ],
     )
     def test_it_comes_alone_and_behind_these_very_words(self, words):
         command = parse(words)
         assert command.has_pointer
-        with pytest.raises(SettingsError, match="must be all that comes after 'airflow tasks run' or 'python -m "):
+        with pytest.raises(SettingsError, match="must be the only arguments after 'airflow tasks run' or 'python -m "):
             location_of(command)
 
     @pytest.mark.parametrize(
@@ -167,7 +158,7 @@ class TestPipe:
             raise PermissionError(1, "over the limit of this user's pipes")
 
         monkeypatch.setattr(fcntl, "fcntl", refuse)
-        with pytest.raises(UnavailableError, match="no pipe for the workload's 70000 bytes: raise fs"):
+        with pytest.raises(UnavailableError, match="no pipe for the workload of 70000 bytes: raise fs"):
             without_secret(complete(parse((*WORKLOAD, *POINTER)), ["--json-string", "x" * 70000]))
 
 
@@ -192,11 +183,11 @@ class TestTask:
         if start == "fast":
             seen = shown(result)
             assert seen["argv"] == ["--json-string", JSON]
-            assert MODULE in seen["line"] and TOKEN not in seen["line"]
+            assert WORKLOAD_MODULE in seen["line"] and TOKEN not in seen["line"]
         else:
             option, first, again, line = shown(result)
             assert (option, first, again) == ("--json-path", JSON, "")
-            assert MODULE in line and TOKEN not in line
+            assert WORKLOAD_MODULE in line and TOKEN not in line
         assert TOKEN not in result.stderr
         assert not is_there(s3)
 
@@ -234,41 +225,29 @@ def test_without_a_pointer_nothing_of_it_is_imported(run, s3, airflow):
         (Fault(KEY, "break"), 84, "no complete answer from 127.0.0.1"),
         (Fault(KEY, "hang"), 84, f"within 2 s, still reading the task's arguments at s3://bucket/{KEY}"),
         (Fault(KEY, "replace", body="hunter2"), 80, "must be JSON"),
-        (Fault(KEY, "replace", body="x" * (MAX_BYTES + 1)), 80, f"more than {MAX_BYTES} bytes are there"),
+        (Fault(KEY, "replace", body="x" * (MAX_BYTES + 1)), 80, f"more than {MAX_BYTES} bytes"),
         (Fault("dags/a.py", "error", code="AccessDenied", status=403), 81, "dags/a.py"),
         (Fault("dags/a.py", "error", code="SlowDown", status=503), 84, "dags/a.py"),
     ],
     ids=lambda value: getattr(value, "kind", value),
 )
-def test_a_failed_load_has_its_code_and_leaves_the_arguments(loader, s3, put, fault, code, says):
+def test_a_failed_sync_has_its_code_and_leaves_the_arguments(sync_process, s3, put, fault, code, says):
     if fault:
         put("--json-string", "hunter2")
         s3.faults = [Fault(fault.key, fault.kind, **fault.details)]
     limit = {"DAGS_TIMEOUT": "2"} if "within 2 s" in says else {}
     with pytest.raises(EntrypointError) as caught:
-        loader(location=S3Location("bucket", KEY), **limit).wait()
+        sync_process(location=S3Location("bucket", KEY), **limit).wait()
     assert caught.value.exit_code == code
     assert says in str(caught.value) and "hunter2" not in str(caught.value)
     assert is_there(s3) is (fault is not None)
     assert not s3.requests[DELETION + KEY]
 
 
-@pytest.mark.parametrize("start", ["fast", "plain"])
-def test_a_failed_load_stops_the_task(run, s3, airflow, put, start):
-    airflow("print('started')")
-    put("--json-string", "hunter2")
-    s3.faults = [Fault(KEY, "error", code="AccessDenied", status=403)]
-    result = run(*WORKLOAD, *POINTER, AIRFLOW_ECS_START=start, **S3)
-    assert (result.returncode, result.stdout) == (81, "")
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("airflow-ecs-entrypoint: error: ") and line.endswith("; Task SDK workload was not started")
-    assert "hunter2" not in line
-
-
 @pytest.mark.parametrize(
     "words, arguments, changes, code, says",
     [
-        ((*TASKS_RUN, *POINTER, "--local"), TASK, {}, 80, "must be all that comes after"),
+        ((*TASKS_RUN, *POINTER, "--local"), TASK, {}, 80, "must be the only arguments after"),
         ((*WORKLOAD, *POINTER), ("--json-path", "hunter2"), {}, 80, "must be --json-string and its JSON"),
         ((*WORKLOAD, *POINTER), ("--json-path", "hunter2"), PLAIN, 80, "must be --json-string and its JSON"),
         ((*TASKS_RUN, *POINTER), ("hunter2", "--local"), {"AIRFLOW_VERSION": "3.3.2"}, 83, "Airflow 3.3.2"),
@@ -286,10 +265,10 @@ def test_what_cannot_run_is_refused(run, airflow, put, words, arguments, changes
 
 
 @pytest.mark.parametrize("fault", [("error", {"code": "SlowDown", "status": 503}), ("break", {}), ("drop", {})])
-def test_a_fault_that_passes_is_waited_for(loader, s3, put, fault):
+def test_a_fault_that_passes_is_waited_for(sync_process, s3, put, fault):
     put(*TASK)
     s3.faults = [Fault(KEY, fault[0], times=1, **fault[1])]
-    one = loader(location=S3Location("bucket", KEY))
+    one = sync_process(location=S3Location("bucket", KEY))
     one.wait()
     assert one.arguments == list(TASK)
     assert s3.requests[KEY] == 2
@@ -305,12 +284,12 @@ def test_arguments_that_cannot_be_deleted_are_a_warning(run, s3, airflow, put):
     assert warning == (
         f"airflow-ecs-entrypoint: warning: cannot delete the task's arguments at s3://bucket/{KEY}: access denied "
         f"(AccessDenied): allow s3:DeleteObject on arn:aws:s3:::bucket/{KEY} to the task role; "
-        "the task starts all the same"
+        "the task starts anyway"
     )
 
 
 def test_large_arguments_wait_for_a_slow_import(run, airflow, put, tmp_path):
-    """Longer than the limit, which is that of the load alone, and with more than fits into a pipe."""
+    """The import takes longer than DAGS_TIMEOUT, which limits only the sync. The arguments do not fit into a pipe."""
     (tmp_path / "site" / "airflow" / "__init__.py").write_text("import time; time.sleep(2.5)\n")
     airflow("import sys; print(len(sys.argv[-1]))")
     put("--json-string", "x" * 500_000)
@@ -318,21 +297,12 @@ def test_large_arguments_wait_for_a_slow_import(run, airflow, put, tmp_path):
     assert (result.returncode, result.stdout) == (0, "500000\n"), result.stderr
 
 
-def test_a_stop_leaves_the_arguments(environ, s3, airflow, airflow_home, put):
+def test_a_stop_leaves_the_arguments(launch, s3, airflow, airflow_home, put):
     airflow("print('started')")
     put(*TASK)
     s3.faults = [Fault("dags/a.py", "hang")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_ecs_entrypoint", *TASKS_RUN, *POINTER],
-        env={**environ, **S3},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until = time.monotonic() + 20
-    while not s3.requests["dags/a.py"]:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    process = launch(*TASKS_RUN, *POINTER, **S3)
+    wait_until(lambda: s3.requests["dags/a.py"])
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (85, "")

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 from airflow_ecs_entrypoint.errors import VersionError
-from airflow_ecs_entrypoint.starting.command import Loading, check_version, hand_over, parse
+from airflow_ecs_entrypoint.starting.command import SyncPolicy, check_version, hand_over, parse
 
-STRICT, LENIENT, NEVER = Loading.STRICT, Loading.LENIENT, Loading.NEVER
+STRICT, LENIENT, NEVER = SyncPolicy.STRICT, SyncPolicy.LENIENT, SyncPolicy.NEVER
 SDK = "airflow.sdk.execution_time.execute_workload"
 
 
@@ -56,11 +56,11 @@ def test_arguments_mean_what_the_official_image_makes_of_them(arguments, argv):
 )
 def test_a_task_is_recognised_and_needs_its_dags(arguments):
     command = parse([argument.replace("\t", " ") for argument in arguments.split(" ")])
-    assert command.task and command.loading is STRICT
+    assert command.task and command.sync is STRICT
 
 
 @pytest.mark.parametrize(
-    "arguments, loading",
+    "arguments, sync",
     [
         ("", NEVER),
         ("version", NEVER),
@@ -93,9 +93,9 @@ def test_a_task_is_recognised_and_needs_its_dags(arguments):
         (f"python -c x -m {SDK}", STRICT),
     ],
 )
-def test_other_commands_load_dags_as_they_need_them(arguments, loading):
+def test_other_commands_sync_dags_as_they_need_them(arguments, sync):
     command = parse(arguments.split())
-    assert command.loading is loading
+    assert command.sync is sync
     assert not command.task
 
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 from airflow_ecs_entrypoint.settings import read
-from airflow_ecs_entrypoint.starting.environment import User, empty_aws_variables, for_command, passwd_line, register
+from airflow_ecs_entrypoint.starting.environment import User, for_command, passwd_line, register
 
-from tests.unit.entrypoint.conftest import PACKAGE_ROOT
+from tests.paths import ENTRYPOINT
 
 KNOWN = User(50000, known=True)
 UNKNOWN = User(1234, known=False)
@@ -35,11 +35,6 @@ def test_airflow_is_told_of_another_dag_folder(environ, folder):
 
 def test_unreadable_settings_change_nothing():
     assert "AIRFLOW__CORE__DAGS_FOLDER" not in for_command({"CONTAINER_DAG_PATH": "x"}, None, KNOWN)
-
-
-def test_empty_aws_variables_are_found():
-    environ = {"AWS_REGION": "", "AWS_PROFILE": " ", "AWS_DEFAULT_REGION": "eu-west-1", "OTHER": ""}
-    assert empty_aws_variables(environ) == ["AWS_REGION", "AWS_PROFILE"]
 
 
 def test_an_unknown_user_is_registered_once_and_a_known_one_never(tmp_path):
@@ -82,6 +77,6 @@ def test_a_preloaded_library_is_loaded_into_this_process():
         "    load_library(name)\n"
         "    print(name in open('/proc/self/maps').read())\n"
     )
-    environ = {"PYTHONPATH": str(PACKAGE_ROOT)}
+    environ = {"PYTHONPATH": str(ENTRYPOINT)}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "False", "False"]

@@ -1,4 +1,4 @@
-"""Imports that look into a folder which is still being loaded wait for it; all others do not."""
+"""Imports from a folder that is still being synced wait for it; all others do not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_ecs_entrypoint.starting.gate import Gate
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder on sys.path that a load has yet to fill; Python has looked into it already."""
+    """A folder on sys.path that is not synced yet, and that Python has already searched."""
     place = tmp_path / "dags"
     place.mkdir()
     monkeypatch.setattr(sys, "path", [*sys.path, str(place), str(tmp_path / "elsewhere")])
@@ -24,8 +24,8 @@ def folder(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-class Load:
-    """A load that is done the moment somebody waits for it."""
+class Sync:
+    """A sync that is finished as soon as it is waited for."""
 
     def __init__(self, folder, name="gate_late.py", text="VALUE = 42\n"):
         self.waited = 0
@@ -38,54 +38,54 @@ class Load:
         self._file.write_text(self._text)
 
 
-def test_an_import_from_the_folder_waits_for_the_load(folder):
-    load = Load(folder)
-    with Gate([str(folder)], load):
-        assert load.waited == 0
+def test_an_import_from_the_folder_waits_for_the_sync(folder):
+    sync = Sync(folder)
+    with Gate([str(folder)], sync):
+        assert sync.waited == 0
         assert importlib.import_module("gate_late").VALUE == 42
-        assert load.waited == 1
-    assert load.waited == 1
+        assert sync.waited == 1
+    assert sync.waited == 1
 
 
 def test_an_import_that_is_found_before_the_folder_does_not_wait(folder):
-    load = Load(folder)
-    with Gate([str(folder)], load):
+    sync = Sync(folder)
+    with Gate([str(folder)], sync):
         import colorsys  # noqa: F401
         import wave  # noqa: F401
 
-        assert load.waited == 0
-    assert load.waited == 1, "the end of the block waits"
+        assert sync.waited == 0
+    assert sync.waited == 1, "the end of the block waits"
 
 
 def test_an_import_that_nobody_has_waits_first(folder):
-    load = Load(folder)
-    with Gate([str(folder)], load), pytest.raises(ModuleNotFoundError):
+    sync = Sync(folder)
+    with Gate([str(folder)], sync), pytest.raises(ModuleNotFoundError):
         importlib.import_module("gate_nowhere")
-    assert load.waited == 1
+    assert sync.waited == 1
 
 
 def test_a_folder_inside_the_folder_is_guarded_too(folder, monkeypatch):
     inner = folder / "lib"
-    load = Load(inner)
+    sync = Sync(inner)
     monkeypatch.setattr(sys, "path", [str(inner), *sys.path])
-    with Gate([str(folder)], load):
+    with Gate([str(folder)], sync):
         assert importlib.import_module("gate_late").VALUE == 42
 
 
 def test_the_folder_shadows_as_it_does_without_a_gate(folder, tmp_path):
-    """What comes later on sys.path is looked at only if the loaded folder has no such module."""
+    """What comes later on sys.path is looked at only if the synced folder has no such module."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "gate_late.py").write_text("VALUE = 'elsewhere'\n")
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         assert importlib.import_module("gate_late").VALUE == 42
 
 
-def test_entry_points_are_looked_up_after_the_load(folder):
+def test_entry_points_are_looked_up_after_the_sync(folder):
     text = "[gate.test]\nname = gate_late:VALUE\n"
-    load = Load(folder, "gate_dist-1.0.dist-info/entry_points.txt", text)
-    with Gate([str(folder)], load):
+    sync = Sync(folder, "gate_dist-1.0.dist-info/entry_points.txt", text)
+    with Gate([str(folder)], sync):
         found = [distribution.entry_points for distribution in importlib.metadata.distributions(path=[str(folder)])]
-        assert load.waited == 1
+        assert sync.waited == 1
     assert [point.group for points in found for point in points] == ["gate.test"]
 
 
@@ -94,8 +94,8 @@ def test_the_folder_itself_as_a_package_of_its_parent_is_waited_for(folder, tmp_
     package = tmp_path / "gate_config"
     package.mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    load = Load(package, "__init__.py")
-    with Gate([str(package)], load):
+    sync = Sync(package, "__init__.py")
+    with Gate([str(package)], sync):
         assert importlib.import_module("gate_config").VALUE == 42
 
 
@@ -103,18 +103,18 @@ def test_a_link_to_the_folder_is_guarded_too(folder, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "link")])
     sys.path.remove(str(folder))
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         assert importlib.import_module("gate_late").VALUE == 42
 
 
 def test_modules_of_the_folder_can_be_listed(folder):
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         assert [found.name for found in pkgutil.iter_modules([str(folder)])] == ["gate_late"]
 
 
 def test_nothing_is_left_behind(folder):
     before = list(sys.meta_path), list(sys.path_hooks)
-    with Gate([str(folder)], Load(folder)):
+    with Gate([str(folder)], Sync(folder)):
         importlib.import_module("gate_late")
     assert (list(sys.meta_path), list(sys.path_hooks)) == before
     assert type(sys.path_importer_cache.get(str(folder))).__name__ in ("FileFinder", "NoneType")

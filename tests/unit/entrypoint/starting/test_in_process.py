@@ -7,18 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint.starting.program import Program, program_for
 
 from local.fakes.s3 import Fault
-from tests.unit.entrypoint.container import script, tree
+from tests.paths import ENTRYPOINT
+from tests.unit.entrypoint.container import S3, TASK, WORKLOAD_MODULE, script, shown, tree, wait_until
 
-S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
-TASK = ("tasks", "run", "dag", "task", "run1", "--local")
-MODULE = "airflow.sdk.execution_time.execute_workload"
 SHOW = """
 import gc, json, os, signal, sys
 import airflow
@@ -38,12 +35,9 @@ def one_dag(s3):
     s3.buckets["bucket"] = {"dags/a.py": b"VALUE = 42\n"}
 
 
-def shown(result):
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-@pytest.mark.parametrize("arguments", [TASK, ("python", "-m", MODULE, "--json-string", "{}")], ids=lambda v: v[0])
+@pytest.mark.parametrize(
+    "arguments", [TASK, ("python", "-m", WORKLOAD_MODULE, "--json-string", "{}")], ids=lambda v: v[0]
+)
 def test_the_program_sees_what_it_sees_in_a_process_of_its_own(run, airflow, arguments):
     airflow(SHOW)
     here = shown(run(*arguments, **S3))
@@ -57,11 +51,9 @@ def test_the_program_sees_what_it_sees_in_a_process_of_its_own(run, airflow, arg
     assert here["gc"] and here["int"] and here["name"] == "__main__"
 
 
-def test_no_second_process_is_started(environ, airflow):
+def test_no_second_process_is_started(launch, airflow):
     airflow("import os; print(os.getpid())")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_ecs_entrypoint", *TASK], env={**environ, **S3}, stdout=subprocess.PIPE
-    )
+    process = launch(*TASK, **S3)
     assert int(process.communicate()[0]) == process.pid
 
 
@@ -133,11 +125,11 @@ def test_a_module_of_the_dag_folder_is_waited_for(run, s3, airflow, airflow_home
     airflow("import airflow, os, sys; print(airflow.VALUE, 'runpy' in sys.modules)")
     s3.faults = [Fault("dags/a.py", "delay", seconds=0.5)]
     path = f"{os.environ.get('PYTHONPATH', '')}:{airflow_home}/dags"
-    environ = run(*TASK, **S3, PYTHONPATH=f"{Path(__file__).parents[4] / 'entrypoint'}:{tmp_path / 'site'}:{path}")
+    environ = run(*TASK, **S3, PYTHONPATH=f"{ENTRYPOINT}:{tmp_path / 'site'}:{path}")
     assert environ.stdout == "42 True\n", "in the entrypoint's process, so the first import found it: " + environ.stderr
 
 
-def test_a_configuration_file_in_a_loaded_folder_is_waited_for(run, s3, airflow, airflow_home, tmp_path):
+def test_a_configuration_file_in_a_synced_folder_is_waited_for(run, s3, airflow, airflow_home, tmp_path):
     """Airflow reads it before it imports anything from there."""
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(
         "import os\npath = os.environ['AIRFLOW_CONFIG']\nfound = os.path.exists(path)\n"
@@ -164,11 +156,11 @@ def test_what_the_import_of_airflow_sets_up_stays(run, airflow, tmp_path):
 
 
 @pytest.mark.parametrize("looks", ["import a", "pass"])
-def test_a_failed_load_stops_it_with_one_line(run, s3, airflow, airflow_home, tmp_path, looks):
+def test_a_failed_sync_stops_it_with_one_line(run, s3, airflow, airflow_home, tmp_path, looks):
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(f"try:\n    {looks}\nexcept BaseException:\n    pass\n")
     airflow("print('started')")
     s3.faults = [Fault("dags/a.py", "error", code="SlowDown", status=503)]
-    site = f"{Path(__file__).parents[4] / 'entrypoint'}:{tmp_path / 'site'}:{airflow_home}/dags"
+    site = f"{ENTRYPOINT}:{tmp_path / 'site'}:{airflow_home}/dags"
     result = run(*TASK, **S3, PYTHONPATH=site)
     assert (result.returncode, result.stdout) == (84, "")
     assert len(result.stderr.splitlines()) == 1 and result.stderr.endswith("airflow tasks run was not started\n")
@@ -185,24 +177,14 @@ def test_an_airflow_that_cannot_be_imported_says_so_itself(run, airflow, tmp_pat
     assert result.returncode == 1 and result.stderr.endswith("ImportError: the true reason\n")
 
 
-@pytest.mark.parametrize("where", ["import", "load"])
-def test_a_signal_before_the_program_begins_ends_all_of_it(environ, s3, airflow, airflow_home, tmp_path, where):
+@pytest.mark.parametrize("where", ["import", "sync"])
+def test_a_signal_before_the_program_begins_ends_all_of_it(launch, s3, airflow, airflow_home, tmp_path, where):
     text = f"import time; open({str(tmp_path / 'importing')!r}, 'w'); time.sleep(20)\n" if where == "import" else ""
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(text)
     airflow("print('started')")
     s3.faults = [Fault("dags/a.py", "hang")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_ecs_entrypoint", *TASK],
-        env={**environ, **S3},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    until = time.monotonic() + 20
-    while not (s3.requests["dags/a.py"] and (where == "load" or (tmp_path / "importing").exists())):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    process = launch(*TASK, **S3)
+    wait_until(lambda: s3.requests["dags/a.py"] and (where == "sync" or (tmp_path / "importing").exists()))
     # As dumb-init does it: the whole process group at once.
     os.killpg(process.pid, signal.SIGTERM)
     output, errors = process.communicate(timeout=10)

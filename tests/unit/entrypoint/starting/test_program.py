@@ -8,18 +8,26 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from airflow_ecs_entrypoint import main as main_module
 
 from local.fakes.s3 import Fault
-from tests.unit.entrypoint.container import SECRET, TOKEN, names, script, staging, tree
+from tests.unit.entrypoint.container import (
+    S3,
+    SECRET,
+    TASK,
+    TOKEN,
+    WORKLOAD_MODULE,
+    names,
+    script,
+    staging,
+    tree,
+    wait_until,
+)
 
-TASK = ("tasks", "run", "dag", "task", "run1", "--local")
-S3 = {"AIRFLOW_ECS_DAGS": "s3", "S3_URI": "s3://bucket/dags"}
-SDK = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
+SDK = ("python", "-m", WORKLOAD_MODULE, "--json-string")
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +102,7 @@ THROTTLED = Fault("dags/a.py", "error", code="SlowDown", status=503)
         (("dags", "list"), {}, [THROTTLED], 84),
     ],
 )
-def test_a_failed_load_stops_commands_with_one_line_and_the_code_of_its_kind(run, s3, arguments, changes, faults, code):
+def test_a_failed_sync_stops_commands_with_one_line_and_the_code_of_its_kind(run, s3, arguments, changes, faults, code):
     s3.faults = faults
     result = run(*arguments, **{**S3, **changes})
     assert len(lines(result)) == 1
@@ -109,7 +117,7 @@ def test_a_shell_starts_without_its_dags_and_says_so(run, s3, changes, faults):
     result = run("bash", "-c", "echo on", **{**S3, **changes})
     assert (result.returncode, result.stdout) == (0, "on\n")
     assert len(lines(result)) == 1
-    assert "warning: " in result.stderr and result.stderr.endswith("; bash starts without\n")
+    assert "warning: " in result.stderr and result.stderr.endswith("; bash starts without files from S3\n")
 
 
 def test_a_task_sdk_workload_needs_airflow_3(run, bin_folder):
@@ -172,8 +180,8 @@ def test_the_command_sees_a_clean_environment(run, tmp_path):
     }
 
 
-def test_empty_aws_variables_do_not_break_the_load(run):
-    empty = {"AWS_PROFILE": "", "AWS_REGION": "", "AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": ""}
+def test_empty_aws_variables_do_not_break_the_sync(run):
+    empty = {"AWS_PROFILE": " ", "AWS_REGION": "", "AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": ""}
     assert run(*TASK, **{**S3, **empty}).returncode == 0
 
 
@@ -195,25 +203,6 @@ def test_the_working_folder_and_stdin_are_the_commands(environ, tmp_path):
     assert result.stdout.decode() == f"{os.path.realpath(str(tmp_path))}\nin"
 
 
-def start(environ, *arguments, **changes):
-    return subprocess.Popen(
-        [sys.executable, "-m", "airflow_ecs_entrypoint", *arguments],
-        env={**environ, **changes},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Under nohup it would be ignored, and the entrypoint leaves it at that.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )
-
-
-def wait_until(condition, seconds=20.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "did not happen in time"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     "number, key",
     [
@@ -223,14 +212,14 @@ def wait_until(condition, seconds=20.0):
         (signal.SIGTERM, ""),
     ],
 )
-def test_a_signal_while_loading_ends_promptly_and_tidily(environ, s3, airflow_home, number, key):
+def test_a_signal_during_the_sync_ends_promptly_and_tidily(launch, s3, airflow_home, number, key):
     dags = airflow_home / "dags"
     dags.mkdir()
     (dags / "old.py").write_text("old")
     s3.buckets["bucket"]["dags/slow.bin"] = b"x" * 600
     # 60 s of body, or a listing that is throttled again and again: longer than this waits for the end.
     s3.faults = [Fault(key, "slow") if key else Fault("", "error", code="SlowDown", status=503)]
-    process = start(environ, *TASK, **{**S3, "AWS_MAX_ATTEMPTS": "20"})
+    process = launch(*TASK, **S3, AWS_MAX_ATTEMPTS="20")
     wait_until(lambda: s3.requests[key])
     if key:
         wait_until(lambda: staging(dags))
@@ -244,14 +233,9 @@ def test_a_signal_while_loading_ends_promptly_and_tidily(environ, s3, airflow_ho
     assert names(dags) == ["old.py"] and staging(dags) == []
 
 
-def test_the_command_is_the_very_process_and_gets_its_signals(environ, tmp_path):
+def test_the_command_is_the_very_process_and_gets_its_signals(launch, tmp_path):
     ready = tmp_path / "ready"
-    process = start(
-        environ,
-        "bash",
-        "-c",
-        f"trap 'echo on_kill; exit 5' TERM; echo $$ > {ready}; while :; do sleep 0.05; done",
-    )
+    process = launch("bash", "-c", f"trap 'echo on_kill; exit 5' TERM; echo $$ > {ready}; while :; do sleep 0.05; done")
     wait_until(lambda: ready.exists() and ready.read_text().strip())
     assert int(ready.read_text()) == process.pid
     process.terminate()
@@ -297,7 +281,7 @@ def official(monkeypatch, tmp_path) -> Path:
     return path
 
 
-def test_a_service_loads_its_dags_and_goes_to_the_official_entrypoint(become, official, airflow_home):
+def test_a_service_syncs_its_dags_and_goes_to_the_official_entrypoint(become, official, airflow_home):
     seen = become("airflow", "scheduler", "--pid", "x", **S3)
     assert seen["argv"] == [str(official), "airflow", "scheduler", "--pid", "x"]
     assert tree(airflow_home / "dags") == {"a.py": b"a"}
@@ -331,7 +315,7 @@ def test_a_uid_without_a_name_gets_airflows_home(become, official, nameless, giv
     assert (seen["argv"][1:], seen["env"]["HOME"]) == (["airflow", "scheduler"], home)
 
 
-def test_it_gets_that_home_before_dags_are_loaded(become, official, nameless, s3, tmp_path):
+def test_it_gets_that_home_before_dags_are_synced(become, official, nameless, s3, tmp_path):
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "credentials").write_text(
         "[default]\naws_access_key_id = AKIAHOME\naws_secret_access_key = x\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,10 @@ from airflow_ecs_entrypoint.errors import AccessError, DagsError
 from airflow_ecs_entrypoint.starting.airflow_start import living_children
 from airflow_ecs_entrypoint.sync import download as download_module
 from airflow_ecs_entrypoint.sync.download import processes_for
-from airflow_ecs_entrypoint.sync.s3 import moment_of
+from airflow_ecs_entrypoint.sync.s3 import parse_time
 
 from local.fakes.s3 import MODIFIED, Fault
-from tests.unit.entrypoint.container import staging, tree
+from tests.unit.entrypoint.container import staging, tree, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +43,9 @@ def test_all_of_them_together_do_every_job_once(s3, sync, dags, objects, monkeyp
     forks = []
     fork = os.fork
     monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
-    (loaded,) = sync()
+    (synced,) = sync()
     assert tree(dags) == objects
-    assert loaded.fetched == 12
+    assert synced.fetched == 12
     assert all(s3.requests[f"dags/{path}"] == 1 for path in objects)
     assert len(forks) == 1 and not children()
     s3.requests.clear()
@@ -90,32 +89,27 @@ def test_a_helper_that_dies_points_at_the_memory(s3, sync, objects, monkeypatch,
     assert not children()
 
 
-def test_stopping_the_loader_stops_its_helpers(s3, objects, dags, loader, children):
+def test_stopping_the_sync_stops_its_helpers(s3, objects, dags, sync_process, children):
     s3.faults = [Fault(None, "hang")]
-    one = loader()
-    until = time.monotonic() + 10
-    while sum(s3.requests.values()) < 1 + len(objects):
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    (loading,) = children()
-    (helper,) = living_children(loading)
+    one = sync_process()
+    wait_until(lambda: sum(s3.requests.values()) >= 1 + len(objects))
+    (process,) = children()
+    (helper,) = living_children(process)
     one.stop()
     assert staging(dags) == []
-    while Path(f"/proc/{helper}").exists():  # until init has reaped it
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: not Path(f"/proc/{helper}").exists())  # until init has reaped it
 
 
 @pytest.mark.parametrize("text", ["2024-05-06T07:08:09.000Z", "2024-05-06T07:08:09Z", "Mon, 06 May 2024 07:08:09 GMT"])
 def test_times_as_s3_writes_them(text):
-    assert moment_of(text) == MODIFIED
+    assert parse_time(text) == MODIFIED
 
 
 @pytest.mark.parametrize("text", ["2024-05-06T09:08:09+02:00", "1714979289"])
 def test_times_as_other_servers_may_write_them(text):
-    assert moment_of(text) == MODIFIED
+    assert parse_time(text) == MODIFIED
 
 
 def test_another_time_is_refused():
     with pytest.raises(ValueError):
-        moment_of("yesterday")
+        parse_time("yesterday")

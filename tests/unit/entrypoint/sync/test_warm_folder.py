@@ -1,4 +1,4 @@
-"""Loading into a folder that was loaded before: only what has changed is fetched, and nothing is believed."""
+"""Sync into a folder that was synced before: only changed files are downloaded, and the folder is verified."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from airflow_ecs_entrypoint.errors import DagsError, UnavailableError
 from airflow_ecs_entrypoint.sync import folder as folder_module
 from airflow_ecs_entrypoint.sync.folder import StagedFolder
-from airflow_ecs_entrypoint.sync.manifest import Manifest
 
 from local.fakes.s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import names, staging, tree
@@ -36,9 +35,9 @@ def test_an_unchanged_prefix_fetches_nothing_and_touches_no_source(s3, sync, war
     cache.mkdir()
     (cache / "a.cpython-311.pyc").write_bytes(b"bytecode")
     before = {path: path.stat().st_ino for path in warm.rglob("*.py")}
-    (loaded,) = sync()
+    (synced,) = sync()
     assert fetched(s3) == []
-    assert (loaded.files, loaded.fetched, loaded.fetched_bytes) == (3, 0, 0)
+    assert (synced.files, synced.fetched, synced.fetched_bytes) == (3, 0, 0)
     assert {path: path.stat().st_ino for path in warm.rglob("*.py")} == before
     assert not cache.exists(), "bytecode that nobody has checked"
 
@@ -48,24 +47,14 @@ def test_only_changed_and_new_objects_are_fetched_and_deleted_keys_go(s3, sync, 
     objects["dags/a.py"] = b"9"  # the same size, and the same time
     objects["dags/new.py"] = b"4"
     del objects["dags/b.py"]
-    (loaded,) = sync()
-    assert fetched(s3) == ["dags/a.py", "dags/new.py"]
-    assert tree(warm) == {"a.py": b"9", "new.py": b"4", "pkg/c.py": b"3"}
-    assert (loaded.files, loaded.fetched) == (3, 2)
-
-
-def test_bytecode_of_replaced_sources_goes_with_them(s3, sync, warm):
     (warm / "__pycache__").mkdir()
     (warm / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"of the former source, size and time")
-    s3.buckets["bucket"]["dags/a.py"] = b"9"
-    sync()
-    assert not (warm / "__pycache__").exists()
-
-
-def test_files_that_stay_keep_their_time(s3, sync, warm):
-    s3.buckets["bucket"]["dags/a.py"] = b"9"
-    sync()
-    assert (warm / "b.py").stat().st_mtime == MODIFIED.timestamp()
+    (synced,) = sync()
+    assert fetched(s3) == ["dags/a.py", "dags/new.py"]
+    assert tree(warm) == {"a.py": b"9", "new.py": b"4", "pkg/c.py": b"3"}
+    assert (synced.files, synced.fetched) == (3, 2)
+    assert (warm / "pkg" / "c.py").stat().st_mtime == MODIFIED.timestamp()
+    assert (warm / ".airflow-ecs" / ".airflowignore").read_text() == "staging-*\n"
 
 
 def edit(warm):
@@ -162,20 +151,20 @@ def test_an_unchanged_archive_is_not_fetched(s3, sync, dags):
     s3.put("bucket", "dags.tar.gz", tar_gz(member("a.py", b"1"), member("x.md", b"2")))
     sync("s3://bucket/dags.tar.gz")
     s3.requests.clear()
-    (loaded,) = sync("s3://bucket/dags.tar.gz")
+    (synced,) = sync("s3://bucket/dags.tar.gz")
     assert s3.requests["dags.tar.gz"] == 1, "asked for its ETag alone"
-    assert (loaded.files, loaded.fetched) == (2, 0)
-    (loaded,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
-    assert (loaded.fetched, tree(dags)) == (1, {"a.py": b"1"})
+    assert (synced.files, synced.fetched) == (2, 0)
+    (synced,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
+    assert (synced.fetched, tree(dags)) == (1, {"a.py": b"1"})
     (dags / "a.py").write_bytes(b"9")
-    (loaded,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
-    assert (loaded.fetched, tree(dags)) == (1, {"a.py": b"1"})
+    (synced,) = sync("s3://bucket/dags.tar.gz", DAGS_EXCLUDE="*.md")
+    assert (synced.fetched, tree(dags)) == (1, {"a.py": b"1"})
     s3.put("bucket", "dags.tar.gz", tar_gz(member("b.py", b"1")))
     sync("s3://bucket/dags.tar.gz")
     assert tree(dags) == {"b.py": b"1"}
 
 
-def test_containers_that_share_a_folder_load_one_after_the_other(s3, sync, warm):
+def test_containers_that_share_a_folder_sync_one_after_the_other(s3, sync, warm):
     first = StagedFolder(str(warm))
     first.stage()
     second = threading.Thread(target=sync)
@@ -198,7 +187,7 @@ def test_a_file_system_without_locks_is_used_without(s3, sync, warm, monkeypatch
     assert tree(warm)["a.py"] == b"9"
 
 
-def test_a_failed_load_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
+def test_a_failed_sync_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
     s3.buckets["bucket"]["dags/a.py"] = b"9"
     s3.faults = [Fault("dags/a.py", "error", code="SlowDown", status=503)]
     with pytest.raises(UnavailableError):
@@ -207,14 +196,7 @@ def test_a_failed_load_of_a_warm_folder_leaves_it_as_it_was(s3, sync, warm):
     s3.faults = []
     s3.requests.clear()
     sync()
-    assert fetched(s3) == ["dags/a.py"], "what was loaded before is still known"
-
-
-def test_the_lock_is_given_back(warm):
-    for _ in range(2):
-        staged = StagedFolder(str(warm))
-        staged.stage()
-        staged.put_in_place(Manifest())
+    assert fetched(s3) == ["dags/a.py"], "what was synced before is still known"
 
 
 def test_what_another_user_left_in_the_way_does_no_harm(s3, sync, warm, monkeypatch):
@@ -241,10 +223,6 @@ def test_bytecode_that_came_from_s3_is_warm(s3, sync, dags):
     (dags / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"9")
     sync()
     assert fetched(s3) == ["dags/__pycache__/a.cpython-311.pyc"]
-
-
-def test_airflow_does_not_look_into_staging(s3, sync, warm):
-    assert (warm / ".airflow-ecs" / ".airflowignore").read_text() == "staging-*\n"
 
 
 def test_after_a_failed_replacement_the_folder_is_still_warm(s3, sync, warm, monkeypatch):

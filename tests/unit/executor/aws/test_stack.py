@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 from airflow_ecs_executor.aws.stack import StackError, output_key, outputs_of, read_stack
 
+from tests.paths import ROOT
 from tests.unit.executor.cloudformation import FIELDS, VALUES, CloudFormation, described
 
-TEMPLATE = Path(__file__).resolve().parents[4] / "deploy" / "template.yaml"
+TEMPLATE = ROOT / "deploy" / "template.yaml"
 
 
 def test_the_outputs_are_those_of_the_template() -> None:

@@ -15,9 +15,9 @@ from airflow_ecs_executor.config.options import OPTIONS, OWN_SECTION, SHARED_SEC
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
 
+from tests.paths import EXECUTOR
 from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
 
-EXECUTOR = Path(__file__).resolve().parents[4] / "executor"
 FLAGS = ("--cluster", "airflow", "--container-name", "worker", "--task-definition", "jobs")
 # A value other than the default for every option; launch_type excludes the strategy.
 OTHERS = {

@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 from airflow_ecs_executor.aws import container_logs, hints
@@ -15,7 +14,8 @@ from airflow_ecs_executor.config import options
 from airflow_ecs_executor.config.unread_variables import unread_variables
 from airflow_ecs_executor.launching.ledger import Counters, Policy
 
-DOCS = Path(__file__).resolve().parents[4] / "docs"
+from tests.paths import DOCS
+
 PAGES = [
     "executor.md",
     "executor-configuration.md",

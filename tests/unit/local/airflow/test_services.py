@@ -14,11 +14,12 @@ from local.airflow.in_container.create_user import arguments
 from local.airflow.services import AirflowServices
 from local.aws_services.stack import Stack
 from local.errors import PrepareError
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.unit.local.conftest import Engine
 
-DEMO_DAGS = Path(__file__).parents[4] / "local" / "demo" / "dags"
+DEMO_DAGS = ROOT / "local" / "demo" / "dags"
 CONNECTION, FERNET_KEY = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__FERNET_KEY"
 TASK_API = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 Make = Callable[..., AirflowServices]

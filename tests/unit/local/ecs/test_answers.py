@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET
 from local.ecs.control import EcsApi
 from local.ecs.ends import ENDS
 from local.ecs.faults import KINDS
+from tests.paths import DOCS
 from tests.phrasebook.entry import CORPORA, read
 from tests.unit.local.ecs import calls
 from tests.unit.local.ecs.calls import CLUSTER
@@ -93,7 +93,7 @@ def test_what_a_server_error_refuses_may_be_carried_out(ecs: EcsApi, client: Any
 
 @pytest.mark.parametrize(("mark", "names"), [("names of faults", KINDS), ("names of ends", ENDS)])
 def test_the_page_about_the_local_ecs_has_every_name(mark: str, names: Iterable[str]) -> None:
-    page = (Path(__file__).resolve().parents[4] / "docs" / "local-ecs.md").read_text(encoding="utf-8")
+    page = (DOCS / "local-ecs.md").read_text(encoding="utf-8")
     table = page.split(f"<!-- {mark} -->\n\n")[1].split("\n\n")[0]
     cells = [row.split("|")[2] for row in table.splitlines()]
     assert sorted(re.findall(r"`([a-z0-9_]+)`", "".join(cells))) == sorted(names)

@@ -22,10 +22,10 @@ import local.ecs
 from local.ecs.__main__ import main
 from local.ecs.control import EcsApi, EcsControl
 from local.ecs.errors import EmulatorError, UnavailableError
+from tests.paths import ROOT
 from tests.unit.local.ecs import calls
 from tests.unit.local.ecs.calls import reaches
 
-ROOT = Path(__file__).resolve().parents[4]
 RUNNERS = '''
 import asyncio
 import threading

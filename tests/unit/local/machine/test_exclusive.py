@@ -6,13 +6,12 @@ import secrets
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from local.machine.exclusive import exclusively
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[4]
 HOLDER = """
 import sys, time
 from local.machine.exclusive import exclusively

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.paths import ROOT
+
 if TYPE_CHECKING:
     from tests.unit.local.conftest import Script
 
-ROOT = Path(__file__).resolve().parents[4]
 BASH = shutil.which("bash") or "/bin/bash"
 READY = """
 case "$1" in
