@@ -1,6 +1,6 @@
 # Two commands do everything: `make image` runs the main job, `make test` passes the tests.
 # Both install what a fresh Debian machine lacks (as root), and stop what they started.
-# To look around, `make demo` leaves a whole Airflow running, and `make demo-down` removes it.
+# `make demo` starts a whole Airflow and leaves it running: `make demo-down` removes it.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -25,12 +25,12 @@ image: $(VENV)/ready  ## build an image and run a real task in it: make image [A
 
 .PHONY: demo
 demo: $(VENV)/ready  ## start a whole Airflow whose tasks run on a local ECS: make demo [AIRFLOW=3] [PYTHON=3.12] [PORT=8090]
-	@bash local/machine/engine.sh lend $(VENV_PYTHON) -m local.demo up
+	@bash local/machine/engine.sh ensure
+	@$(VENV_PYTHON) -m local.demo up
 
 .PHONY: demo-down
-demo-down: $(VENV)/ready  ## remove the demo, and stop the engine that was started for it
+demo-down: $(VENV)/ready  ## remove the demo; `make engine-stop` stops an engine that was started for it
 	@$(VENV_PYTHON) -m local.demo down
-	@bash local/machine/engine.sh give-back
 
 .PHONY: test
 test: $(VENV)/ready  ## every check and test, on the newest Airflow 2 and 3: unit tests, built images, whole Airflows on a local ECS
@@ -62,7 +62,7 @@ bench-image-check: $(VENV)/ready  ## compare the image check with a pull of the 
 
 .PHONY: screenshots
 screenshots: $(VENV)/ready  ## take the screenshots of the docs anew: docs/images/
-	@$(WITH_ENGINE) $(VENV_PYTHON) -m local.demo.screenshots
+	@$(WITH_ENGINE) $(VENV_PYTHON) -m tools.screenshots
 
 .PHONY: bench-e2e
 bench-e2e: $(VENV)/ready  ## compare executor and image together with the reference's: queued to the first line, many at once

@@ -123,7 +123,7 @@ def bases(session: nox.Session) -> None:
     from tests.images.product import PRODUCTS
 
     images = dict.fromkeys(Base(*product.base).image for product in PRODUCTS)
-    session.run(*ENGINE, sys.executable, "-m", "local.machine.bases", "ensure", "--services", *images, external=True)
+    session.run(*ENGINE, sys.executable, "-m", "local.machine.bases", "ensure", *images, external=True)
 
 
 @nox.session(python=False, tags=TEST)

@@ -21,6 +21,7 @@ import requests
 from docker.models.images import Image
 
 from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
+from images.docker_address import docker_address
 from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError
 from images.progress import Progress, PushProgress
 
@@ -59,7 +60,7 @@ class Engine:
         :raises EngineError: the engine does not answer.
         """
         if self._api is None:
-            address = self._address()
+            address = docker_address(self.client)
             try:
                 if os.environ.get("DOCKER_HOST"):
                     self._api = docker.DockerClient.from_env(timeout=120)  # with DOCKER_TLS_VERIFY and so on
@@ -68,18 +69,6 @@ class Engine:
             except docker.errors.DockerException:
                 raise no_engine(address) from None
         return self._api
-
-    def _address(self) -> str | None:
-        if os.environ.get("DOCKER_HOST"):
-            return os.environ["DOCKER_HOST"]
-        if shutil.which(self.client) is None:
-            return None
-        shown = self._call(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
-        if shown.returncode:
-            raise EngineError(
-                f"The Docker client's context cannot be used: {shown.stderr.strip()}", "`docker context ls` lists them."
-            )
-        return shown.stdout.strip() or None
 
     def architecture(self) -> str:
         """The engine's own architecture, as platforms name it: ``amd64``, ``arm64``."""

@@ -1,1 +1,1 @@
-"""What a machine needs in place of Docker Hub and AWS: an engine, base images, services, one real task run."""
+"""This machine in place of Docker Hub and AWS, for `make image`, `make demo` and the tests."""

@@ -25,7 +25,7 @@ class EngineError(LocalError):
 
 
 class BaseImageError(LocalError):
-    """A base image is neither here nor to be had."""
+    """A base image is missing and cannot be pulled or built."""
 
     exit_code = 42
 
@@ -43,7 +43,7 @@ class ServiceError(LocalError):
 
 
 class NoAnswerError(ServiceError):
-    """A service did not answer: it is not there, or has too much to do. Whoever waits for something asks again."""
+    """A service did not answer: it is not running, or it is overloaded. A later call may succeed."""
 
     exit_code = 47
 

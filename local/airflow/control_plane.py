@@ -1,4 +1,4 @@
-"""What every Airflow here has, whatever runs its tasks: settings, a migrated database, and containers of its own side.
+"""The common part of both Airflow deployments: settings, a migrated database, and containers of the scheduler's side.
 
 All of it runs the given image itself. One control plane serves every image of the same Airflow version.
 """
@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 from docker.models.containers import Container
@@ -17,13 +18,15 @@ from docker.models.containers import Container
 from local.aws_services.stack import Stack, published_port, tail, wait_for_http
 from local.errors import PrepareError, ServiceError
 from local.machine.console import step
-from local.machine.containers import folder_files, output_of, put_folders, wait
+from local.machine.containers import folder_files, output_of, put_files, wait
 
 DAGS_FOLDER = "/opt/airflow/dags"
 SCRIPTS = Path(__file__).parent / "in_container"
 WEB_PORT = 8080
 _WEB_READY_TIMEOUT = 120.0
 _RUN_TIMEOUT = 180.0
+Files = Mapping[str, Mapping[str, bytes]]
+"""What is put into a container before it starts: contents by name, by an existing folder."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Dags:
 
 
 def airflow_version(stack: Stack, image: str) -> str:
-    """The Airflow version that a local image declares."""
+    """Return the Airflow version that a local image declares."""
     try:
         config = stack.client.images.get(image).attrs["Config"]
     except ImageNotFound as error:
@@ -65,7 +68,7 @@ _PATIENCE = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
 
 
 class ControlPlane:
-    """An Airflow's settings, its database, and its containers; nothing runs before a method is called.
+    """An Airflow's settings, its database, and its containers. Nothing starts before a method is called.
 
     Everything belongs to the stack, and goes with it.
     """
@@ -88,14 +91,14 @@ class ControlPlane:
     # Settings
 
     def _common_settings(self) -> dict[str, str]:
-        """What a control plane and its tasks have in common, without ``environment``."""
+        """Return what a control plane and its tasks have in common, without ``environment``."""
         settings = {"AIRFLOW__CORE__LOAD_EXAMPLES": "false", "CONNECTION_CHECK_MAX_COUNT": "0"}
         if self.has_api_server:
             settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"http://{self._host}:{WEB_PORT}/execution/"
         return settings
 
     def control_environment(self) -> dict[str, str]:
-        """Environment of the scheduler's side: database, keys and signing secret among it."""
+        """Return the environment of the scheduler's side, which includes the database, keys and the signing secret."""
         return {
             **self.stack.airflow_secrets(self.database),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._secret,
@@ -104,40 +107,34 @@ class ControlPlane:
         }
 
     def task_settings(self) -> dict[str, str]:
-        """Environment of a task's container that is no secret."""
+        """Return the environment variables of a task's container that are not secret."""
         return {**self._common_settings(), **(_PATIENCE if self.has_api_server else {}), **self._extra}
 
     def task_secrets(self) -> dict[str, str]:
-        """Environment of a task's container that is secret: on Airflow 3 nothing, for tasks ask the API server."""
+        """Return the secret environment variables of a task's container: none on Airflow 3, whose tasks use the API."""
         return {} if self.has_api_server else self.stack.airflow_secrets(self.database)
 
     def task_environment(self) -> dict[str, str]:
-        """The whole environment of a task's container: Airflow 3 gets the API server's address, and no database."""
+        """Return all environment variables of a task's container."""
         return {**self.task_secrets(), **self.task_settings()}
 
     # Containers
 
     def migrate(self) -> None:
-        """Make the database."""
+        """Create and migrate the database."""
         with step(f"Database of Airflow {self.airflow}: airflow db migrate"):
             self.stack.create_database(self.database)
             self.run(["airflow", "db", "migrate"], "airflow db migrate")
 
     def run(
-        self,
-        command: Sequence[str],
-        what: str,
-        *,
-        image: str | None = None,
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, Mapping[str, bytes]] | None = None,
+        self, command: Sequence[str], what: str, *, image: str | None = None, files: Files | None = None, **options: Any
     ) -> str:
         """Run a container of the scheduler's side to its end and return its output.
 
-        ``files`` are put into it first: contents by name, by an existing folder. Raises PrepareError when it fails.
+        ``files`` are put into it first. The options are those of `Stack.create`. Raises PrepareError when it fails.
         """
         chosen = image or self.image
-        container = self._create(command, image=chosen, environment=environment, files=files)
+        container = self._create(command, chosen, files, **options)
         try:
             container.start()
             code = wait(container, what, _RUN_TIMEOUT)
@@ -151,29 +148,14 @@ class ControlPlane:
             container.remove(force=True, v=True)
 
     def start_container(
-        self,
-        command: Sequence[str],
-        *,
-        name: str | None = None,
-        part: str | None = None,
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, Mapping[str, bytes]] | None = None,
-        ports: Mapping[str, tuple[str, int | None]] | None = None,
+        self, command: Sequence[str], *, part: str | None = None, files: Files | None = None, **options: Any
     ) -> Container:
-        """Start a container of the scheduler's side that runs on, reachable as ``name`` on the network.
+        """Start a container of the scheduler's side that keeps running; the options are those of `Stack.create`.
 
-        ``part`` is what `docker ps` calls it; without, the command: ``scheduler`` of ``airflow scheduler``.
+        ``part`` is its name in `docker ps`; default: the command, such as ``scheduler`` of ``airflow scheduler``.
         """
         try:
-            container = self._create(
-                command,
-                image=self.image,
-                environment=environment,
-                files=files,
-                name=name,
-                part=part or command[1],
-                ports=ports,
-            )
+            container = self._create(command, self.image, files, part=part or command[1], **options)
             container.start()
         except APIError as error:
             raise ServiceError(f"Airflow's {command[1]} could not be started: {error.explanation}") from error
@@ -182,40 +164,28 @@ class ControlPlane:
     def _create(
         self,
         command: Sequence[str],
-        *,
         image: str,
-        environment: Mapping[str, str] | None,
-        files: Mapping[str, Mapping[str, bytes]] | None,
-        name: str | None = None,
-        part: str | None = None,
-        ports: Mapping[str, tuple[str, int | None]] | None = None,
+        files: Files | None,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> Container:
         settings = {**self.control_environment(), **(environment or {})}
-        options = {"ports": dict(ports)} if ports else {}
-        container = self.stack.create(image, command, name=name, part=part, environment=settings, **options)
+        container = self.stack.create(image, command, environment=settings, **options)
         try:
-            put_folders(container, files or {})
+            put_files(container, files or {})
         except BaseException:
             container.remove(force=True, v=True)
             raise
         return container
 
-    def start_web(
-        self,
-        command: Sequence[str],
-        *,
-        port: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, Mapping[str, bytes]] | None = None,
-    ) -> Container:
-        """Start the webserver or API server, where tasks look for it; ``port`` of 127.0.0.1, or a free one."""
+    def start_web(self, command: Sequence[str], *, port: int | None = None, **options: Any) -> Container:
+        """Start the web server or API server, where tasks look for it; ``port`` of 127.0.0.1, or a free one."""
         ports = {f"{WEB_PORT}/tcp": ("127.0.0.1", port)}
-        command = [*command, "--port", str(WEB_PORT)]
-        return self.start_container(command, name=self._host, environment=environment, files=files, ports=ports)
+        return self.start_container([*command, "--port", str(WEB_PORT)], name=self._host, ports=ports, **options)
 
 
 def web_address(web: Container) -> str:
-    """The address of a webserver or API server for programs on this machine: ``http://127.0.0.1:port``."""
+    """Return the address of a webserver or API server for programs on this machine: ``http://127.0.0.1:port``."""
     return f"http://127.0.0.1:{published_port(web, WEB_PORT)}"
 
 

@@ -1,4 +1,4 @@
-"""The part of an Airflow deployment that a task needs: its database and, on Airflow 3, its API server.
+"""The part of an Airflow that a single task needs: its database and, on Airflow 3, its API server.
 
 Both run the given image itself. One deployment serves every image of the same Airflow version.
 """
@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from docker.models.containers import Container
 
 from local.airflow.control_plane import SCRIPTS, ControlPlane, Dags, wait_for_web
 from local.airflow.in_container.example_dags import MARKER as EXAMPLES_MARKER
@@ -42,17 +40,12 @@ class Deployment(ControlPlane):
     def __init__(self, stack: Stack, image: str, environment: Mapping[str, str] | None = None) -> None:
         """Migrate and start; nothing needs closing, since everything belongs to the stack."""
         super().__init__(stack, image, {**stack.aws_environment(), **(environment or {})})
-        self._api: Container | None = None
         self.migrate()
         if self.has_api_server:
             with step(f"API server of Airflow {self.airflow}"):
                 # The part that tasks talk to, alone.
-                self._api = self.start_web(["airflow", "api-server", "--apps", "execution", "--workers", "1"])
-                wait_for_web(self._api, "/execution/health", "Airflow's API server")
-
-    def api_server_log(self) -> str:
-        """The API server's output, for a failing test to show."""
-        return output_of(self._api) if self._api is not None else ""
+                api = self.start_web(["airflow", "api-server", "--apps", "execution", "--workers", "1"])
+                wait_for_web(api, "/execution/health", "Airflow's API server")
 
     def prepare(
         self,
@@ -83,7 +76,7 @@ class Deployment(ControlPlane):
         return [PreparedTask(item["dag_id"], item["task_id"], item["run_id"], tuple(item["command"])) for item in found]
 
     def read_log(self, task: PreparedTask, environment: Mapping[str, str]) -> str:
-        """A task's log as Airflow's UI shows it, read in a container of its own with additional settings."""
+        """Return a task's log as Airflow's UI shows it, read in a container of its own with additional settings."""
         where = json.dumps({"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id})
         output = self.run(
             ["python", "/tmp/read_log.py", where],
@@ -95,7 +88,7 @@ class Deployment(ControlPlane):
         return log
 
     def task_state(self, task: PreparedTask) -> str:
-        """The state of a task instance in the database: ``success``, ``failed``, … or an empty text."""
+        """Return the state of a task instance in the database: ``success``, ``failed``, … or an empty text."""
         condition = "dag_id = :'dag_id' AND task_id = :'task_id' AND run_id = :'run_id'"
         where = {"dag_id": task.dag_id, "task_id": task.task_id, "run_id": task.run_id}
         rows = self.stack.query(self.database, f"SELECT state FROM task_instance WHERE {condition}", **where)
@@ -107,7 +100,7 @@ def _new_run_id() -> str:
 
 
 def marked(output: str, marker: str) -> Any:
-    """The JSON that a script printed behind its marker."""
+    """Return the JSON that a script printed behind its marker."""
     for line in output.splitlines():
         if line.startswith(marker):
             return json.loads(line[len(marker) :])
@@ -118,7 +111,7 @@ def copy_examples(stack: Stack, image: str, names: Sequence[str], target: Path) 
     """Copy Airflow's own example DAGs, such as ``example_bash_operator``, from an image into a folder."""
     container = stack.create(image, ["/tmp/example_dags.py", *names], entrypoint=["python"])
     try:
-        put_files(container, "/tmp", {"example_dags.py": (SCRIPTS / "example_dags.py").read_bytes()})
+        put_files(container, {"/tmp": {"example_dags.py": (SCRIPTS / "example_dags.py").read_bytes()}})
         container.start()
         code = wait(container, "Reading the example DAGs", _EXAMPLES_TIMEOUT)
         output = output_of(container)

@@ -1,4 +1,4 @@
-"""An Airflow whose tasks run on the local ECS, deployed as on AWS: what `make demo` shows and the end-to-end tests use.
+"""An Airflow whose tasks run on the local ECS, deployed as on AWS. `make demo` and the end-to-end tests use it.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     deployment = EcsDeployment(stack, "airflow-ecs-worker:3.3.2-python3.12-s3", dags=[Path("local/demo/dags")])
@@ -34,7 +34,7 @@ _STOP_SECONDS = 15
 
 
 def executor_settings() -> dict[str, str]:
-    """The settings of our executor: those of docs/executor.md."""
+    """Return the settings of our executor: those of docs/executor.md."""
     return {
         "AIRFLOW__CORE__EXECUTOR": "airflow_ecs_executor.AwsEcsExecutor",
         "AIRFLOW__AWS_ECS_EXECUTOR__REGION_NAME": REGION,
@@ -49,7 +49,7 @@ def executor_settings() -> dict[str, str]:
 
 
 class EcsDeployment:
-    """Image, DAGs, secrets, task definition, and the Airflow that uses them; everything goes with the stack."""
+    """Image, DAGs, secrets, task definition, and the Airflow that uses them. The stack removes all of it at its end."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class EcsDeployment:
         return arn
 
     def container_log(self, arn: str) -> str:
-        """What the container of an ECS task has printed, by CloudWatch Logs; empty before it began."""
+        """Return the output of an ECS task's container from CloudWatch Logs; empty before the first line."""
         logs = self.aws.client("logs")
         place = {"logGroupName": LOG_GROUP, "logStreamName": f"task/{CONTAINER}/{arn.rpartition('/')[2]}"}
         try:
@@ -131,7 +131,7 @@ class EcsDeployment:
         return "\n".join(event["message"] for event in found["events"])
 
     def task_definition(self, image: str, family: str = FAMILY, **container: Any) -> dict[str, Any]:
-        """That of `build.py task-definition`, with other sizes and a shorter stop timeout."""
+        """Return the task definition of `build.py task-definition`, with other sizes and a shorter stop timeout."""
         environment = {
             "S3_URI": DAGS_URI,
             **self.airflow.task_settings(),

@@ -1,4 +1,4 @@
-"""Lines of a task's log for people: Airflow 3 writes objects of JSON."""
+"""Lines of a task's log as readable text: Airflow 3 writes JSON objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOISE = (
 
 
 def readable(entry: Mapping[str, Any]) -> str:
-    """One entry of a task's log as a line, an error's traceback below it; raises KeyError for one without an event."""
+    """Return a log entry as a line, with an error's traceback below it. Raises KeyError without an event."""
     details = {key: value for key, value in entry.items() if key not in (*_NOISE, "timestamp", "level", "event")}
     errors = details.pop("error_detail", None) or []
     if not isinstance(errors, list):  # as a text, it is shown as it is
@@ -27,7 +27,7 @@ def readable(entry: Mapping[str, Any]) -> str:
 
 
 def _traceback(error: Mapping[str, Any]) -> Iterator[str]:
-    """An exception with its traceback, as Python writes it but for the source lines."""
+    """Yield an exception with its traceback as Python writes it, without the source lines."""
     yield "Traceback (most recent call last):"
     for frame in error.get("frames") or []:
         yield f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
@@ -35,7 +35,7 @@ def _traceback(error: Mapping[str, Any]) -> Iterator[str]:
 
 
 def readable_line(line: str) -> str:
-    """One line of a task's log file; what is no such object stays as it is."""
+    """Return a line of a task's log file as text; a line that is not a JSON entry is returned unchanged."""
     try:
         return readable(json.loads(line))
     except (ValueError, AttributeError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Airflow's REST API, as its UI and its users call it: ``/api/v1`` of Airflow 2 and ``/api/v2`` of Airflow 3.
+"""Client of Airflow's REST API: ``/api/v1`` of Airflow 2 and ``/api/v2`` of Airflow 3.
 
 >>> api = RestApi("http://127.0.0.1:8080", "admin", password)                    # doctest: +SKIP
 >>> api.wait_until_healthy()                                                     # doctest: +SKIP
@@ -43,8 +43,9 @@ class TaskInstance:
 
 
 class RestApi:
-    """The API of one Airflow, for one user. Every method raises a ServiceError when Airflow does not do what it says:
-    RestApiError where it refused, NoAnswerError where it did not answer.
+    """The API of one Airflow, for one user.
+
+    Methods raise RestApiError if Airflow refuses a request, and NoAnswerError if it does not answer.
     """
 
     def __init__(self, address: str, user: str, password: str) -> None:
@@ -65,7 +66,7 @@ class RestApi:
 
     @property
     def version(self) -> int:
-        """1 on Airflow 2, 2 on Airflow 3: whichever of the two answers."""
+        """The version of the API: 1 on Airflow 2, 2 on Airflow 3."""
         if not self._version:
             for version in (2, 1):
                 if self._send("GET", f"/api/v{version}/version").status_code == 200:
@@ -109,12 +110,12 @@ class RestApi:
             raise NoAnswerError(f"Airflow at {self.address} did not answer {method} {path}: {error}") from error
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """The JSON answer to a request, such as ``request("GET", "/pools")``; the options are those of requests."""
+        """Return the JSON response to ``request("GET", "/pools")``; the options are those of requests."""
         response = _checked(self._authorised(method, f"/api/v{self.version}{path}", **options))
         return response.json() if response.content else None
 
     def _pages(self, path: str, key: str, **parameters: Any) -> list[dict[str, Any]]:
-        """All entries of a collection."""
+        """Return all entries of a collection."""
         found: list[dict[str, Any]] = []
         while True:
             answer = self.request("GET", path, params={**parameters, "limit": _PAGE, "offset": len(found)})
@@ -125,7 +126,7 @@ class RestApi:
     # The deployment
 
     def health(self) -> dict[str, str]:
-        """The state of each part that Airflow knows of, such as ``{"scheduler": "healthy"}``; those it runs, only."""
+        """Return the health of each component that this Airflow runs, such as ``{"scheduler": "healthy"}``."""
         answer = _checked(self._send("GET", self._health_path)).json()
         return {part: said["status"] for part, said in answer.items() if said and said.get("status")}
 
@@ -141,13 +142,13 @@ class RestApi:
         return until(healthy, timeout, f"{' and '.join(parts)} healthy at {self.address}")
 
     def import_errors(self) -> dict[str, str]:
-        """What went wrong in each DAG file that could not be loaded, by its path."""
+        """Return what went wrong in each DAG file that could not be loaded, by its path."""
         return {found["filename"]: found["stack_trace"] for found in self._pages("/importErrors", "import_errors")}
 
     # DAGs and runs
 
     def dag_ids(self) -> list[str]:
-        """The DAGs that Airflow knows, by name."""
+        """Return the DAGs that Airflow knows, by name."""
         return sorted(found["dag_id"] for found in self._pages("/dags", "dags"))
 
     def wait_for_dags(self, dag_ids: Sequence[str], timeout: float = 120.0) -> None:
@@ -164,11 +165,11 @@ class RestApi:
         until(loaded, timeout, f"loaded: {', '.join(dag_ids)}")
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler run a DAG."""
+        """Unpause a DAG."""
         self.request("PATCH", f"/dags/{quote(dag_id)}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
-        """Start a run of a DAG, which must be loaded and unpaused to get anywhere, and return its id."""
+        """Trigger a run of a DAG and return its id. The DAG must be loaded and unpaused."""
         run_id = run_id or f"manual__{secrets.token_hex(4)}"
         body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(conf or {})}
         if self.version > 1:
@@ -211,7 +212,7 @@ class RestApi:
     # Task instances
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """All task instances of a run, by task and map index."""
+        """Return all task instances of a run, by task and map index."""
         entries = self._pages(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
         return sorted((_task_instance(entry) for entry in entries), key=lambda one: (one.task_id, one.map_index))
 
@@ -229,7 +230,7 @@ class RestApi:
         map_index: int = -1,
         timeout: float = 120.0,
     ) -> TaskInstance:
-        """Wait until a task instance is in one of the states, and return it; it may have gone on meanwhile."""
+        """Wait until a task instance is in one of the states, and return it."""
 
         def reached() -> TaskInstance | None:
             found = self.task_instance(dag_id, run_id, task_id, map_index)
@@ -239,14 +240,14 @@ class RestApi:
         return until(reached, timeout, what, explain=lambda: self._summary(dag_id, run_id))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
-        """A value that a task has handed over: its result, unless ``key`` says otherwise."""
+        """Return an XCom value of a task, by default its result."""
         # Without `stringify`, Airflow 2 gives Python's notation instead of the value.
         parameters = {"map_index": map_index, "stringify": "false"}
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         return self.request("GET", path, params=parameters)["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> str:
-        """The log of a try as the UI shows it, as text: one line an entry."""
+        """Return the log of a try as text, one line for each entry."""
         path = f"/api/v{self.version}{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"
         parameters = {"full_content": "true", "map_index": map_index}
         accepted = "text/plain" if self.version == 1 else "application/json"
@@ -285,12 +286,12 @@ class RestApi:
         return text
 
     def event_logs(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """What the audit log says of a run, oldest first: ``event``, ``extra``, ``task_id``, ``try_number`` …"""
+        """Return the event log entries of a run, oldest first, such as ``{"event": …, "extra": …, "task_id": …}``."""
         found = self._pages("/eventLogs", "event_logs", dag_id=dag_id, run_id=run_id)
         return sorted(found, key=lambda event: int(event["event_log_id"]))
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
-        """Mark a task instance as ``success`` or ``failed``; one that runs is ended for it, as by the UI's button."""
+        """Mark a task instance as ``success`` or ``failed``. Airflow ends a running one, as for the UI's button."""
         body = {"new_state": state, **({"dry_run": False} if self.version == 1 else {})}
         self.request("PATCH", _instance(dag_id, run_id, task_id, map_index), json=body)
 
@@ -314,7 +315,7 @@ def _task_instance(entry: Mapping[str, Any]) -> TaskInstance:
 
 
 def _checked(response: requests.Response) -> requests.Response:
-    """The answer, if it is one of success."""
+    """Return the response. Raises RestApiError if it is an error."""
     if response.ok:
         return response
     request = response.request
@@ -324,7 +325,7 @@ def _checked(response: requests.Response) -> requests.Response:
 
 
 def _detail(response: requests.Response) -> str:
-    """What Airflow says of a refusal, in a form of its own on each version."""
+    """Return Airflow's message of an error response."""
     try:
         answer = response.json()
     except ValueError:

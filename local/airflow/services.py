@@ -1,4 +1,4 @@
-"""A whole Airflow but the containers of its tasks: UI, schedulers, triggerer and DAG processor, a container each.
+"""All components of an Airflow except its tasks: UI, schedulers, triggerer and DAG processor, a container each.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     image = scheduler_image.build_image(stack, "airflow-ecs-worker:3-s3")
@@ -64,7 +64,7 @@ _FRUGAL = {
 
 
 class Service:
-    """A part of Airflow that runs on, in a container of its own."""
+    """An Airflow component in a container of its own, such as a scheduler."""
 
     def __init__(self, name: str, container: Container) -> None:
         """Take over a started container."""
@@ -73,11 +73,11 @@ class Service:
         self._may_have_ended = False
 
     def log(self) -> str:
-        """All of its output, that of former starts too."""
+        """Return all of its output, including that of earlier starts."""
         return output_of(self.container)
 
     def kill(self) -> None:
-        """End it by SIGKILL, with all its processes: what happens when its machine is lost."""
+        """End it with SIGKILL, as the loss of its host does."""
         self._may_have_ended = True
         try:
             self.container.kill()
@@ -91,7 +91,7 @@ class Service:
         return wait(self.container, self.name, timeout)
 
     def remove(self) -> None:
-        """Take it away, running or not."""
+        """Remove it, running or not."""
         self._may_have_ended = True
         self.container.remove(force=True, v=True)
 
@@ -107,7 +107,7 @@ class Service:
 
 
 class AirflowServices(ControlPlane):
-    """Everything of an Airflow but its tasks' containers, on the stack's network; it goes with the stack.
+    """The components of an Airflow, except its tasks, on the stack's network. The stack removes them at its end.
 
     ``user`` and ``password`` are those of the UI and of ``api``; the password is made anew for each.
     """
@@ -143,7 +143,7 @@ class AirflowServices(ControlPlane):
     # Settings
 
     def task_settings(self) -> dict[str, str]:
-        """What a task definition has in ``environment``; AWS's own variables are the caller's."""
+        """Return what a task definition has in ``environment``; AWS's own variables are the caller's."""
         return {
             **super().task_settings(),
             "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
@@ -151,7 +151,7 @@ class AirflowServices(ControlPlane):
         }
 
     def control_environment(self) -> dict[str, str]:
-        """Environment of every container of the scheduler's side."""
+        """Return environment of every container of the scheduler's side."""
         return {
             **super().control_environment(),
             **self.task_settings(),
@@ -181,7 +181,7 @@ class AirflowServices(ControlPlane):
     # Start
 
     def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
-        """Start all parts, on a database that ``migrate`` has made; the UI answers when this ends."""
+        """Start all components on a migrated database, and wait until the UI answers."""
         with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}"):
             with ThreadPoolExecutor() as pool:
                 started: list[Future[Any]] = [pool.submit(self._start_web)]
@@ -217,7 +217,7 @@ class AirflowServices(ControlPlane):
         self._services[self._web_name] = Service(self._web_name, container)
 
     def _create_user(self) -> None:
-        """Make Airflow 2's roles and the user."""
+        """Create Airflow 2's roles and the user."""
         user = json.dumps({"username": USER, "password": self.password}).encode()
         script = (SCRIPTS / "create_user.py").read_bytes()
         self.run(
@@ -253,7 +253,7 @@ class AirflowServices(ControlPlane):
         return self._api
 
     def service(self, name: str) -> Service:
-        """A part by its name: that of its command, such as ``triggerer``, or a scheduler's own."""
+        """Return a component by its name: its command, such as ``triggerer``, or a scheduler's own name."""
         try:
             return self._services[name]
         except KeyError:
@@ -261,7 +261,7 @@ class AirflowServices(ControlPlane):
             raise ServiceError(f"Airflow has no service {name!r} here: {known}") from None
 
     def scheduler(self, name: str = DEFAULT_SCHEDULER) -> Service:
-        """A scheduler by its name."""
+        """Return a scheduler by its name."""
         return self.service(name)
 
     def wait_until_ready(self, dag_ids: Sequence[str] = (), timeout: float = 120.0) -> None:
@@ -277,6 +277,6 @@ class AirflowServices(ControlPlane):
             raise
 
     def check(self) -> None:
-        """Raise ServiceError if a part has ended by itself."""
+        """Raise ServiceError if a component has ended by itself."""
         for service in self._services.values():
             service.check()

@@ -1,9 +1,11 @@
-"""One real task in a container of the image, as an executor would launch it, and how it ended.
+"""Run one real task in a container of the image, as an executor would launch it.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     deployment = Deployment(stack, image)
 ...     stack.upload_folder(folder, "s3://dags/project")
-...     result = run_one(deployment, "project_report", "build", dags=Dags(s3_uri="s3://dags/project"))
+...     dags = Dags(s3_uri="s3://dags/project")
+...     (task,) = deployment.prepare([("project_report", "build")], dags=dags)
+...     result = run_task(deployment, task, dags=dags)
 ...     assert result.state == "success", result.describe()
 """
 
@@ -23,7 +25,7 @@ from local.airflow.deployment import Deployment, PreparedTask
 from local.airflow.log_lines import readable_line
 from local.errors import ServiceError, TaskFailedError
 from local.machine import resources
-from local.machine.containers import follow, output_of, put_folders, read_files, wait
+from local.machine.containers import follow, output_of, put_files, read_files, wait
 
 LOGS_FOLDER = "/opt/airflow/logs"
 TASK_TIMEOUT = 300.0
@@ -31,7 +33,7 @@ TASK_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task ended. Exit code 0 is no success: ``state`` comes from the database."""
+    """How a task ended. ``state`` comes from the database: exit code 0 does not mean success."""
 
     state: str
     exit_code: int
@@ -50,21 +52,21 @@ class TaskResult:
         return "\n".join(readable_line(line) for line in self.log.splitlines())
 
     def describe(self) -> str:
-        """Everything a person needs to see why a task did not succeed."""
+        """Return state, exit code, container output and task log as text."""
         return (
             f"state {self.state or 'none'!r}, exit code {self.exit_code}, {self.seconds:.1f} s\n"
             f"--- container output\n{self.output.rstrip()}\n--- task log\n{self.readable_log.rstrip()}"
         )
 
     def require_success(self) -> TaskResult:
-        """Return this result, or raise TaskFailedError that tells everything."""
+        """Return this result. Raises TaskFailedError if the task did not succeed."""
         if not self.succeeded:
             raise TaskFailedError(f"The task did not reach success: {self.describe()}")
         return self
 
 
 def _attempt(name: str) -> tuple[int, str]:
-    """A key that sorts the logs of a task instance: attempt 10 comes after 9."""
+    """Return a key that sorts the logs of a task instance: attempt 10 comes after 9."""
     number = re.search(r"attempt=(\d+)[^/]*$", name)
     return int(number[1]) if number else 0, name
 
@@ -100,13 +102,13 @@ class RunningTask:
         return TaskResult(self.deployment.task_state(self.task), code, output, log, seconds)
 
     def log(self) -> str:
-        """The task's log as it is in the container now."""
+        """Return the task's log as it is in the container now."""
         logs = read_files(self.container, LOGS_FOLDER, self._is_own_log)
         newest = max(logs, key=_attempt, default=None)
         return logs[newest] if newest is not None else ""
 
     def _is_own_log(self, name: str) -> bool:
-        """Whether a file below the logs folder is an attempt of this task instance."""
+        """Return whether a file below the logs folder is an attempt of this task instance."""
         wanted = (f"dag_id={self.task.dag_id}", f"run_id={self.task.run_id}", f"task_id={self.task.task_id}")
         parts = name.split("/")
         return all(part in parts for part in wanted) and parts[-1].startswith("attempt=")
@@ -140,7 +142,7 @@ def start_task(
     try:
         container = deployment.stack.create(image or deployment.image, task.command, environment=settings, **options)
         created = time.time()
-        put_folders(container, source.files)
+        put_files(container, source.files)
         launched_at += time.time() - created
         container.start()
     except APIError as error:
@@ -151,7 +153,7 @@ def start_task(
 
 
 def _read_only_options(deployment: Deployment, source: Dags) -> dict[str, Any]:
-    """A read-only root file system with the writable paths of the image contract."""
+    """Return a read-only root file system with the writable paths of the image contract."""
     stack = deployment.stack
     labels = resources.labels(stack.run_id)
     volumes = {}
@@ -166,18 +168,3 @@ def run_task(
 ) -> TaskResult:
     """Run a prepared task's container to its end; the options are those of ``start_task``."""
     return start_task(deployment, task, **options).wait(timeout)
-
-
-def run_one(
-    deployment: Deployment,
-    dag_id: str,
-    task_id: str,
-    *,
-    image: str | None = None,
-    dags: Dags | None = None,
-    conf: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> TaskResult:
-    """Prepare one task and run it to its end."""
-    (task,) = deployment.prepare([(dag_id, task_id)], image=image, dags=dags, conf=conf)
-    return run_task(deployment, task, image=image, dags=dags, **options)

@@ -1,4 +1,4 @@
-"""A local AWS whose ECS runs tasks: moto, an image registry as Amazon ECR, and our ECS API with its runner on Docker.
+"""A local AWS: moto, an image registry as Amazon ECR, and the local ECS, which runs tasks in Docker containers.
 
 >>> with Stack() as stack:                                                        # doctest: +SKIP
 ...     aws = LocalAws(stack)
@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError
 from docker.models.containers import Container
 
 from local.aws_services import image_push, service_image
-from local.aws_services.stack import Stack, published_port, wait_for_http
+from local.aws_services.stack import HOME, PYTHON, Stack, published_port, sources, wait_for_http
 from local.ecs.containers import SOCKET
 from local.ecs.containers.runner import SETTINGS_VARIABLE
 from local.ecs.containers.spec import TASK_ADDRESS
@@ -26,25 +25,21 @@ from local.ecs.control import EcsControl
 from local.errors import ServiceError
 from local.machine.aws_client import REGION, aws_client
 from local.machine.client import engine_socket
-from local.machine.containers import folder_files
 
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 """Images of this registry are in the local one."""
 _ECS_PORT, _ECR_PORT = 51678, 5001
 _UPSTREAM, _AWS = "registry:5000", "aws:5000"
-_HOME = "/opt"
-_SOURCES = Path(__file__).parents[1]
-_PYTHON = "/opt/services/bin/python"
 # The address of the tasks' endpoints is this container's own.
 _ECS_SCRIPT = f'ip address add {TASK_ADDRESS}/32 dev lo && exec "$@"'
 
 
 class LocalAws:
-    """The AWS of one stack; it goes with the stack."""
+    """The AWS of one stack, which removes it at its end."""
 
     def __init__(self, stack: Stack) -> None:
-        """Start what is not there yet, and wait until it answers."""
+        """Start the services and wait until they answer."""
         self.stack = stack
         with ThreadPoolExecutor() as pool:
             ecr = pool.submit(self._start_ecr)
@@ -62,24 +57,14 @@ class LocalAws:
         self.ecs = EcsControl(self._endpoint)
 
     def _start_ecr(self) -> Container:
-        """What of ECR's API is about images, and its login, in front of the registry; repositories are moto's."""
+        """Start the part of ECR's API that serves images and logins from the registry; moto has the repositories."""
         return self.stack.start(
             service_image.ensure_image(),
-            [
-                _PYTHON,
-                "-m",
-                "local.fakes.registry",
-                "--port",
-                str(_ECR_PORT),
-                "--upstream",
-                _UPSTREAM,
-                "--aws",
-                _AWS,
-            ],
+            [PYTHON, "-m", "local.fakes.registry", "--port", str(_ECR_PORT), "--upstream", _UPSTREAM, "--aws", _AWS],
             name="ecr",
             port=_ECR_PORT,
-            files={_HOME: _sources("fakes/__init__.py", "fakes/registry.py", "fakes/http_service.py")},
-            working_dir=_HOME,
+            files=sources("fakes"),
+            working_dir=HOME,
         )
 
     def _start_ecs(self) -> Container:
@@ -91,7 +76,7 @@ class LocalAws:
             "region": REGION,
             "aws_endpoint": self.stack.aws_environment()["AWS_ENDPOINT_URL"],
         }
-        command = [_PYTHON, "-m", "local.ecs", "--host", "0.0.0.0", "--port", str(_ECS_PORT)]
+        command = [PYTHON, "-m", "local.ecs", "--host", "0.0.0.0", "--port", str(_ECS_PORT)]
         command += ["--region", REGION, "--account", ACCOUNT]
         return self.stack.start(
             service_image.ensure_image(),
@@ -99,8 +84,8 @@ class LocalAws:
             name="ecs",
             port=_ECS_PORT,
             environment={**self.stack.aws_environment(), SETTINGS_VARIABLE: json.dumps(settings)},
-            files={_HOME: {**_sources("errors.py"), **_package("ecs")}},
-            working_dir=_HOME,
+            files=sources("ecs"),
+            working_dir=HOME,
             user="0",
             cap_add=["NET_ADMIN"],
             volumes={engine_socket(): {"bind": SOCKET, "mode": "rw"}},
@@ -115,7 +100,7 @@ class LocalAws:
         }
 
     def local_environment(self) -> dict[str, str]:
-        """The same for programs on this machine."""
+        """Return the same variables with addresses for programs on this machine."""
         return {
             **self.stack.aws_environment(),
             "AWS_ENDPOINT_URL": self.stack.aws_endpoint,
@@ -124,12 +109,12 @@ class LocalAws:
         }
 
     def restart_ecs(self) -> None:
-        """Kill the ECS API and start another: it knows no task, and removes what the one before has left."""
+        """Kill the ECS API and start a new one, which knows no task and removes the containers of the old one."""
         self._ecs.remove(force=True, v=True)
         self._connect()
 
     def client(self, service: str) -> Any:
-        """A boto3 client for this machine."""
+        """Return a boto3 client for this machine."""
         return aws_client(service, self._endpoint if service == "ecs" else self.stack.aws_endpoint)
 
     def push(self, image: str, repository: str = "airflow-worker") -> str:
@@ -146,12 +131,3 @@ class LocalAws:
         except ServiceError as error:
             raise ServiceError(f"{image} could not be pushed to the local registry: {error}") from error
         return f"{REGISTRY}/{repository}:{tag}"
-
-
-def _sources(*names: str) -> dict[str, bytes]:
-    """Modules of ``local``, for a container."""
-    return {f"local/{name}": (_SOURCES / name).read_bytes() for name in ("__init__.py", *names)}
-
-
-def _package(name: str) -> dict[str, bytes]:
-    return {f"local/{name}/{path}": content for path, content in folder_files(_SOURCES / name).items()}

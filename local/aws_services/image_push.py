@@ -1,4 +1,4 @@
-"""Pushes an image to a local registry without compressing its layers.
+"""Push images to a local registry without compressing their layers.
 
 `docker push` compresses every layer first, which takes half a minute for a worker image: longer than anything else that
 a local deployment waits for. A registry on this machine needs no compressed layers, and the engine does not download
@@ -20,6 +20,7 @@ from requests import RequestException
 
 from images.verify import ChunkStream
 from local.errors import ServiceError
+from local.fakes.registry import digest_of
 
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _BLOCK = 1024 * 1024
@@ -35,7 +36,7 @@ def push(image: Image, registry: str, repository: str, tag: str) -> None:
     """
     documents: dict[str, bytes] = {}
     index: dict[str, Any] = {}
-    target = _Repository(registry, repository)
+    target = Registry(registry)
     with target, tarfile.open(fileobj=ChunkStream(image.save()), mode="r|", bufsize=_BLOCK) as saved:
         for member in saved:
             content, blob = saved.extractfile(member), _BLOB.fullmatch(member.name)
@@ -47,31 +48,43 @@ def push(image: Image, registry: str, repository: str, tag: str) -> None:
                 digest = f"sha256:{blob[1]}"
                 if member.size <= _LARGEST_DOCUMENT:
                     documents[digest] = content.read()
-                target.put_blob(digest, documents.get(digest, content), member.size)
+                target.upload(repository, digest, documents.get(digest, content), member.size)
         (manifest,) = index["manifests"]
-        target.put_manifest(tag, documents[manifest["digest"]], manifest["mediaType"])
+        target.store_manifest(repository, tag, manifest["mediaType"], documents[manifest["digest"]])
 
 
-class _Repository:
-    """A repository of a registry (https://distribution.github.io/distribution/spec/api/), by one connection."""
+class Registry:
+    """A registry (https://distribution.github.io/distribution/spec/api/) without TLS and login, by one connection."""
 
-    def __init__(self, registry: str, repository: str) -> None:
-        self._connection = HTTPConnection(registry, timeout=_TIMEOUT, blocksize=_BLOCK)
-        self._path = f"/v2/{repository}"
+    def __init__(self, host: str) -> None:
+        """``host`` is ``host:port``. Nothing is sent yet."""
+        self._connection = HTTPConnection(host, timeout=_TIMEOUT, blocksize=_BLOCK)
 
-    def __enter__(self) -> _Repository:
+    def __enter__(self) -> Registry:
+        """Connect with the first request."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the connection."""
         self._connection.close()
 
-    def put_blob(self, digest: str, content: bytes | IO[bytes], size: int) -> None:
-        location = urlsplit(self._ask("POST", f"{self._path}/blobs/uploads/", b"", {}))
+    def store_blob(self, repository: str, content: bytes) -> str:
+        """Upload a blob and return its digest."""
+        digest = digest_of(content)
+        self.upload(repository, digest, content, len(content))
+        return digest
+
+    def upload(self, repository: str, digest: str, content: bytes | IO[bytes], size: int) -> None:
+        """Upload a blob of a known digest while it is read."""
+        location = urlsplit(self._ask("POST", f"/v2/{repository}/blobs/uploads/", b"", {}))
         path = f"{location.path}?{location.query}&digest={digest}"
         self._ask("PUT", path, content, {"Content-Length": str(size), "Content-Type": "application/octet-stream"})
 
-    def put_manifest(self, tag: str, content: bytes, media_type: str) -> None:
-        self._ask("PUT", f"{self._path}/manifests/{tag}", content, {"Content-Type": media_type})
+    def store_manifest(self, repository: str, version: str, media_type: str, content: bytes) -> str:
+        """Upload a manifest or an index under a tag, or without one under its digest, and return the digest."""
+        digest = digest_of(content)
+        self._ask("PUT", f"/v2/{repository}/manifests/{version or digest}", content, {"Content-Type": media_type})
+        return digest
 
     def _ask(self, method: str, path: str, body: bytes | IO[bytes], headers: Mapping[str, str]) -> str:
         """Send a request, and return the address that the answer leads to."""

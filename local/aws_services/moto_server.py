@@ -1,4 +1,4 @@
-"""moto's server, whose CloudFormation also knows what deploy/template.yaml has and moto's own leaves out.
+"""moto's server, with the parts of CloudFormation that deploy/template.yaml uses and moto lacks.
 
 Runs in the services image: ``python -m local.aws_services.moto_server -H HOST -p PORT``. What is added does its work by
 calls to this server's own APIs: secrets, dynamic references to them, a bucket's settings, what outlives a stack. What
@@ -45,21 +45,21 @@ class StackSecret(CloudFormationModel):  # type: ignore[misc]
 
     @staticmethod
     def cloudformation_name_type() -> str:
-        """The property that names it."""
+        """Return the property that names it."""
         return "Name"
 
     @staticmethod
     def cloudformation_type() -> str:
-        """The type in a template."""
+        """Return the type in a template."""
         return "AWS::SecretsManager::Secret"
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
-        """Whether GetAtt knows this."""
+        """Return whether GetAtt knows this."""
         return attr == "Id"
 
     def get_cfn_attribute(self, attribute_name: str) -> str:
-        """The ARN."""
+        """Return the ARN."""
         return self.physical_resource_id
 
     @classmethod
@@ -102,7 +102,7 @@ class StackSecret(CloudFormationModel):  # type: ignore[misc]
 
 
 def _completed(value: Any, region: str) -> Any:
-    """The value with its dynamic references resolved and without AWS::NoValue in lists, at any depth."""
+    """Return the value with its dynamic references resolved and without AWS::NoValue in lists, at any depth."""
     if isinstance(value, dict):
         return {key: _completed(item, region) for key, item in value.items()}
     if isinstance(value, list):
@@ -155,25 +155,25 @@ def _apply_bucket_settings() -> None:
 
 
 def _finish_change_sets() -> None:
-    """`aws cloudformation deploy` works by change sets, after which moto's stacks lack outputs and parameters."""
+    """Set outputs and parameters of a stack after a change set, as `aws cloudformation deploy` makes them."""
     apply_changes = ChangeSet.apply
 
     def apply(change_set: Any) -> None:
         apply_changes(change_set)
         stack = change_set.stack
         stack.template, stack.parameters = change_set.template, change_set.parameters
-        stack._parse_template()
-        stack.output_map = stack._create_output_map()
+        stack._parse_template()  # noqa: SLF001 - moto has no other way
+        stack.output_map = stack._create_output_map()  # noqa: SLF001
 
     ChangeSet.apply = apply
 
 
 def _keep_what_outlives_a_stack() -> None:
-    """RetainExceptOnCreate is Retain once a stack is there."""
+    """Treat RetainExceptOnCreate as Retain when a stack is deleted."""
     delete_all = parsing.ResourceMap.delete
 
     def delete(resources: Any) -> None:
-        for resource in resources._resource_json_map.values():
+        for resource in resources._resource_json_map.values():  # noqa: SLF001
             if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
                 resource["DeletionPolicy"] = "Retain"
         delete_all(resources)

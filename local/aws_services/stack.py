@@ -26,22 +26,23 @@ from typing import Any
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from local.aws_services import service_image
+from local.aws_services import fake_s3, service_image
+from local.aws_services.fake_s3 import FakeS3Service
 from local.errors import ServiceError
-from local.fakes import s3_service
-from local.fakes.s3_service import FakeS3Service
 from local.machine import resources
 from local.machine.aws_client import REGION, aws_client, put_folder, split_s3_uri
 from local.machine.client import engine
 from local.machine.console import guarded, say
-from local.machine.containers import put_folders
+from local.machine.containers import folder_files, put_files
 from local.machine.waiting import until
 
 _AWS_PORT = 5000
 _POSTGRES_PORT = 5432
 _REGISTRY_PORT = 5000
-_SOURCES = Path(__file__).parents[1]
-_MOTO_FILES = ("__init__.py", "aws_services/__init__.py", "aws_services/moto_server.py")
+PYTHON = "/opt/services/bin/python"
+"""The interpreter of the services image. Modules of this project are run by it in the folder ``HOME``."""
+HOME = "/opt"
+_LOCAL = Path(__file__).parents[1]
 _READY_TIMEOUT = 60.0
 _PUBLISHED_TIMEOUT = 5.0
 _POSTGRES = (
@@ -88,20 +89,12 @@ class Stack:
             self._postgres = self.start(image, _POSTGRES, name="postgres", port=_POSTGRES_PORT)
             self._aws = self.start(
                 image,
-                (
-                    "/opt/services/bin/python",
-                    "-m",
-                    "local.aws_services.moto_server",
-                    "-H",
-                    "0.0.0.0",
-                    "-p",
-                    str(_AWS_PORT),
-                ),
+                [PYTHON, "-m", "local.aws_services.moto_server", "-H", "0.0.0.0", "-p", str(_AWS_PORT)],
                 name="aws",
                 port=_AWS_PORT,
                 environment={"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
-                files={"/opt": {f"local/{name}": (_SOURCES / name).read_bytes() for name in _MOTO_FILES}},
-                working_dir="/opt",
+                files=sources("aws_services"),
+                working_dir=HOME,
             )
             self._wait_for_postgres()
             self.query("postgres", "ALTER ROLE airflow PASSWORD :'password'", password=self.postgres_password)
@@ -157,7 +150,7 @@ class Stack:
         ``part``: what `docker ps` calls it, unless that is ``name``.
         """
         title = f"{self.network}-{part or name or 'run'}-{secrets.token_hex(3)}"
-        container = self.client.containers.create(
+        return self.client.containers.create(
             image,
             list(command),
             name=title,
@@ -167,7 +160,6 @@ class Stack:
             networking_config={self.network: self.client.api.create_endpoint_config(aliases=[name] if name else [])},
             **options,
         )
-        return container
 
     def start(
         self,
@@ -183,7 +175,7 @@ class Stack:
         """Start a service container with one port published on the loopback interface, ``files`` put in first."""
         ports = {f"{port}/tcp": ("127.0.0.1", None)}
         container = self.create(image, command, name=name, environment=environment, ports=ports, **options)
-        put_folders(container, files or {})
+        put_files(container, files or {})
         container.start()
         return container
 
@@ -256,7 +248,7 @@ class Stack:
         }
 
     def aws_client(self, service: str) -> Any:
-        """A boto3 client of the AWS stand-in."""
+        """Return a boto3 client of the AWS stand-in."""
         return aws_client(service, self.aws_endpoint)
 
     def upload_folder(self, folder: Path, s3_uri: str) -> int:
@@ -272,17 +264,18 @@ class Stack:
         """Start the fake S3, for what the AWS stand-in cannot: latency, faults, and a thousand files at once."""
         container = self.start(
             service_image.ensure_image(),
-            s3_service.command(latency),
-            name=s3_service.NAME,
-            port=s3_service.PORT,
-            files=s3_service.files(),
+            [PYTHON, "-m", "local.fakes.s3", "--port", str(fake_s3.PORT), "--latency", str(latency)],
+            name=fake_s3.NAME,
+            port=fake_s3.PORT,
+            files=sources("fakes"),
+            working_dir=HOME,
         )
-        endpoint = f"http://127.0.0.1:{published_port(container, s3_service.PORT)}"
+        endpoint = f"http://127.0.0.1:{published_port(container, fake_s3.PORT)}"
         wait_for_http(f"{endpoint}/-/requests", container, "the fake S3")
         return FakeS3Service(endpoint)
 
     def airflow_secrets(self, database: str | None = None) -> dict[str, str]:
-        """What an Airflow container on the network must know and nobody else: its fernet key and its database."""
+        """Return the secrets of an Airflow container on the network: the fernet key and the database connection."""
         environment = {"AIRFLOW__CORE__FERNET_KEY": self.fernet_key}
         if database is not None:
             place = f"postgres:{_POSTGRES_PORT}/{database}"
@@ -291,8 +284,14 @@ class Stack:
         return environment
 
 
+def sources(package: str) -> dict[str, dict[str, bytes]]:
+    """Return the modules of a package of ``local`` as files of a services container, for the programs in it."""
+    files = {f"local/{package}/{name}": content for name, content in folder_files(_LOCAL / package).items()}
+    return {HOME: {"local/__init__.py": b"", **files}}
+
+
 def published_port(container: Container, port: int) -> int:
-    """The port of this machine behind a container's published port."""
+    """Return the port of this machine behind a container's published port."""
 
     def published() -> int | None:
         found = container.ports.get(f"{port}/tcp")
@@ -305,7 +304,7 @@ def published_port(container: Container, port: int) -> int:
 
 
 def tail(container: Container, lines: int = 25) -> str:
-    """The end of a container's output."""
+    """Return the end of a container's output."""
     output: bytes = container.logs(tail=lines)
     return output.decode(errors="replace").rstrip()
 

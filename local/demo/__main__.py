@@ -16,7 +16,7 @@ from local.airflow.ecs_deployment import LATENCY, LOG_GROUP, EcsDeployment
 from local.airflow.rest_api import RestApi, TaskInstance
 from local.aws_services.stack import Stack
 from local.demo import DAGS, EXAMPLES
-from local.demo.image import Timings, build, choose
+from local.demo.image import Timings, add_version_options, build, choose
 from local.errors import EngineError, LocalError, TaskFailedError
 from local.machine import resources
 from local.machine.aws_client import REGION
@@ -33,9 +33,9 @@ _RUN_TIMEOUT = 300.0
 
 
 def up(airflow: str, python: str | None, port: int | None) -> int:
-    """Start everything, run a DAG, show its end and a task's log, and say where to look.
+    """Start everything, run a DAG, print a task's log, and say where to look.
 
-    A demo that runs already makes room for it. What goes wrong, or is interrupted, leaves nothing behind.
+    A running demo is removed first. If this one fails or is interrupted, nothing is left of it.
     """
     timings = Timings()
     with timings.part("base image"):
@@ -82,9 +82,9 @@ def up(airflow: str, python: str | None, port: int | None) -> int:
 
 
 def free_port(wanted: int | None) -> int | None:
-    """The port for the UI: the one asked for; else the usual one, or (None) any, if that is taken.
+    """Return the port for the UI: ``wanted``, else the default one, else None for any free one.
 
-    Raises LocalError when the one asked for is taken.
+    Raises LocalError if ``wanted`` is taken.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,7 +100,7 @@ def free_port(wanted: int | None) -> int | None:
 
 
 def follow_run(api: RestApi, dag_id: str, run_id: str) -> None:
-    """Say how a run goes on until it has ended. Raises TaskFailedError when it is no success."""
+    """Print the progress of a run until its end. Raises TaskFailedError if it does not succeed."""
     say(f"==> {dag_id}, run {run_id}: each task in a container of its own")
     said = ""
 
@@ -118,7 +118,7 @@ def follow_run(api: RestApi, dag_id: str, run_id: str) -> None:
 
 
 def summary(instances: Sequence[TaskInstance]) -> str:
-    """How many task instances are in which state, such as ``5 queued, 3 running``."""
+    """Return how many task instances are in which state, such as ``5 queued, 3 running``."""
     counts = Counter(instance.state or "waiting" for instance in instances)
     return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
@@ -131,7 +131,7 @@ def print_log(api: RestApi, dag_id: str, run_id: str) -> None:
 
 
 def closing_words(*, airflow: str, image: str, address: str, user: str, password: str, ecs: str, aws: str) -> str:
-    """Where to look and what to try.
+    """Return the closing message: where to look and what to try.
 
     ``airflow``: its version. ``address``: of the UI. ``ecs``, ``aws``: the endpoints of ECS and of everything else.
     """
@@ -156,41 +156,37 @@ Look at it as on AWS:
   docker ps --filter label={resources.RUN_LABEL}={RUN}
 
 More to try, such as killing the scheduler or a Spot interruption: docs/local-ecs.md
-make demo-down removes all of it."""
+make demo-down removes all of it. If make demo had to start the Docker engine, make engine-stop stops it."""
 
 
 def down() -> None:
-    """Remove the demo: its containers, networks and volumes, and the images that were made for it alone.
+    """Remove the demo's containers, networks and volumes, and the images that were built for it.
 
     The worker image stays, as that of `make image` does.
     """
     count = resources.remove_run(engine(), RUN)
-    say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo runs")
+    say(f"Removed {count} containers, networks, volumes and images of the demo" if count else "No demo is running")
+    say("The Docker engine keeps running. If make demo started it: make engine-stop")
 
 
 def is_absent(error: EngineError) -> bool:
-    """Whether nothing runs at the engine's address; one that hangs, or refuses this user, may have a demo."""
+    """Return whether no engine runs. An engine that hangs or refuses this user may have a demo."""
     return any(reason in str(error) for reason in ("No such file or directory", "Connection refused"))
 
 
 def port_number(text: str) -> int:
-    """A port from its text, for argparse: 1 to 65535."""
+    """Return a port from its text, for argparse: 1 to 65535."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: use a number from 1 to 65535")
     return int(text)
 
 
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What the command line, else the environment, says. Ends the program (exit code 2) where it makes no sense."""
+    """Return the options of the command line, or else of the environment. Invalid ones end the program with 2."""
     parser = argparse.ArgumentParser(prog="python -m local.demo", description="An Airflow on the local ECS.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|down")
     starting = commands.add_parser("up", help="start the demo and leave it running; one that runs already is replaced")
-    versions = {
-        "airflow": ("AIRFLOW", "2", "a version or the beginning of one, such as 3 or 2.10.5; default: AIRFLOW, or 2"),
-        "python": ("PYTHON", None, "such as 3.12; default: PYTHON, or the newest that can be had here"),
-    }
-    for name, (variable, default, text) in versions.items():
-        starting.add_argument(f"--{name}", metavar="VERSION", default=os.environ.get(variable) or default, help=text)
+    add_version_options(starting)
     port_help = f"of the UI on 127.0.0.1; default: PORT, or {_PORT}, or a free one"
     starting.add_argument("--port", type=port_number, default=os.environ.get("PORT") or None, help=port_help)
     commands.add_parser("down", help="remove it")
@@ -206,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except EngineError as error:
             if not is_absent(error):
                 raise
-            say("No Docker engine runs, so no demo does: what a stopped one keeps goes with the next make demo")
+            say("No Docker engine is running. The next make demo removes what a stopped engine still holds")
         return 0
     return up(options.airflow, options.python, options.port)
 

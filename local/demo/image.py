@@ -1,4 +1,4 @@
-"""The demo behind `make image`: a base image, our image on top, and real tasks run in it to success."""
+"""`make image`: build an image on a base image, and run real tasks in it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TASKS = ((_EXAMPLE, "runme_0"), ("project_report", "load"))
 
 @dataclass(frozen=True)
 class Target:
-    """The image of the demo, as the build tool resolves it."""
+    """An image as the build tool resolves it."""
 
     airflow: str
     python: str
@@ -41,7 +41,7 @@ class Target:
 
 
 class Timings:
-    """How long each part of the demo took."""
+    """How long each part took."""
 
     def __init__(self) -> None:
         """Start with none."""
@@ -62,12 +62,12 @@ class Timings:
 
 
 def _build_tool(*arguments: str) -> list[str]:
-    """A command line of the build tool."""
+    """Return a command line of the build tool."""
     return [sys.executable, str(_ROOT / "build.py"), *arguments]
 
 
 def _ask(*arguments: str) -> Any:
-    """The JSON answer of the build tool; its own message when it refuses."""
+    """Return the JSON answer of the build tool; its own message when it refuses."""
     done = subprocess.run(_build_tool(*arguments), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BuildError((done.stderr or done.stdout).strip())
@@ -75,14 +75,14 @@ def _ask(*arguments: str) -> Any:
 
 
 def _explain(airflow: str, python: str | None) -> Target:
-    """What the build tool makes of the two flags."""
+    """Return the image that the build tool resolves the two options to."""
     chosen = ["--python", python] if python else []
     (found,) = _ask("explain", "--json", "--dags", "s3", "--airflow", airflow, *chosen)
     return Target(found["airflow"], found["python"], found["tags"][0])
 
 
 def choose(airflow: str, python: str | None) -> Target:
-    """The image to build. With no Python asked for, one whose base image can be had here."""
+    """Return the image to build. Without ``python``, its base image is one that is available here."""
     target = _explain(airflow, python)
     if python:
         return target
@@ -95,7 +95,7 @@ def choose(airflow: str, python: str | None) -> Target:
 def build(target: Target) -> None:
     """Have the build tool build the image, with the company's certificates where there are any."""
     flags = ["--airflow", target.airflow, "--python", target.python, "--dags", "s3", *trust("--ca-bundle")]
-    run_visibly(_build_tool(*flags), error=BuildError, failure="python build.py did not deliver the image", cwd=_ROOT)
+    run_visibly(_build_tool(*flags), error=BuildError, failure="python build.py could not build the image", cwd=_ROOT)
 
 
 def upload_dags(stack: Stack, image: str) -> int:
@@ -106,7 +106,7 @@ def upload_dags(stack: Stack, image: str) -> int:
 
 
 def run_tasks(stack: Stack, target: Target, timings: Timings) -> None:
-    """Run the demo's tasks in containers of the image, showing their logs."""
+    """Run the tasks in containers of the image, and print their logs."""
     with timings.part("DAGs to S3"):
         count = upload_dags(stack, target.image)
     say(f"==> {count} files are in {_S3_URI}: tests/dags/project and Airflow's own {_EXAMPLE}")
@@ -132,21 +132,36 @@ def _show(title: str, result: TaskResult) -> None:
 
 def summarise(target: Target, timings: Timings) -> None:
     """Print what was done, how long it took, and what to try next."""
-    print(f"\n{target.image}: Airflow {target.airflow} on Python {target.python}, ran {len(_TASKS)} tasks to success")
+    print(f"\n{target.image}: Airflow {target.airflow} on Python {target.python}, {len(_TASKS)} tasks succeeded")
     for title, seconds in timings.parts:
         print(f"  {seconds:6.1f} s  {title}")
     print(f"  {timings.total:6.1f} s  in all")
     base = Base(target.airflow, target.python)
     if is_stand_in(base.image):
-        print(f"Its base is a stand-in, not the official {base.image}: for local use only.")
+        print(f"The base image is a stand-in, not the official {base.image}: for local use only.")
     print(f"Next: docker run --rm {target.image} version\n      python build.py --help")
 
 
+def add_version_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the image, whose defaults are variables of the environment."""
+    parser.add_argument(
+        "--airflow",
+        metavar="VERSION",
+        default=os.environ.get("AIRFLOW") or "2",
+        help="a version or the beginning of one, such as 3 or 2.10.5; default: AIRFLOW, or 2",
+    )
+    parser.add_argument(
+        "--python",
+        metavar="VERSION",
+        default=os.environ.get("PYTHON") or None,
+        help="such as 3.12; default: PYTHON, or the newest one available here",
+    )
+
+
 def main() -> int:
-    """Run the demo."""
+    """Build an image and run tasks in it."""
     parser = argparse.ArgumentParser(prog="python -m local.demo.image", description=__doc__)
-    parser.add_argument("--airflow", default=os.environ.get("AIRFLOW") or "2", help="a version or a prefix of one")
-    parser.add_argument("--python", default=os.environ.get("PYTHON") or None, help="such as 3.12")
+    add_version_options(parser)
     options = parser.parse_args()
     timings = Timings()
     with timings.part("base image"):

@@ -1,4 +1,4 @@
-"""The ECS API on this machine, served over HTTP by a process of its own; ``local.ecs.control.EcsApi`` starts it.
+"""An emulator of the ECS API. It runs in a process of its own, which ``local.ecs.control.EcsApi`` starts.
 
 The modules: ``api`` (HTTP and the JSON 1.1 protocol) → ``model`` (types, by botocore's service model) → ``operations``
 (what each operation does) with ``rules`` (what AWS refuses) and ``notation`` (how sizes and images are written) →

@@ -1,9 +1,8 @@
-"""Command line: ``python -m local.ecs [--port N] [--runner module:factory] [--strict]`` serves the ECS API until
-Ctrl-C.
+"""Serve the ECS API until Ctrl-C: ``python -m local.ecs [--port N] [--runner module:factory] [--strict]``.
 
-Its address is the one line on stdout. Point a client to it with ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
-credentials; tell it what to do with ``local.ecs.control`` or by POST to ``/_control/COMMAND``. Exit codes: those of
-``local/errors.py``; 130 Ctrl-C, 143 SIGTERM.
+The only line on stdout is the server's address. To use it, set ``--endpoint-url`` or ``AWS_ENDPOINT_URL_ECS`` and any
+credentials; to configure it, use ``local.ecs.control`` or POST requests to ``/_control/COMMAND``. Exit codes are those
+of ``local/ecs/errors.py``, 130 for Ctrl-C, and 143 for SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from local.errors import LocalError, ServiceError
+from local.ecs.errors import EmulatorError, UnavailableError
 
 # How often to look whether the parent still lives.
 _PARENT_SECONDS = 1.0
@@ -25,16 +24,16 @@ _STRICT_VARIABLE = "LOCAL_ECS_STRICT"
 
 
 def _runner_factory(name: str) -> object:
-    """What ``module:factory`` makes. Raises LocalError when there is no such thing."""
+    """Return the object that ``module:factory`` creates. Raises EmulatorError if there is none."""
     module, colon, factory = name.partition(":")
     if not colon:
-        raise LocalError(f"--runner must be like package.module:factory, not {name!r}")
+        raise EmulatorError(f"--runner must be like package.module:factory, not {name!r}")
     try:
         return getattr(importlib.import_module(module), factory)()
     except ModuleNotFoundError as error:
-        raise LocalError(f"--runner {name}: {error}") from error
+        raise EmulatorError(f"--runner {name}: {error}") from error
     except AttributeError as error:
-        raise LocalError(f"--runner {name}: {error}") from error
+        raise EmulatorError(f"--runner {name}: {error}") from error
 
 
 async def _serve(options: argparse.Namespace) -> int:
@@ -44,14 +43,14 @@ async def _serve(options: argparse.Namespace) -> int:
         from local.ecs.runner import BLOCKING_CALLS, Runner
         from local.ecs.world import World
     except ModuleNotFoundError as error:
-        raise ServiceError(
+        raise UnavailableError(
             f"The ECS API needs the package {error.name!r}, which {sys.executable} does not have. "
             "Set LOCAL_ECS_PYTHON to a Python with requirements/dev.txt"
         ) from error
     runner = _runner_factory(options.runner)
     if not isinstance(runner, Runner):
-        raise LocalError(
-            f"--runner {options.runner} made a {type(runner).__name__}, which is no local.ecs.runner.Runner"
+        raise EmulatorError(
+            f"--runner {options.runner} created a {type(runner).__name__}, which is not a local.ecs.runner.Runner"
         )
     parent = os.getppid()  # before the address is told: the parent may end as soon as it knows it
     loop = asyncio.get_running_loop()
@@ -89,13 +88,13 @@ async def _serve(options: argparse.Namespace) -> int:
 
 
 def _when_closed(stop: Callable[[int], None]) -> None:
-    """Stdin is a pipe from the parent, which closes when the parent ends."""
+    """Stop when stdin closes: it is a pipe from the parent."""
     if not os.read(sys.stdin.fileno(), 4096):
         stop(0)
 
 
 async def _when_orphaned(parent: int, stop: Callable[[int], None]) -> None:
-    """The pipe stays open when the parent has forked: its end shows in our parent, too."""
+    """Stop when the parent has ended: the pipe stays open in a fork of the parent."""
     while os.getppid() == parent:
         await asyncio.sleep(_PARENT_SECONDS)
     stop(0)
@@ -119,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return asyncio.run(_serve(options))
-    except LocalError as error:
+    except EmulatorError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return error.exit_code
 

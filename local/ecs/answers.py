@@ -1,4 +1,4 @@
-"""Refusals and failures of AWS, by name: code, HTTP status and wording as AWS has them, and where that was seen.
+"""Error answers and failures of AWS by name: code, HTTP status, wording, and the source of the wording.
 
 A name is a kind of fault: ``fault("RunTask", "vcpu_quota", times=3)``. In a message, the subnet and the security group
 of the example become those of the request.
@@ -23,7 +23,7 @@ _RUN_TASK = frozenset({"RunTask"})
 
 @dataclass(frozen=True)
 class Answer:
-    """What AWS answers instead of carrying a call out."""
+    """An answer of AWS to a call that it does not carry out."""
 
     code: str | None
     """None: RunTask answers with failures, and the message is their reason."""
@@ -37,7 +37,7 @@ class Answer:
     """Not of the service but of what is in front of it: HTML instead of JSON, the message being the HTTP reason."""
 
     def error(self, message: str, **members: Any) -> ApiError:
-        """The error answer with the message as it is for one request."""
+        """Return the error answer with the message as it is for one request."""
         assert self.code is not None, "a failure is not an error"
         return ApiError(self.code, message, self.status, plain=self.plain, **members)
 
@@ -289,11 +289,11 @@ _THROTTLING = re.compile("Throttling|RequestLimitExceeded|Rate exceeded")
 
 
 def refusal(name: str, **members: Any) -> ApiError:
-    """The error of that name; ``members`` are further ones of its shape."""
+    """Return the error of that name; ``members`` are further ones of its shape."""
     answer = ANSWERS[name]
     return answer.error(answer.message, **members)
 
 
 def is_throttling(error: ApiError) -> bool:
-    """Whether AWS refuses a call because there are too many."""
+    """Return whether AWS refuses a call because there are too many."""
     return _THROTTLING.search(f"{error.code} {error.message}") is not None

@@ -16,12 +16,11 @@ from aiohttp import web
 
 from local.ecs.answers import is_throttling, refusal
 from local.ecs.endpoints import command
-from local.ecs.errors import ApiError
+from local.ecs.errors import ApiError, EmulatorError, UnavailableError
 from local.ecs.faults import Call, Effects
 from local.ecs.model import request_check
 from local.ecs.operations import OPERATIONS, failures
 from local.ecs.world import Calls, World
-from local.errors import LocalError, ServiceError
 
 _CONTROL = "/_control/"
 _TARGET = "X-Amz-Target"
@@ -35,7 +34,7 @@ _SHUTDOWN_SECONDS = 0.1
 
 
 class LostError(Exception):
-    """The connection is to be closed without an answer."""
+    """The connection has to be closed without an answer."""
 
 
 class Server:
@@ -51,7 +50,7 @@ class Server:
         )
 
     async def start(self, host: str, port: int) -> str:
-        """Listen and return the address. Raises ServiceError when the port is taken."""
+        """Listen and return the address. Raises UnavailableError when the port is taken."""
         for operation in OPERATIONS:
             request_check(operation)
         await self._runner.setup()
@@ -59,9 +58,9 @@ class Server:
         try:
             await site.start()
         except OverflowError:
-            raise LocalError(f"There is no port {port}") from None
+            raise EmulatorError(f"There is no port {port}") from None
         except OSError as error:
-            raise ServiceError(f"The ECS API cannot listen on port {port}: {error.strerror}") from error
+            raise UnavailableError(f"The ECS API cannot listen on port {port}: {error.strerror}") from error
         # Thousands of tasks live long: the collector need not look at them again and again.
         gc.collect()
         gc.freeze()
@@ -93,7 +92,7 @@ class Server:
             return web.Response(status=error.status, body=json.dumps(error.document()).encode(), headers=headers)
 
     async def _call(self, target: str, body: bytes) -> str:
-        """One call of the API, counted. Raises ApiError or LostError."""
+        """Process an API call and count it. Raises ApiError or LostError."""
         operation = target[len(_PREFIX) :] if target.startswith(_PREFIX) else ""
         if operation not in OPERATIONS:
             raise ApiError("UnknownOperationException", f"The operation {target or 'of an empty target'} is not here.")
@@ -108,7 +107,7 @@ class Server:
             if isinstance(error, ApiError) and is_throttling(error):
                 calls.throttled += 1
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - a defect of the emulator is answered as a server error
             calls.errors += 1
             traceback.print_exc(file=sys.stderr)
             raise ApiError("ServerException", "The local ECS API failed; its own output says why.", 500) from None
@@ -116,7 +115,7 @@ class Server:
             calls.in_flight -= 1
 
     async def _processed(self, operation: str, body: bytes) -> str:
-        """Quota, faults, checks, and the operation."""
+        """Apply quotas and faults to a call, check it, and carry it out."""
         world = self._world
         bucket = world.account.settings.buckets.get(operation)
         if bucket is not None and not bucket.take():
@@ -129,18 +128,18 @@ class Server:
         return await _with_faults(world, operation, params, len(body), effects)
 
     async def _control(self, request: web.BaseRequest) -> web.Response:
-        """One command of ``local.ecs.control``."""
+        """Carry out a command of ``local.ecs.control``."""
         body = await request.content.read()
         try:
             arguments = json.loads(body) if body else {}
             result = await command(self._world, request.path[len(_CONTROL) :], arguments)
-        except (LocalError, TypeError, ValueError) as error:
+        except (EmulatorError, TypeError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"result": result})
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    """The request's JSON object."""
+    """Return the request's JSON object."""
     try:
         params = json.loads(body) if body else {}
     except ValueError:
@@ -151,7 +150,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 async def _with_faults(world: World, operation: str, params: Mapping[str, Any], size: int, effects: Effects) -> str:
-    """A call that some fault hits."""
+    """Carry out a call that faults affect, and return its answer."""
     operations = world.operations
     if effects.delay:
         await asyncio.sleep(effects.delay)

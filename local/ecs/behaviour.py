@@ -1,4 +1,4 @@
-"""How simulated tasks behave: a default, and rules for the tasks whose overrides contain a text."""
+"""How simulated tasks behave: a default, and rules for tasks whose overrides contain a string."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
 from local.ecs.ends import ENDS, ESSENTIAL_EXITED, ESSENTIAL_EXITED_REASON, FAILED_TO_START, End
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
 
 SIGTERM_EXIT_CODE = 143
 STOP_CODES = (
@@ -18,7 +18,7 @@ STOP_CODES = (
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One task's life. All times are seconds."""
+    """The life of a task. All times are seconds."""
 
     start_seconds: float = 0.0
     """From the launch to RUNNING, in equal parts PROVISIONING, PENDING (the image is pulled) and ACTIVATING."""
@@ -45,7 +45,7 @@ class Behaviour:
     """From the containers' end to STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Behaviour:
-        """This behaviour with other values. Raises LocalError for a value that makes no sense.
+        """Return a copy with other values. Raises EmulatorError for an invalid value.
 
         ``end`` stands for the values of an end by its name; others go before those.
         """
@@ -62,17 +62,17 @@ _TYPES = get_type_hints(Behaviour)
 
 
 def named_end(name: Any) -> End:
-    """An end by its name. Raises LocalError for one that is not there."""
+    """Return an end by its name. Raises EmulatorError for one that is not there."""
     found = ENDS.get(name) if isinstance(name, str) else None
     if found is None:
-        raise LocalError(f"There is no end {name!r}. There are: {', '.join(ENDS)}")
+        raise EmulatorError(f"There is no end {name!r}. There are: {', '.join(ENDS)}")
     return found
 
 
 def _check(name: str, value: Any) -> None:
     """Refuse a field that is unknown, or a value of another type."""
     if name not in FIELDS:
-        raise LocalError(f"A behaviour has no {name!r}. It has: {', '.join(sorted(FIELDS))}")
+        raise EmulatorError(f"A behaviour has no {name!r}. It has: {', '.join(sorted(FIELDS))}")
     if name == "sidecar_exit_codes":
         good = isinstance(value, dict) and all(type(code) is int for code in value.values())
     elif name == "stop_code":
@@ -84,12 +84,12 @@ def _check(name: str, value: Any) -> None:
     else:
         good = isinstance(value, _TYPES[name]) and not isinstance(value, bool)
     if not good:
-        raise LocalError(f"{name} cannot be {value!r}")
+        raise EmulatorError(f"{name} cannot be {value!r}")
 
 
 @dataclass(eq=False)
 class _Rule:
-    """Which tasks, how many of them yet (None: all), and what differs from the default."""
+    """The tasks that a rule is for, how many more of them (None: all), and how they differ from the default."""
 
     match: str | None
     left: int | None
@@ -105,15 +105,15 @@ class Behaviours:
         self._rules: list[_Rule] = []
 
     def add(self, match: str | None, times: int | None, values: Mapping[str, Any]) -> None:
-        """Change the default, or add a rule behind the others."""
+        """Change the default, or append a rule."""
         changed = self.default.changed(values)
         if match is None and times is None:
             self.default = changed
             return
         if times is not None and (type(times) is not int or times < 1):
-            raise LocalError(f"times must be a whole number from 1 on, not {times!r}")
+            raise EmulatorError(f"times must be a whole number from 1 on, not {times!r}")
         if match is not None and not isinstance(match, str):
-            raise LocalError(f"match must be a text, not {match!r}")
+            raise EmulatorError(f"match must be a string, not {match!r}")
         self._rules.append(_Rule(match, times, dict(values)))
 
     @property
@@ -122,7 +122,7 @@ class Behaviours:
         return bool(self._rules)
 
     def choose(self, overrides: str) -> Behaviour:
-        """The behaviour of a new task with these overrides (JSON)."""
+        """Return the behaviour of a new task with these overrides (JSON)."""
         for rule in self._rules:
             if rule.match is not None and rule.match not in overrides:
                 continue

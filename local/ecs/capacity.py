@@ -1,4 +1,4 @@
-"""Which tasks have a place: Fargate's quota of vCPUs, and the room on the container instances of EC2 clusters."""
+"""Capacity for tasks: Fargate's quota of vCPUs, and the room on the container instances of EC2 clusters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPOT = "FARGATE_SPOT"
 
 
 class Capacity:
-    """What the settings leave for the tasks of an account.
+    """The capacity that the settings give to the tasks of an account.
 
     A task that managed scaling has to bring an instance for waits in PROVISIONING: "Amazon ECS cluster auto scaling" in
     the ECS Developer Guide. The instance that arrives is for this task alone, and goes with it.
@@ -29,7 +29,7 @@ class Capacity:
     def admit(
         self, cluster: Cluster, launch_type: str, provider: str | None, vcpus: float, count: int
     ) -> tuple[int, str]:
-        """How many of so many new tasks ECS takes, and the reason of the failure of the others. Raises ApiError."""
+        """Return how many of ``count`` tasks ECS accepts, and the failure reason of the others. Raises ApiError."""
         settings = self._settings
         if launch_type == "FARGATE":
             if settings.max_vcpus is None or not vcpus:
@@ -45,7 +45,7 @@ class Capacity:
         return count, ""
 
     def enter(self, task: Task) -> None:
-        """Count a new task that was admitted; it has its place now, or ``wait`` waits for one."""
+        """Count an admitted task. It gets a place at once, or ``wait`` waits for one."""
         if task.launch_type == "FARGATE":
             self._vcpus[task.provider == _SPOT] += task.vcpus
         elif self._has_room:
@@ -55,7 +55,7 @@ class Capacity:
             self._waiting[task.id] = (task, asyncio.Event())
 
     async def wait(self, task: Task) -> bool:
-        """Wait until the task has its place, or is to stop; return False if it has waited for too long."""
+        """Wait until the task has a place or has to stop; return False after the timeout."""
         if task.id not in self._waiting:
             return True
         arrival, limit = self._settings.scale_out_seconds, self._settings.provisioning_timeout
@@ -80,7 +80,7 @@ class Capacity:
         return waiting is not None
 
     def leave(self, task: Task) -> None:
-        """Give the place of a task that is STOPPED to others."""
+        """Release the place of a STOPPED task."""
         if task.launch_type == "FARGATE":
             self._vcpus[task.provider == _SPOT] -= task.vcpus
         elif task.id in self._in_room:
@@ -88,7 +88,7 @@ class Capacity:
             self.settle()
 
     def settle(self) -> None:
-        """Give what room there is to those who wait, in the order in which they came."""
+        """Place waiting tasks in their order while there is room."""
         for task, event in self._waiting.values():
             if not self._has_room:
                 return

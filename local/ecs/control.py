@@ -1,4 +1,4 @@
-"""Start the ECS API of this machine, point boto3 to it, and tell it what to do.
+"""Start the local ECS API and control it.
 
 Standard library only, Python 3.8 and up: it is used inside the environments of several Airflows. The server itself
 needs aiohttp and botocore, so it runs on an interpreter of its own: ``LOCAL_ECS_PYTHON``, else the repository's.
@@ -15,15 +15,15 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import selectors
+import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Mapping, Sequence
 
-from local.errors import LocalError, NoAnswerError, ServiceError
+from local.ecs.errors import EmulatorError, NoAnswerError, UnavailableError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PYTHON_VARIABLE = "LOCAL_ECS_PYTHON"
@@ -33,7 +33,7 @@ _ANSWER_SECONDS = 60.0
 
 
 def _interpreter() -> str:
-    """The Python to run the server with, when the caller names none."""
+    """Return the Python to run the server with, when the caller names none."""
     named = os.environ.get(_PYTHON_VARIABLE)
     if named:
         return named
@@ -42,17 +42,17 @@ def _interpreter() -> str:
 
 
 class EcsControl:
-    """Tells a running ECS API what to do."""
+    """Controls a running ECS API."""
 
     url: str
     """Where it listens, such as ``http://127.0.0.1:PORT``."""
 
     def __init__(self, url: str) -> None:
-        """Use the one that listens there."""
+        """Control the ECS API that listens at ``url``."""
         self.url = url
 
     def _command(self, name: str, **arguments: Any) -> Any:
-        """Send one command and return its result. Raises LocalError when it is refused."""
+        """Send one command and return its result. Raises EmulatorError when it is refused."""
         address = self.url.split("//", 1)[1]
         connection = http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)
         try:
@@ -64,15 +64,17 @@ class EcsControl:
         finally:
             connection.close()
         if answer.status not in (200, 400):
-            raise ServiceError(f"The ECS API failed in the command {name}; its own output says why")
+            raise UnavailableError(f"The ECS API failed in the command {name}; its own output says why")
         document = json.loads(text)
         if answer.status == 400:
-            raise LocalError(document["error"])
+            raise EmulatorError(document["error"])
         return document["result"]
 
     def reset(self) -> None:
-        """Make everything as freshly started: an ACTIVE cluster ``airflow``, the task definitions ``worker``
-        (container ``airflow``) and ``worker-with-sidecar`` (containers ``sidecar``, ``airflow``), both for Fargate.
+        """Reset everything to its state after the start.
+
+        That is an ACTIVE cluster ``airflow`` and two task definitions for Fargate: ``worker`` (container ``airflow``)
+        and ``worker-with-sidecar`` (containers ``sidecar`` and ``airflow``).
         """
         self._command("reset")
 
@@ -87,7 +89,7 @@ class EcsControl:
         self._command("configure", **settings)
 
     def behave(self, match: str | None = None, *, times: int | None = None, **behaviour: Any) -> None:
-        """Say how tasks behave whose overrides, as JSON, contain ``match``; the fields left out are the default's.
+        """Set the behaviour of tasks whose overrides, as JSON, contain ``match``; other fields keep their default.
 
         The first rule that matches is taken, in the order they were given; with ``times`` it serves that many tasks.
         Without ``match`` and ``times`` the default itself changes. Fields: see ``local.ecs.behaviour.Behaviour``; and
@@ -96,16 +98,16 @@ class EcsControl:
         self._command("behave", match=match, times=times, behaviour=behaviour)
 
     def fault(self, operation: str, kind: str, **details: Any) -> None:
-        """Make an operation (``*``: all of them) fail in a way: a kind of ``local.ecs.faults.KINDS``, or one of AWS's
-        answers by its name in ``local.ecs.answers.ANSWERS``.
+        """Make calls of an operation fail (``*``: of all operations).
 
-        Each kind takes ``times``, ``probability`` (0 to 1), ``after`` (so many calls are spared first) and ``match``
+        ``kind`` is one of ``local.ecs.faults.KINDS``, which include the answers of AWS (``local.ecs.answers.ANSWERS``).
+        Each kind takes ``times``, ``probability`` (0 to 1), ``after`` (the number of calls to skip first) and ``match``
         (a part of the request's JSON).
         """
         self._command("fault", operation=operation, kind=kind, details=details)
 
     def clear_faults(self) -> None:
-        """Take every fault away."""
+        """Remove all faults."""
         self._command("clear_faults")
 
     def stop_tasks(
@@ -117,7 +119,7 @@ class EcsControl:
         reason: str | None = None,
         exit_code: int | None = None,
     ) -> int:
-        """Stop tasks as AWS itself does; return how many were to go on.
+        """Stop tasks as AWS itself does; return how many were not stopping already.
 
         ``end``: one of ``local.ecs.ends.ENDS``, such as ``spot_interruption``; else a stop code and a reason.
         ``exit_code``: of a simulated container.
@@ -132,7 +134,7 @@ class EcsControl:
         self._command("finish", arn=arn, exit_code=exit_code)
 
     def tasks(self, fields: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Every task ever launched since the start or ``reset``, forgotten ones too, in the order of launch.
+        """Return all tasks since the start or ``reset`` in the order of launch, including forgotten ones.
 
         Times are epoch seconds, or None. ``fields`` picks some: with thousands of tasks the rest costs time.
         """
@@ -140,20 +142,22 @@ class EcsControl:
         return found
 
     def running(self) -> int:
-        """How many tasks have a container that runs now."""
+        """Return how many tasks have a container that runs now."""
         count: int = self._command("running")
         return count
 
     def calls(self, times: bool = False) -> dict[str, dict[str, Any]]:
-        """What was called, by operation: ``count``, ``throttled``, ``errors`` (answers that were errors, throttled
-        ones and lost connections included), ``max_in_flight``, and on request ``times`` (epoch seconds of each call).
+        """Return statistics of the calls of each operation.
+
+        They are ``count``, ``throttled``, ``errors`` (which include throttled calls and lost connections),
+        ``max_in_flight``, and on request ``times`` (epoch seconds of each call).
         """
         found: dict[str, dict[str, Any]] = self._command("calls", times=times)
         return found
 
 
 class EcsApi(EcsControl):
-    """A running ECS API. The server is a process of its own, which ends with this one however this one ends."""
+    """An ECS API in a process of its own, which ends with this process even if this process is killed."""
 
     def __init__(
         self,
@@ -186,7 +190,7 @@ class EcsApi(EcsControl):
         self.stop()
 
     def start(self) -> EcsApi:
-        """Start the server and wait until it listens. Raises ServiceError when it does not come up."""
+        """Start the server and wait until it listens. Raises UnavailableError when it does not come up."""
         if self._process is not None:
             return self
         command = [self._python, "-m", "local.ecs", "--port", str(self._port), "--with-parent"]
@@ -200,7 +204,7 @@ class EcsApi(EcsControl):
                 command, cwd=str(_ROOT), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
         except OSError as error:
-            raise ServiceError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
+            raise UnavailableError(f"The ECS API cannot be started with {self._python}: {error.strerror}") from error
         self._process = process
         self._owner = os.getpid()
         try:
@@ -212,24 +216,21 @@ class EcsApi(EcsControl):
 
     @staticmethod
     def _first_line(process: subprocess.Popen[bytes]) -> str:
-        """The address that the server prints when it listens."""
+        """Return the address that the server prints when it listens."""
         assert process.stdout is not None
-        text = b""
-        end = time.monotonic() + _START_SECONDS
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while not text.endswith(b"\n"):
-                if not selector.select(max(0.0, end - time.monotonic())):
-                    raise ServiceError(f"The ECS API did not come up within {_START_SECONDS:.0f} s")
-                part = os.read(process.stdout.fileno(), 4096)
-                if not part:
-                    code = process.wait(timeout=_STOP_SECONDS)
-                    raise ServiceError(f"The ECS API ended with exit code {code} as it started; its message is above")
-                text += part
-        return text.decode().strip()
+        patience = threading.Timer(_START_SECONDS, process.kill)
+        patience.start()
+        line = process.stdout.readline()
+        patience.cancel()
+        if not line:
+            code = process.wait(timeout=_STOP_SECONDS)
+            if code == -signal.SIGKILL:
+                raise UnavailableError(f"The ECS API did not start within {_START_SECONDS:.0f} s")
+            raise UnavailableError(f"The ECS API ended with exit code {code} during startup; its message is above")
+        return line.decode().strip()
 
     def stop(self) -> None:
-        """End the server. Does nothing when it does not run, nor in a fork of the process that started it."""
+        """Stop the server. Does nothing if it does not run, or in a fork of the process that started it."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -246,5 +247,5 @@ class EcsApi(EcsControl):
 
     def _command(self, name: str, **arguments: Any) -> Any:
         if self._process is None:
-            raise LocalError("The ECS API is not started")
+            raise EmulatorError("The ECS API is not started")
         return super()._command(name, **arguments)

@@ -1,4 +1,4 @@
-"""What a test can ask of the server beside the API: the commands of ``local.ecs.control``, under ``/_control/``."""
+"""The commands of ``local.ecs.control``, served under ``/_control/``."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 from local.ecs.behaviour import STOP_CODES, named_end
 from local.ecs.ends import End
+from local.ecs.errors import EmulatorError
 from local.ecs.operations import OPERATIONS
-from local.ecs.quotas import Settings
+from local.ecs.quotas import NAMES
 from local.ecs.state import Task, as_mapping
 from local.ecs.world import World
-from local.errors import LocalError
 
 _OPERATIONS = frozenset(OPERATIONS)
 
 
 async def command(world: World, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Carry out one command and return its result. Raises LocalError when it makes no sense."""
+    """Carry out a command and return its result. Raises EmulatorError if it is invalid."""
     if name == "reset":
         await world.reset()
         return None
     handler = _COMMANDS.get(name)
     if handler is None:
-        raise LocalError(f"There is no command {name!r}. There are: reset, {', '.join(_COMMANDS)}")
+        raise EmulatorError(f"There is no command {name!r}. There are: reset, {', '.join(_COMMANDS)}")
     return handler(world, **arguments)
 
 
@@ -33,10 +33,10 @@ def _configure(world: World, **settings: Any) -> None:
         world.faults.chance.seed(settings.pop("seed"))
     fields = world.runner.fields
     behaviour = {name: settings.pop(name) for name in [*settings] if name in fields}
-    unknown = sorted(settings.keys() - set(Settings.NAMES))
+    unknown = sorted(settings.keys() - NAMES)
     if unknown:
-        known = ", ".join(sorted([*Settings.NAMES, "seed", *fields]))
-        raise LocalError(f"There is no setting {unknown[0]!r}. There are: {known}")
+        known = ", ".join(sorted([*NAMES, "seed", *fields]))
+        raise EmulatorError(f"There is no setting {unknown[0]!r}. There are: {known}")
     world.account.settings.change(settings, _OPERATIONS)
     world.capacity.settle()
     if behaviour:
@@ -66,9 +66,9 @@ def _stop_tasks(
     if end is not None and stop_code is reason is None:
         what = named_end(end)
     elif end is not None or stop_code is None or reason is None:
-        raise LocalError("stop_tasks needs an end, or a stop_code and a reason")
+        raise EmulatorError("stop_tasks needs an end, or a stop_code and a reason")
     elif stop_code not in STOP_CODES:
-        raise LocalError(f"There is no stop code {stop_code!r}. There are: {', '.join(STOP_CODES)}")
+        raise EmulatorError(f"There is no stop code {stop_code!r}. There are: {', '.join(STOP_CODES)}")
     else:
         what = End(stop_code, reason, "")
     if exit_code is not None:
@@ -76,7 +76,7 @@ def _stop_tasks(
     tasks = [_task(world, arn) for arn in arns]
     running = next((task.arn for task in tasks if task.started_at is not None), None)
     if running is not None and not what.started:
-        raise LocalError(f"A task that has started cannot end with {end}: {running}")
+        raise EmulatorError(f"A task that has started cannot end with {end}: {running}")
     return sum([world.lifecycle.stop(task, what) for task in tasks])
 
 
@@ -85,12 +85,12 @@ def _finish(world: World, arn: str, exit_code: int) -> None:
 
 
 def _task(world: World, arn: str) -> Task:
-    """A task by its ARN, or its id in any cluster."""
+    """Return a task by its ARN, or its id in any cluster."""
     found = world.account.find_task(arn)
     if found is None:
         found = next((cluster.tasks[arn] for cluster in world.account.clusters.values() if arn in cluster.tasks), None)
     if found is None:
-        raise LocalError(f"There is no task {arn}, or it is forgotten")
+        raise EmulatorError(f"There is no task {arn}, or it has been forgotten")
     return found
 
 
@@ -102,11 +102,11 @@ def _tasks(world: World, fields: Sequence[str] | None) -> list[dict[str, Any]]:
     try:
         return [{name: record[name] for name in fields} for record in records]
     except KeyError as error:
-        raise LocalError(f"Tasks have no {error}. They have: {', '.join(records[0])}") from None
+        raise EmulatorError(f"Tasks have no {error}. They have: {', '.join(records[0])}") from None
 
 
 def _record(task: Task) -> dict[str, Any]:
-    """Everything about a task, in a form made for tests."""
+    """Return everything about a task, in a form made for tests."""
     override: dict[str, Any] = next(
         (item for item in task.overrides["containerOverrides"] if item.get("name") == task.main.name), {}
     )

@@ -1,4 +1,4 @@
-"""How tasks end on AWS, by name: stop code, reasons and exit code as AWS has them, and where that was seen.
+"""Ends of tasks by name: stop code, reasons and exit code as on AWS, and the source of the wording.
 
 A name is what tasks to come end with, ``behave("task-3", end="pull_not_found")``, and what tasks that live are stopped
 with, ``stop_tasks(arns, "spot_interruption")``. Account, image and instance in the words are those of an example.
@@ -37,7 +37,7 @@ class End:
     """No container has an exit code, as nobody is left to tell it."""
 
     def as_behaviour(self) -> dict[str, Any]:
-        """The fields of a behaviour whose tasks end so."""
+        """Return the fields of a behaviour whose tasks end so."""
         return {
             "never_starts": None if self.started else self.reason,
             "exit_code": self.exit_code,
@@ -173,8 +173,7 @@ ENDS: Mapping[str, End] = {
     "pull_login_timeout": _container_never_started(
         "CannotPullECRContainerError: The task can’t pull the image. Check your network configuration. "
         "RequestError: send request failed\ncaused by: Post \"https://api.ecr.us-east-1.amazonaws.com/\": "
-        "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting "
-        "headers)",
+        "net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
         "aws/amazon-ecs-agent error_messages_test.go, public code",
     ),
     "pull_connection": _never_started(
@@ -203,9 +202,7 @@ ENDS: Mapping[str, End] = {
         "unexpected status code https://registry-1.docker.io/v2/library/nginx/manifests/sha256:0123: 429 Too "
         "Many Requests - Server message: toomanyrequests: You have reached your pull rate limit. You may "
         "increase the limit by authenticating and upgrading: https://www.docker.com/increase-rate-limits",
-        "assembled from parts: "
-        f"{_GUIDE}/task_cannot_pull_image.html (wording of "
-        "the limit)",
+        f"assembled from parts: {_GUIDE}/task_cannot_pull_image.html (wording of the limit)",
     ),
     "pull_no_space": _never_started(
         "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer "
@@ -216,8 +213,7 @@ ENDS: Mapping[str, End] = {
     ),
     "pull_wrong_password": _container_never_started(
         "CannotPullContainerError: API error (500): Get "
-        "https://registry-1.docker.io/v2/library/amazonlinux/manifests/1: unauthorized: incorrect username or "
-        "password",
+        "https://registry-1.docker.io/v2/library/amazonlinux/manifests/1: unauthorized: incorrect username or password",
         "aws/amazon-ecs-agent error_messages_test.go",
     ),
     # Secrets and the login at the registry
@@ -275,8 +271,7 @@ ENDS: Mapping[str, End] = {
     "secret_deleted": _never_started(
         "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval "
         "failed: unable to retrieve secret from asm: service call has been retried 1 time(s): "
-        "InvalidRequestException: You can't perform this operation on the secret because it was marked for "
-        "deletion.",
+        "InvalidRequestException: You can't perform this operation on the secret because it was marked for deletion.",
         "external-secrets/kubernetes-external-secrets#415 (its end), public code",
     ),
     "secret_unknown": _never_started(
@@ -297,8 +292,7 @@ ENDS: Mapping[str, End] = {
         "hashicorp/terraform-provider-aws#39406 (its end), public code",
     ),
     "secrets_killed": _never_started(
-        "ResourceInitializationError: unable to pull secrets or registry auth: pull command failed: : signal: "
-        "killed",
+        "ResourceInitializationError: unable to pull secrets or registry auth: pull command failed: : signal: killed",
         "waterstreamio/waterstream-aws-ecs-cloudformation KNOWLEDGE_NOTES.md",
     ),
     # Logs
@@ -353,9 +347,7 @@ ENDS: Mapping[str, End] = {
     "volume_not_created": _container_never_started(
         "CannotCreateVolumeError: create app_data: VolumeDriver.Create: mounting volume failed: b'mount.nfs4: "
         "Connection timed out'",
-        "assembled from parts: "
-        f"{_GUIDE}/stopped-task-error-codes.html "
-        "(CannotCreateVolumeError)",
+        f"assembled from parts: {_GUIDE}/stopped-task-error-codes.html (CannotCreateVolumeError)",
     ),
     "storage_timeout": _never_started(
         "Timeout waiting for EphemeralStorage provisioning to complete.",
@@ -369,8 +361,7 @@ ENDS: Mapping[str, End] = {
     "network_no_addresses": _never_started(
         "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled "
         "in subnet 'subnet-0123456789abcdef0': InsufficientFreeAddressesInSubnet",
-        f"{_GUIDE}/stopped-task-error-codes.html; the code "
-        "is in paradisec-archive/nabu#1259",
+        f"{_GUIDE}/stopped-task-error-codes.html; the code is in paradisec-archive/nabu#1259",
     ),
     "network_not_tagged": _never_started(
         "Unexpected EC2 error while attempting to tag the network interface: TagPolicyViolation",
@@ -389,8 +380,7 @@ ENDS: Mapping[str, End] = {
     "container_timeout": _container_never_started(
         "ContainerRuntimeTimeoutError: Could not transition to running; timed out after waiting 1m: context "
         "deadline exceeded",
-        "assembled from parts: "
-        f"{_GUIDE}/stopped-task-error-codes.html",
+        f"assembled from parts: {_GUIDE}/stopped-task-error-codes.html",
     ),
     "container_timeout_of_docker": _never_started(
         "DockerTimeoutError: Could not transition to started; timed out after waiting 8m0s",
@@ -419,8 +409,7 @@ ENDS: Mapping[str, End] = {
     # Capacity, at a later point than RunTask's answer
     "no_memory_later": _never_started(
         "TaskFailedToStart: RESOURCE:MEMORY",
-        f"{_GUIDE}/api_failures_messages.html, "
-        "PrefectHQ/prefect#20765",
+        f"{_GUIDE}/api_failures_messages.html, PrefectHQ/prefect#20765",
     ),
     "no_cpu_later": _never_started(
         "TaskFailedToStart: RESOURCE:CPU",

@@ -1,8 +1,26 @@
-"""What the API answers when it refuses."""
+"""Errors of the emulator itself, and error answers of AWS."""
 
 from __future__ import annotations
 
 from typing import Any
+
+
+class EmulatorError(Exception):
+    """A command, setting or option that the emulator refuses. The message lists what is valid."""
+
+    exit_code = 40
+
+
+class UnavailableError(EmulatorError):
+    """The emulator could not be started, or failed."""
+
+    exit_code = 44
+
+
+class NoAnswerError(UnavailableError):
+    """The emulator did not answer: it is not there, or it is overloaded. A later call may succeed."""
+
+    exit_code = 47
 
 
 class ApiError(Exception):
@@ -21,22 +39,22 @@ class ApiError(Exception):
         self.members = members
 
     def document(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the answer."""
         return {"__type": self.code, "message": self.message, **self.members}
 
 
 def invalid_parameter(message: str) -> ApiError:
-    """What most wrong requests get."""
+    """Return the error for most invalid requests."""
     return ApiError("InvalidParameterException", message)
 
 
 def client_error(message: str) -> ApiError:
-    """What requests get that name a resource in a wrong way or state."""
+    """Return the error for a resource that is named incorrectly or is in a wrong state."""
     return ApiError("ClientException", message)
 
 
 class CannotStartError(Exception):
-    """A task that will never run: what ECS gives as its reason, and as that of a container."""
+    """A task cannot start: the reasons that ECS gives for the task and for a container."""
 
     def __init__(self, reason: str, container_reason: str | None = None) -> None:
         """Keep both."""

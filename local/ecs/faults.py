@@ -1,4 +1,4 @@
-"""Faults on request: what goes wrong with which calls, and how. What AWS answers then is in ``answers``."""
+"""Faults on request: which calls fail, and how. The answers of AWS are in ``answers``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET, Answer
-from local.ecs.errors import ApiError
+from local.ecs.errors import ApiError, EmulatorError
 from local.ecs.quotas import number
 from local.ecs.state import Account
-from local.errors import LocalError
 
 ALL_OPERATIONS = "*"
 _SERVER_ERROR = 500
@@ -21,7 +20,7 @@ _COMMON = frozenset({"times", "probability", "after", "match"})
 
 @dataclass
 class Effects:
-    """What happens to one call, all faults taken together. Times are seconds."""
+    """The effects of all faults on one call. Times are seconds."""
 
     delay: float = 0.0
     """Before anything is done."""
@@ -47,14 +46,14 @@ class Effects:
 
 @dataclass(frozen=True)
 class Call:
-    """What a fault sees of a call."""
+    """A call, as faults see it."""
 
     operation: str
     params: Mapping[str, Any]
     account: Account
 
     def resource(self, action: str) -> str:
-        """The ARN that a refusal of an action names. The request is not checked yet: it may hold anything."""
+        """Return the ARN that a refusal of an action names. The request is not checked yet: it may hold anything."""
         cluster = str(self.params.get("cluster") or "default").rpartition("/")[2]
         definition = self.params.get("taskDefinition")
         if action == "ecs:RunTask" and isinstance(definition, str):
@@ -67,7 +66,7 @@ class Call:
         return "*"
 
     def in_words(self, message: str, action: str) -> str:
-        """A message with the names of this request, which is not checked yet, in place of an example's."""
+        """Return a message with the names of this request, which is not checked yet, in place of an example's."""
         for example, names in ((EXAMPLE_SUBNET, "subnets"), (EXAMPLE_GROUP, "securityGroups")):
             try:
                 own = self.params["networkConfiguration"]["awsvpcConfiguration"][names][0]
@@ -124,7 +123,7 @@ def _error(effects: Effects, details: _Details, call: Call) -> None:
 
 
 def _answering(answer: Answer) -> Kind:
-    """The kind of fault that is one of AWS's answers."""
+    """Return the kind of fault that is one of AWS's answers."""
     takes = set()
     if "{action}" in answer.message:
         takes.add("action")
@@ -167,7 +166,7 @@ _TEXTS = ("code", "message", "action", "reason", "match")
 
 @dataclass(eq=False)
 class Fault:
-    """A fault that a test asked for."""
+    """A fault and how often it has occurred."""
 
     operation: str
     kind: str
@@ -177,13 +176,13 @@ class Fault:
 
     @property
     def used_up(self) -> bool:
-        """Whether it has hit as often as it may."""
+        """Whether it has occurred as often as requested."""
         times = self.details.get("times")
         return times is not None and self.hits >= times
 
 
 class Faults:
-    """All faults, in the order they were asked for: the first that decides the answer of a call is taken."""
+    """All faults in their order. The first one that decides the answer of a call wins."""
 
     def __init__(self) -> None:
         """Begin without faults."""
@@ -191,29 +190,29 @@ class Faults:
         self.chance = random.Random()
 
     def clear(self) -> None:
-        """Take every fault away."""
+        """Remove all faults."""
         self._faults.clear()
 
     def add(self, operation: str, kind: str, details: Mapping[str, Any], operations: frozenset[str]) -> None:
-        """Add a fault. Raises LocalError when it makes no sense."""
+        """Add a fault. Raises EmulatorError if it is invalid."""
         known = KINDS.get(kind)
         if known is None:
-            raise LocalError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}")
+            raise EmulatorError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}")
         possible = known.operations or operations | {ALL_OPERATIONS}
         if operation not in possible:
-            raise LocalError(f"The fault {kind} is for: {', '.join(sorted(possible))}; not for {operation!r}")
+            raise EmulatorError(f"The fault {kind} is for: {', '.join(sorted(possible))}; not for {operation!r}")
         unknown = sorted(details.keys() - known.takes - _COMMON)
         if unknown:
-            raise LocalError(f"The fault {kind} takes {', '.join(sorted(known.takes | _COMMON))}; not {unknown[0]}")
+            raise EmulatorError(f"The fault {kind} takes {', '.join(sorted(known.takes | _COMMON))}; not {unknown[0]}")
         missing = sorted(name for name in known.needs if details.get(name) is None)
         if missing:
-            raise LocalError(f"The fault {kind} needs {missing[0]}")
+            raise EmulatorError(f"The fault {kind} needs {missing[0]}")
         given = {name: value for name, value in details.items() if value is not None}
         _check_details(given)
         self._faults.append(Fault(operation, kind, given))
 
     def effects(self, call: Call) -> Effects | None:
-        """What happens to a call; None is nothing."""
+        """Return what happens to a call; None is nothing."""
         if not self._faults:
             return None
         effects = Effects()
@@ -240,7 +239,7 @@ class Faults:
         return effects
 
     def _hits(self, fault: Fault, call: Call) -> bool:
-        """Whether a fault whose operation and text match hits this call; it counts."""
+        """Return whether a fault whose operation and text match hits this call; it counts."""
         # AWS asks for this permission only where a request brings tags.
         about_tags = fault.details.get("action") == "ecs:TagResource" and call.operation != "TagResource"
         if about_tags and not call.params.get("tags"):
@@ -262,7 +261,7 @@ def _check_details(details: Mapping[str, Any]) -> None:
             number(name, value, whole=True)
         elif name == "probability":
             if number(name, value) > 1:
-                raise LocalError(f"probability must be from 0 to 1, not {value!r}")
+                raise EmulatorError(f"probability must be from 0 to 1, not {value!r}")
         elif name == "seconds":
             if isinstance(value, list) and len(value) == 2:
                 for part in value:
@@ -270,8 +269,8 @@ def _check_details(details: Mapping[str, Any]) -> None:
             else:
                 number(name, value)
         elif name in _TEXTS and not isinstance(value, str):
-            raise LocalError(f"{name} must be a text, not {value!r}")
+            raise EmulatorError(f"{name} must be a string, not {value!r}")
         elif name == "carried_out" and not isinstance(value, bool):
-            raise LocalError(f"{name} must be true or false, not {value!r}")
+            raise EmulatorError(f"{name} must be true or false, not {value!r}")
         elif name == "resource_ids" and not isinstance(value, list):
-            raise LocalError(f"{name} must be a list, not {value!r}")
+            raise EmulatorError(f"{name} must be a list, not {value!r}")

@@ -1,4 +1,4 @@
-"""A task's states: what the API asks of a runner, and what the runner's reports make of a task.
+"""The states of a task: calls to the runner, and changes that the runner reports.
 
 The order of states is that of "Task lifecycle states" in the ECS Developer Guide.
 """
@@ -41,7 +41,7 @@ class Lifecycle:
     # What the API asks for
 
     def launch(self, task: Task) -> None:
-        """Hold a new task and have it run, as soon as it has a place."""
+        """Add a new task and run it as soon as it has a place."""
         self._capacity.enter(task)
         self._account.launched.append(task)
         self._account.living += 1
@@ -49,7 +49,7 @@ class Lifecycle:
         self._spawn(self._start(task))
 
     def stop(self, task: Task, end: End) -> bool:
-        """Have a task stopped, unless it stops already; return whether it was to go on."""
+        """Stop a task unless it is already stopping; return whether this call stopped it."""
         if not self._mark(task, end.stop_code, end.reason):
             return False
         task.end = end
@@ -58,7 +58,7 @@ class Lifecycle:
         return True
 
     async def close(self) -> None:
-        """Cancel the life of every task."""
+        """Cancel the coroutines of all tasks."""
         work = [*self._work]
         for item in work:
             item.cancel()
@@ -70,7 +70,7 @@ class Lifecycle:
             if not await self._capacity.wait(task):
                 self.failed_to_start(task, ENDS["no_memory_later"].reason)
             await self._runner.start(task)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a runner may be anybody's
             traceback.print_exc(file=sys.stderr)
             self.failed_to_start(task, f"InternalError: {type(error).__name__}: {error}")
             self.deprovisioning(task)
@@ -180,7 +180,7 @@ class Lifecycle:
 
     @staticmethod
     def _advance(task: Task, status: str) -> bool:
-        """Go to a later state; a report that comes too late changes nothing."""
+        """Change to a later state; a late report changes nothing."""
         if _ORDER[status] <= _ORDER[task.last_status]:
             return False
         task.last_status = status
@@ -189,7 +189,7 @@ class Lifecycle:
 
     @staticmethod
     def _mark(task: Task, stop_code: str | None, reason: str) -> bool:
-        """Note that a task is to stop, and why: the first reason counts."""
+        """Record that a task has to stop, and why; the first reason counts."""
         if task.desired_status == STOPPED:
             return False
         task.cluster.desire_stopped(task)

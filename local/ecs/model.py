@@ -1,4 +1,4 @@
-"""Requests and answers held to botocore's own service model of ECS.
+"""Checks of requests and answers against botocore's service model of ECS.
 
 The model's shapes are compiled into plain functions once: a request of RunTask is checked in some ten microseconds.
 """
@@ -113,7 +113,7 @@ class _Compiler:
         self._known: dict[str, _Check] = {}
 
     def compile(self, shape: Any) -> _Check:
-        """The check of one shape."""
+        """Return the check of one shape."""
         name: str = shape.name
         if name not in self._known:
             self._known[name] = lambda value, path: self._known[name](value, path)
@@ -143,11 +143,11 @@ _compiler = _Compiler()
 
 @cache
 def request_check(operation: str) -> _Check:
-    """The function that checks a request of an operation; it raises ApiError and removes members that are null."""
+    """Return the function that checks a request; it raises ApiError and removes members that are null."""
     return _compiler.compile(service_model().operation_model(operation).input_shape)
 
 
 @cache
 def answer_check(operation: str) -> _Check:
-    """The function that checks an answer: no unknown member, every type right."""
+    """Return the function that checks an answer: no unknown member, every type right."""
     return _compiler.compile(service_model().operation_model(operation).output_shape)

@@ -1,4 +1,4 @@
-"""How task definitions write sizes, and images in Amazon ECR."""
+"""Parsers of sizes in task definitions and of image names in Amazon ECR."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>vcpu|gb)?", re.IGN
 
 
 def units(value: str) -> int | None:
-    """``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB; None for what is no such size."""
+    """Return ``512``, ``.5 vCPU`` or ``2 GB`` as CPU units or MiB; None if it is not a valid size."""
     found = _SIZE.fullmatch(value.strip())
     return int(float(found["number"]) * (CPU_UNITS if found["unit"] else 1)) if found else None
 
 
 def path_in_ecr(image: str) -> str | None:
-    """Repository and tag (or digest) of an image in Amazon ECR, of any account and region; None for one elsewhere."""
+    """Return repository and tag (or digest) of an image in any Amazon ECR; None for other registries."""
     found = _ECR.match(image)
     return image[found.end() :] if found else None

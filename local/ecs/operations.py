@@ -1,4 +1,4 @@
-"""The operations: a checked request in, the JSON of the answer out."""
+"""The operations of the API: from a checked request to the JSON of the answer."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Operations:
     """The operations of one account."""
 
     def __init__(self, account: Account, capacity: Capacity, lifecycle: Lifecycle) -> None:
-        """Know what to work on."""
+        """Work on this account."""
         self._account = account
         self._capacity = capacity
         self._lifecycle = lifecycle
 
     def carry_out(self, operation: str, request: Request, size: int, hidden: float = 0.0) -> str:
-        """Do what a request asks for and return the answer as JSON. Raises ApiError.
+        """Carry out a request and return the answer as JSON. Raises ApiError.
 
         ``size``: of the request, in bytes. ``hidden``: seconds for which new tasks stay unknown to other operations.
         """
@@ -68,7 +68,7 @@ class Operations:
     # Tasks
 
     def run_task(self, request: Request, size: int = 0, hidden: float = 0.0) -> str:
-        """Launch one to ten equal tasks, or say what the same client token launched before."""
+        """Launch one to ten equal tasks, or describe those of the same client token."""
         account = self._account
         rules.check_run_task(request, size)
         cluster = account.cluster(request.get("cluster"))
@@ -97,7 +97,7 @@ class Operations:
         return _launched(tasks, failures(account, cluster.name, reason, count - placed))
 
     def describe_tasks(self, request: Request) -> str:
-        """The texts of up to 100 tasks."""
+        """Return the texts of up to 100 tasks."""
         account = self._account
         asked: list[str] = request["tasks"]
         if not asked:
@@ -119,7 +119,7 @@ class Operations:
         return f'{{"tasks": [{",".join(found)}], "failures": {json.dumps(missing)}}}'
 
     def stop_task(self, request: Request) -> str:
-        """Have a task stopped; one that has stopped is described."""
+        """Stop a task. A stopped task is only described."""
         rules.check_reason(request.get("reason"))
         cluster = self._account.cluster(request.get("cluster"))
         if not request["task"]:
@@ -132,7 +132,7 @@ class Operations:
         return f'{{"task": {task.text(tags=True)}}}'
 
     def list_tasks(self, request: Request) -> Document:
-        """ARNs by desired status, and by who started them, family or launch type."""
+        """List ARNs by desired status, startedBy, family or launch type."""
         rules.check_list_tasks(request)
         cluster = self._account.cluster(request.get("cluster"))
         moment = time.time()
@@ -162,7 +162,7 @@ class Operations:
         return {}
 
     def untag_resource(self, request: Request) -> Document:
-        """Take tags away."""
+        """Remove tags."""
         tags = self._tags_of(request["resourceArn"])
         tags[:] = [tag for tag in tags if tag["key"] not in request["tagKeys"]]
         task = self._account.find_task(request["resourceArn"])
@@ -171,7 +171,7 @@ class Operations:
         return {}
 
     def list_tags_for_resource(self, request: Request) -> Document:
-        """The tags of a task, a cluster or a task definition."""
+        """Return the tags of a task, a cluster or a task definition."""
         return {"tags": self._tags_of(request["resourceArn"])}
 
     def _tags_of(self, arn: str) -> list[Document]:
@@ -216,7 +216,7 @@ class Operations:
         return {"taskDefinition": definition.describe(), "tags": definition.tags}
 
     def describe_task_definition(self, request: Request) -> Document:
-        """One revision, INACTIVE ones too."""
+        """Describe a revision, which may be INACTIVE."""
         definition = self._account.definition(request["taskDefinition"])
         if definition is None:
             raise refusal("undescribed_definition")
@@ -224,7 +224,7 @@ class Operations:
         return {"taskDefinition": definition.describe(), "tags": tags}
 
     def deregister_task_definition(self, request: Request) -> Document:
-        """Make a revision INACTIVE."""
+        """Deregister a revision: make it INACTIVE."""
         name: str = request["taskDefinition"]
         if ":" not in name.rpartition("/")[2]:
             raise client_error("Unexpected task definition identifier: it needs a revision.")
@@ -237,7 +237,7 @@ class Operations:
         return {"taskDefinition": definition.describe()}
 
     def list_task_definitions(self, request: Request) -> Document:
-        """ARNs of revisions by family and status."""
+        """List ARNs of revisions by family and status."""
         status, family = request.get("status", ACTIVE), request.get("familyPrefix")
         chosen = [
             definition
@@ -253,7 +253,7 @@ class Operations:
     # Clusters
 
     def create_cluster(self, request: Request) -> Document:
-        """Make a cluster, or describe the ACTIVE one of that name."""
+        """Create a cluster, or describe the ACTIVE one of that name."""
         name = request.get("clusterName") or "default"
         rules.check_name("Cluster name", name)
         rules.check_tags(request.get("tags", ()))
@@ -265,7 +265,7 @@ class Operations:
         return {"cluster": known.describe(["TAGS", "SETTINGS"])}
 
     def describe_clusters(self, request: Request) -> Document:
-        """Clusters of any status; unknown ones are failures."""
+        """Describe clusters of any status; unknown ones are failures."""
         asked = request.get("clusters") or ["default"]
         if len(asked) > _PAGE:
             raise invalid_parameter(f"Clusters cannot be more than {_PAGE}.")
@@ -279,12 +279,12 @@ class Operations:
         return {"clusters": found, "failures": missing}
 
     def list_clusters(self, request: Request) -> Document:
-        """ARNs of the ACTIVE clusters."""
+        """List the ARNs of the ACTIVE clusters."""
         arns = (cluster.arn for cluster in self._account.clusters.values() if cluster.status == ACTIVE)
         return _page("clusterArns", request, [*enumerate(arns, 1)])
 
     def delete_cluster(self, request: Request) -> Document:
-        """Make a cluster without tasks INACTIVE."""
+        """Delete a cluster without tasks: make it INACTIVE."""
         cluster = self._account.cluster(request["cluster"])
         if any(task.last_status != STOPPED for task in cluster.tasks.values()):
             raise ApiError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
@@ -313,12 +313,12 @@ OPERATIONS: Mapping[str, Handler] = {
 
 
 def _launched(tasks: Sequence[Task], failed: Sequence[Document] = ()) -> str:
-    """RunTask's answer."""
+    """Return RunTask's answer."""
     return f'{{"tasks": [{",".join(task.text(tags=True) for task in tasks)}], "failures": {json.dumps(failed)}}}'
 
 
 def failures(account: Account, cluster: str, reason: str, count: int) -> list[Document]:
-    """RunTask's failures of so many tasks; those of resources name a container instance."""
+    """Return RunTask's failures of ``count`` tasks; failures of resources name a container instance."""
     failure = {"reason": reason}
     if reason.startswith("RESOURCE:"):
         failure["arn"] = account.arn(f"container-instance/{cluster}/0123456789abcdef0123456789abcdef")
@@ -326,12 +326,12 @@ def failures(account: Account, cluster: str, reason: str, count: int) -> list[Do
 
 
 def _without(text: str, names: Iterable[str]) -> str:
-    """A task's text without some of its members."""
+    """Return a task's text without some of its members."""
     return json.dumps({name: value for name, value in json.loads(text).items() if name not in names})
 
 
 def _page(name: str, request: Request, items: Sequence[tuple[int, str]]) -> Document:
-    """One page of numbered ARNs. The token is the number of the last one answered."""
+    """Return one page of numbered ARNs. The token is the number of the last one."""
     size = request.get("maxResults", _PAGE)
     if not 1 <= size <= _PAGE:
         raise invalid_parameter(f"maxResults must be from 1 to {_PAGE}.")
@@ -348,7 +348,7 @@ def _page(name: str, request: Request, items: Sequence[tuple[int, str]]) -> Docu
 
 
 def _fits_fargate(request: Request) -> bool:
-    """Whether a task definition can run on Fargate."""
+    """Return whether a task definition can run on Fargate."""
     return request.get("networkMode") == "awsvpc" and bool(request.get("cpu")) and bool(request.get("memory"))
 
 
@@ -365,7 +365,7 @@ def _new_tasks(
     count: int,
     hidden: float,
 ) -> list[Task]:
-    """The tasks of one RunTask request: so many have a place, or wait for one."""
+    """Return the tasks of one RunTask request: so many have a place, or wait for one."""
     launch_type, provider = placement
     overrides = _filled_overrides(request, definition)
     tags = [*request.get("tags", ())]
@@ -410,13 +410,13 @@ def _new_tasks(
 
 
 def _vcpus(request: Request, definition: TaskDefinition) -> float:
-    """The size of a task that counts for the quota of Fargate."""
+    """Return the size of a task that counts for the quota of Fargate."""
     size = request.get("overrides", {}).get("cpu") or definition.document.get("cpu") or ""
     return (units(size) or 0) / CPU_UNITS
 
 
 def _filled_overrides(request: Request, definition: TaskDefinition) -> Document:
-    """The request's overrides, with an entry for each container, as AWS answers them."""
+    """Return the request's overrides, with an entry for each container, as AWS answers them."""
     overrides: Document = {**request.get("overrides", {})}
     given: list[Document] = overrides.get("containerOverrides", [])
     named = {override.get("name") for override in given}
@@ -433,7 +433,7 @@ def _shared_members(
     provider: str | None,
     zone: str,
 ) -> Document:
-    """What the answers for all tasks of one request have in common and never changes."""
+    """Return what the answers for all tasks of one request have in common and never changes."""
     document = definition.document
     members: Document = {
         "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(document)}],
@@ -463,13 +463,14 @@ def _shared_members(
 
 
 def _architecture(definition: Request) -> str:
-    """ECS runs X86_64 unless the task definition says otherwise."""
+    """Return the architecture of a task definition; X86_64 is ECS's default."""
     return "arm64" if definition.get("runtimePlatform", {}).get("cpuArchitecture") == "ARM64" else "x86_64"
 
 
 def _main_container(request: Request, definition: TaskDefinition) -> str:
-    """The container that the request is about: that whose command it overrides, else any it overrides, else the
-    first essential one.
+    """Return the container that a request is about.
+
+    That is the container whose command it overrides, else any that it overrides, else the first essential one.
     """
     overrides: Iterable[Document] = request.get("overrides", {}).get("containerOverrides", ())
     for member in ("command", "name"):
@@ -482,7 +483,7 @@ def _main_container(request: Request, definition: TaskDefinition) -> str:
 
 
 def _new_container(account: Account, cluster: Cluster, task_arn: str, task_id: str, definition: Document) -> Container:
-    """A container of a new task."""
+    """Return a container of a new task."""
     fixed: Document = {
         "containerArn": account.arn(f"container/{cluster.name}/{task_id}/{new_uuid()}"),
         "taskArn": task_arn,
@@ -497,7 +498,7 @@ def _new_container(account: Account, cluster: Cluster, task_arn: str, task_id: s
 
 
 def _attachment(request: Request) -> Document | None:
-    """The network interface of an awsvpc task."""
+    """Return the network interface of an awsvpc task."""
     network = request.get("networkConfiguration", {}).get("awsvpcConfiguration")
     if network is None:
         return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
 
 FORGET_AFTER = 3600.0
 """DescribeTasks: "stopped tasks appear in the returned results for at least one hour" (ECS API Reference)."""
@@ -29,7 +29,7 @@ second (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.h
 
 
 class TokenBucket:
-    """AWS's way to limit rates: ``burst`` calls at once, refilled with ``rate`` a second."""
+    """A token bucket, as AWS limits rates: ``burst`` calls at once, refilled with ``rate`` a second."""
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with a full bucket."""
@@ -40,7 +40,7 @@ class TokenBucket:
         self._filled = clock()
 
     def take(self, count: float = 1.0) -> bool:
-        """Take tokens, if there are as many."""
+        """Take tokens if there are enough."""
         now = self._clock()
         self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
         self._filled = now
@@ -51,15 +51,15 @@ class TokenBucket:
 
 
 def number(name: str, value: Any, *, whole: bool = False) -> float:
-    """A setting that must be a number and not negative."""
+    """Return a setting that must be a number and not negative."""
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
-        raise LocalError(f"{name} must be a {'whole ' if whole else ''}number from 0 on, not {value!r}")
+        raise EmulatorError(f"{name} must be a {'whole ' if whole else ''}number from 0 on, not {value!r}")
     return value
 
 
 @dataclass
 class Settings:
-    """What ``configure`` changes, but for behaviours."""
+    """The settings of ``configure``, except behaviours."""
 
     strict: bool = False
     """Refuse what AWS's documentation says is refused, see ``strictness``."""
@@ -88,16 +88,11 @@ class Settings:
     buckets: dict[str, TokenBucket] = field(default_factory=dict)
     launches: TokenBucket | None = None
 
-    NAMES = (
-        "strict", "omit", "forget_after", "token_life", "token_life_after_stop", "max_running_tasks", "max_vcpus",
-        "ec2_room", "ec2_shortage", "scale_out_seconds", "provisioning_timeout", "max_provisioning_tasks", "quotas",
-        "run_task_rate", "run_task_burst", "launch_rate", "launch_burst",
-    )  # fmt: skip
     _WHOLE = ("max_running_tasks", "ec2_room", "max_provisioning_tasks")
     _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")
 
     def change(self, settings: Mapping[str, Any], operations: frozenset[str]) -> None:
-        """Take over new values. Raises LocalError for one that makes no sense."""
+        """Change settings. Raises EmulatorError for an invalid value."""
         for name, value in settings.items():
             if name == "quotas":
                 self._set_quotas(value, operations)
@@ -111,29 +106,29 @@ class Settings:
     def _checked(self, name: str, value: Any) -> Any:
         if name == "strict":
             if not isinstance(value, bool):
-                raise LocalError(f"strict must be true or false, not {value!r}")
+                raise EmulatorError(f"strict must be true or false, not {value!r}")
         elif name == "omit":
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise LocalError(f"omit must be a list of strings, not {value!r}")
+                raise EmulatorError(f"omit must be a list of strings, not {value!r}")
         elif name == "ec2_shortage":
             if not isinstance(value, str):
-                raise LocalError(f"ec2_shortage must be a string, not {value!r}")
+                raise EmulatorError(f"ec2_shortage must be a string, not {value!r}")
         elif value is not None or name in self._NEVER_NONE:
             number(name, value, whole=name in self._WHOLE)
         return value
 
     def _set_quotas(self, quotas: Any, operations: frozenset[str]) -> None:
         if not isinstance(quotas, dict):
-            raise LocalError('quotas must be like {"DescribeTasks": [rate, burst]}')
+            raise EmulatorError('quotas must be like {"DescribeTasks": [rate, burst]}')
         for operation, quota in quotas.items():
             if operation not in operations:
-                raise LocalError(f"quotas: no operation {operation!r}. There are: {', '.join(sorted(operations))}")
+                raise EmulatorError(f"quotas: no operation {operation!r}. There are: {', '.join(sorted(operations))}")
             if quota is None:
                 self._set_bucket(operation, None, None)
             elif isinstance(quota, list) and len(quota) == 2:
                 self._set_bucket(operation, *(number(f"quotas of {operation}", part) for part in quota))
             else:
-                raise LocalError(f"The quota of {operation} must be [rate, burst], not {quota!r}")
+                raise EmulatorError(f"The quota of {operation} must be [rate, burst], not {quota!r}")
 
     def _set_bucket(self, operation: str, rate: float | None, burst: float | None) -> None:
         bucket = _bucket(rate, burst)
@@ -143,8 +138,12 @@ class Settings:
             self.buckets[operation] = bucket
 
 
+NAMES = frozenset({"quotas", *(item.name for item in fields(Settings))} - {"buckets", "launches"})
+"""The names of all settings."""
+
+
 def _bucket(rate: float | None, burst: float | None) -> TokenBucket | None:
-    """A bucket, or none without a rate; a burst of its own is one second's worth, at least one call."""
+    """Return a bucket, or none without a rate; a burst of its own is one second's worth, at least one call."""
     if rate is None:
         return None
     return TokenBucket(rate, max(1.0, rate) if burst is None else burst)

@@ -1,4 +1,4 @@
-"""What AWS refuses, beyond wrong types: limits and contradictions of single requests.
+"""Checks of requests beyond their types: limits, and members that contradict each other.
 
 From the ECS API Reference (RunTask, ListTasks, Tag) and from messages seen in public bug reports.
 """
@@ -31,7 +31,7 @@ _FARGATE_PROVIDERS = frozenset({"FARGATE", "FARGATE_SPOT"})
 
 
 def check_run_task(request: Mapping[str, Any], size: int) -> None:
-    """What is wrong with a RunTask request whatever the account holds. ``size``: of its body, in bytes."""
+    """Check a RunTask request by itself. ``size`` is that of its body in bytes."""
     if not request["taskDefinition"]:
         raise client_error("TaskDefinition can not be blank.")
     if not 1 <= request.get("count", 1) <= _MAX_COUNT:
@@ -57,7 +57,7 @@ def check_run_task(request: Mapping[str, Any], size: int) -> None:
 
 
 def check_launch(request: Mapping[str, Any], cluster: Cluster, definition: TaskDefinition) -> tuple[str, str | None]:
-    """What contradicts the cluster or the task definition. Return the launch type and the capacity provider."""
+    """Check a request against cluster and task definition; return the launch type and the capacity provider."""
     document = definition.document
     launch_type, provider = _placement(request, cluster)
     awsvpc = document.get("networkMode") == "awsvpc"
@@ -92,7 +92,7 @@ def check_launch(request: Mapping[str, Any], cluster: Cluster, definition: TaskD
 
 
 def _placement(request: Mapping[str, Any], cluster: Cluster) -> tuple[str, str | None]:
-    """Launch type and capacity provider: the request's, else the cluster's default strategy, else EC2."""
+    """Return launch type and capacity provider: the request's, else the cluster's default strategy, else EC2."""
     if request.get("launchType"):
         return request["launchType"], None
     strategy = request.get("capacityProviderStrategy") or cluster.settings.get("defaultCapacityProviderStrategy")
@@ -114,12 +114,12 @@ def _placement(request: Mapping[str, Any], cluster: Cluster) -> tuple[str, str |
 
 
 def compact(document: Mapping[str, Any]) -> str:
-    """JSON without spaces. AWS counts the characters of the overrides, the formatting of JSON included."""
+    """Return JSON without spaces. AWS counts the characters of the overrides, including JSON formatting."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
 
 def check_started_by(text: str | None) -> None:
-    """``startedBy``: up to 128 letters, digits, and ``-/_``."""
+    """Check ``startedBy``: up to 128 letters, digits, and ``-/_``."""
     if text is not None and not _STARTED_BY.fullmatch(text):
         raise invalid_parameter(
             "startedBy must be 1 to 128 letters, numbers, hyphens, forward slashes and underscores."
@@ -127,13 +127,13 @@ def check_started_by(text: str | None) -> None:
 
 
 def check_reason(text: str | None) -> None:
-    """The reason of StopTask: up to 255 characters."""
+    """Check the reason of StopTask: up to 255 characters."""
     if text is not None and len(text) > _MAX_REASON:
         raise invalid_parameter(f"Reason must be at most {_MAX_REASON} characters.")
 
 
 def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
-    """At most 50 tags with keys of their own, not AWS's, of the characters and lengths that tags have."""
+    """Check tags: at most 50, with different keys, none reserved by AWS, of the allowed characters and lengths."""
     if len(tags) > _MAX_TAGS:
         raise invalid_parameter(f"The number of tags exceeds {_MAX_TAGS}.")
     keys = set()
@@ -154,7 +154,7 @@ def check_tags(tags: Sequence[Mapping[str, str]]) -> None:
 
 
 def check_list_tasks(request: Mapping[str, Any]) -> None:
-    """ListTasks: with ``startedBy`` no other filter but the desired status.
+    """Check a ListTasks request: with ``startedBy``, the desired status is the only other filter.
 
     AWS is believed to take that, as Airflow's EcsRunTaskOperator sends both; ``strictness`` holds to the documentation.
     """
@@ -169,13 +169,13 @@ def check_list_tasks(request: Mapping[str, Any]) -> None:
 
 
 def check_name(kind: str, name: str) -> None:
-    """Names of clusters and families: up to 255 letters, digits, ``_`` and ``-``."""
+    """Check the name of a cluster or family: up to 255 letters, digits, ``_`` and ``-``."""
     if not _NAME.fullmatch(name):
         raise invalid_parameter(f"{kind} must be 1 to 255 letters, numbers, hyphens, and underscores.")
 
 
 def check_definition(request: Mapping[str, Any]) -> None:
-    """What is wrong with a RegisterTaskDefinition request."""
+    """Check a RegisterTaskDefinition request."""
     if not request["family"]:
         raise client_error("Family can not be blank.")
     check_name("Family", request["family"])
@@ -218,7 +218,7 @@ def check_definition(request: Mapping[str, Any]) -> None:
 
 
 def _check_container(container: Mapping[str, Any], volumes: set[str | None]) -> None:
-    """What contradicts itself, or the task's volumes, in one container definition."""
+    """Check a container definition by itself and against the task's volumes."""
     for point in container.get("mountPoints", ()):
         if point.get("sourceVolume") not in volumes:
             raise client_error(f"Unknown volume '{point.get('sourceVolume')}'.")
@@ -232,7 +232,7 @@ def _check_container(container: Mapping[str, Any], volumes: set[str | None]) -> 
 
 
 def _secret_and_variable(container: Mapping[str, Any], variables: Mapping[str, Any]) -> str | None:
-    """What AWS says of a container's secret that has the name of a variable in an ``environment``."""
+    """Return what AWS says of a container's secret that has the name of a variable in an ``environment``."""
     secrets = {item["name"] for item in container.get("secrets", ())}
     for item in variables.get("environment", ()) if secrets else ():
         if item.get("name") in secrets:
@@ -244,7 +244,7 @@ def _secret_and_variable(container: Mapping[str, Any], variables: Mapping[str, A
 
 
 def _check_dependencies(containers: Mapping[str, Mapping[str, Any]]) -> None:
-    """``dependsOn`` and ``volumesFrom``: of containers that are there, and not in a circle."""
+    """Check ``dependsOn`` and ``volumesFrom``: the containers exist, and their order has no cycle."""
     graph: dict[str, set[str]] = {}
     for name, container in containers.items():
         others = {item["sourceContainer"] for item in container.get("volumesFrom", ()) if "sourceContainer" in item}
@@ -265,7 +265,7 @@ def _check_dependencies(containers: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _check_without_execution_role(request: Mapping[str, Any]) -> None:
-    """What ECS itself does for a container it does with the rights of the execution role."""
+    """Refuse what ECS can only do with the permissions of an execution role."""
     for container in request["containerDefinitions"]:
         if container.get("secrets"):
             raise client_error("When you are specifying container secrets, you must also specify a value for "

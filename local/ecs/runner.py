@@ -1,4 +1,4 @@
-"""The seam between the API and what runs containers.
+"""The interface between the API and what runs containers.
 
 The API decides what ECS decides: what is accepted, which states a task goes through, why it stops, what is answered.
 A runner only makes containers live and reports on them:
@@ -23,15 +23,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from local.ecs.errors import EmulatorError
 from local.ecs.state import Task
-from local.errors import LocalError
 
 BLOCKING_CALLS = 32
 """How many calls of runners run in ``asyncio.to_thread`` at once."""
 
 
 class Reports(Protocol):
-    """What a runner tells about a task. Implemented by ``local.ecs.lifecycle.Lifecycle``."""
+    """Reports of a runner about a task. Implemented by ``local.ecs.lifecycle.Lifecycle``."""
 
     def provisioned(self, task: Task, address: str | None = None, mac_address: str | None = None) -> None:
         """The task has its place and its network interface: PENDING. Its images are pulled now.
@@ -40,11 +40,12 @@ class Reports(Protocol):
         """
 
     def pulled(self, task: Task, digests: Mapping[str, str] | None = None) -> None:
-        """Its images are there: ACTIVATING. ``digests``: the images' by container name, where they are known."""
+        """Its images are pulled: ACTIVATING. ``digests`` are those of the images by container name, if known."""
 
     def container_started(self, task: Task, name: str, runtime_id: str) -> None:
-        """One container runs, before others do. ``runtime_id``: the engine's id. Where containers do not wait for each
-        other, ``running`` is enough.
+        """One container runs, before others do. ``runtime_id`` is the engine's id.
+
+        If containers do not wait for each other, ``running`` is enough.
         """
 
     def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
@@ -54,7 +55,7 @@ class Reports(Protocol):
         """It will never run: it stops with TaskFailedToStart, its containers have no exit code."""
 
     def end(self, task: Task, stop_code: str | None, reason: str) -> None:
-        """It stops for a reason other than an essential container's end; to be told before ``container_exited``."""
+        """It stops for another reason than the end of an essential container. Reported before ``container_exited``."""
 
     def stopping(self, task: Task) -> None:
         """Its containers are being told to stop: STOPPING."""
@@ -78,7 +79,7 @@ class Runner:
     """What ``behave`` can change."""
 
     async def open(self) -> None:
-        """Get ready, before the server listens. Raises LocalError when that cannot be."""
+        """Prepare before the server listens. Raises EmulatorError if that fails."""
 
     async def start(self, task: Task) -> None:
         """Run a new task. Called once for each, as an asyncio task that may last as long as the task does.
@@ -96,15 +97,15 @@ class Runner:
         raise NotImplementedError
 
     def finish(self, task: Task, exit_code: int) -> None:
-        """End a container as if its program had ended, where that can be done."""
-        raise LocalError(f"{type(self).__name__} cannot finish a task")
+        """End a container as if its program had ended, if the runner can."""
+        raise EmulatorError(f"{type(self).__name__} cannot finish a task")
 
     def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
-        """Take a rule on how tasks behave, where that can be done."""
-        raise LocalError(f"{type(self).__name__} takes no behaviours")
+        """Add a rule on how tasks behave, if the runner can."""
+        raise EmulatorError(f"{type(self).__name__} takes no behaviours")
 
     def reset(self) -> None:
         """Forget everything. The ``start`` of every task has been cancelled before."""
 
     async def close(self) -> None:
-        """Give back what the runner holds, at the server's end."""
+        """Release resources at the end of the server."""

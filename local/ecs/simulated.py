@@ -1,4 +1,4 @@
-"""The simulated runner: no container runs, tasks live as a ``Behaviour`` says. It is the default."""
+"""The simulated runner, which is the default: no container runs, and tasks follow a ``Behaviour``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.ecs.behaviour import FIELDS, Behaviour, Behaviours
+from local.ecs.errors import EmulatorError
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Task
-from local.errors import LocalError
 
 _HOOK_FAILED_EXIT_CODE = 1
 
 
 class _Life:
-    """What a task's coroutine waits for: time to pass, unless the task is to end before."""
+    """Interruptible waits of a task's coroutine."""
 
     def __init__(self, stopping: bool) -> None:
         self.stopping = stopping
@@ -60,7 +60,7 @@ class _Life:
 
 
 class SimulatedRunner(Runner):
-    """Tasks that are only told of. ``started`` and ``ending`` are for subclasses that do something meanwhile.
+    """Simulates tasks without containers. Subclasses override ``started`` and ``ending`` to do some work.
 
     Both run in the server's event loop: what blocks, such as a database, belongs into ``asyncio.to_thread``. An
     exception ends the container with exit code 1.
@@ -74,10 +74,10 @@ class SimulatedRunner(Runner):
         self._lives: dict[str, _Life] = {}
 
     async def started(self, task: Task) -> None:
-        """The container runs. The task's ``run_seconds`` begin when this returns."""
+        """Called when the container has started. The task's ``run_seconds`` begin when this returns."""
 
     async def ending(self, task: Task) -> int | None:
-        """The container is about to end, by itself or stopped; return an exit code to have it end with that."""
+        """Called before the container ends, by itself or stopped. An exit code that is returned replaces its own."""
         return None
 
     def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
@@ -93,13 +93,13 @@ class SimulatedRunner(Runner):
         """End the container by itself, as soon as it runs."""
         life = self._lives.get(task.id)
         if life is None or task.main.ended_at is not None:
-            raise LocalError(f"The task has ended already: {task.arn}")
+            raise EmulatorError(f"The task has ended already: {task.arn}")
         life.finished = True
         life.exit_code = exit_code
         life.wake()
 
     async def stop(self, task: Task, exit_code: int | None = None) -> None:
-        """Tell the task's coroutine."""
+        """Ask the task's coroutine to stop the container."""
         life = self._lives.get(task.id)
         if life is not None:
             life.stopping = True
@@ -107,7 +107,7 @@ class SimulatedRunner(Runner):
             life.wake()
 
     async def start(self, task: Task) -> None:
-        """A task's whole life."""
+        """Run a task from its launch to its end."""
         overrides = json.dumps(task.overrides, ensure_ascii=False) if self._behaviours.any_rules else ""
         behaviour = self._behaviours.choose(overrides)
         life = self._lives[task.id] = _Life(stopping=task.desired_status == STOPPED)
@@ -122,7 +122,7 @@ class SimulatedRunner(Runner):
             self._lives.pop(task.id, None)
 
     async def _comes_up(self, task: Task, life: _Life, behaviour: Behaviour) -> bool:
-        """From PROVISIONING to RUNNING; return whether it gets there."""
+        """Take a task from PROVISIONING to RUNNING; return whether it gets there."""
         part = behaviour.start_seconds / 3
         if await life.sleep(part):
             return False
@@ -139,7 +139,7 @@ class SimulatedRunner(Runner):
         return True
 
     async def _runs(self, task: Task, life: _Life, behaviour: Behaviour) -> None:
-        """From RUNNING to the end of the last container."""
+        """Take a task from RUNNING to the end of its last container."""
         stopped = False
         try:
             await self.started(task)
@@ -151,7 +151,7 @@ class SimulatedRunner(Runner):
                 if behaviour.stop_seconds:
                     await asyncio.sleep(behaviour.stop_seconds)
             own = await self.ending(task)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a hook may be anybody's
             traceback.print_exc(file=sys.stderr)
             own = _HOOK_FAILED_EXIT_CODE
         if own is not None:

@@ -1,4 +1,4 @@
-"""What an account holds: clusters, task definitions, and tasks with their texts for answers.
+"""The resources of an account: clusters, task definitions, and tasks with their cached JSON.
 
 A task's JSON is kept in two parts, what never changes and what does, and as a whole between two changes:
 DescribeTasks of a hundred tasks joins a hundred ready texts.
@@ -24,23 +24,23 @@ Document = dict[str, Any]
 
 
 def now() -> float:
-    """Epoch seconds with the milliseconds that AWS gives."""
+    """Return epoch seconds with milliseconds, as AWS does."""
     return round(time.time(), 3)
 
 
 def new_id() -> str:
-    """32 hexadecimal digits, as in a task's ARN."""
+    """Return 32 hexadecimal digits, as in a task's ARN."""
     return os.urandom(16).hex()
 
 
 def new_uuid() -> str:
-    """The same with dashes, as in a container's ARN."""
+    """Return the same with dashes, as in a container's ARN."""
     text = new_id()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def private_dns_name(address: str) -> str:
-    """The name of an address, as EC2 makes it."""
+    """Return the name of an address, as EC2 makes it."""
     return f"ip-{address.replace('.', '-')}.ec2.internal"
 
 
@@ -63,7 +63,7 @@ class TaskDefinition:
         return containers
 
     def describe(self) -> Document:
-        """The answer's ``taskDefinition``."""
+        """Return the answer's ``taskDefinition``."""
         document = {**self.document, "status": self.status}
         if self.deregistered_at is not None:
             document["deregisteredAt"] = self.deregistered_at
@@ -85,7 +85,7 @@ class Container:
     ended_at: float | None = None
 
     def describe(self, task: Task) -> Document:
-        """The answer's entry in ``containers``."""
+        """Return the answer's entry in ``containers``."""
         document = {**self.fixed, "lastStatus": self.last_status, "networkInterfaces": task.network_interfaces}
         if self.image_digest is not None:
             document["imageDigest"] = self.image_digest
@@ -100,7 +100,7 @@ class Container:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task, from its launch on. Change it through ``lifecycle`` only: the texts and indexes follow there."""
+    """A task. Change it through ``lifecycle`` only, which updates cached texts and indexes."""
 
     number: int
     id: str
@@ -151,21 +151,21 @@ class Task:
         return [{"attachmentId": self.attachment["id"], "privateIpv4Address": address}]
 
     def arrive(self) -> None:
-        """Have a place on a container instance."""
+        """Place the task on a container instance."""
         self.container_instance = f"{self.cluster.arn.replace(':cluster/', ':container-instance/')}/{self.id[::-1]}"
         self.drop_texts()
 
     def changed(self) -> None:
-        """Drop the texts, and count the change as AWS does."""
+        """Discard the cached texts and increment the version, as AWS does."""
         self.version += 1
         self.drop_texts()
 
     def drop_texts(self) -> None:
-        """Make them again when they are asked for."""
+        """Discard the cached texts."""
         self._text = self._tagged_text = None
 
     def text(self, *, tags: bool) -> str:
-        """The answer's task, as JSON."""
+        """Return the answer's task, as JSON."""
         if self._text is None:
             self._text = self.fixed + json.dumps(self._changing())[1:-1] + ',"tags": '
         if not tags:
@@ -203,14 +203,14 @@ class Task:
 
 @dataclass(slots=True, eq=False)
 class Launch:
-    """What a client token stands for: the request, and the tasks it launched."""
+    """The request and the tasks of a client token."""
 
     request: Document
     tasks: list[Task]
     launched_at: float
 
     def expired(self, settings: Settings) -> bool:
-        """Whether the token means nothing any more."""
+        """Return whether the token means nothing any more."""
         ended = [task.stopped_at for task in self.tasks if task.stopped_at is not None]
         end = self.launched_at + settings.token_life
         if len(ended) == len(self.tasks):
@@ -232,12 +232,12 @@ class Cluster:
     _index: dict[tuple[str | None, str], dict[str, Task]] = field(default_factory=dict)
 
     def add(self, task: Task) -> None:
-        """Hold a new task."""
+        """Add a new task."""
         self.tasks[task.id] = task
         self._enter(task)
 
     def forget(self, task: Task) -> None:
-        """Hold a task no longer."""
+        """Remove a task."""
         if self.tasks.pop(task.id, None) is not None:
             self._leave(task)
             task.drop_texts()
@@ -249,11 +249,11 @@ class Cluster:
         self._enter(task)
 
     def listed(self, started_by: str | None, desired_status: str) -> Iterable[Task]:
-        """The tasks of a desired status, all or those of one ``startedBy``, in the order in which they came to it."""
+        """Return the tasks of a desired status, all or those of one ``startedBy``, in the order of the change."""
         return self._index.get((started_by, desired_status), {}).values()
 
     def launched_by(self, token: str, settings: Settings) -> Launch | None:
-        """What a client token launched, if it is still remembered."""
+        """Return what a client token launched, if it is still remembered."""
         launch = self.launches.get(token)
         if launch is not None and launch.expired(settings):
             del self.launches[token]
@@ -261,7 +261,7 @@ class Cluster:
         return launch
 
     def describe(self, include: Iterable[str] = ()) -> Document:
-        """The answer's cluster."""
+        """Return the answer's cluster."""
         tasks = [*self.listed(None, RUNNING), *self.listed(None, STOPPED)]
         pending = ("PROVISIONING", "PENDING", "ACTIVATING")
         running = ("RUNNING", "DEACTIVATING", "STOPPING")
@@ -298,7 +298,7 @@ class Cluster:
 
 
 class Account:
-    """An AWS account in one region, as far as ECS knows it."""
+    """An AWS account in one region, with its ECS resources."""
 
     def __init__(self, region: str, number: str, strict: bool = False) -> None:
         """Begin empty."""
@@ -314,25 +314,25 @@ class Account:
         self._stopped: deque[Task] = deque()
 
     def arn(self, resource: str) -> str:
-        """The ARN of a resource such as ``cluster/airflow``."""
+        """Return the ARN of a resource such as ``cluster/airflow``."""
         return f"arn:aws:ecs:{self.region}:{self.number}:{resource}"
 
     @property
     def user(self) -> str:
-        """Who calls, in messages."""
+        """The ARN of the caller, for messages."""
         return f"arn:aws:sts::{self.number}:assumed-role/airflow-scheduler/session"
 
     # Clusters
 
     def cluster(self, name_or_arn: str | None) -> Cluster:
-        """The ACTIVE cluster of a request; ``default`` without a name. Raises ClusterNotFoundException."""
+        """Return the ACTIVE cluster of a request; ``default`` without a name. Raises ClusterNotFoundException."""
         found = self.known_cluster(name_or_arn)
         if found is None or found.status != ACTIVE:
             raise refusal("unknown_cluster")
         return found
 
     def known_cluster(self, name_or_arn: str | None) -> Cluster | None:
-        """A cluster, INACTIVE ones too."""
+        """Return a cluster, INACTIVE ones too."""
         name = name_or_arn or "default"
         if name.startswith("arn:"):
             if not name.startswith(self.arn("cluster/")):
@@ -341,24 +341,24 @@ class Account:
         return self.clusters.get(name)
 
     def cluster_arn(self, name_or_arn: str) -> str:
-        """The ARN that a cluster of this name would have."""
+        """Return the ARN that a cluster of this name would have."""
         return name_or_arn if name_or_arn.startswith("arn:") else self.arn(f"cluster/{name_or_arn}")
 
     # Tasks
 
     def task_id(self, cluster: Cluster, id_or_arn: str) -> str:
-        """The id in a task's ARN, or the id itself; empty when the ARN is one of elsewhere."""
+        """Return the id in a task's ARN, or the id itself; empty when the ARN is one of elsewhere."""
         if not id_or_arn.startswith("arn:"):
             return id_or_arn
         prefix = self.arn(f"task/{cluster.name}/")
         return id_or_arn[len(prefix) :] if id_or_arn.startswith(prefix) else ""
 
     def task_arn(self, cluster: Cluster, id_or_arn: str) -> str:
-        """The ARN that a task of this id would have."""
+        """Return the ARN that a task of this id would have."""
         return id_or_arn if id_or_arn.startswith("arn:") else self.arn(f"task/{cluster.name}/{id_or_arn}")
 
     def has_stopped(self, task: Task) -> None:
-        """Start the time after which a task is forgotten."""
+        """Record that a task has stopped, after which it is remembered for some time."""
         self.living -= 1
         self._stopped.append(task)
 
@@ -373,7 +373,7 @@ class Account:
             task.cluster.forget(task)
 
     def find_task(self, arn: str) -> Task | None:
-        """A task by its ARN, wherever it is, as long as it is not forgotten."""
+        """Return a task by its ARN, wherever it is, as long as it is not forgotten."""
         cluster, _, identifier = arn.rpartition("/")
         found = self.clusters.get(cluster.rpartition("/")[2])
         return found.tasks.get(identifier) if found is not None else None
@@ -381,7 +381,7 @@ class Account:
     # Task definitions
 
     def definition(self, name: str) -> TaskDefinition | None:
-        """By ``family`` (the latest ACTIVE revision), ``family:revision`` or ARN."""
+        """Return a revision by ``family`` (the latest ACTIVE one), ``family:revision`` or ARN."""
         prefix = self.arn("task-definition/")
         if name.startswith("arn:"):
             if not name.startswith(prefix):
@@ -394,7 +394,7 @@ class Account:
         return revisions[int(revision) - 1] if revision.isdigit() and 0 < int(revision) <= len(revisions) else None
 
     def definition_to_run(self, name: str) -> TaskDefinition:
-        """The task definition of a RunTask request."""
+        """Return the task definition of a RunTask request."""
         found = self.definition(name)
         if found is None:
             raise refusal("unknown_definition")
@@ -404,5 +404,5 @@ class Account:
 
 
 def as_mapping(pairs: Iterable[Mapping[str, str]], name: str = "name") -> dict[str, str]:
-    """AWS's lists of names and values (or keys and values) as a dict."""
+    """Return one of AWS's lists of names and values (or keys and values) as a dict."""
     return {pair[name]: pair.get("value", "") for pair in pairs if name in pair}

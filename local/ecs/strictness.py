@@ -1,4 +1,4 @@
-"""What AWS's documentation says is refused, and AWS itself takes or is believed to take: refused when ``strict``.
+"""Checks of ``strict``: requests that AWS's documentation refuses, but AWS accepts or is believed to accept.
 
 The sentences are those of botocore's ECS service model and of "Task definition parameters" in the ECS Developer Guide.
 Where no message of AWS is public, the refusal has the words of its sentence.
@@ -30,14 +30,14 @@ _FARGATE_MEMORY: Mapping[int, tuple[int, ...]] = {
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:
-    """What is wrong with a request, by itself."""
+    """Check a request by itself."""
     handler = _CHECKS.get(operation)
     if handler is not None:
         handler(request)
 
 
 def check_launch(request: Mapping[str, Any], definition: TaskDefinition, launch_type: str) -> None:
-    """What is wrong with a RunTask request for this task definition."""
+    """Check a RunTask request against its task definition."""
     document = definition.document
     overrides = request.get("overrides", {})
     constraints = [*document["placementConstraints"], *request.get("placementConstraints", ())]
@@ -65,13 +65,13 @@ def _check_run_task(request: Mapping[str, Any]) -> None:
 
 
 def _check_list_tasks(request: Mapping[str, Any]) -> None:
-    """ "When you specify startedBy as the filter, it must be the only filter that you use." """
+    """Refuse other filters beside startedBy: "it must be the only filter that you use"."""
     if request.get("startedBy") and request.get("desiredStatus"):
         raise refusal("started_by_alone")
 
 
 def _check_stop_task(request: Mapping[str, Any]) -> None:
-    """ "The full Amazon Resource Name (ARN) of the task." """
+    """Refuse a task id: the parameter is "the full Amazon Resource Name (ARN) of the task"."""
     if not str(request.get("task")).startswith("arn:"):
         raise invalid_parameter("The task must be the full Amazon Resource Name (ARN) of the task.")
 

@@ -1,4 +1,4 @@
-"""Everything that lives between two resets: an account, the lives of its tasks, the faults, and the calls so far."""
+"""The state between two resets: an account, its tasks, the faults, and statistics of calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FARGATE = {"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cp
 
 @dataclass
 class Calls:
-    """What was called of one operation."""
+    """Statistics of the calls of one operation."""
 
     throttled: int = 0
     errors: int = 0
@@ -29,7 +29,7 @@ class Calls:
     times: list[float] = field(default_factory=list)
 
     def describe(self, times: bool) -> dict[str, Any]:
-        """What ``calls`` answers."""
+        """Return what ``calls`` answers."""
         document: dict[str, Any] = {
             "count": len(self.times),
             "throttled": self.throttled,
@@ -50,7 +50,7 @@ class World:
     calls: dict[str, Calls]
 
     def __init__(self, runner: Runner, region: str, account: str, strict: bool = False) -> None:
-        """Begin with the cluster and the task definitions that every test may expect."""
+        """Create the cluster and the task definitions that tests rely on."""
         self.runner = runner
         self._region = region
         self._number = account
@@ -58,13 +58,13 @@ class World:
         self._begin()
 
     async def reset(self) -> None:
-        """End the lives of all tasks and begin anew."""
+        """End all tasks and start again."""
         await self.lifecycle.close()
         self.runner.reset()
         self._begin()
 
     async def close(self) -> None:
-        """End the lives of all tasks, and the runner."""
+        """End all tasks and the runner."""
         await self.lifecycle.close()
         await self.runner.close()
 

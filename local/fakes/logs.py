@@ -1,4 +1,4 @@
-"""A CloudWatch Logs that serves what tests have put into it, with faults. GetLogEvents only; standard library only.
+"""A fake CloudWatch Logs that serves events that tests add, with faults. It has GetLogEvents only.
 
 boto3 finds it by ``AWS_ENDPOINT_URL_CLOUDWATCH_LOGS``. It answers as the Amazon CloudWatch Logs API Reference says:
 pages of ``limit`` events, and at the end of a stream the token that was sent.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import time
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from local.fakes.http_service import HttpService
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 _TARGET = "Logs_20140328.GetLogEvents"
 
 
 class FakeLogs(HttpService):
-    """Serves until the block ends."""
+    """A fake CloudWatch Logs with the events that tests `put` into it."""
 
     def __init__(self) -> None:
-        """Hold nothing."""
+        """Start without events."""
         super().__init__()
         self.streams: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.requests: list[dict[str, Any]] = []
@@ -37,11 +36,12 @@ class FakeLogs(HttpService):
         events = self.streams.setdefault((group, stream), [])
         events += [{"timestamp": moment + number, "message": text} for number, text in enumerate(messages)]
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+    def serve(self, request: Request, connection: Connection) -> None:
         """Answer a request."""
-        assert request.headers["X-Amz-Target"] == _TARGET, "the executor calls nothing else"
-        status, answer = self.answer(json.loads(body))
-        self.send(request, status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
+        assert request.headers["x-amz-target"] == _TARGET, "the executor calls nothing else"
+        status, answer = self.answer(json.loads(request.body))
+        headers = {"Content-Type": "application/x-amz-json-1.1"}
+        connection.send(Answer(status, headers, json.dumps(answer).encode()))
 
     def answer(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Status and document of the answer to a GetLogEvents request."""

@@ -19,11 +19,9 @@ import json
 import secrets
 import sys
 import time
-from http.server import BaseHTTPRequestHandler
-from typing import Any, Dict, Iterator, Mapping, Tuple
-from urllib.parse import urlsplit
+from typing import Any, Dict, Iterator, Mapping
 
-from local.fakes.http_service import HttpService
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -37,12 +35,11 @@ _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _WRITES = ("POST", "PUT", "PATCH")
 _BLOCK = 65536
 
-Answer = Tuple[int, Dict[str, str], bytes]
 JsonObject = Dict[str, Any]
 
 
 def digest_of(content: bytes) -> str:
-    """The digest by which a registry knows this content."""
+    """Return the digest by which a registry knows this content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
@@ -119,44 +116,42 @@ class FakeRegistry(HttpService):
 
     # Requests
 
-    def body_of(self, request: BaseHTTPRequestHandler) -> bytes:
-        """Layers are passed on as they come in."""
-        return b"" if self.upstream and "/blobs/uploads/" in request.path else super().body_of(request)
+    def reads_body(self, request: Request) -> bool:
+        """Layers are passed on while they come in."""
+        return not (self.upstream and "/blobs/uploads/" in request.path)
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
-        """Answer a request, or do as a fault has it."""
-        path = urlsplit(request.path).path
-        target = request.headers.get("X-Amz-Target", "")
+    def serve(self, request: Request, connection: Connection) -> None:
+        """Answer a request, or apply a fault."""
+        path, authorization = request.path, request.headers.get("authorization", "")
+        target = request.headers.get("x-amz-target", "")
         name = target[len(_ECR_TARGET) :] or "/".join(path.rsplit("/", 2)[-2:]).lstrip("/")
         self.requests.append(name)
-        self.authorizations.append(request.headers.get("Authorization", ""))
+        self.authorizations.append(authorization)
         if self.latency:
             time.sleep(self.latency)
         fault = next((what for beginning, what in self.faults.items() if name.startswith(beginning)), None)
         if fault == "hang":
             self.closing.wait()
-            request.close_connection = True
+            connection.end()
             return
         if isinstance(fault, int):
-            status, headers, content = _error(fault, "FAULT")
+            answer = _error(fault, "FAULT")
         elif target:
-            url = f"http://{request.headers['Host']}"  # a container knows it by another name
-            status, headers, content = self._ecr(
-                name, json.loads(body), fault, url, request.headers.get("Authorization", "")
-            )
-        elif self.upstream and path.startswith("/v2/") and request.command in ("HEAD", *_WRITES):
-            self._pass_on(request, path, body)
+            url = f"http://{request.headers['host']}"  # a container knows it by another name
+            answer = self._ecr(name, json.loads(request.body), fault, url, authorization)
+        elif self.upstream and path.startswith("/v2/") and request.method in ("HEAD", *_WRITES):
+            self._pass_on(request, connection)
             return
         else:
-            status, headers, content = self._distribution(path, request.headers.get("Authorization", ""))
+            answer = self._distribution(path, authorization)
         if fault != "slow":
-            self.send(request, status, headers, content)
+            connection.send(answer)
             return
-        self.send_head(request, status, headers, len(content))
-        for position in range(len(content)):
+        connection.send_head(answer.status, answer.headers, len(answer.body))
+        for position in range(len(answer.body)):
             if self.closing.wait(0.1):
                 return
-            request.wfile.write(content[position : position + 1])
+            connection.write(answer.body[position : position + 1])
 
     def _distribution(self, path: str, authorization: str) -> Answer:
         if path == "/token":
@@ -164,47 +159,49 @@ class FakeRegistry(HttpService):
         if path.startswith("/download/"):
             repository, _, digest = path[len("/download/") :].rsplit("/", 2)
             content = self._blob(repository, digest)
-            return _error(403, "DENIED") if content is None or authorization else (200, {}, content)
+            return _error(403, "DENIED") if content is None or authorization else Answer(200, {}, content)
         refused = self._refused(authorization)
         if refused:
             return refused
         if path == "/v2/":  # `docker login` asks for nothing else
-            return 200, _JSON, b"{}"
+            return Answer(200, _JSON, b"{}")
         repository, kind, version = path[len("/v2/") :].rsplit("/", 2)
         if kind == "manifests":
             found = self._manifest(repository, version)
             if found is None:
                 return _error(404, "MANIFEST_UNKNOWN")
-            return 200, {"Content-Type": found[0], "Docker-Content-Digest": digest_of(found[1])}, found[1]
+            return Answer(200, {"Content-Type": found[0], "Docker-Content-Digest": digest_of(found[1])}, found[1])
         if self.blobs_at:
-            return 307, {"Location": f"{self.blobs_at}{path}"}, b""
+            return Answer(307, {"Location": f"{self.blobs_at}{path}"})
         content = self._blob(repository, version)
-        return _error(404, "BLOB_UNKNOWN") if content is None else (200, {}, content)
+        return _error(404, "BLOB_UNKNOWN") if content is None else Answer(200, {}, content)
 
     # Pushing
 
-    def _pass_on(self, request: BaseHTTPRequestHandler, path: str, body: bytes) -> None:
-        """Let the real registry answer, unless Amazon ECR would refuse."""
-        refused = self._refused(request.headers.get("Authorization", "")) or self._not_in_ecr(request.command, path)
+    def _pass_on(self, request: Request, client: Connection) -> None:
+        """Forward a request to the real registry, unless Amazon ECR would refuse it."""
+        refused = self._refused(request.headers.get("authorization", "")) or self._not_in_ecr(
+            request.method, request.path
+        )
         if refused:
-            request.close_connection = True  # a body that was not read is in the way of the next request
-            self.send(request, *refused)
+            client.end()  # a body that was not read is in the way of the next request
+            client.send(refused)
             return
         connection = http.client.HTTPConnection(self.upstream, timeout=300)
         try:
-            connection.putrequest(request.command, request.path, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.items():  # the host, too: the registry's answers then lead back here
-                if name.lower() != "authorization":
+                if name != "authorization":
                     connection.putheader(name, value)
-            connection.endheaders(body or None)
-            for part in _unread(request) if not body else ():
+            connection.endheaders(request.body or None)
+            for part in _unread(request, client) if not request.body else ():
                 connection.send(part)
             answer = connection.getresponse()
             content = answer.read()
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_A_CONNECTION}
             length = int(answer.headers.get("Content-Length") or 0)
-            self.send_head(request, answer.status, kept, length if request.command == "HEAD" else len(content))
-            request.wfile.write(content)
+            client.send_head(answer.status, kept, length if request.method == "HEAD" else len(content))
+            client.write(content)
         finally:
             connection.close()
 
@@ -238,7 +235,7 @@ class FakeRegistry(HttpService):
     def _token(self, authorization: str) -> Answer:
         if self.login == "bearer" and authorization != self._basic():
             return _error(401, "UNAUTHORIZED")
-        return 200, _JSON, json.dumps({"token": "let-me-in"}).encode()
+        return Answer(200, _JSON, json.dumps({"token": "let-me-in"}).encode())
 
     def _basic(self) -> str:
         user = ("AWS", self._password) if self.login == "ecr" else self.user
@@ -282,14 +279,14 @@ class FakeRegistry(HttpService):
         return _ecr_answer({"repositories": [self.repositories[name] for name in request["repositoryNames"]]})
 
     def _by_aws(self, action: str, request: Mapping[str, Any], authorization: str) -> Answer:
-        """What the AWS stand-in answers, which reads the region in the signature."""
+        """Return the answer of the AWS stand-in, which reads the region from the signature."""
         headers = {
             "Authorization": authorization,
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"{_ECR_TARGET}{action}",
         }
         status, answered, body = _ask(self.aws, "POST", "/", headers, json.dumps(request).encode())
-        return status, {"Content-Type": answered.get("Content-Type", "")}, body
+        return Answer(status, {"Content-Type": answered.get("Content-Type", "")}, body)
 
     def _repository(self, name: str) -> JsonObject | None:
         if not self.aws:
@@ -314,32 +311,8 @@ class FakeRegistry(HttpService):
         return {"images": images, "failures": failures}
 
 
-class RealRegistry:
-    """A real registry, to put images in by HTTP."""
-
-    def __init__(self, host: str) -> None:
-        """``host``: with its port; it asks for no login."""
-        self.host = host
-
-    def store_blob(self, repository: str, content: bytes) -> str:
-        """Upload a blob; returns its digest."""
-        digest = digest_of(content)
-        _, headers, _ = _expect(202, self.host, "POST", f"/v2/{repository}/blobs/uploads/", {})
-        place = urlsplit(headers["Location"])
-        path = f"{place.path}?{place.query}&digest={digest}"
-        _expect(201, self.host, "PUT", path, {"Content-Type": "application/octet-stream"}, content)
-        return digest
-
-    def store_manifest(self, repository: str, version: str, media_type: str, content: bytes) -> str:
-        """Upload a manifest or an index under a tag, or under its digest alone; returns the digest."""
-        digest = digest_of(content)
-        path = f"/v2/{repository}/manifests/{version or digest}"
-        _expect(201, self.host, "PUT", path, {"Content-Type": media_type}, content)
-        return digest
-
-
 Store = Any
-"""A `FakeRegistry` or a `RealRegistry`."""
+"""A `FakeRegistry`, or what stores blobs and manifests as it does."""
 
 
 def put_image(
@@ -367,7 +340,7 @@ def put_index(store: Store, repository: str, tag: str, entries: list[JsonObject]
 
 
 def entry(digest: str, platform: str, media_type: str = OCI_MANIFEST, **more: Any) -> JsonObject:
-    """An entry of an index: a manifest's digest, and what it is for, such as ``linux/amd64``.
+    """Return an entry of an index: a manifest's digest, and what it is for, such as ``linux/amd64``.
 
     ``features`` are those of the operating system; ``more`` are further members.
     """
@@ -382,18 +355,18 @@ def entry(digest: str, platform: str, media_type: str = OCI_MANIFEST, **more: An
 _OF_A_CONNECTION = ("connection", "content-length", "date", "transfer-encoding")
 
 
-def _unread(request: BaseHTTPRequestHandler) -> Iterator[bytes]:
-    """The body of a request as it comes in, chunks with their frames."""
-    if "chunked" in request.headers.get("Transfer-Encoding", ""):
+def _unread(request: Request, client: Connection) -> Iterator[bytes]:
+    """Return the body of a request as it comes in, chunks with their frames."""
+    if "chunked" in request.headers.get("transfer-encoding", ""):
         size = -1
         while size != 0:
-            line = request.rfile.readline()
+            line = client.rfile.readline()
             size = int(line.split(b";")[0], 16)
-            yield line + request.rfile.read(size + 2)  # with the line's end behind it
+            yield line + client.rfile.read(size + 2)  # with the line's end behind it
         return
-    left = int(request.headers.get("Content-Length") or 0)
+    left = int(request.headers.get("content-length") or 0)
     while left:
-        part = request.rfile.read(min(_BLOCK, left))
+        part = client.rfile.read(min(_BLOCK, left))
         if not part:
             return
         left -= len(part)
@@ -405,20 +378,14 @@ def _ask(host: str, method: str, path: str, headers: Mapping[str, str], body: by
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
+        return Answer(answer.status, dict(answer.getheaders()), answer.read())
     finally:
         connection.close()
 
 
-def _expect(status: int, host: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-    answer = _ask(host, method, path, headers, body)
-    assert answer[0] == status, f"{method} {path}: {answer}"
-    return answer
-
-
 def _error(status: int, code: str, headers: Mapping[str, str] | None = None, message: str = "refused") -> Answer:
     body = {"errors": [{"code": code, "message": message}]}
-    return status, {**_JSON, **(headers or {})}, json.dumps(body).encode()
+    return Answer(status, {**_JSON, **(headers or {})}, json.dumps(body).encode())
 
 
 def _no_repository(name: str) -> str:
@@ -426,12 +393,12 @@ def _no_repository(name: str) -> str:
 
 
 def _ecr_answer(document: JsonObject) -> Answer:
-    return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode()
+    return Answer(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(document).encode())
 
 
 def _ecr_error(code: str, message: str) -> Answer:
     body = {"__type": code, "message": message}
-    return 400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
+    return Answer(400, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode())
 
 
 def main() -> int:

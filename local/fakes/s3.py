@@ -2,7 +2,7 @@
 
 In a test, ``FakeS3()`` serves its dictionaries on a port of this machine. As a program it is filled over HTTP::
 
-    python fake_s3.py --port 9000 --latency 0.02
+    python -m local.fakes.s3 --port 9000 --latency 0.02
 
 Then any S3 client writes (path style; ``PUT /bucket`` makes a bucket), ``POST /-/faults`` replaces the faults by a JSON
 list of objects such as ``{"key": "dags/a.py", "kind": "error", "times": 2, "code": "SlowDown", "status": 503}``, and
@@ -21,16 +21,16 @@ import itertools
 import json
 import re
 import signal
-import socket
-import socketserver
 import threading
 import time
 from collections import Counter, defaultdict
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any, Iterator, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote
 from xml.sax.saxutils import escape
+
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 MODIFIED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 """When every object was modified that has no versions."""
@@ -41,15 +41,10 @@ DELETION = "?delete:"
 WRITING = "?put"
 """What writing any object is called in faults."""
 _CONTROL = "/-/"  # No bucket has so short a name.
-_REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified"}
-
-
-CONNECTION = "connection of the fake S3"
-"""The name of the threads that serve clients in this process."""
 
 
 class Fault:
-    """What happens instead of the right answer, ``times`` times (-1: always), when ``key`` is read.
+    """What happens when ``key`` is read, ``times`` times (-1: always), instead of the normal answer.
 
     ``key`` None means any object; ``LISTING`` and ``VERSIONS`` are the listings, ``DELETION`` + key is a deletion.
     Kinds, and their details:
@@ -68,7 +63,7 @@ class Fault:
         self.key, self.kind, self.times, self.details = key, kind, times, details
 
     def concerns(self, key: str) -> bool:
-        """Whether a read of ``key`` meets this fault."""
+        """Return whether a read of ``key`` meets this fault."""
         return self.times != 0 and (
             self.key == key if self.key is not None else key not in (LISTING, VERSIONS, WRITING)
         )
@@ -82,25 +77,7 @@ class Version(NamedTuple):
     body: bytes | None
 
 
-class Request(NamedTuple):
-    """What a client sent."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-
-class Answer(NamedTuple):
-    """What a client gets."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes = b""
-
-
-class FakeS3:
+class FakeS3(HttpService):
     """Buckets are dictionaries of key to bytes; ``requests`` counts what was read or deleted.
 
     A test may fill ``buckets`` itself, with objects that have no versions. ``put`` and ``delete`` keep ``versions``, as
@@ -108,6 +85,8 @@ class FakeS3:
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, latency: float = 0.0) -> None:
+        """Serve on a port (0: a free one); ``latency``: seconds before each answer."""
+        super().__init__(host, port)
         self.buckets: dict[str, dict[str, bytes]] = {"bucket": {}}
         self.versions: dict[str, dict[str, list[Version]]] = defaultdict(dict)
         self.faults: list[Fault] = []
@@ -130,19 +109,6 @@ class FakeS3:
         self.most_running = 0
         self._lock = threading.RLock()
         self._version_ids = (f"version-{number}" for number in itertools.count(1))
-        self._closing = threading.Event()
-        self._server = _Server((host, port), self)
-        self.url = f"http://{host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop serving; every connection is closed."""
-        self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._server.disconnect()
-        self._thread.join()
 
     # Objects
 
@@ -165,7 +131,7 @@ class FakeS3:
         return version.version_id
 
     def _history(self, bucket: str, key: str) -> list[Version]:
-        """The versions of a key, the newest first; an object without versions has one, as S3 calls it."""
+        """Return the versions of a key, the newest first; an object without versions has one, as S3 calls it."""
         kept = self.versions[bucket].get(key)
         if kept:
             return [Version(*version) for version in reversed(kept)]
@@ -173,14 +139,14 @@ class FakeS3:
         return [] if body is None else [Version("null", MODIFIED, body)]
 
     def _current(self, bucket: str, key: str) -> Version:
-        """The object of a key that is there, whoever wrote it into ``buckets``."""
+        """Return the object of a key that is there, whoever wrote it into ``buckets``."""
         body = self.buckets[bucket][key]
         newest = self._history(bucket, key)[0]
         return newest if newest.body == body else Version("null", MODIFIED, body)
 
     # Requests
 
-    def serve(self, request: Request, connection: _Connection) -> None:
+    def serve(self, request: Request, connection: Connection) -> None:
         """Answer a request, with the faults that concern it."""
         if request.path.startswith(_CONTROL):
             connection.send(self._control(request))
@@ -203,7 +169,7 @@ class FakeS3:
             if self.latency:
                 time.sleep(self.latency)
             if fault is None:
-                connection.send(self._answer(request, bucket, key), head_only=request.method == "HEAD")
+                connection.send(self._answer(request, bucket, key))
             else:
                 self._misbehave(fault, request, bucket, key, connection)
         finally:
@@ -217,8 +183,8 @@ class FakeS3:
                 return fault
         return None
 
-    def _misbehave(self, fault: Fault, request: Request, bucket: str, key: str, connection: _Connection) -> None:
-        """Answer as the fault has it."""
+    def _misbehave(self, fault: Fault, request: Request, bucket: str, key: str, connection: Connection) -> None:
+        """Answer with a fault."""
         details = fault.details
         if fault.kind == "error":
             headers = {str(name): str(value) for name, value in dict(details.get("headers", {})).items()}
@@ -229,21 +195,21 @@ class FakeS3:
             connection.end()
             return
         if fault.kind == "hang":
-            self._closing.wait()
+            self.closing.wait()
             connection.end()
             return
         if fault.kind in ("replace", "delete"):
             self._change(bucket, key, details.get("body") if fault.kind == "replace" else None)
         answer = self._answer(request, bucket, key)
         if fault.kind not in ("break", "delay", "trickle", "slow"):
-            connection.send(answer, head_only=request.method == "HEAD")
+            connection.send(answer)
             return
-        connection.send(answer, head_only=True)
+        connection.send_head(answer.status, answer.headers, len(answer.body))
         if fault.kind == "break":
             connection.write(answer.body[: len(answer.body) // 2])
             connection.end()
         elif fault.kind == "delay":
-            self._closing.wait(float(details["seconds"]))
+            self.closing.wait(float(details["seconds"]))
             connection.write(answer.body)
         else:
             self._trickle(answer.body, float(details.get("bytes_per_second", 10)), connection)
@@ -259,17 +225,17 @@ class FakeS3:
             else:
                 self.buckets[bucket][key] = new
 
-    def _trickle(self, body: bytes, rate: float, connection: _Connection) -> None:
+    def _trickle(self, body: bytes, rate: float, connection: Connection) -> None:
         """Write a body slowly, ten pieces a second or one byte at a time."""
         piece = max(1, int(rate / 10))
         for position in range(0, len(body), piece):
             connection.write(body[position : position + piece])
-            if self._closing.wait(piece / rate):
+            if self.closing.wait(piece / rate):
                 connection.end()
                 return
 
     def _control(self, request: Request) -> Answer:
-        """Answer what no S3 would be asked."""
+        """Answer a control request."""
         wanted = (request.method, request.path[len(_CONTROL) :])
         with self._lock:
             if wanted == ("POST", "faults"):
@@ -280,7 +246,7 @@ class FakeS3:
         return Answer(404, {})
 
     def _answer(self, request: Request, bucket: str, key: str) -> Answer:
-        """The right answer."""
+        """Return the answer without faults."""
         with self._lock:
             if request.method == "PUT":
                 return self._write(request, bucket, key)
@@ -409,12 +375,12 @@ class FakeS3:
 
 
 def etag(body: bytes) -> str:
-    """The ETag of an object that was put in one piece."""
+    """Return the ETag of an object that was put in one piece."""
     return f'"{hashlib.md5(body).hexdigest()}"'
 
 
 def _conditional(request: Request, headers: dict[str, str], body: bytes) -> Answer:
-    """An object's answer under the conditions and the range of the request."""
+    """Return an object's answer under the conditions and the range of the request."""
     tag = etag(body)
     headers["ETag"] = tag
     wanted = request.headers.get("if-match")
@@ -434,7 +400,7 @@ def _conditional(request: Request, headers: dict[str, str], body: bytes) -> Answ
 
 
 def _described(version: Version) -> str:
-    """What a listing tells of a version besides its name."""
+    """Return what a listing tells of a version besides its name."""
     modified = f"<LastModified>{version.modified:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
     if version.body is None:
         return modified
@@ -442,7 +408,7 @@ def _described(version: Version) -> str:
 
 
 def _namer(query: dict[str, str]) -> Any:
-    """How a listing writes keys."""
+    """Return how a listing writes keys."""
     return quote if query.get("encoding-type") == "url" else escape
 
 
@@ -459,89 +425,6 @@ def _error(status: int, code: str, message: str = "refused", headers: dict[str, 
     return _xml(f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>", status, headers)
 
 
-class _Connection(socketserver.StreamRequestHandler):
-    """A client's connection, kept open between requests.
-
-    Written by hand: ``http.server`` takes several times as long for a request, which a benchmark would measure.
-    """
-
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def handle(self) -> None:
-        """Serve requests until either side closes the connection."""
-        threading.current_thread().name = CONNECTION
-        self.open = True
-        self.server.connections.add(self.connection)
-        try:
-            while self.open:
-                request = self._next()
-                if request is None:
-                    return
-                self.server.fake.serve(request, self)
-        except OSError:
-            pass  # The client has gone.
-        finally:
-            self.server.connections.discard(self.connection)
-
-    def _next(self) -> Request | None:
-        """Read a request; None when the client has closed the connection."""
-        line = self.rfile.readline()
-        if not line.strip():
-            return None
-        method, target, _ = line.decode("latin-1").split(" ", 2)
-        headers: dict[str, str] = {}
-        for line in iter(self.rfile.readline, b""):
-            name, colon, value = line.decode("latin-1").partition(":")
-            if not colon:
-                break
-            headers[name.lower()] = value.strip()
-        if headers.get("expect", "").lower() == "100-continue":
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = self.rfile.read(int(headers.get("content-length", 0)))
-        if headers.get("connection", "").lower() == "close":
-            self.open = False
-        path, _, query = target.partition("?")
-        return Request(method, unquote(path), dict(parse_qsl(query, keep_blank_values=True)), headers, body)
-
-    def send(self, answer: Answer, *, head_only: bool = False) -> None:
-        """Write an answer, or its head, in one piece."""
-        length = {} if answer.status in (204, 304) else {"Content-Length": str(len(answer.body))}
-        date = {"Date": format_datetime(datetime.now(timezone.utc), usegmt=True)}
-        lines = [f"{name}: {value}\r\n" for name, value in {**date, **answer.headers, **length}.items()]
-        head = f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Answer')}\r\n{''.join(lines)}\r\n"
-        self.write(head.encode("latin-1") + (b"" if head_only else answer.body))
-
-    def write(self, data: bytes) -> None:
-        """Send bytes at once."""
-        self.connection.sendall(data)
-
-    def end(self) -> None:
-        """Close the connection after this request."""
-        self.open = False
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    """One thread a connection; many may come at once."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], fake: FakeS3) -> None:
-        self.fake = fake
-        self.connections: set[socket.socket] = set()
-        super().__init__(address, _Connection)
-
-    def disconnect(self) -> None:
-        """Close what clients still hold open."""
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # It has just ended.
-
-
 def main() -> None:
     """Serve until a signal comes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -551,9 +434,8 @@ def main() -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    fake = FakeS3("0.0.0.0", options.port, options.latency)
-    ended.wait()
-    fake.close()
+    with FakeS3("0.0.0.0", options.port, options.latency):
+        ended.wait()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""S3 for the programs of a local run: addresses, a client of any endpoint, folders written there."""
+"""boto3 clients of local AWS endpoints, and uploads of folders to S3."""
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.errors import LocalError
 from local.machine.containers import folder_files
 
 REGION = "us-east-1"
@@ -18,15 +16,13 @@ _UPLOADS = 8
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
-    """``s3://bucket/some/prefix/`` → (``bucket``, ``some/prefix``)."""
-    match = re.fullmatch(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", uri)
-    if match is None:
-        raise LocalError(f"{uri!r} is not of the form s3://bucket/prefix")
-    return match["bucket"], (match["prefix"] or "").strip("/")
+    """Split ``s3://bucket/some/prefix/`` into ``bucket`` and ``some/prefix``."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    return bucket, prefix.strip("/")
 
 
 def aws_client(service: str, endpoint: str) -> Any:
-    """A boto3 client of an AWS stand-in."""
+    """Return a boto3 client of an AWS stand-in."""
     return boto3.client(
         service,
         endpoint_url=endpoint,

@@ -1,15 +1,16 @@
-"""The Docker engine, as the docker command line itself would reach it."""
+"""The Docker engine that the Docker client uses."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from functools import lru_cache
 
 import docker
 from docker.errors import DockerException
 
+import images.errors
+from images.docker_address import docker_address
 from local.ecs.containers import SOCKET
 from local.errors import EngineError
 
@@ -17,45 +18,41 @@ _TIMEOUT = 120
 _MACHINES = ("/.docker/desktop/", "/.colima/", "/.lima/")  # where their sockets are on Linux
 
 
-def _context_host() -> str | None:
-    """The address of the command line's current context: Docker Desktop and colima are found this way."""
-    command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+def _address() -> str | None:
+    """Return the engine's address. Raises EngineError if the Docker client's context cannot be used."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+        return docker_address()
+    except images.errors.EngineError as error:
+        raise EngineError(str(error)) from None
 
 
 @lru_cache(maxsize=1)
 def engine() -> docker.DockerClient:
-    """A connected client. Raises EngineError when no engine answers."""
-    host = None if os.environ.get("DOCKER_HOST") else _context_host()
+    """Return a connected client. Raises EngineError if no engine answers."""
+    address = _address()
     try:
-        if host:
-            client = docker.DockerClient(base_url=host, version="auto", timeout=_TIMEOUT)
+        if os.environ.get("DOCKER_HOST"):
+            client = docker.from_env(version="auto", timeout=_TIMEOUT)  # with DOCKER_TLS_VERIFY and so on
         else:
-            client = docker.from_env(version="auto", timeout=_TIMEOUT)
+            client = docker.DockerClient(base_url=address, version="auto", timeout=_TIMEOUT)
         client.ping()
     except DockerException as error:
         reason = str(error).splitlines()[0]
-        raise EngineError(
-            f"No Docker engine answers ({reason}). Start Docker, or run: local/machine/engine.sh ensure"
-        ) from error
+        raise EngineError(f"No Docker engine answers ({reason}). Start Docker, or run: make engine") from error
     return client
 
 
 def engine_socket() -> str:
-    """The engine's socket as the engine itself sees it, to give to a container.
+    """Return the engine's socket as the engine itself sees it, for a container that is to use the engine.
 
-    An engine in a virtual machine (Docker Desktop, colima) has its own at the usual place. Raises EngineError for an
-    engine that is reached otherwise than by a socket of this machine.
+    An engine in a virtual machine (Docker Desktop, colima) has its socket at the usual place. Raises EngineError for
+    an engine without a socket on this machine.
     """
-    host = os.environ.get("DOCKER_HOST") or _context_host() or f"unix://{SOCKET}"
+    host = _address() or f"unix://{SOCKET}"
     if not host.startswith("unix://"):
         raise EngineError(
-            f"The local ECS needs a Docker engine of this machine, with a socket: {host} is none. Unset DOCKER_HOST, or"
-            " choose another context (docker context ls)"
+            f"The local ECS requires a Docker engine with a socket on this machine, but the engine is at {host}. Unset"
+            " DOCKER_HOST, or choose another context (docker context ls)"
         )
     path = host.removeprefix("unix://")
     in_a_machine = sys.platform != "linux" or any(folder in path for folder in _MACHINES)

@@ -1,4 +1,4 @@
-"""Messages for people, on stderr, and running a command whose output a person may watch."""
+"""Messages on stderr, commands that are run quietly or visibly, and exit codes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 from docker.errors import DockerException
 
+from local.ecs.errors import EmulatorError
 from local.errors import EngineError, LocalError, TerminatedError
 from local.machine.resources import terminating_like_an_exception
 
@@ -37,7 +38,7 @@ def loud(title: str, lines: Sequence[str]) -> None:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Say that a step begins, and how long it took when it ends well."""
+    """Print that a step begins, and how long it took if it succeeds."""
     say(f"==> {title}")
     start = time.monotonic()
     yield
@@ -75,7 +76,7 @@ def run(
 
 @contextmanager
 def _ended_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
-    """End a child process before an interruption of the block passes on."""
+    """End a child process before an exception leaves the block."""
     try:
         yield
     except BaseException:
@@ -98,11 +99,11 @@ def run_visibly(command: Sequence[str], *, error: type[LocalError], failure: str
 
 
 def guarded(main: Callable[[], int]) -> int:
-    """Run a command line and turn what may go wrong into one message and an exit code."""
+    """Run a command line, and turn expected errors into one message and an exit code."""
     try:
         with terminating_like_an_exception():
             return main()
-    except LocalError as error:
+    except (LocalError, EmulatorError) as error:
         say(f"ERROR: {error}")
         return error.exit_code
     except DockerException as error:

@@ -1,4 +1,4 @@
-"""Running one container to its end: files put in, output followed, files taken out."""
+"""Helpers for containers: copy files in and out, follow the output, wait for the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IGNORED = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
 def folder_files(folder: Path) -> dict[str, bytes]:
-    """The files of a folder by their relative path."""
+    """Return the files of a folder by their relative path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -27,8 +27,16 @@ def folder_files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def put_files(container: Container, target: str, files: Mapping[str, bytes]) -> None:
-    """Write files into a container, started or not; they belong to the image's user and group."""
+def put_files(container: Container, folders: Mapping[str, Mapping[str, bytes]]) -> None:
+    """Write files into existing folders of a container, started or not: contents by name, by folder.
+
+    They belong to the image's user and group.
+    """
+    for folder, files in folders.items():
+        container.put_archive(folder, _archive(files))
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         folders = sorted({str(parent) for name in files for parent in list(PurePosixPath(name).parents)[:-1]})
@@ -38,24 +46,18 @@ def put_files(container: Container, target: str, files: Mapping[str, bytes]) -> 
             member = _member(name, 0o664, tarfile.REGTYPE)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    container.put_archive(target, buffer.getvalue())
-
-
-def put_folders(container: Container, folders: Mapping[str, Mapping[str, bytes]]) -> None:
-    """Write files into existing folders of a container, as ``put_files`` does: contents by name, by folder."""
-    for target, files in folders.items():
-        put_files(container, target, files)
+    return buffer.getvalue()
 
 
 def _member(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:
-    """An archive member with the image's user."""
+    """Return an archive member with the image's user."""
     member = tarfile.TarInfo(name)
     member.mode, member.type, member.uid, member.gid = mode, kind, AIRFLOW_UID, 0
     return member
 
 
 def read_files(container: Container, path: str, chosen: Callable[[str], bool]) -> dict[str, str]:
-    """The text of the chosen files below a path of a container, running or not; nothing when there is no path."""
+    """Return the text of the chosen files below a path of a container; nothing if the path does not exist."""
     try:
         stream, _ = container.get_archive(path)
     except NotFound:
@@ -106,6 +108,6 @@ def wait(container: Container, what: str, timeout: float) -> int:
 
 
 def output_of(container: Container) -> str:
-    """Everything a container wrote to stdout and stderr."""
+    """Return everything a container wrote to stdout and stderr."""
     output: bytes = container.logs()
     return output.decode(errors="replace")

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
-# A Docker engine with Buildx for this machine: `engine.sh ensure|stop|status` and `engine.sh run|lend COMMAND…`.
+# A Docker engine with Buildx for this machine: `engine.sh ensure|stop|status` and `engine.sh run COMMAND…`.
 #
 # ensure   nothing to do when an engine and Buildx answer; otherwise install (as root on Debian or Ubuntu)
-#          and start them. Elsewhere one message says what to install.
+#          and start them, until `stop`. Elsewhere one message says what to install.
 # run      ensure, then run a command; an engine that had to be started for it is stopped afterwards.
-# lend     as run, but an engine that had to be started runs on when the command succeeds, until `give-back`.
-# give-back
-#          stop the engine that `lend` left running, and no other; it stays while containers run in it.
 # stop     stop the engine, if this script started it. Images and caches stay.
 # status   say what is there.
 #
@@ -19,7 +16,6 @@ readonly DATA_ROOT=/var/lib/airflow-ecs-engine
 readonly STATE=${AIRFLOW_ECS_ENGINE_STATE:-/run/airflow-ecs-engine} # another one for tests
 readonly PIDFILE=$STATE/dockerd.pid
 readonly SYSTEMD_MARK=$STATE/started-by-systemctl
-readonly LENT_MARK=$STATE/lent
 readonly LOG=${AIRFLOW_ECS_ENGINE_LOG:-/var/log/airflow-ecs-engine.log} # likewise
 readonly SOCKET=/var/run/docker.sock
 readonly PLUGIN_FOLDER=/usr/local/libexec/docker/cli-plugins
@@ -249,19 +245,6 @@ start_by_hand() {
 
 show_log() { tail -n 20 "$LOG" >&2 2>/dev/null || true; }
 
-# Prints what tells this start of the engine from any other one: its pid and its start time.
-engine_start() {
-    local pid began
-    if [[ -e $SYSTEMD_MARK ]]; then
-        pid=$(systemctl show --property MainPID --value docker) || return 1
-    else
-        pid=$(own_pid) || return 1
-    fi
-    [[ $pid =~ ^[1-9][0-9]*$ ]] || return 1
-    began=$(cut -d ' ' -f 22 "/proc/$pid/stat") || return 1
-    printf '%s %s' "$pid" "$began"
-}
-
 # Prints the pid of the engine that this script started; fails when there is none.
 own_pid() {
     local pid
@@ -276,7 +259,7 @@ own_pid() {
 is_ready() {
     local engine buildx
     engine=$(engine_version) || return 1
-    is_recent "$engine" || die "The running Docker engine is version $engine; $MINIMUM_ENGINE or newer is needed." \
+    is_recent "$engine" || die "The running Docker engine is version $engine; $MINIMUM_ENGINE or newer is required." \
         "Update it, or stop it and run this again."
     buildx=$(buildx_version) || install_buildx
     say "Docker engine $engine and Buildx ${buildx:-$(buildx_version)} are ready"
@@ -320,7 +303,6 @@ ensure() {
 
 stop() {
     local pid waited=0
-    rm -f "$LENT_MARK"
     if [[ -e $SYSTEMD_MARK ]]; then
         say "==> Stopping Docker with systemctl"
         systemctl stop docker.socket docker
@@ -353,10 +335,9 @@ status() {
     [[ $engine != "does not answer" && $buildx != missing ]] || exit "$NO_ENGINE"
 }
 
-# Runs a command, and stops an engine that had to be started for it: `with_engine always COMMAND…`, or `on-failure`.
-with_engine() {
-    local when=$1 child status
-    shift
+# Runs a command, and stops an engine that had to be started for it.
+run() {
+    local child status
     ensure
     if ((started == 0)); then
         exec "$@"
@@ -373,36 +354,12 @@ with_engine() {
         kill -0 "$child" 2>/dev/null || break
     done
     trap '' INT TERM HUP
-    if [[ $when == always ]] || ((status != 0)); then
-        stop
-    elif ! engine_start >"$LENT_MARK"; then
-        stop
-        die "The Docker engine that was started could not be kept for later: $LENT_MARK cannot say which one it is"
-    fi
+    stop
     exit "$status"
 }
 
-run() { with_engine always "$@"; }
-
-lend() { with_engine on-failure "$@"; }
-
-give_back() {
-    local lent containers
-    [[ -r $LENT_MARK ]] || return 0
-    lent=$(<"$LENT_MARK")
-    if [[ -z $lent || $lent != "$(engine_start || true)" ]]; then
-        rm -f "$LENT_MARK" # that engine has ended meanwhile
-    elif ! containers=$(docker_cli ps --quiet); then
-        die "The Docker engine runs on: it does not say whether containers run in it. To stop it: make engine-stop"
-    elif [[ -n $containers ]]; then
-        say "The Docker engine runs on: other containers run in it. To stop it: make engine-stop"
-    else
-        stop
-    fi
-}
-
 usage() {
-    say "Usage: $0 ensure|stop|status|give-back, or: $0 run|lend COMMAND [ARGUMENT…]"
+    say "Usage: $0 ensure|stop|status, or: $0 run COMMAND [ARGUMENT…]"
     exit 2
 }
 
@@ -410,18 +367,14 @@ main() {
     case "${1:-}" in
         ensure)
             ensure
-            # Whoever asks for an engine has it until `stop`, also one that was there for something else.
-            if [[ -e $LENT_MARK ]]; then
-                rm -f "$LENT_MARK"
+            if ((started)); then
+                say "The Docker engine keeps running. To stop it: make engine-stop"
             fi
             ;;
         stop | status)
             "$1"
             ;;
-        give-back)
-            give_back
-            ;;
-        run | lend)
+        run)
             (($# > 1)) || usage
             "$@"
             ;;

@@ -1,4 +1,4 @@
-"""Work that one process of this machine does at a time: the others wait for it, and find it done."""
+"""A lock between the processes of this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 def exclusively(what: str) -> Iterator[None]:
     """Wait until no other process or thread of this user is inside a block for the same ``what``, then enter it.
 
-    The lock goes with its holder, however that ends.
+    The lock is released when its holder ends, even if it is killed.
     """
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = Path(tempfile.gettempdir()) / f"airflow-ecs-{os.getuid()}-{name}.lock"

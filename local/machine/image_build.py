@@ -1,4 +1,4 @@
-"""Builds of images into this machine's engine, which trust the certificates that this machine trusts."""
+"""Image builds that trust the certificates that this machine trusts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def ca_bundle() -> Path | None:
-    """The certificate bundle that builds trust: the user's own, else the system's."""
+    """Return the certificate bundle that builds trust: the user's own, else the system's."""
     given = os.environ.get("SSL_CERT_FILE")
     for candidate in (Path(given) if given else None, _CA_BUNDLE):
         if candidate is not None and candidate.is_file():
@@ -22,7 +22,7 @@ def ca_bundle() -> Path | None:
 
 
 def trust(flag: str, value: str = "{}") -> list[str]:
-    """A flag that names the bundle, in place of the ``{}`` of its value; none where there is no bundle."""
+    """Return a flag whose value has the bundle's path in place of ``{}``; nothing without a bundle."""
     bundle = ca_bundle()
     return [flag, value.format(bundle)] if bundle else []
 
@@ -36,9 +36,9 @@ def docker_build(
     failure: str,
     labels: Mapping[str, str] | None = None,
 ) -> None:
-    """Build an image with Buildx alone; ``secret`` is by what id its Dockerfile knows the bundle.
+    """Build an image with Buildx. ``secret`` is the id of the certificate bundle in the Dockerfile.
 
-    ``labels``: those of a run, with which the image goes. Raises ``error`` with the end of the build's output.
+    ``labels`` are those of a run, which removes the image at its end. Raises ``error`` with the end of the output.
     """
     command = ["docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain", "--tag", image]
     command += [f"--label={name}={value}" for name, value in (labels or {}).items()]

@@ -1,4 +1,4 @@
-"""Containers, images, networks and volumes of local runs: who owns them, and how they go away again."""
+"""Containers, images, networks and volumes of local runs: who owns them, and their removal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REGISTRY_LABEL = "io.airflow-ecs.local.registry"
 
 
 def _started_at(pid: int) -> str:
-    """The kernel's start time of a process, or an empty text where it cannot be known."""
+    """Return the kernel's start time of a process, or an empty text where it cannot be known."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -37,12 +37,12 @@ def _started_at(pid: int) -> str:
 
 
 def owner() -> str:
-    """This process, told apart from a later one with the same pid."""
+    """Return an identifier of this process that a later process with the same pid does not have."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started_at(os.getpid())}"
 
 
 def is_abandoned(label: str) -> bool:
-    """Whether the process of an owner label is known to be gone: one of this host that runs no more."""
+    """Return whether an owner label names a process of this host that no longer runs."""
     host, _, process = label.partition(":")
     pid, _, started = process.partition(":")
     if host != socket.gethostname() or not pid.isdigit():
@@ -57,7 +57,7 @@ def is_abandoned(label: str) -> bool:
 
 
 def labels(run_id: str, *, kept: bool = False) -> dict[str, str]:
-    """Labels of everything a run makes. ``kept``: it has no owner whose end would be its own."""
+    """Return the labels of everything that a run creates. If ``kept``, it has no owner and outlives the process."""
     return {RUN_LABEL: run_id, OWNER_LABEL: "" if kept else owner()}
 
 
@@ -95,7 +95,7 @@ def remove(client: docker.DockerClient, chosen: Callable[[dict[str, str]], bool]
 
 
 def images_from(registry: str, images: Iterable[Mapping[str, Any]]) -> list[str]:
-    """By which names images came from a registry (``host:port/``): their tags, or digests where there is no tag."""
+    """Return the names of images from a registry (``host:port/``): their tags, or the digest of untagged ones."""
     found: list[str] = []
     for image in images:
         for names in (image.get("RepoTags"), image.get("RepoDigests")):
@@ -107,7 +107,7 @@ def images_from(registry: str, images: Iterable[Mapping[str, Any]]) -> list[str]
 
 
 def _gone(removal: Callable[[], Any]) -> int:
-    """Run a removal; one that another process was quicker with is no error."""
+    """Run a removal and return 1, or 0 if another process was faster."""
     try:
         removal()
     except NotFound:

@@ -1,4 +1,4 @@
-"""Waiting for something, in one way."""
+"""Wait for a condition."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from local.ecs import errors as ecs_errors
 from local.errors import NoAnswerError, ServiceError
 
 T = TypeVar("T")
@@ -19,10 +20,10 @@ def until(
     pause: float = 0.3,
     explain: Callable[[], str] | None = None,
 ) -> T:
-    """Ask for a condition every ``pause`` seconds until it gives something that is true, and return that.
+    """Call ``condition`` every ``pause`` seconds until its result is true, and return the result.
 
-    ``what`` is to be true, for the message; ``explain`` says what there is instead. A service that does not answer is
-    asked again. Raises ServiceError after ``timeout`` seconds.
+    ``what`` names the condition in the message, and ``explain`` returns the present state. A service that does not
+    answer is called again. Raises ServiceError after ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -31,7 +32,7 @@ def until(
             found = condition()
             if found:
                 return found
-        except NoAnswerError as error:
+        except (NoAnswerError, ecs_errors.NoAnswerError) as error:
             silence = str(error)
         if time.monotonic() > deadline:
             more = silence or (explain() if explain else "")

@@ -25,13 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by its path
 
 from images.labels import labels
 from images.spec import ImageSpec
+from local.aws_services.image_push import Registry
 from local.aws_services.stack import Stack
 from local.errors import BuildError, LocalError, ServiceError
 from local.fakes.registry import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
     FakeRegistry,
-    RealRegistry,
     Store,
     entry,
     put_image,
@@ -93,8 +93,8 @@ def check(bench: Bench) -> list[Figure]:
         found = engine().images.get(image)
         wanted = Wanted(base.airflow, base.python, found.attrs["Architecture"])
         bench.say(f"check: pushing {image}")
-        with _pushed(image, f"{address}/{_REPOSITORY}:built") as digest:
-            _put_index(RealRegistry(address), digest, DOCKER_MANIFEST, wanted)
+        with _pushed(image, f"{address}/{_REPOSITORY}:built") as digest, Registry(address) as registry:
+            _put_index(registry, digest, DOCKER_MANIFEST, wanted)
         bench.say("check: pulling it as one layer")
         pull = _seconds_of_a_pull(image, f"{address}/{_REPOSITORY}:whole")
         with FakeRegistry(upstream=address) as front:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from local.airflow.control_plane import Dags
 from local.airflow.deployment import Deployment
+from local.aws_services.fake_s3 import FakeS3Service
 from local.aws_services.stack import Stack
-from local.fakes.s3_service import FakeS3Service
 from local.machine.bases import Base
 from tests.bench.cold_start import DEPLOYMENT_ENVIRONMENT, Case, Results, measure, turns
 from tests.bench.dag_files import archive, dag_files, write_files

@@ -23,8 +23,8 @@ from local.airflow.control_plane import Dags
 from local.airflow.deployment import Deployment, PreparedTask
 from local.airflow.task_run import RunningTask, TaskResult, start_task
 from local.aws_services import service_image
+from local.aws_services.fake_s3 import FakeS3Service
 from local.aws_services.stack import Stack
-from local.fakes.s3_service import FakeS3Service
 from local.machine.bases import ensure_base
 from local.machine.bases.debian import DEBIAN_PYTHON, ensure_root_image
 from local.machine.bases.pythons import minor_of

@@ -9,8 +9,8 @@ import pytest
 
 from local.airflow.deployment import PreparedTask
 from local.airflow.task_run import RunningTask
+from local.aws_services.fake_s3 import FakeS3Service
 from local.fakes.s3 import DELETION
-from local.fakes.s3_service import FakeS3Service
 from local.machine.waiting import until
 from tests.images.conftest import STOPPED, Tasks
 from tests.images.product import NEW_WORKER, WITH_WORKLOADS, WORKER, each

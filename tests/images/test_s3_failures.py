@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.fakes.s3_service import FakeS3Service
+from local.aws_services.fake_s3 import FakeS3Service
 from tests.images.conftest import Tasks
 
 

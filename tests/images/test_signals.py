@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from local.aws_services.fake_s3 import FakeS3Service
 from local.aws_services.stack import Stack
-from local.fakes.s3_service import FakeS3Service
 from local.machine.containers import output_of
 from local.machine.waiting import until
 from tests.images.conftest import STOPPED, Tasks

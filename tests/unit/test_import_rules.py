@@ -15,6 +15,23 @@ FOLDERS = {EXECUTOR: ROOT / "executor", ENTRYPOINT: ROOT / "entrypoint", "images
 AIRFLOW_MODULES = {f"{EXECUTOR}.executor", f"{EXECUTOR}.airflow_compat"}
 
 
+LOCAL_ROOMS = {
+    "ecs": (),
+    "fakes": (),
+    "machine": ("ecs",),
+    "aws_services": ("ecs", "fakes", "machine"),
+    "airflow": ("machine", "aws_services"),
+    "demo": ("machine", "aws_services", "airflow"),
+}
+"""The packages of `local`, and which others each of them imports."""
+
+
+def rooms_below(room: str) -> tuple[str, ...]:
+    """What a package of `local` may import: itself, others below it, and the build tool unless it stands alone."""
+    rooms = tuple(f"local.{name}" for name in (room, *LOCAL_ROOMS[room]))
+    return (*rooms, "local.errors", "images", f"{EXECUTOR}.aws") if LOCAL_ROOMS[room] else rooms
+
+
 def modules() -> dict[str, Path]:
     """All modules of the project, by name."""
     return {
@@ -66,7 +83,7 @@ def test_no_import_goes_in_a_circle() -> None:
         (EXECUTOR, (EXECUTOR,)),
         (ENTRYPOINT, (ENTRYPOINT,)),
         ("images", ("images", f"{EXECUTOR}.aws", f"{EXECUTOR}.image_check", ENTRYPOINT)),
-        ("local.ecs", ("local.ecs", "local.errors")),
+        *((f"local.{room}", rooms_below(room)) for room in LOCAL_ROOMS),
     ],
 )
 def test_a_part_imports_only_what_it_may(room: str, allowed: tuple[str, ...]) -> None:

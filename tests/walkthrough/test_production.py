@@ -19,17 +19,17 @@ from docker.models.containers import Container
 
 from local.airflow import scheduler_image
 from local.aws_services.aws import LocalAws
-from local.aws_services.database import answer_as
 from local.aws_services.stack import Stack, fail_if_ended
 from local.machine.aws_client import REGION
 from local.machine.bases import ensure_base
-from local.machine.containers import output_of, put_folders
+from local.machine.containers import output_of, put_files
 from local.machine.waiting import until
 from tests.docs.pages import blocks, copy_project, run_shell
 from tests.images.product import EVERY_AIRFLOW
 from tests.paths import DOCS
 from tests.releases import NEWEST_2, NEWEST_3
 from tests.walkthrough.building import NEEDED, buildable
+from tests.walkthrough.database import answer_as
 
 PAGE = DOCS / "production.md"
 STACK = "airflow-ecs"
@@ -119,7 +119,7 @@ class Reader:
         ]
         image = scheduler_image.build_image(self.stack, self.image)
         host = self.stack.create(image, ["bash", SESSION], name=HOST, environment=self.aws.environment())
-        put_folders(host, {"/tmp": {"session": "\n".join(script).encode()}})
+        put_files(host, {"/tmp": {"session": "\n".join(script).encode()}})
         host.start()
 
         def ready() -> bool:

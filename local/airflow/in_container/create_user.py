@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def arguments(user: dict[str, str]) -> list[str]:
-    """What `airflow` is told."""
+    """Return the arguments of the `airflow` command."""
     named = {
         "username": user["username"],
         "password": user["password"],

@@ -16,7 +16,7 @@ MARKER = "AIRFLOW_ECS_EXAMPLES "
 
 
 def example_folders() -> Iterator[Path]:
-    """Where example DAGs may be, found without importing Airflow."""
+    """Return where example DAGs may be, found without importing Airflow."""
     spec = importlib.util.find_spec("airflow")
     for location in (spec.submodule_search_locations if spec else None) or []:
         yield Path(location, "example_dags")

@@ -20,7 +20,7 @@ MARKER = "AIRFLOW_ECS_PREPARED "
 RUN_NOT_POSSIBLE = 3
 
 
-class CannotPrepare(Exception):
+class CannotPrepareError(Exception):
     """A DAG or a task is not there."""
 
 
@@ -49,23 +49,23 @@ def serialise_dags() -> None:
 
 
 def import_errors(session: Any) -> str:
-    """What went wrong while the DAG files were parsed."""
+    """Return what went wrong while the DAG files were parsed."""
     rows = session.query(attribute("airflow.models.errors:ParseImportError")).all()
     return "\n".join(f"{row.filename}: {row.stacktrace}" for row in rows)
 
 
 def serialised_dag(dag_id: str, session: Any) -> Any:
-    """A DAG as the database knows it."""
+    """Return a DAG as the database knows it."""
     dag = attribute("airflow.models.serialized_dag:SerializedDagModel").get_dag(dag_id, session=session)
     if dag is None:
         errors = import_errors(session)
         reason = f"The DAG files have import errors:\n{errors}" if errors else "No DAG file has an import error."
-        raise CannotPrepare(f"No DAG {dag_id!r} in the DAG folder. {reason}")
+        raise CannotPrepareError(f"No DAG {dag_id!r} in the DAG folder. {reason}")
     return dag
 
 
 def ensure_run(dag_id: str, run_id: str, conf: dict[str, Any] | None, session: Any) -> Any:
-    """The DAG run, triggered if it does not exist yet, in state running."""
+    """Return the DAG run, triggered if it does not exist yet, in state running."""
     model = attribute("airflow.models.dagrun:DagRun")
     now = datetime.now(timezone.utc)
     if not model.find(dag_id=dag_id, run_id=run_id, session=session):
@@ -91,7 +91,7 @@ def queue_task(dag: Any, run: Any, task_id: str, session: Any) -> Any:
     model = attribute("airflow.models.taskinstance:TaskInstance")
     now = datetime.now(timezone.utc)
     if not dag.has_task(task_id):
-        raise CannotPrepare(f"DAG {dag.dag_id!r} has no task {task_id!r}: {', '.join(sorted(dag.task_ids))}")
+        raise CannotPrepareError(f"DAG {dag.dag_id!r} has no task {task_id!r}: {', '.join(sorted(dag.task_ids))}")
     upstream = dag.get_task(task_id).get_flat_relative_ids(upstream=True)
     queued = None
     for instance in session.query(model).filter_by(dag_id=dag.dag_id, run_id=run.run_id):
@@ -101,7 +101,7 @@ def queue_task(dag: Any, run: Any, task_id: str, session: Any) -> Any:
         elif instance.task_id == task_id and instance.map_index == -1:
             queued = instance
     if queued is None:
-        raise CannotPrepare(f"Run {run.run_id!r} has no unmapped task instance of {task_id!r}")
+        raise CannotPrepareError(f"Run {run.run_id!r} has no unmapped task instance of {task_id!r}")
     if queued.state != "up_for_reschedule":
         queued.try_number = (queued.try_number or 0) + 1
     queued.state = "queued"
@@ -112,7 +112,7 @@ def queue_task(dag: Any, run: Any, task_id: str, session: Any) -> Any:
 
 
 def executor_command(instance: Any) -> list[str]:
-    """What the scheduler hands to an executor for this task instance."""
+    """Return what the scheduler hands to an executor for this task instance."""
     if hasattr(instance, "command_as_list") and not hasattr(instance, "dag_version_id"):
         pickle_id = getattr(instance.dag_model, "pickle_id", None)
         return [str(part) for part in instance.command_as_list(local=True, pickle_id=pickle_id)]
@@ -135,7 +135,7 @@ def main() -> int:
                 instance = queue_task(dag, run, task["task_id"], session)
                 prepared.append({**task, "command": executor_command(instance)})
                 session.commit()
-    except CannotPrepare as error:
+    except CannotPrepareError as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
         return RUN_NOT_POSSIBLE
     print(MARKER + json.dumps(prepared), flush=True)

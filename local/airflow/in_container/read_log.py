@@ -21,7 +21,7 @@ def attribute(path: str) -> Any:
 
 
 def text_of(chunks: Any) -> str:
-    """The text of what the reader returns: pairs of host and text on Airflow 2, objects on Airflow 3."""
+    """Return the text of what the reader returns: pairs of host and text on Airflow 2, objects on Airflow 3."""
     if isinstance(chunks, list):
         return "\n".join(text for pairs in chunks for _, text in pairs)
     return "\n".join(entry.model_dump_json() for entry in chunks)

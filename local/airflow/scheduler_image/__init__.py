@@ -24,10 +24,9 @@ _EXECUTOR = Path(__file__).parents[3] / "executor"
 
 
 def build_image(stack: Stack, worker_image: str) -> str:
-    """Build the scheduler image on top of a local worker image, and return its name; it goes with the stack.
+    """Build the scheduler image on top of a local worker image, and return its name. The stack removes it at its end.
 
-    Needs no network, and a moment only where it was built before. Raises ServiceError when there is no such worker
-    image, or the build fails.
+    Raises ServiceError if the worker image does not exist or the build fails.
     """
     try:
         stack.client.images.get(worker_image)
@@ -48,7 +47,7 @@ def build_image(stack: Stack, worker_image: str) -> str:
 
 
 def digest() -> str:
-    """What a scheduler image has besides its worker image, in short: another executor makes another one."""
+    """Return a digest of the executor and the Dockerfile."""
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
         wheel = Path(folder) / build_wheel(Path(folder), _EXECUTOR)
         return hashlib.sha256(_DOCKERFILE.read_bytes() + wheel.read_bytes()).hexdigest()[:12]

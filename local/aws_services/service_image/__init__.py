@@ -19,7 +19,7 @@ REPOSITORY = "airflow-ecs-local/services"
 
 
 def image_name() -> str:
-    """The services image, tagged by what it is made from: a change of its files makes a new one."""
+    """Return the services image, tagged by what it is made from: a change of its files makes a new one."""
     digest = hashlib.sha256(" ".join((SUITE, *PACKAGES)).encode())
     for name in _FILES:
         digest.update((_FOLDER / name).read_bytes())

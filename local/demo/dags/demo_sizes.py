@@ -33,7 +33,7 @@ def demo_sizes():
         """Return the limits of this task: `{"CPU": vCPUs, "Memory": MiB}`."""
         endpoint = os.environ.get("ECS_CONTAINER_METADATA_URI_V4")
         if not endpoint:
-            raise RuntimeError("ECS_CONTAINER_METADATA_URI_V4 is not set: this is no container of ECS")
+            raise RuntimeError("ECS_CONTAINER_METADATA_URI_V4 is not set: this container does not run on ECS")
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"{endpoint}/task", timeout=10) as answer:
             limits = json.load(answer).get("Limits") or {}

@@ -1,4 +1,4 @@
-"""Clients of the AWS services that a task needs besides ECS: one of each, made when it is first asked for."""
+"""Clients of the AWS services that tasks use, created on first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.ecs.runner import BLOCKING_CALLS
 
 
 def in_words(error: Exception) -> str:
-    """An error of AWS as ECS gives it in its reasons: ``ResourceNotFoundException: The specified log group …``."""
+    """Return an AWS error as ECS words it: ``ResourceNotFoundException: The specified log group …``."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return f"{answer.get('Code', 'Unknown')}: {answer.get('Message', '')}"
@@ -21,7 +21,7 @@ def in_words(error: Exception) -> str:
 
 
 class Aws:
-    """The services at one endpoint, or where AWS's own settings lead. Its clients may be used by any thread."""
+    """AWS services at one endpoint, or at the default ones. Any thread may use the clients."""
 
     def __init__(self, region: str, endpoint: str | None = None) -> None:
         """Nothing is made yet."""
@@ -31,7 +31,7 @@ class Aws:
         self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
-        """The client of a service."""
+        """Return the client of a service."""
         with self._lock:  # boto3's default session is not made for threads
             found = self._clients.get(service)
             if found is None:

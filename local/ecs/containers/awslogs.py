@@ -28,7 +28,7 @@ _WAITING_BYTES = 8_000_000
 
 
 def options_of(container: Document) -> Document | None:
-    """The options of a container's awslogs; None when it logs elsewhere."""
+    """Return the options of a container's awslogs; None when it logs elsewhere."""
     configuration: Document = container.get("logConfiguration") or {}
     return configuration.get("options", {}) if configuration.get("logDriver") == "awslogs" else None
 
@@ -40,7 +40,7 @@ def stream_name(options: Document, container: str, task_id: str, container_id: s
 
 
 class LogEvents:
-    """Output cut into events, one for each line that is not empty, and those into batches for PutLogEvents."""
+    """Splits output into events, one for each line that is not empty, and events into batches for PutLogEvents."""
 
     def __init__(self) -> None:
         """Begin without any."""
@@ -60,12 +60,12 @@ class LogEvents:
             self._rest = self._rest[end:]
 
     def finish(self, milliseconds: int) -> None:
-        """Take what was held back: no more comes."""
+        """Add the last line: the output has ended."""
         self._add(self._rest, milliseconds)
         self._rest = b""
 
     def batch(self) -> list[dict[str, Any]]:
-        """As many events as one call takes, the oldest first; none when there are none."""
+        """Return the oldest events, as many as one call takes."""
         batch: list[dict[str, Any]] = []
         size = 0
         while self._events and len(batch) < BATCH_EVENTS and size + len(self._events[0][1]) <= _BATCH_BYTES:
@@ -84,7 +84,7 @@ class LogEvents:
 
 
 def _cut(line: bytes) -> int:
-    """How many bytes of UTF-8 make an event: no character is cut in two."""
+    """Return how many bytes of UTF-8 make an event: no character is cut in two."""
     if len(line) <= EVENT_BYTES:
         return len(line)
     end = EVENT_BYTES
@@ -94,7 +94,7 @@ def _cut(line: bytes) -> int:
 
 
 class LogStream:
-    """One stream: what is written to it is sent once a second, and at the end."""
+    """A log stream. Output is sent once a second, and at the end."""
 
     def __init__(self, aws: Aws, group: str, name: str) -> None:
         """Nothing is asked yet."""
@@ -104,7 +104,7 @@ class LogStream:
         self._sending = asyncio.Lock()
 
     async def create(self, *, group_too: bool) -> None:
-        """Make the stream, and its group if that is wanted. Raises CannotStartError, as a task then fails."""
+        """Create the stream, and on request its group. Raises CannotStartError."""
         try:
             await asyncio.to_thread(self._create, group_too)
         except (BotoCoreError, ClientError) as error:
@@ -140,7 +140,7 @@ class LogStream:
             await flushing
 
     async def _flush_until(self, ended: asyncio.Event) -> None:
-        """Send what there is, again and again, and at the end once more."""
+        """Send waiting events once a second, and at the end."""
         over = False
         while not over:
             try:
@@ -157,7 +157,7 @@ class LogStream:
     async def _send(self, batch: list[dict[str, Any]]) -> None:
         try:
             await asyncio.to_thread(self._aws.client("logs").put_log_events, **self._place, logEvents=batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the container goes on whatever happens to its output
             # As with AWS's driver in its default mode, the container goes on, and its output is lost.
             expected = isinstance(error, (BotoCoreError, ClientError))
             why = in_words(error) if expected else traceback.format_exc()

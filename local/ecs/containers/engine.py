@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is here: its id on the engine, and the digest of its manifest in the registry."""
+    """A pulled image: its id on the engine, and the digest of its manifest in the registry."""
 
     id: str
     digest: str
@@ -66,7 +66,7 @@ class Engine:
         self.processors = (await self._docker.system.info())["NCPU"]
 
     async def close(self) -> None:
-        """Close the connections; pulls that nobody waits for any more end."""
+        """Cancel pulls and close the connections."""
         for pull in [*self._pulls.values()]:
             pull.cancel()
         await self._docker.close()
@@ -75,7 +75,7 @@ class Engine:
     # Images
 
     async def pull(self, image: str) -> Image:
-        """Pull an image. Pulls of the same image at the same time are one. Raises DockerError."""
+        """Pull an image; concurrent pulls of the same image share one. Raises DockerError."""
         pull = self._pulls.get(image)
         if pull is None:
             pull = self._pulls[image] = asyncio.create_task(self._pull(image))
@@ -154,7 +154,7 @@ class Engine:
             await uninterrupted(self._docker.containers.container(identifier).start())
 
     async def stop(self, identifier: str, seconds: int) -> None:
-        """SIGTERM (or what the image has instead), and SIGKILL after so many seconds.
+        """Send SIGTERM (or the image's stop signal), and SIGKILL after ``seconds``.
 
         One that has stopped or is gone is no error. Raises DockerError.
         """
@@ -169,16 +169,16 @@ class Engine:
         return state
 
     async def inspect(self, identifier: str) -> Document:
-        """All that the engine knows of a container. Raises DockerError."""
+        """Return all that the engine knows of a container. Raises DockerError."""
         return await self._docker.containers.container(identifier).show()
 
     async def stats(self, identifier: str) -> Any:
-        """What a container uses now, as the engine gives it."""
+        """Return what a container uses now, as the engine gives it."""
         found = await self._docker.containers.container(identifier).stats(stream=False)
         return found[0] if found else None
 
     def follow(self, identifier: str) -> AsyncGenerator[str, None]:
-        """A container's output in pieces, until it ends. What is no UTF-8 is left out, or a replacement character."""
+        """Yield a container's output in pieces until it ends. Bytes that are not UTF-8 are dropped or replaced."""
         log = self._docker.containers.container(identifier).log(stdout=True, stderr=True, follow=True)
         return cast("AsyncGenerator[str, None]", log)
 
@@ -208,7 +208,7 @@ class Engine:
 
 @contextmanager
 def _no_error(*statuses: int) -> Iterator[None]:
-    """Take these answers of the engine as if it had done what it was asked."""
+    """Ignore these HTTP statuses of the engine."""
     try:
         yield
     except DockerError as error:
@@ -217,13 +217,13 @@ def _no_error(*statuses: int) -> Iterator[None]:
 
 
 def repository_of(image: str) -> str:
-    """The name of an image without its tag and digest."""
+    """Return the name of an image without its tag and digest."""
     name = image.partition("@")[0]
     return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
 
 
 async def uninterrupted(change: Coroutine[Any, Any, T]) -> T:
-    """Carry a change out to its end, even when the caller is cancelled meanwhile.
+    """Complete a change even if the caller is cancelled meanwhile.
 
     Given up half-way, the engine may carry it out all the same: after the task's containers have been removed.
     """

@@ -1,4 +1,4 @@
-"""What ECS puts into a container's environment from other services: secrets and environment files.
+"""Secrets and environment files: what ECS adds to a container's environment from other services.
 
 Secrets are named as "Pass sensitive data to an Amazon ECS container" in the ECS Developer Guide has it.
 """
@@ -26,7 +26,7 @@ _RETRIED = "service call has been retried 1 time(s)"
 
 
 async def injected(aws: Aws, container: Document, override: Document) -> dict[str, str]:
-    """The values of a container's environment files and secrets. Raises CannotStartError."""
+    """Return the values of a container's environment files and secrets. Raises CannotStartError."""
     return await asyncio.to_thread(_injected, aws, container, override)
 
 
@@ -41,7 +41,7 @@ def _injected(aws: Aws, container: Document, override: Document) -> dict[str, st
 
 
 def _secret(aws: Aws, name: str) -> str:
-    """The value of a secret of Secrets Manager, or of a parameter of Systems Manager."""
+    """Return the value of a secret of Secrets Manager, or of a parameter of Systems Manager."""
     if _SECRETS_MANAGER not in name:
         try:
             found = aws.client("ssm").get_parameter(Name=parameter_name(name), WithDecryption=True)
@@ -69,7 +69,7 @@ def _secret(aws: Aws, name: str) -> str:
 
 
 def parameter_name(name: str) -> str:
-    """The name of a parameter, given by its name or its ARN: a path's ARN does not show the path's first slash."""
+    """Return the name of a parameter from its name or ARN; the ARN of a path lacks the path's first slash."""
     if not name.startswith("arn:"):
         return name
     rest = name.partition(_PARAMETER)[2]
@@ -89,7 +89,7 @@ def secret_request(name: str) -> tuple[dict[str, str], str]:
 
 
 def _environment_file(aws: Aws, arn: str) -> Mapping[str, str]:
-    """The ``NAME=VALUE`` lines of an object in S3; those that begin with # are comments."""
+    """Return the ``NAME=VALUE`` lines of an object in S3; those that begin with # are comments."""
     bucket, _, key = arn.partition(_S3_ARN)[2].partition("/")
     try:
         text = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
@@ -99,7 +99,7 @@ def _environment_file(aws: Aws, arn: str) -> Mapping[str, str]:
 
 
 def variables_of(text: str) -> dict[str, str]:
-    """The variables of an environment file. Values are taken as they are, quotes included."""
+    """Return the variables of an environment file. Values are taken as they are, quotes included."""
     lines = (line.strip() for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: value for name, equals, value in pairs if equals}

@@ -1,4 +1,4 @@
-"""What containers ask at 169.254.170.2: the task metadata endpoint version 4 and the credentials of their task role.
+"""The endpoints at 169.254.170.2: task metadata version 4, and the credentials of the task role.
 
 The forms are those of "Amazon ECS task metadata endpoint version 4 for tasks on Fargate" in the ECS Developer Guide.
 """
@@ -28,7 +28,7 @@ _HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY"}
 
 @dataclass
 class TaskOnEngine:
-    """A task, and what the engine has of it."""
+    """A task with its containers on the engine."""
 
     task: Task
     interface: Interface
@@ -44,7 +44,7 @@ class TaskOnEngine:
 
 
 class TaskEndpoints:
-    """Serves the tasks that were told of."""
+    """Serves the metadata and credentials endpoints of all tasks."""
 
     def __init__(self, engine: Engine, aws: Aws) -> None:
         """Nothing listens yet."""
@@ -78,21 +78,21 @@ class TaskEndpoints:
         await self._runner.cleanup()
 
     def add(self, found: TaskOnEngine) -> None:
-        """Answer for a task's containers."""
+        """Start to serve the endpoints of a task."""
         for container in found.task.containers:
             self._containers[_key(found.task, container)] = (found, container)
         if found.role:
             self._roles[found.credentials_id] = found.role
 
     def drop(self, found: TaskOnEngine) -> None:
-        """Answer for them no longer."""
+        """Stop serving the endpoints of a task."""
         for container in found.task.containers:
             self._containers.pop(_key(found.task, container), None)
         self._roles.pop(found.credentials_id, None)
 
     @staticmethod
     def environment(found: TaskOnEngine, container: Container) -> dict[str, str]:
-        """What ECS sets in a container's environment."""
+        """Return what ECS sets in a container's environment."""
         variables = {
             "AWS_EXECUTION_ENV": f"AWS_ECS_{found.task.launch_type}",
             "ECS_CONTAINER_METADATA_URI_V4": f"http://{TASK_ADDRESS}/v4/{_key(found.task, container)}",
@@ -177,13 +177,13 @@ class TaskEndpoints:
 
 
 def _key(task: Task, container: Container) -> str:
-    """A container's name in the endpoint's addresses: as Fargate's, the task's id and a number."""
+    """Return a container's name in the endpoint's addresses: as Fargate's, the task's id and a number."""
     number = int(container.fixed["containerArn"].rpartition("/")[2][:8], 16)
     return f"{task.id}-{number:010d}"
 
 
 def container_document(found: TaskOnEngine, container: Container, inspected: Mapping[str, Any]) -> Document:
-    """A container, as the endpoint describes it; ``inspected`` is empty before the engine has it."""
+    """Return a container, as the endpoint describes it; ``inspected`` is empty before the engine has it."""
     task = found.task
     definition = next(item for item in task.definition.containers if item["name"] == container.name)
     override = override_of(task.overrides, container.name)
@@ -247,7 +247,7 @@ def _network(interface: Interface) -> Document:
 
 
 def task_document(task: Task, containers: list[Document]) -> Document:
-    """A task, as the endpoint describes it."""
+    """Return a task, as the endpoint describes it."""
     cpu, memory = task_size(task.definition.document, task.overrides)
     limits = {"CPU": cpu / 1024 if cpu else None, "Memory": memory}
     document: Document = {

@@ -1,4 +1,4 @@
-"""A task's life on this machine's Docker engine."""
+"""The runner that runs tasks as containers of the Docker engine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ from local.ecs.containers.spec import (
     start_levels,
     stop_seconds,
 )
-from local.ecs.errors import CannotStartError
+from local.ecs.errors import CannotStartError, EmulatorError, UnavailableError
 from local.ecs.quotas import number
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Container, Document, Task
-from local.errors import LocalError, ServiceError
 
 SETTINGS_VARIABLE = "LOCAL_ECS_CONTAINERS"
 TASK_LABEL = "io.airflow-ecs.local.task"
@@ -61,7 +60,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Latency:
-    """What AWS takes its time for; what this machine takes is part of it. All times are seconds."""
+    """Minimum durations of steps that take time on AWS, in seconds."""
 
     placement_seconds: float = 0.0
     """From the launch until the task has a place and a network interface."""
@@ -71,29 +70,31 @@ class Latency:
     """From the containers' end until the task is STOPPED."""
 
     def changed(self, values: Mapping[str, Any]) -> Latency:
-        """These latencies with other values. Raises LocalError for a value that makes no sense."""
+        """Return a copy with other values. Raises EmulatorError for an invalid value."""
         known = {item.name for item in fields(Latency)}
         for name, value in values.items():
             if name not in known:
-                raise LocalError(f"There is no latency {name!r}. There are: {', '.join(sorted(known))}")
+                raise EmulatorError(f"There is no latency {name!r}. There are: {', '.join(sorted(known))}")
             number(name, value)
         return replace(self, **values)
 
 
 def from_environment() -> ContainerRunner:
-    """The runner that ``LOCAL_ECS_CONTAINERS`` describes: a JSON object with the members of ``Settings``."""
+    """Return the runner that ``LOCAL_ECS_CONTAINERS`` describes: a JSON object with the members of ``Settings``."""
     text = os.environ.get(SETTINGS_VARIABLE)
     if not text:
-        raise LocalError(f"{SETTINGS_VARIABLE} is not set: it says where tasks run, see local.ecs.containers.runner")
+        raise EmulatorError(f"{SETTINGS_VARIABLE} is not set: it says where tasks run, see local.ecs.containers.runner")
     try:
         settings = Settings(**json.loads(text))
     except (ValueError, TypeError) as error:
-        raise LocalError(f"{SETTINGS_VARIABLE} is no JSON object with the members of Settings: {error}") from error
+        raise EmulatorError(
+            f"{SETTINGS_VARIABLE} is not a JSON object with the members of Settings: {error}"
+        ) from error
     return ContainerRunner(settings)
 
 
 class _Life:
-    """What a task's coroutine and those of its containers share."""
+    """State shared by the coroutines of a task and its containers."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -104,7 +105,7 @@ class _Life:
         """Exit codes of the containers that have ended; None of those that could not start."""
 
     async def unless_stopped(self, seconds: float) -> None:
-        """Wait for so long, or until the task is to be stopped."""
+        """Wait for ``seconds``, or until the task has to stop."""
         if seconds > 0:
             try:
                 await asyncio.wait_for(self.stopping.wait(), seconds)
@@ -112,7 +113,7 @@ class _Life:
                 pass
 
     async def or_stopped(self, work: Awaitable[T]) -> T | None:
-        """The result of some work, which is given up (None) when the task is to be stopped."""
+        """Return the result of some work, which is given up (None) when the task is to be stopped."""
         doing = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self.stopping.wait())
         try:
@@ -140,7 +141,7 @@ class ContainerRunner(Runner):
         self._endpoints: TaskEndpoints
 
     async def open(self) -> None:
-        """Connect to the engine, remove what a killed server has left, and serve the tasks' endpoints."""
+        """Connect to the engine, remove containers of a killed server, and serve the tasks' endpoints."""
         self._engine = Engine()
         self._endpoints = TaskEndpoints(self._engine, self._aws)
         try:
@@ -151,7 +152,7 @@ class ContainerRunner(Runner):
             await self._endpoints.start()
         except (DockerError, OSError) as error:
             await self._engine.close()
-            raise ServiceError(f"Tasks cannot run here: {error}") from error
+            raise UnavailableError(f"Tasks cannot run here: {error}") from error
 
     async def close(self) -> None:
         """Remove what is left of the tasks."""
@@ -162,7 +163,7 @@ class ContainerRunner(Runner):
     def behave(self, match: str | None, times: int | None, behaviour: Mapping[str, Any]) -> None:
         """Change latencies, of all tasks from now on."""
         if match is not None or times is not None:
-            raise LocalError("Latencies are those of all tasks: without match and times")
+            raise EmulatorError("Latencies are those of all tasks: without match and times")
         self._latency = self._latency.changed(behaviour)
 
     def reset(self) -> None:
@@ -171,13 +172,13 @@ class ContainerRunner(Runner):
         self._lives = {}
 
     async def stop(self, task: Task, exit_code: int | None = None) -> None:
-        """Tell the task's coroutine."""
+        """Ask the task's coroutine to stop the containers."""
         life = self._lives.get(task.id)
         if life is not None:
             life.stopping.set()
 
     async def start(self, task: Task) -> None:
-        """A task's whole life."""
+        """Run a task from its launch to its end."""
         life = self._lives[task.id] = _Life()
         latency = self._latency
         if task.desired_status == STOPPED:
@@ -222,7 +223,7 @@ class ContainerRunner(Runner):
             self._endpoints.drop(found)
 
     async def _prepare(self, task: Task, latency: Latency) -> dict[str, _Prepared]:
-        """Have everything ready that containers need. Raises CannotStartError."""
+        """Prepare images, variables and log streams of the containers. Raises CannotStartError."""
         containers = task.definition.containers
         found = await _together(
             asyncio.sleep(latency.pull_seconds), *[self._prepare_container(task, item) for item in containers]
@@ -270,7 +271,7 @@ class ContainerRunner(Runner):
             await asyncio.wait(starts)
 
     async def _start_in_turn(self, found: TaskOnEngine, life: _Life, item: _Prepared) -> bool:
-        """Start a container when those that it depends on have come as far as they must; return whether it started."""
+        """Start a container when its dependencies are met; return whether it started."""
         name = item.definition["name"]
         try:
             if not await self._may_start(found, life, item.definition):
@@ -289,7 +290,7 @@ class ContainerRunner(Runner):
         return name in life.started
 
     async def _start_container(self, found: TaskOnEngine, item: _Prepared) -> None:
-        """Make and start one. Raises CannotStartError."""
+        """Create and start a container. Raises CannotStartError."""
         task, name = found.task, item.definition["name"]
         region = self._settings.region
         around = Surroundings(
@@ -318,7 +319,7 @@ class ContainerRunner(Runner):
             raise _failed("CannotStartContainerError", error) from error
 
     async def _follow(self, found: TaskOnEngine, life: _Life, item: _Prepared, start: asyncio.Task[bool]) -> None:
-        """Follow a container to its end, and report it when its output is where it belongs."""
+        """Follow a container to its end, and report the end when all output is sent."""
         name = item.definition["name"]
         if not await start:
             return
@@ -341,7 +342,7 @@ class ContainerRunner(Runner):
             await asyncio.gather(*[self._engine.stop(found.ids[item["name"]], stop_seconds(item)) for item in running])
 
     async def _may_start(self, found: TaskOnEngine, life: _Life, definition: Document) -> bool:
-        """Wait until a container's dependencies are where they have to be; False when its task is to be stopped.
+        """Wait until a container's dependencies are met; return False if its task has to stop.
 
         Raises CannotStartError when they will never be there.
         """
@@ -353,7 +354,7 @@ class ContainerRunner(Runner):
         return not life.stopping.is_set()
 
     async def _has_come(self, target: str, name: str, condition: str, found: TaskOnEngine, life: _Life) -> bool:
-        """Whether a dependency is where it has to be. Raises CannotStartError when it will never be there."""
+        """Return whether a dependency is met. Raises CannotStartError if it can never be met."""
         if name in life.ended:
             code = life.ended[name]
             if code is None:
@@ -390,7 +391,7 @@ class ContainerRunner(Runner):
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A container that can be made now."""
+    """A container that can be created."""
 
     definition: Document
     image: Image
@@ -399,7 +400,7 @@ class _Prepared:
 
 
 async def _together(*work: Awaitable[Any]) -> list[Any]:
-    """The results of all; the first failure cancels the others, and is raised when they have ended."""
+    """Return the results of all; the first failure cancels the others, and is raised when they have ended."""
     items: list[asyncio.Future[Any]] = [asyncio.ensure_future(item) for item in work]
     try:
         return await asyncio.gather(*items)
@@ -415,7 +416,7 @@ def _container(task: Task, name: str) -> Container:
 
 
 def pull_failure(image: str, message: str) -> str:
-    """The reason that ECS gives when the engine could not pull an image, for these words of the engine."""
+    """Return the reason that ECS gives when the engine could not pull an image, for these words of the engine."""
     if "manifest unknown" in message or "name unknown" in message or "not found" in message:
         message = f"{image}: not found"
     return (

@@ -1,4 +1,4 @@
-"""What the engine is told for each container of a task: a pure function of the task definition and its overrides.
+"""The engine's request for each container of a task, computed from the task definition and its overrides.
 
 Docker's members are those of "Create a container" in the Engine API; ECS's those of "Task definition parameters" in the
 ECS Developer Guide.
@@ -28,7 +28,7 @@ _STARTED = "START"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a task's containers get from outside of the task definition."""
+    """Settings of a task's containers that are not in the task definition."""
 
     network_container: str
     """The container whose network all containers of the task share."""
@@ -44,26 +44,26 @@ class Surroundings:
 
 
 def image_for_engine(image: str, registry: str) -> str:
-    """The name by which the engine pulls an image: those of any account's Amazon ECR are in the local registry."""
+    """Return the name that the engine pulls an image by; images of any Amazon ECR are in the local registry."""
     path = path_in_ecr(image)
     return image if path is None else f"{registry}/{path}"
 
 
 def override_of(overrides: Document, name: str) -> Document:
-    """The container override for a container; empty if there is none."""
+    """Return the container override for a container; empty if there is none."""
     found: Iterable[Document] = overrides.get("containerOverrides", ())
     return next((item for item in found if item.get("name") == name), {})
 
 
 def task_size(definition: Document, overrides: Document) -> tuple[int | None, int | None]:
-    """CPU units and MiB of the task as a whole, where they are given: those of the overrides count first."""
+    """Return the CPU units and MiB of a task; overrides take precedence."""
     values = (overrides.get(name) or definition.get(name) for name in ("cpu", "memory"))
     cpu, memory = (units(str(value)) if value else None for value in values)
     return cpu, memory
 
 
 def environment_of(container: Document, override: Document, injected: Mapping[str, str]) -> dict[str, str]:
-    """A container's own variables: ``injected`` (files, secrets), then the definition's, then the override's."""
+    """Return a container's own variables: ``injected`` (files, secrets), then the definition's, then the override's."""
     return {
         **injected,
         **as_mapping(container.get("environment", ())),
@@ -72,7 +72,7 @@ def environment_of(container: Document, override: Document, injected: Mapping[st
 
 
 def stop_seconds(container: Document) -> int:
-    """How long a container has between SIGTERM and SIGKILL."""
+    """Return how long a container has between SIGTERM and SIGKILL."""
     wanted: int = container.get("stopTimeout", DEFAULT_STOP_SECONDS)
     return min(wanted, MAX_STOP_SECONDS)
 
@@ -85,7 +85,7 @@ def container_spec(
     injected: Mapping[str, str],
     around: Surroundings,
 ) -> Document:
-    """The engine's request for one container. ``image``: as the engine knows it."""
+    """Return the engine's request for one container. ``image``: as the engine knows it."""
     override = override_of(overrides, container["name"])
     variables = {**around.defaults, **environment_of(container, override, injected), **around.environment}
     spec: Document = {
@@ -144,7 +144,7 @@ def _host_config(
 
 
 def _mount(point: Document, around: Surroundings) -> Document:
-    """A volume of the task, which lives as long as the task."""
+    """Return a volume of the task, which lives as long as the task."""
     return {
         "Type": "volume",
         "Source": f"{around.prefix}{point['sourceVolume']}",
@@ -171,14 +171,14 @@ def _health_check(container: Document) -> Document | None:
 
 
 def dependencies(container: Document) -> dict[str, str]:
-    """Which other containers must have come how far (START, COMPLETE, SUCCESS, HEALTHY) before this one starts."""
+    """Return the containers that this one waits for, with the condition (START, COMPLETE, SUCCESS, HEALTHY)."""
     found = {item["containerName"]: item["condition"] for item in container.get("dependsOn", ())}
     sources = [item["sourceContainer"] for item in container.get("volumesFrom", ())]
     return {**dict.fromkeys(sources, _STARTED), **found}
 
 
 def start_levels(containers: Sequence[Document]) -> list[list[Document]]:
-    """The containers in steps: each waits for some of the steps before alone. They stop the other way round.
+    """Return the containers in steps: each waits for some of the steps before alone. They stop the other way round.
 
     A circle, which ECS refuses when the task definition is registered, is one step.
     """
@@ -196,7 +196,7 @@ def start_levels(containers: Sequence[Document]) -> list[list[Document]]:
 
 
 def exit_reason(state: Mapping[str, Any]) -> str | None:
-    """What ECS gives as a container's reason, by the engine's state of it."""
+    """Return what ECS gives as a container's reason, by the engine's state of it."""
     if state.get("OOMKilled"):
         return "OutOfMemoryError: Container killed due to memory usage"
     error = state.get("Error")

@@ -1,4 +1,4 @@
-"""Base images: official ones where Docker Hub can be reached, stand-ins elsewhere.
+"""Base images: official ones if Docker Hub can be reached, stand-ins otherwise.
 
 >>> from local.machine.bases import ensure_base
 >>> ensure_base(airflow="2.10.5", python="3.8").image          # doctest: +SKIP
@@ -45,7 +45,7 @@ def _ensure(base: Base) -> None:
 
 
 def usable_python(airflow: str, preferred: str, others: Sequence[str], flavour: str = "full") -> str:
-    """The preferred Python where its base image can be had; else the newest one that a stand-in can be made with."""
+    """Return the preferred Python if its base image is available, else the newest one for a stand-in."""
     base = Base(airflow, preferred, flavour)
     if preferred in available_pythons() or standin.is_current(base):
         return preferred

@@ -1,4 +1,4 @@
-"""Command line: ``python -m local.machine.bases ensure [--services] IMAGE…``, ``pythons``, ``lock``."""
+"""Command line: ``python -m local.machine.bases ensure IMAGE…``, ``pythons``, ``lock``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from images.errors import MatrixError
 from images.matrix import load_matrix
-from local.aws_services import service_image
 from local.errors import BaseImageError
 from local.machine.bases import Base, available_pythons, ensure_base
 from local.machine.bases.locks import write_locks
@@ -32,12 +31,10 @@ def parse_image(text: str) -> Base:
     return Base(match["airflow"], match["python"], "slim" if match["slim"] else "full")
 
 
-def _ensure(bases: Sequence[Base], *, with_services: bool) -> None:
+def _ensure(bases: Sequence[Base]) -> None:
     """Make images available side by side; what two of them need is made once."""
     with ThreadPoolExecutor() as pool:
         making = [pool.submit(ensure_base, base.airflow, base.python, base.flavour) for base in bases]
-        if with_services:
-            pool.submit(service_image.ensure_image).result()
         for made in making:
             made.result()
 
@@ -60,13 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     ensure = commands.add_parser("ensure", help="make base images available to the local engine")
     ensure.add_argument("images", nargs="+", metavar="IMAGE", help="apache/airflow:2.10.5-python3.8, or its tag")
-    ensure.add_argument("--services", action="store_true", help="and the image of PostgreSQL, moto and the registry")
     commands.add_parser("pythons", help="list the Pythons that stand-ins can be made with")
     lock = commands.add_parser("lock", help="resolve and write the locked versions again")
     lock.add_argument("versions", nargs="*", metavar="AIRFLOW", help="default: all of matrix.yaml")
     options = parser.parse_args(arguments)
     if options.command == "ensure":
-        _ensure([parse_image(image) for image in options.images], with_services=options.services)
+        _ensure([parse_image(image) for image in options.images])
     elif options.command == "pythons":
         for minor, interpreter in available_pythons().items():
             print(minor, interpreter.version, interpreter.prefix or "Debian's package")

@@ -14,6 +14,7 @@ from local.machine.bases import hub
 from local.machine.client import engine
 from local.machine.console import run, say, step
 from local.machine.exclusive import exclusively
+from local.machine.image_build import docker_build
 
 SUITE = "bookworm"
 DEBIAN_PYTHON = "3.11.2"
@@ -78,11 +79,8 @@ def _build_on_official() -> None:
     """Add the packages to the official Debian image."""
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-") as folder:
         (Path(folder) / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
-        run(
-            ["docker", "buildx", "build", "--load", "--tag", ROOT_IMAGE, folder],
-            error=BaseImageError,
-            failure=f"Debian's packages could not be added to {OFFICIAL_IMAGE}",
-        )
+        failure = f"Debian's packages could not be added to {OFFICIAL_IMAGE}"
+        docker_build(Path(folder), ROOT_IMAGE, secret="ca", error=BaseImageError, failure=failure)
 
 
 def _bootstrap() -> None:
@@ -113,7 +111,7 @@ def _bootstrap() -> None:
 
 
 def _memory() -> Path | None:
-    """A file system in memory, where there is one with room for a Debian: it is some ten thousand small files."""
+    """Return a folder in memory with room for the ten thousand small files of a Debian, if there is one."""
     if not _MEMORY.is_dir() or not os.access(_MEMORY, os.W_OK):
         return None
     found = os.statvfs(_MEMORY)
@@ -122,7 +120,7 @@ def _memory() -> Path | None:
 
 
 def _require_mmdebstrap() -> None:
-    """mmdebstrap, installed first where this can be done; otherwise one message."""
+    """Install mmdebstrap if it is missing. Raises BaseImageError where that is not possible."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if not root or not shutil.which("apt-get"):
         raise BaseImageError(

@@ -1,14 +1,11 @@
-"""Asking Docker Hub for an image, with a short limit on waiting for it to answer."""
+"""Pulls of base images from Docker Hub, with a short timeout for its first answer."""
 
 from __future__ import annotations
 
 import enum
 import os
-import queue
 import subprocess
 import threading
-import time
-from typing import IO
 
 from local.errors import EngineError
 from local.machine.console import say
@@ -20,18 +17,11 @@ _ABSENT_HINTS = ("manifest unknown", "not found", "no matching manifest", "does 
 
 
 class Answer(enum.Enum):
-    """What came of asking for an image."""
+    """The result of a pull."""
 
     PULLED = "pulled"
     ABSENT = "absent"
     UNREACHABLE = "unreachable"
-
-
-def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
-    """Hand on the lines of a stream, then None."""
-    for line in stream:
-        lines.put(line.rstrip())
-    lines.put(None)
 
 
 def pull(image: str) -> Answer:
@@ -41,46 +31,40 @@ def pull(image: str) -> Answer:
 
 
 def _pull(image: str) -> Answer:
-    """Ask for an image, and show how its download goes on."""
+    """Pull an image and show the progress."""
     try:
         process = subprocess.Popen(
             ["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
     except FileNotFoundError as error:
-        raise EngineError(
-            "The docker command is not installed. Install it, or run: local/machine/engine.sh ensure"
-        ) from error
+        raise EngineError("The docker command is not installed. Install it, or run: make engine") from error
     assert process.stdout is not None
-    lines: queue.Queue[str | None] = queue.Queue()
-    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
-    reader.start()
     output: list[str] = []
-    resolved = False
-    deadline = time.monotonic() + ANSWER_TIMEOUT
+    silent = threading.Event()
+
+    def give_up() -> None:
+        silent.set()
+        process.terminate()
+
+    patience = threading.Timer(ANSWER_TIMEOUT, give_up)
+    patience.start()
     try:
-        while True:
-            try:
-                # Once the image's name is resolved ("...: Pulling from ..."), the download takes what it takes.
-                line = lines.get(timeout=None if resolved else max(0.1, deadline - time.monotonic()))
-            except queue.Empty:
-                output.append(f"no answer within {ANSWER_TIMEOUT:.0f} s")
-                process.terminate()
-                break
-            if line is None:
-                break
-            output.append(line)
-            if not resolved and "Pulling from" in line:
-                resolved = True
+        for line in process.stdout:
+            output.append(line.rstrip())
+            if "Pulling from" in line:
+                patience.cancel()  # the image's name is resolved: the download takes what it takes
                 say(f"==> Pulling {image} from its registry")
-            elif line.endswith("Pull complete"):
+            elif output[-1].endswith("Pull complete"):
                 say(f"    layer {line.partition(':')[0]} is here")
     except BaseException:
         process.terminate()
         raise
     finally:
+        patience.cancel()
         process.wait()
-        reader.join()
         process.stdout.close()
+    if silent.is_set():
+        output.append(f"no answer within {ANSWER_TIMEOUT:.0f} s")
     if process.returncode == 0:
         return Answer.PULLED
     reason = output[-1] if output else "no reason given"

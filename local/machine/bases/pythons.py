@@ -52,12 +52,12 @@ def minor_of(version: str) -> str:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """A key that sorts versions by their numbers."""
+    """Return a key that sorts versions by their numbers."""
     return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 def _candidate_prefixes() -> Iterator[Path]:
-    """Folders that may hold a relocatable CPython."""
+    """Return folders that may hold a relocatable CPython."""
     home = Path.home()
     roots = [
         Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions",
@@ -75,7 +75,7 @@ def _candidate_prefixes() -> Iterator[Path]:
 
 
 def _query(executable: Path) -> Interpreter | None:
-    """What an executable says of itself, or None when it is no plain CPython."""
+    """Return the interpreter behind an executable, or None if it is not a regular CPython."""
     try:
         done = subprocess.run(
             [str(executable), "-I", "-S", "-c", _QUERY], capture_output=True, text=True, timeout=20, check=False
@@ -89,7 +89,7 @@ def _query(executable: Path) -> Interpreter | None:
 
 
 def _runs_in_debian(interpreter: Interpreter) -> bool:
-    """Whether the copied files can run in the image: not a distribution's own split-up Python."""
+    """Return whether the copied files can run in the image: not a distribution's own split-up Python."""
     prefix = interpreter.prefix
     return (
         prefix is not None
@@ -101,7 +101,7 @@ def _runs_in_debian(interpreter: Interpreter) -> bool:
 
 @lru_cache(maxsize=1)
 def available_pythons() -> dict[str, Interpreter]:
-    """The interpreters a stand-in can be made with, one for each minor version, newest patch release first."""
+    """Return the interpreters a stand-in can be made with, one for each minor version, newest patch release first."""
     found = {minor_of(DEBIAN_PYTHON): Interpreter(DEBIAN_PYTHON, None)}
     if platform.system() != "Linux":
         return found
@@ -124,7 +124,7 @@ def available_pythons() -> dict[str, Interpreter]:
 
 
 def _ignored(_folder: str, names: list[str]) -> set[str]:
-    """Names that a stand-in image does not need."""
+    """Return names that a stand-in image does not need."""
     return {name for name in names if name in _SKIPPED_FOLDERS or name.endswith(_SKIPPED_SUFFIXES)}
 
 

@@ -6,15 +6,11 @@ import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from local.errors import BaseImageError
 from local.machine.bases.debian import ensure_root_image
-from local.machine.bases.locks import lock_file, resolve
+from local.machine.bases.locks import lock_file, requirements_data, resolve
 from local.machine.bases.pythons import Interpreter, available_pythons, stage
 from local.machine.client import engine
 from local.machine.console import loud, say, step
@@ -24,13 +20,12 @@ LABEL = "io.airflow-ecs.stand-in"
 INPUTS_LABEL = "io.airflow-ecs.stand-in.inputs"
 FLAVOURS = ("full", "slim")
 
-_FOLDER = Path(__file__).parent
-_IMAGE_FOLDER = _FOLDER / "image"
+_IMAGE_FOLDER = Path(__file__).with_name("image")
 
 
 @dataclass(frozen=True)
 class Base:
-    """One base image by what it holds."""
+    """A base image: the Airflow, Python and flavour that it holds."""
 
     airflow: str
     python: str
@@ -48,16 +43,8 @@ class Base:
         return f"apache/airflow:{slim}{self.airflow}-python{self.python}"
 
 
-@lru_cache(maxsize=1)
-def requirements_data() -> dict[str, Any]:
-    """The content of requirements.yaml."""
-    data = yaml.safe_load((_FOLDER / "requirements.yaml").read_text(encoding="utf-8"))
-    assert isinstance(data, dict)
-    return data
-
-
 def requirements(base: Base) -> list[str]:
-    """The requirement lines of a stand-in."""
+    """Return the requirement lines of a stand-in."""
     data = requirements_data()
     extras = ",".join(data["extras"][base.flavour])
     airflow = f"apache-airflow[{extras}]" if extras else "apache-airflow"
@@ -65,7 +52,7 @@ def requirements(base: Base) -> list[str]:
 
 
 def interpreter_for(base: Base) -> Interpreter:
-    """The interpreter of a stand-in, or one clear error."""
+    """Return the interpreter of a stand-in. Raises BaseImageError if it is not available."""
     available = available_pythons()
     if base.python not in available:
         raise BaseImageError(
@@ -77,7 +64,7 @@ def interpreter_for(base: Base) -> Interpreter:
 
 
 def inputs_digest(base: Base, interpreter: Interpreter) -> str:
-    """A digest of everything a stand-in is made from, apart from Debian's packages."""
+    """Return a digest of everything a stand-in is made from, apart from Debian's packages."""
     digest = hashlib.sha256()
     lock = lock_file(base.airflow)
     for path in (_IMAGE_FOLDER / "Dockerfile", _IMAGE_FOLDER / "entrypoint.sh", lock):
@@ -87,7 +74,7 @@ def inputs_digest(base: Base, interpreter: Interpreter) -> str:
 
 
 def announce(base: Base, interpreter: Interpreter) -> None:
-    """Say loudly what is about to be built, and what it is not."""
+    """Print a notice of what is built, and how it differs from the official image."""
     slim = base.flavour == "slim"
     content = "Airflow's core only" if slim else "Airflow with the Amazon, PostgreSQL, FAB and StatsD extras"
     origin = "Debian's own package" if interpreter.prefix is None else "a CPython copied from this machine"
@@ -140,7 +127,7 @@ def build(base: Base) -> None:
 
 
 def _constraints(base: Base) -> str:
-    """The locked versions, or versions resolved now for an Airflow that has no lock yet."""
+    """Return the locked versions, or versions resolved now for an Airflow that has no lock yet."""
     lock = lock_file(base.airflow)
     if lock.is_file():
         return lock.read_text(encoding="utf-8")
@@ -152,7 +139,7 @@ def _constraints(base: Base) -> str:
 
 
 def is_current(base: Base) -> bool:
-    """Whether the local image under this name is official, or a stand-in made from today's inputs."""
+    """Return whether the local image under this name is official, or a stand-in made from today's inputs."""
     images = engine().images.list(name=base.image)
     if not images:
         return False
@@ -164,6 +151,6 @@ def is_current(base: Base) -> bool:
 
 
 def is_stand_in(image: str) -> bool:
-    """Whether a local image is a stand-in."""
+    """Return whether a local image is a stand-in."""
     found = engine().images.list(name=image)
     return bool(found) and found[0].labels.get(LABEL) == "true"

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler
 from typing import Any, Mapping
 from urllib.parse import unquote
 
 import psycopg2
 
-from local.fakes.http_service import HttpService
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 _KEY = "dag_id = %s AND task_id = %s AND run_id = %s AND map_index = %s"
 
@@ -35,11 +34,11 @@ class DatabaseTasks(HttpService):
         for connection in self._connections:
             connection.close()
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+    def serve(self, request: Request, connection: Connection) -> None:
         """Answer a report."""
-        _, _, instance, what = request.path.split("/")
-        status, text = self.report(json.loads(unquote(instance)), what, json.loads(body))
-        self.send(request, status, {}, text.encode())
+        _, _, instance, what = request.target.split("/")
+        status, text = self.report(json.loads(unquote(instance)), what, json.loads(request.body))
+        connection.send(Answer(status, {}, text.encode()))
 
     def report(self, key: list[Any], what: str, payload: Mapping[str, Any]) -> tuple[int, str]:
         """Write one report; a status and a text as HTTP answers them."""

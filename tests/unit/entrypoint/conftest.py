@@ -29,9 +29,8 @@ def sigint() -> None:
 
 @pytest.fixture
 def s3() -> Iterator[FakeS3]:
-    fake = FakeS3()
-    yield fake
-    fake.close()
+    with FakeS3() as fake:
+        yield fake
 
 
 @pytest.fixture

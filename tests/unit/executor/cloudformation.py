@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from xml.sax.saxutils import escape
 
 from airflow_ecs_executor.aws.stack import StackOutputs, output_key
 
-from local.fakes.http_service import HttpService
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 FIELDS = [field.name for field in dataclasses.fields(StackOutputs)]
 VALUES = {field: f"the {field}" for field in FIELDS}
@@ -46,10 +45,10 @@ class CloudFormation(HttpService):
     region = ""
     """The region that the last request was signed for."""
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+    def serve(self, request: Request, connection: Connection) -> None:
         """Answer with what the test has set."""
-        self.region = request.headers["Authorization"].split("/")[2]
-        self.send(request, self.status, {"Content-Type": "text/xml"}, self.body.encode())
+        self.region = request.headers["authorization"].split("/")[2]
+        connection.send(Answer(self.status, {"Content-Type": "text/xml"}, self.body.encode()))
 
     def has(self, stack: dict[str, Any]) -> None:
         """Answer with this stack."""

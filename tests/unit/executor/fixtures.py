@@ -77,10 +77,9 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLogs]:
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
     """An S3, which boto3 finds by the environment."""
-    fake = FakeS3()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake.url)
-    yield fake
-    fake.close()
+    with FakeS3() as fake:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", fake.url)
+        yield fake
 
 
 @pytest.fixture

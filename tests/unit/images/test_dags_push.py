@@ -44,7 +44,7 @@ TREES = some.dictionaries(PATHS, some.sampled_from([b"", b"1", b"2", b"33"]))
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    fake = FakeS3()
+    fake = FakeS3().start()
     fake.keeps_versions = False  # a pin is a second that has passed, for which each push would wait
     for name, value in {
         "AWS_ENDPOINT_URL": fake.url,

@@ -3,66 +3,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from local.ecs.control import EcsApi
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 from local.fakes.s3 import FakeS3
 from local.machine.client import engine
 
 Script = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EcsApi]:
-    """An ECS API for the tests of one module. Tests take `ecs`."""
-    with EcsApi() as api:
-        yield api
-
-
-@pytest.fixture
-def ecs(server: EcsApi) -> EcsApi:
-    """The ECS API as new, whose tasks run until they are stopped."""
-    server.reset()
-    server.configure(run_seconds=None)
-    return server
-
-
-@pytest.fixture(scope="module")
-def connected(server: EcsApi) -> Iterator[Any]:
-    """A boto3 client that calls once. A module may have another."""
-    client = boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def client(ecs: EcsApi, connected: Any) -> Any:
-    """The client `connected`, with the ECS API as new."""
-    return connected
-
-
 @pytest.fixture
 def fake() -> Iterator[FakeS3]:
     """A fake S3 with an empty bucket of that name."""
-    s3 = FakeS3()
-    yield s3
-    s3.close()
+    with FakeS3() as s3:
+        yield s3
 
 
 @pytest.fixture
@@ -100,50 +58,27 @@ def docker(script: Script, fakes: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     return write
 
 
-class Engine:
+class Engine(HttpService):
     """What a Docker engine answers when it is asked for its images, on a port of this machine."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.images: dict[str, dict[str, str]] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self.images))
-        self.url = f"tcp://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=partial(self._server.serve_forever, poll_interval=0.01))
-        self._thread.start()
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def __init__(self, images: dict[str, dict[str, str]], *rest: object) -> None:
-        self.images = images
-        super().__init__(*rest)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        answer: object
-        path = re.sub(r"^/v[\d.]+", "", self.path)
+    def serve(self, request: Request, connection: Connection) -> None:
+        path = re.sub(r"^/v[\d.]+", "", request.path)
         single = re.fullmatch(r"/images/(.+)/json", path)
+        answer: object = {"ApiVersion": "1.44"}
         status = 200
         if single and single[1] not in self.images:
             status, answer = 404, {"message": f"No such image: {single[1]}"}
         elif single:
             name = single[1]
             answer = {"Id": name, "RepoTags": [name], "Config": {"Labels": self.images[name]}}
-        elif path.startswith("/images/json"):
-            answer = [{"Id": name} for name in self.images if name in path.replace("%2F", "/").replace("%3A", ":")]
-        else:
-            answer = {"ApiVersion": "1.44"}
+        elif path == "/images/json":
+            answer = [{"Id": name} for name in self.images if name in unquote(request.target)]
         body = b"OK" if path == "/_ping" else json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        connection.send(Answer(status, {"Content-Type": "application/json"}, body))
 
 
 @pytest.fixture
@@ -158,12 +93,11 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """An engine whose images a test chooses, in place of this machine's."""
-    fake = Engine()
-    monkeypatch.setenv("DOCKER_HOST", fake.url)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    engine.cache_clear()
-    yield fake
-    if engine.cache_info().currsize:
-        engine().close()
-    engine.cache_clear()
-    fake.close()
+    with Engine() as fake:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://{fake.host}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        engine.cache_clear()
+        yield fake
+        if engine.cache_info().currsize:
+            engine().close()
+        engine.cache_clear()

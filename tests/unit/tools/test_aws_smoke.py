@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,6 +24,7 @@ from airflow_ecs_entrypoint.errors import SettingsError
 from airflow_ecs_executor.image_check.reference import parse
 
 from local.ecs.control import EcsApi
+from local.fakes.http_service import Answer, Connection, Request
 from local.fakes.logs import FakeLogs
 from local.fakes.s3 import FakeS3
 from local.machine.console import guarded
@@ -74,11 +74,11 @@ class Account(CloudFormation):
         member = f"<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
         self.body = self.body.replace("<Outputs>", f"<Parameters>{member}</Parameters><Outputs>")
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
-        if target := request.headers.get("X-Amz-Target"):
+    def serve(self, request: Request, connection: Connection) -> None:
+        if target := request.headers.get("x-amz-target"):
             operation, json_type = target.rpartition(".")[2], {"Content-Type": "application/x-amz-json-1.1"}
             if operation == "GetServiceQuota" and not self.has_a_quota_of_its_own:
-                self.send(request, 400, json_type, b'{"__type": "NoSuchResourceException"}')
+                connection.send(Answer(400, json_type, b'{"__type": "NoSuchResourceException"}'))
                 return
             answers = {
                 "GetServiceQuota": {"Quota": {"Value": self.vcpus}},
@@ -88,22 +88,22 @@ class Account(CloudFormation):
                     "failures": [{"failureCode": self.image_failure, "failureReason": "Requested image not found"}],
                 },
             }
-            self.send(request, 200, json_type, json.dumps(answers[operation]).encode())
+            connection.send(Answer(200, json_type, json.dumps(answers[operation]).encode()))
             return
-        asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        asked = {key: values[0] for key, values in parse_qs(request.body.decode()).items()}
         action, role = asked["Action"], asked.get("RoleName", "")
-        by_role = ROLE_KEY in request.headers["Authorization"]
+        by_role = ROLE_KEY in request.headers["authorization"]
         if action == "DescribeStacks":
             if by_role and self.names_are_denied and asked["StackName"] == "data-platform":
                 denied = f"User: {CALLER} is not authorized to perform: cloudformation:DescribeStacks"
-                self._send_xml(request, f"<Error><Code>AccessDenied</Code><Message>{denied}</Message></Error>", 403)
+                self._send_xml(connection, f"<Error><Code>AccessDenied</Code><Message>{denied}</Message></Error>", 403)
                 return
-            super().serve(request, body)
+            super().serve(request, connection)
             return
         result = ""
         if action in self.denied:
             message = f"User: {CALLER} is not authorized to perform: iam:{action} on resource: role {role}"
-            self._send_xml(request, f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>", 403)
+            self._send_xml(connection, f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>", 403)
             return
         if action == "GetCallerIdentity":
             result = f"<Arn>{CALLER}</Arn>"
@@ -129,11 +129,11 @@ class Account(CloudFormation):
                 "</SecretAccessKey><SessionToken>token</SessionToken><Expiration>2036-01-31T08:00:00Z</Expiration>"
                 "</Credentials>"
             )
-        self._send_xml(request, f"<{action}Result>{result}</{action}Result>")
+        self._send_xml(connection, f"<{action}Result>{result}</{action}Result>")
 
-    def _send_xml(self, request: BaseHTTPRequestHandler, text: str, status: int = 200) -> None:
+    def _send_xml(self, connection: Connection, text: str, status: int = 200) -> None:
         name = "ErrorResponse" if status >= 300 else "Response"
-        self.send(request, status, {"Content-Type": "text/xml"}, f"<{name}>{text}</{name}>".encode())
+        connection.send(Answer(status, {"Content-Type": "text/xml"}, f"<{name}>{text}</{name}>".encode()))
 
 
 class Logs(FakeLogs):
@@ -216,10 +216,9 @@ def logs(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
 
 @pytest.fixture(autouse=True)
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
-    service = FakeS3()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service.url)
-    yield service
-    service.close()
+    with FakeS3() as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service.url)
+        yield service
 
 
 class Ran:

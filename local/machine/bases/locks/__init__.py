@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,20 @@ _FULL_VERSIONS = {"3.8": "3.8.18"}
 
 
 def lock_file(airflow: str) -> Path:
-    """Where the lock of an Airflow version is, whether it exists or not."""
+    """Return where the lock of an Airflow version is, whether it exists or not."""
     return _FOLDER / f"airflow-{airflow}.txt"
 
 
-def _data() -> dict[str, Any]:
+@cache
+def requirements_data() -> dict[str, Any]:
+    """Return the content of requirements.yaml."""
     data = yaml.safe_load(_DATA.read_text(encoding="utf-8"))
     assert isinstance(data, dict)
     return data
 
 
 def _uv() -> str:
-    """The uv beside this Python, else one on PATH, else one installed into this user's cache."""
+    """Return the uv beside this Python, else one on PATH, else one installed into this user's cache."""
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.is_file() else shutil.which("uv")
     if found:
@@ -45,14 +48,14 @@ def _uv() -> str:
     if not (cache / "bin" / "uv").is_file():
         failure = "uv could not be installed (it resolves Airflow's dependencies)"
         run([sys.executable, "-m", "venv", str(cache)], error=BaseImageError, failure=failure)
-        pip = [str(cache / "bin" / "python"), "-m", "pip", "install", "--quiet", f"uv=={_data()['uv']}"]
+        pip = [str(cache / "bin" / "python"), "-m", "pip", "install", "--quiet", f"uv=={requirements_data()['uv']}"]
         run(pip, error=BaseImageError, failure=failure)
     return str(cache / "bin" / "uv")
 
 
 def resolve(airflow: str, *, python: str, until: datetime.date | None = None) -> str:
     """Resolve Airflow and the extras of the full flavour for ``python`` and every newer one."""
-    data = _data()
+    data = requirements_data()
     extras = ",".join(data["extras"]["full"])
     command = [_uv(), "pip", "compile", "--quiet", "--universal", "--no-header", "--no-annotate"]
     command += ["--no-emit-index-url", "--no-emit-find-links"]
@@ -73,7 +76,7 @@ def resolve(airflow: str, *, python: str, until: datetime.date | None = None) ->
 
 
 def lock(airflow: str, lowest: str, released: datetime.date | None) -> str:
-    """The lock of an Airflow on its lowest Python and up, as of a few days after its release."""
+    """Return the lock of an Airflow on its lowest Python and up, as of a few days after its release."""
     until = released + SETTLED if released else None
     header = (
         f"# Airflow {airflow} on Python {lowest} and up, with the extras of bases/requirements.yaml, "
@@ -84,7 +87,7 @@ def lock(airflow: str, lowest: str, released: datetime.date | None) -> str:
 
 def write_locks(airflows: Iterable[tuple[str, str]]) -> None:
     """Write the lock of each (Airflow, lowest Python)."""
-    released: dict[str, datetime.date] = _data()["released"]
+    released: dict[str, datetime.date] = requirements_data()["released"]
     for airflow, lowest in airflows:
         with step(f"Lock of Airflow {airflow}, Python {lowest} and up"):
             lock_file(airflow).write_text(lock(airflow, lowest, released.get(airflow)), encoding="utf-8")

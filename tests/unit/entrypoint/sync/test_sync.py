@@ -23,7 +23,8 @@ from airflow_ecs_entrypoint.sync.plan import RemoteObject
 from airflow_ecs_entrypoint.sync.s3 import S3, list_services_by_folder_names
 from botocore.exceptions import UnknownServiceError
 
-from local.fakes.s3 import CONNECTION, MODIFIED, Fault
+from local.fakes.http_service import CONNECTION
+from local.fakes.s3 import MODIFIED, Fault
 from tests.unit.entrypoint.container import names, staging, tree
 
 

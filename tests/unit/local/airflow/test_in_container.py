@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.airflow.in_container import example_dags, prepare_run
+from local.airflow.in_container import example_dags
 
 SCRIPT = Path(example_dags.__file__)
 
@@ -46,30 +46,3 @@ def test_examples_that_this_airflow_does_not_have_are_named(installed: Path) -> 
     done = examples(installed, "core", "nope", "neither")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "ERROR: this Airflow has no example DAG nope, neither\n"
-
-
-class OfAirflow2:
-    """A task instance of Airflow 2 hands out a command line."""
-
-    def command_as_list(self, local: bool, pickle_id: object) -> list[object]:
-        return ["airflow", "tasks", "run", Path("/dags/x.py"), local, pickle_id]
-
-    class dag_model:
-        pickle_id = 7
-
-
-def test_the_command_of_airflow_2_is_that_of_its_scheduler_as_text() -> None:
-    command = prepare_run.executor_command(OfAirflow2())
-    assert command == ["airflow", "tasks", "run", "/dags/x.py", "True", "7"]
-
-
-def test_an_airflow_without_dag_bundles_has_none() -> None:
-    assert prepare_run.dag_bundles() == []
-
-
-def test_what_is_not_there_in_this_version_is_an_import_error_or_attribute_error() -> None:
-    assert prepare_run.attribute("json.decoder:JSONDecoder") is json.JSONDecoder
-    with pytest.raises(ImportError):
-        prepare_run.attribute("json.no_such_module:x")
-    with pytest.raises(AttributeError):
-        prepare_run.attribute("json:no_such_name")

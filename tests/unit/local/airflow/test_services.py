@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.airflow import scheduler_image
 from local.airflow.in_container.create_user import arguments
 from local.airflow.services import AirflowServices
 from local.aws_services.stack import Stack
-from local.errors import PrepareError, ServiceError
+from local.errors import PrepareError
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -57,12 +56,6 @@ class TestTasks:
         names = set(services.task_settings())
         assert not {name for name in names if re.search("SECRET|PASSWORD|KEY|SQL_ALCHEMY|EXECUTOR$|AWS_PROFILE", name)}
 
-    def test_logs_go_where_the_ui_reads_them(self, make: Make) -> None:
-        services = make("3.3.2")
-        control = services.control_environment()
-        for name in ("AIRFLOW__LOGGING__REMOTE_LOGGING", "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER", TASK_API):
-            assert services.task_settings()[name] == control[name]
-
 
 class TestControlPlane:
     @pytest.mark.parametrize("version", ["2.11.2", "3.3.2"])
@@ -77,17 +70,6 @@ class TestControlPlane:
         services = make(version)
         assert not [name for name, value in services.control_environment().items() if services.password in value]
 
-    def test_two_of_them_share_no_secret(self, make: Make) -> None:
-        first, second = make("3.3.2"), make("3.3.2")
-        assert first.password != second.password
-        assert first.database != second.database
-        for name in ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"):
-            assert first.control_environment()[name] != second.control_environment()[name]
-
-    def test_a_service_that_is_not_there_is_said(self, make: Make) -> None:
-        with pytest.raises(ServiceError, match="no service 'scheduler' here: none, for nothing is started"):
-            make("3.3.2").scheduler()
-
     def test_an_image_that_declares_no_airflow_is_refused(self, fake_engine: Engine) -> None:
         fake_engine.images["other:1"] = {}
         with pytest.raises(PrepareError, match="other:1 declares no Airflow version"):
@@ -98,11 +80,6 @@ def test_a_user_is_created_by_airflow_s_own_command() -> None:
     said = arguments({"username": "admin", "password": "-x"})
     assert said[:2] == ["users", "create"]
     assert "--password=-x" in said  # as one word: it may begin with a dash
-
-
-def test_a_scheduler_image_needs_its_worker_image(fake_engine: Engine) -> None:
-    with pytest.raises(ServiceError, match=r"no local image missing:1\. Build it first: python build\.py"):
-        scheduler_image.build_image(Stack(), "missing:1")
 
 
 class TestDemoDags:

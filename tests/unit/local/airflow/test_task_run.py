@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +16,6 @@ from local.errors import TaskFailedError
 
 def result(state: str = "success", exit_code: int = 0, log: str = "") -> TaskResult:
     return TaskResult(state=state, exit_code=exit_code, output="started\n", log=log, seconds=1.0)
-
-
-class TestReadableLog:
-    def test_a_json_line_of_airflow_3_becomes_one_line_of_text(self) -> None:
-        entry = {"timestamp": "2026-01-02T03:04:05Z", "level": "info", "event": "Loaded", "logger": "task.stdout"}
-        entry |= {"filename": "x.py", "dag_id": "d", "task_id": "t", "run_id": "r", "ti_id": "i", "rows": "3"}
-        assert result(log=json.dumps(entry)).readable_log == "[2026-01-02T03:04:05Z] INFO - Loaded rows=3"
 
 
 class TestResult:

@@ -7,7 +7,6 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import cast
 
 import pytest
@@ -16,7 +15,7 @@ from docker.models.images import Image
 
 from local.aws_services.image_push import push
 from local.errors import ServiceError
-from local.fakes.http_service import HttpService
+from local.fakes.http_service import Answer, Connection, HttpService, Request
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 
@@ -56,13 +55,13 @@ class Registry(HttpService):
         self.refused = ""
         self.got: dict[str, tuple[str, bytes]] = {}
 
-    def serve(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
-        if request.command == "POST":
-            self.send(request, 202, {"Location": "/v2/team/worker/blobs/uploads/1?_state=x"}, b"")
+    def serve(self, request: Request, connection: Connection) -> None:
+        if request.method == "POST":
+            connection.send(Answer(202, {"Location": "/v2/team/worker/blobs/uploads/1?_state=x"}))
             return
-        self.got[request.path] = request.headers["Content-Type"], body
-        refused = self.refused and self.refused in request.path
-        self.send(request, 500 if refused else 201, {}, b"full" if refused else b"")
+        self.got[request.target] = request.headers["content-type"], request.body
+        refused = self.refused and self.refused in request.target
+        connection.send(Answer(500, {}, b"full") if refused else Answer(201, {}))
 
 
 @pytest.fixture

@@ -17,28 +17,6 @@ if TYPE_CHECKING:
     from tests.unit.local.conftest import Engine
 
 
-class TestStack:
-    def test_two_runs_share_nothing(self, fake_engine: Engine) -> None:
-        first, second = Stack(), Stack()
-        assert first.network != second.network
-        assert first.fernet_key != second.fernet_key
-
-    def test_containers_get_a_fernet_key_always_and_a_database_when_one_is_named(self, fake_engine: Engine) -> None:
-        stack = Stack()
-        with_database = stack.airflow_secrets("mine")
-        assert with_database.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN").endswith("@postgres:5432/mine")
-        assert with_database == stack.airflow_secrets() == {"AIRFLOW__CORE__FERNET_KEY": stack.fernet_key}
-
-    def test_containers_reach_aws_by_its_name_on_the_network(self, fake_engine: Engine) -> None:
-        assert Stack().aws_environment()["AWS_ENDPOINT_URL"] == "http://aws:5000"
-
-    def test_one_that_is_not_started_says_how_it_is_used(self, fake_engine: Engine) -> None:
-        stack = Stack()
-        for use in (lambda: stack.postgres_address, lambda: stack.aws_endpoint, lambda: stack.query("x", "SELECT 1")):
-            with pytest.raises(ServiceError, match="not started: use it as a context manager"):
-                use()
-
-
 class TestQueries:
     """What PostgreSQL makes of them is seen wherever a database is made."""
 
@@ -56,9 +34,6 @@ class TestQueries:
         stack = Stack()
         monkeypatch.setattr(stack, "_postgres", SimpleNamespace(exec_run=exec_run))
         return stack
-
-    def test_rows_are_texts_by_column(self, stack: Stack) -> None:
-        assert stack.query("mine", "SELECT 1 AS a, NULL AS b") == [{"a": "1", "b": ""}]
 
     def test_values_are_in_no_process_list(self, stack: Stack, asked: list[Any]) -> None:
         stack.query("mine", "ALTER ROLE airflow PASSWORD :'password'", password="s3cret")

@@ -15,8 +15,8 @@ from local.ecs.ends import ENDS
 from local.ecs.faults import KINDS
 from tests.paths import DOCS
 from tests.phrasebook.entry import CORPORA, read
-
-CLUSTER = "airflow"
+from tests.unit.local.ecs import calls
+from tests.unit.local.ecs.calls import CLUSTER
 
 
 def _is_worded_here(source: str) -> bool:
@@ -36,9 +36,7 @@ USER = "arn:aws:sts::123456789012:assumed-role/airflow-scheduler/session"
 
 def run_task(client: Any, subnet: str = EXAMPLE_SUBNET, group: str = EXAMPLE_GROUP, **parameters: Any) -> Any:
     network = {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}}
-    return client.run_task(
-        cluster=CLUSTER, taskDefinition="worker", launchType="FARGATE", networkConfiguration=network, **parameters
-    )
+    return calls.run_task(client, networkConfiguration=network, **parameters)
 
 
 @pytest.mark.parametrize("name", [name for name, answer in ANSWERS.items() if answer.code is not None])

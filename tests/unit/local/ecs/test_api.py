@@ -9,20 +9,16 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from local.ecs.control import EcsApi
 from local.ecs.model import answer_check
 from local.ecs.quotas import TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP
+from tests.unit.local.ecs.calls import CLUSTER, USUAL, Launch, arns, connect, described, reaches, refused, until
 
-CLUSTER = "airflow"
-NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 TASK_DEFINITION: dict[str, Any] = {
     "family": "other",
     "networkMode": "bridge",
@@ -35,14 +31,7 @@ LIFE = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STO
 
 @pytest.fixture(scope="module")
 def connected(server: EcsApi) -> Iterator[Any]:
-    client = boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
-    )
+    client = connect(server, parameter_validation=False)
 
     def check(response_dict: dict[str, Any], event_name: str, **_: Any) -> None:
         if response_dict["status_code"] == 200:
@@ -53,67 +42,10 @@ def connected(server: EcsApi) -> Iterator[Any]:
     client.close()
 
 
-Launch = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def launch(client: Any) -> Launch:
-    """RunTask with what a task of `worker` needs."""
-
-    def run_task(**parameters: Any) -> dict[str, Any]:
-        usual = {
-            "cluster": CLUSTER,
-            "taskDefinition": "worker",
-            "launchType": "FARGATE",
-            "networkConfiguration": NETWORK,
-        }
-        wanted = {name: value for name, value in {**usual, **parameters}.items() if value is not None}
-        answer: dict[str, Any] = client.run_task(**wanted)
-        return answer
-
-    return run_task
-
-
 def command(*words: str, **environment: str) -> dict[str, Any]:
     """Overrides of the container `airflow`."""
     pairs = [{"name": name, "value": value} for name, value in environment.items()]
     return {"containerOverrides": [{"name": "airflow", "command": list(words), "environment": pairs}]}
-
-
-def arns(answer: dict[str, Any]) -> list[str]:
-    return [task["taskArn"] for task in answer["tasks"]]
-
-
-def described(client: Any, arn: str, **parameters: Any) -> dict[str, Any]:
-    answer = client.describe_tasks(cluster=CLUSTER, tasks=[arn], **parameters)
-    assert answer["failures"] == []
-    task: dict[str, Any] = answer["tasks"][0]
-    return task
-
-
-def eventually(client: Any, arn: str, status: str, seconds: float = 30.0) -> dict[str, Any]:
-    """The task when it has reached a status."""
-    end = time.monotonic() + seconds
-    while (task := described(client, arn))["lastStatus"] != status:
-        assert time.monotonic() < end, f"{task['lastStatus']} instead of {status}"
-        time.sleep(0.005)
-    return task
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def refused(call: Callable[..., Any], **parameters: Any) -> tuple[str, str]:
-    """The code and the message of the error that a call gets."""
-    with pytest.raises(ClientError) as caught:
-        call(**parameters)
-    error = caught.value.response["Error"]
-    assert caught.value.response["ResponseMetadata"]["HTTPHeaders"]["x-amzn-errortype"] == error["Code"]
-    return error["Code"], error["Message"]
 
 
 class TestRunTask:
@@ -132,10 +64,6 @@ class TestRunTask:
         assert [item["lastStatus"] for item in task["containers"]] == ["PENDING"]
         assert task["attachments"][0]["details"] == [{"name": "subnetId", "value": "subnet-1"}]
         assert abs(task["createdAt"].timestamp() - time.time()) < 5
-
-    def test_count_launches_so_many(self, launch: Launch, ecs: EcsApi) -> None:
-        assert len(set(arns(launch(count=10)))) == 10
-        assert len(ecs.tasks()) == 10
 
     @pytest.mark.parametrize("count", [0, 11, -1])
     def test_not_none_and_not_more_than_ten(self, launch: Launch, count: int) -> None:
@@ -252,13 +180,7 @@ class TestRunTask:
     def test_wrong_requests_are_refused_and_launch_nothing(
         self, server: EcsApi, ecs: EcsApi, parameters: dict[str, Any], code: str, part: str
     ) -> None:
-        usual = {
-            "cluster": CLUSTER,
-            "taskDefinition": "worker",
-            "launchType": "FARGATE",
-            "networkConfiguration": NETWORK,
-        }
-        status, document = raw(server, "RunTask", json.dumps({**usual, **parameters}))
+        status, document = raw(server, "RunTask", json.dumps({**USUAL, **parameters}))
         assert (status, document["__type"]) == (400, code)
         assert part in document["message"]
         assert ecs.tasks() == []
@@ -267,7 +189,7 @@ class TestRunTask:
 class TestClientTokens:
     def test_the_same_request_is_the_same_task_as_it_is_now(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         first = launch(clientToken="token", count=2, overrides=command("a"))
-        eventually(client, arns(first)[1], "RUNNING")
+        reaches(client, arns(first)[1], "RUNNING")
         second = launch(clientToken="token", count=2, overrides=command("a"))
         assert arns(second) == arns(first)
         assert [task["lastStatus"] for task in second["tasks"]] == ["RUNNING", "RUNNING"]
@@ -306,7 +228,7 @@ class TestClientTokens:
         for arn in arns(first):
             assert arns(launch(clientToken="token", count=2)) == arns(first)
             ecs.finish(arn)
-            eventually(client, arn, "STOPPED")
+            reaches(client, arn, "STOPPED")
         assert arns(launch(clientToken="token", count=2)) != arns(first)
 
     def test_a_refused_request_does_not_use_it_up(self, launch: Launch, ecs: EcsApi) -> None:
@@ -356,9 +278,6 @@ class TestDescribeTasks:
         assert (code, message) == ("InvalidParameterException", "Tasks cannot be more than 100.")
         assert refused(client.describe_tasks, cluster=CLUSTER, tasks=[])[0] == "InvalidParameterException"
 
-    def test_the_cluster_must_be_there(self, client: Any) -> None:
-        assert refused(client.describe_tasks, cluster="x", tasks=["y"])[0] == "ClusterNotFoundException"
-
 
 class TestLife:
     def test_every_state_is_seen_in_order_with_its_times(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
@@ -400,12 +319,12 @@ class TestLife:
         self, launch: Launch, client: Any, ecs: EcsApi
     ) -> None:
         ecs.configure(run_seconds=0, exit_code=3, deprovision_seconds=30)
-        task = eventually(client, arns(launch())[0], "DEPROVISIONING")
+        task = reaches(client, arns(launch())[0], "DEPROVISIONING")
         assert (task["containers"][0]["lastStatus"], task["containers"][0]["exitCode"]) == ("STOPPED", 3)
         assert "stoppedAt" not in task and "executionStoppedAt" in task
 
     def test_a_running_container_has_a_runtime_id_and_an_address(self, launch: Launch, client: Any) -> None:
-        task = eventually(client, arns(launch())[0], "RUNNING")
+        task = reaches(client, arns(launch())[0], "RUNNING")
         (container,) = task["containers"]
         assert container["runtimeId"] and "exitCode" not in container
         assert container["networkInterfaces"][0]["privateIpv4Address"].startswith("10.0.")
@@ -415,7 +334,7 @@ class TestLife:
     def test_a_stopped_task_is_forgotten_after_a_while(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(run_seconds=0, forget_after=0.5)
         (arn,) = arns(launch())
-        eventually(client, arn, "STOPPED")
+        reaches(client, arn, "STOPPED")
         assert client.list_tasks(cluster=CLUSTER, desiredStatus="STOPPED")["taskArns"] == [arn]
         until(
             lambda: (
@@ -430,11 +349,11 @@ class TestStopTask:
     def test_a_running_task_gets_its_signal_and_ends(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(stop_seconds=2)  # STOPPING has to be seen on a busy machine, too
         (arn,) = arns(launch())
-        eventually(client, arn, "RUNNING")
+        reaches(client, arn, "RUNNING")
         task = client.stop_task(cluster=CLUSTER, task=arn, reason="enough")["task"]
         assert (task["lastStatus"], task["desiredStatus"]) == ("RUNNING", "STOPPED")
-        assert eventually(client, arn, "STOPPING")["containers"][0]["lastStatus"] == "RUNNING"
-        task = eventually(client, arn, "STOPPED")
+        assert reaches(client, arn, "STOPPING")["containers"][0]["lastStatus"] == "RUNNING"
+        task = reaches(client, arn, "STOPPED")
         assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "enough")
         assert task["containers"][0]["exitCode"] == 143
 
@@ -444,14 +363,14 @@ class TestStopTask:
         ecs.configure(start_seconds=60)
         (arn,) = arns(launch())
         client.stop_task(cluster=CLUSTER, task=arn)
-        task = eventually(client, arn, "STOPPED")
+        task = reaches(client, arn, "STOPPED")
         assert "exitCode" not in task["containers"][0] and "startedAt" not in task
         assert task["stopCode"] == "UserInitiated"
 
     def test_a_stopped_task_is_only_described(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(run_seconds=0)
         (arn,) = arns(launch())
-        eventually(client, arn, "STOPPED")
+        reaches(client, arn, "STOPPED")
         task = client.stop_task(cluster=CLUSTER, task=arn.rpartition("/")[2], reason="late")["task"]
         assert (task["taskArn"], task["stopCode"]) == (arn, "EssentialContainerExited")
 
@@ -460,7 +379,7 @@ class TestStopTask:
         (arn,) = arns(launch())
         client.stop_task(cluster=CLUSTER, task=arn, reason="first")
         client.stop_task(cluster=CLUSTER, task=arn, reason="second")
-        assert eventually(client, arn, "STOPPED")["stoppedReason"] == "first"
+        assert reaches(client, arn, "STOPPED")["stoppedReason"] == "first"
 
     def test_unknown_tasks_and_long_reasons_are_refused(self, launch: Launch, client: Any) -> None:
         assert refused(client.stop_task, cluster=CLUSTER, task="0" * 32) == (
@@ -476,7 +395,7 @@ class TestListTasks:
     def test_by_desired_status(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(stop_seconds=30)
         first, second = arns(launch(count=2))
-        eventually(client, first, "RUNNING")
+        reaches(client, first, "RUNNING")
         client.stop_task(cluster=CLUSTER, task=first)
         assert client.list_tasks(cluster=CLUSTER)["taskArns"] == [second]
         assert client.list_tasks(cluster=CLUSTER, desiredStatus="STOPPED")["taskArns"] == [first]
@@ -665,7 +584,7 @@ class TestTaskDefinitions:
 class TestClusters:
     def test_the_two_of_a_fresh_server_and_what_it_holds(self, launch: Launch, client: Any) -> None:
         (arn,) = arns(launch())
-        eventually(client, arn, "RUNNING")
+        reaches(client, arn, "RUNNING")
         answer = client.describe_clusters(clusters=[CLUSTER, "other"], include=["TAGS", "SETTINGS", "STATISTICS"])
         (cluster,) = answer["clusters"]
         assert (cluster["status"], cluster["runningTasksCount"], cluster["pendingTasksCount"]) == ("ACTIVE", 1, 0)

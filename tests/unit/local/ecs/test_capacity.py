@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from local.ecs.control import EcsApi
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
+from tests.unit.local.ecs import calls
+from tests.unit.local.ecs.calls import Launch, arns, run_task
 
 CLUSTER = "fleet"
-NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 FARGATE: dict[str, Any] = {"launchType": "FARGATE"}
 INSTANCES: dict[str, Any] = {"launchType": "EC2"}
 SCALING: dict[str, Any] = {"capacityProviderStrategy": [{"capacityProvider": "instances", "weight": 1}]}
 SPOT: dict[str, Any] = {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]}
 VCPUS = "You’ve reached the limit on the number of vCPUs you can run concurrently"
-Launch = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -27,35 +25,18 @@ def launch(client: Any) -> Launch:
     """RunTask on a cluster that has Fargate and a capacity provider with managed scaling. A task has half a vCPU."""
     client.create_cluster(clusterName=CLUSTER, capacityProviders=["FARGATE", "FARGATE_SPOT", "instances"])
 
-    def run_task(how: dict[str, Any], **parameters: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = client.run_task(
-            **{"cluster": CLUSTER, "taskDefinition": "worker", "networkConfiguration": NETWORK, **how, **parameters}
-        )
-        return answer
+    def run(how: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+        return run_task(client, **{"cluster": CLUSTER, "launchType": None, **how, **parameters})
 
-    return run_task
-
-
-def arns(answer: dict[str, Any]) -> list[str]:
-    return [task["taskArn"] for task in answer["tasks"]]
+    return run
 
 
 def reasons(answer: dict[str, Any]) -> list[str]:
     return [failure["reason"] for failure in answer["failures"]]
 
 
-def described(client: Any, arn: str) -> dict[str, Any]:
-    (task,) = client.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"]
-    return dict(task)
-
-
-def reaches(client: Any, arn: str, status: str) -> dict[str, Any]:
-    """The task when it has reached a status."""
-    end = time.monotonic() + 30
-    while (task := described(client, arn))["lastStatus"] != status:
-        assert time.monotonic() < end, f"{task['lastStatus']} instead of {status}"
-        time.sleep(0.005)
-    return task
+def reached(client: Any, arn: str, status: str) -> dict[str, Any]:
+    return calls.reaches(client, arn, status, CLUSTER)
 
 
 class TestFargate:
@@ -67,7 +48,7 @@ class TestFargate:
         assert (len(arns(answer)), reasons(answer)) == (2, [VCPUS])
         assert reasons(launch(FARGATE)) == [VCPUS]
         ecs.finish(arns(answer)[0])
-        reaches(client, arns(answer)[0], "STOPPED")
+        reached(client, arns(answer)[0], "STOPPED")
         assert (len(arns(launch(FARGATE))), reasons(launch(FARGATE))) == (1, [VCPUS])
 
     def test_the_size_in_the_override_counts(self, launch: Launch, ecs: EcsApi) -> None:
@@ -90,7 +71,7 @@ class TestInstances:
         ecs.configure(ec2_shortage="RESOURCE:ENI")
         assert reasons(launch(INSTANCES)) == ["RESOURCE:ENI"]
         client.stop_task(cluster=CLUSTER, task=arns(answer)[0])
-        reaches(client, arns(answer)[0], "STOPPED")
+        reached(client, arns(answer)[0], "STOPPED")
         assert arns(launch(INSTANCES))
 
     def test_room_comes_with_the_setting(self, launch: Launch, ecs: EcsApi) -> None:
@@ -112,41 +93,39 @@ class TestManagedScaling:
     ) -> None:
         ecs.configure(ec2_room=0, scale_out_seconds=0.3)
         (arn,) = arns(launch(SCALING))
-        waiting = described(client, arn)
+        waiting = calls.described(client, arn, CLUSTER)
         assert (waiting["lastStatus"], waiting["capacityProviderName"]) == ("PROVISIONING", "instances")
         assert "containerInstanceArn" not in waiting
-        task = reaches(client, arn, "RUNNING")
+        task = reached(client, arn, "RUNNING")
         assert (task["startedAt"] - task["createdAt"]).total_seconds() >= 0.29
         assert ":container-instance/fleet/" in task["containerInstanceArn"]
 
     def test_or_until_there_is_room_in_the_order_of_launch(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=1, scale_out_seconds=None)
         first, second, third = (arns(launch(SCALING))[0] for _ in range(3))
-        reaches(client, first, "RUNNING")
+        reached(client, first, "RUNNING")
         ecs.finish(first)
-        reaches(client, second, "RUNNING")
-        assert described(client, third)["lastStatus"] == "PROVISIONING"
+        reached(client, second, "RUNNING")
+        assert calls.described(client, third, CLUSTER)["lastStatus"] == "PROVISIONING"
         ecs.configure(ec2_room=2)
-        reaches(client, third, "RUNNING")
+        reached(client, third, "RUNNING")
 
     def test_tasks_in_provisioning_are_limited_in_each_cluster(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=1, scale_out_seconds=None, max_provisioning_tasks=2)
         waiting = arns(launch(SCALING, count=3))[2]
-        with pytest.raises(ClientError) as caught:
-            launch(SCALING)
-        error = caught.value.response["Error"]
-        assert (error["Code"], error["Message"]) == ("ClientException", "Tasks provisioning capacity limit exceeded.")
+        limit = ("ClientException", "Tasks provisioning capacity limit exceeded.")
+        assert calls.refused(launch, SCALING) == limit
         client.create_cluster(clusterName="other", capacityProviders=["instances"])
         assert arns(launch(SCALING, cluster="other"))
         client.stop_task(cluster=CLUSTER, task=waiting)
-        reaches(client, waiting, "STOPPED")
+        reached(client, waiting, "STOPPED")
         assert arns(launch(SCALING))
 
     def test_a_task_that_is_stopped_while_it_waits_never_runs(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0, scale_out_seconds=None)
         (arn,) = arns(launch(SCALING))
         client.stop_task(cluster=CLUSTER, task=arn, reason="no longer")
-        task = reaches(client, arn, "STOPPED")
+        task = reached(client, arn, "STOPPED")
         assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "no longer")
         assert "startedAt" not in task and "containerInstanceArn" not in task
         assert "exitCode" not in task["containers"][0]
@@ -154,37 +133,37 @@ class TestManagedScaling:
     def test_a_task_for_which_no_instance_arrives_is_stopped(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0, scale_out_seconds=None, provisioning_timeout=0.3)
         (arn,) = arns(launch(SCALING))
-        task = reaches(client, arn, "STOPPED")
+        task = reached(client, arn, "STOPPED")
         assert (task["stopCode"], task["stoppedReason"]) == ("TaskFailedToStart", "TaskFailedToStart: RESOURCE:MEMORY")
         assert (task["stoppedAt"] - task["createdAt"]).total_seconds() >= 0.29
         assert "containerInstanceArn" not in task and "exitCode" not in task["containers"][0]
 
     def test_an_instance_that_would_arrive_later_does_not_help(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0, scale_out_seconds=60, provisioning_timeout=0.1)
-        assert reaches(client, arns(launch(SCALING))[0], "STOPPED")["stopCode"] == "TaskFailedToStart"
+        assert reached(client, arns(launch(SCALING))[0], "STOPPED")["stopCode"] == "TaskFailedToStart"
 
     def test_fargate_does_not_wait_for_instances(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0, scale_out_seconds=None)
-        reaches(client, arns(launch(FARGATE))[0], "RUNNING")
+        reached(client, arns(launch(FARGATE))[0], "RUNNING")
 
 
 class TestATaskThatNeverEnds:
     def test_it_stays_running_though_it_is_stopped(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(stop_seconds=None)
         (arn,) = arns(launch(FARGATE))
-        reaches(client, arn, "RUNNING")
+        reached(client, arn, "RUNNING")
         client.stop_task(cluster=CLUSTER, task=arn)
         time.sleep(0.1)
-        task = described(client, arn)
+        task = calls.described(client, arn, CLUSTER)
         assert (task["lastStatus"], task["desiredStatus"], task["stopCode"]) == ("RUNNING", "STOPPED", "UserInitiated")
 
     def test_until_its_program_ends_by_itself(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
         ecs.configure(stop_seconds=None)
         (arn,) = arns(launch(FARGATE))
-        reaches(client, arn, "RUNNING")
+        reached(client, arn, "RUNNING")
         client.stop_task(cluster=CLUSTER, task=arn)
         ecs.finish(arn, exit_code=3)
-        task = reaches(client, arn, "STOPPED")
+        task = reached(client, arn, "STOPPED")
         assert (task["containers"][0]["exitCode"], task["stopCode"]) == (3, "UserInitiated")
 
 
@@ -201,6 +180,6 @@ class TestATaskThatNeverEnds:
     ],
 )
 def test_settings_that_make_no_sense_are_refused(ecs: EcsApi, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(EmulatorError) as caught:
         ecs.configure(**settings)
     assert message in str(caught.value)

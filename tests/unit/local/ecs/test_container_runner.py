@@ -19,7 +19,7 @@ from local.ecs.containers.runner import (
     from_environment,
     pull_failure,
 )
-from local.errors import LocalError, ServiceError
+from local.ecs.errors import EmulatorError, UnavailableError
 
 SETTINGS = Settings("network", "127.0.0.1:5000", "image", {}, "us-east-1")
 
@@ -33,12 +33,12 @@ class TestSettings:
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"network": "n", "other": 1}'])
     def test_of_another_form_are_refused(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         monkeypatch.setenv(SETTINGS_VARIABLE, text)
-        with pytest.raises(LocalError, match=f"{SETTINGS_VARIABLE} is no JSON object"):
+        with pytest.raises(EmulatorError, match=f"{SETTINGS_VARIABLE} is not a JSON object"):
             from_environment()
 
     def test_must_be_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
-        with pytest.raises(LocalError, match=f"{SETTINGS_VARIABLE} is not set"):
+        with pytest.raises(EmulatorError, match=f"{SETTINGS_VARIABLE} is not set"):
             from_environment()
 
 
@@ -49,15 +49,15 @@ class TestLatencies:
 
     @pytest.mark.parametrize("value", [-1, "1", None, True])
     def test_are_seconds(self, value: object) -> None:
-        with pytest.raises(LocalError, match="pull_seconds must be a number from 0 on"):
+        with pytest.raises(EmulatorError, match="pull_seconds must be a number from 0 on"):
             Latency().changed({"pull_seconds": value})
 
     def test_of_another_name_are_refused_with_the_names_there_are(self) -> None:
-        with pytest.raises(LocalError, match=r"'run_seconds'.*deprovision_seconds, placement_seconds, pull_seconds"):
+        with pytest.raises(EmulatorError, match=r"'run_seconds'.*deprovision_seconds, placement_seconds, pull_seconds"):
             Latency().changed({"run_seconds": 1})
 
     def test_are_those_of_all_tasks(self) -> None:
-        with pytest.raises(LocalError, match="without match and times"):
+        with pytest.raises(EmulatorError, match="without match and times"):
             ContainerRunner(SETTINGS).behave("x", None, {"pull_seconds": 1})
 
 
@@ -146,5 +146,5 @@ class TestAStop:
 
 def test_without_an_engine_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.ecs.containers.engine.Engine.__init__.__defaults__", ("/nowhere/docker.sock",))
-    with pytest.raises(ServiceError, match="Tasks cannot run here"):
+    with pytest.raises(UnavailableError, match="Tasks cannot run here"):
         asyncio.run(ContainerRunner(SETTINGS).open())

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 import local.ecs
 from local.ecs.__main__ import main
 from local.ecs.control import EcsApi, EcsControl
-from local.errors import LocalError, ServiceError
+from local.ecs.errors import EmulatorError, UnavailableError
 from tests.paths import ROOT
+from tests.unit.local.ecs import calls
+from tests.unit.local.ecs.calls import reaches
 
 RUNNERS = '''
 import asyncio
@@ -114,16 +114,7 @@ def connect() -> Iterator[Connect]:
     clients = []
 
     def client_of(api: EcsApi) -> Any:
-        clients.append(
-            boto3.client(
-                "ecs",
-                endpoint_url=api.url,
-                region_name="us-east-1",
-                aws_access_key_id="key",
-                aws_secret_access_key="secret",
-                config=Config(retries={"total_max_attempts": 1}),
-            )
-        )
+        clients.append(calls.connect(api))
         return clients[-1]
 
     yield client_of
@@ -132,31 +123,15 @@ def connect() -> Iterator[Connect]:
 
 
 def run_task(client: Any, *command: str, definition: str = "worker") -> str:
-    answer = client.run_task(
-        cluster="airflow",
+    container = {"name": "airflow", "command": [*command], "environment": [{"name": "A", "value": "b"}]}
+    answer = calls.run_task(
+        client,
         taskDefinition=definition,
-        launchType="FARGATE",
-        networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-        overrides={
-            "containerOverrides": [
-                {"name": "airflow", "command": [*command], "environment": [{"name": "A", "value": "b"}]}
-            ]
-        },
+        overrides={"containerOverrides": [container]},
         tags=[{"key": "team", "value": "data"}],
         startedBy="me",
     )
-    arn: str = answer["tasks"][0]["taskArn"]
-    return arn
-
-
-def ended(client: Any, arn: str) -> dict[str, Any]:
-    end = time.monotonic() + 30
-    while True:
-        (task,) = client.describe_tasks(cluster="airflow", tasks=[arn])["tasks"]
-        if task["lastStatus"] == "STOPPED":
-            return dict(task)
-        assert time.monotonic() < end, task["lastStatus"]
-        time.sleep(0.005)
+    return calls.arns(answer)[0]
 
 
 def serves(url: str) -> bool:
@@ -186,7 +161,7 @@ class TestControl:
         assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
     def test_by_python_3_8_too(self) -> None:
-        for name in ("__init__.py", "control.py"):
+        for name in ("__init__.py", "control.py", "errors.py"):
             ast.parse((Path(local.ecs.__file__).parent / name).read_text(encoding="utf-8"), feature_version=(3, 8))
 
     def test_tasks_are_told_with_all_that_tests_ask(self, api: EcsApi, connect: Connect) -> None:
@@ -209,9 +184,9 @@ class TestControl:
         moments = [task[name] for name in ("createdAt", "startedAt", "containerEndedAt", "stoppedAt")]
         assert moments == sorted(moments)
         assert api.tasks(fields=["arn"]) == [{"arn": arn}]
-        with pytest.raises(LocalError, match="Tasks have no 'color'"):
+        with pytest.raises(EmulatorError, match="Tasks have no 'color'"):
             api.tasks(fields=["color"])
-        with pytest.raises(LocalError, match="There is no task x"):
+        with pytest.raises(EmulatorError, match="There is no task x"):
             api.finish("x")
 
     def test_reset_makes_everything_as_freshly_started(self, api: EcsApi, connect: Connect) -> None:
@@ -227,7 +202,7 @@ class TestControl:
         assert (api.tasks(), api.running(), api.calls()) == ([], 0, {})
         again = (client.describe_clusters(clusters=["airflow"])["clusters"], client.list_task_definitions())
         assert again[0] == fresh[0] and again[1]["taskDefinitionArns"] == fresh[1]["taskDefinitionArns"]
-        assert ended(client, run_task(client))["containers"][0]["exitCode"] == 0
+        assert reaches(client, run_task(client))["containers"][0]["exitCode"] == 0
 
     def test_one_that_is_served_elsewhere_is_told_by_its_address(self, api: EcsApi, connect: Connect) -> None:
         control = EcsControl(api.url)
@@ -237,14 +212,14 @@ class TestControl:
         assert [task["arn"] for task in control.tasks()] == [arn]
         reason = "Your Spot Task was interrupted."
         assert control.stop_tasks([arn], stop_code="SpotInterruption", reason=reason) == 1
-        assert ended(connect(api), arn)["stoppedReason"] == reason
-        with pytest.raises(LocalError, match="no stop code 'Whim'"):
+        assert reaches(connect(api), arn)["stoppedReason"] == reason
+        with pytest.raises(EmulatorError, match="no stop code 'Whim'"):
             control.stop_tasks([arn], stop_code="Whim", reason="x")
 
     def test_one_that_is_not_there_is_told(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
+        with pytest.raises(UnavailableError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
             EcsControl(f"http://127.0.0.1:{port}").running()
 
     def test_unknown_commands_are_refused(self, api: EcsApi) -> None:
@@ -255,7 +230,7 @@ class TestControl:
             assert "There is no command 'dance'" in answer.read().decode()
 
     def test_without_a_server_it_says_so(self) -> None:
-        with pytest.raises(LocalError, match="not started"):
+        with pytest.raises(EmulatorError, match="not started"):
             EcsApi().reset()
 
 
@@ -321,13 +296,13 @@ class TestProcess:
         bare = tmp_path / "python"
         bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n', encoding="utf-8")
         bare.chmod(0o755)
-        with pytest.raises(ServiceError, match="exit code 44"):
+        with pytest.raises(UnavailableError, match="exit code 44"):
             EcsApi(python=str(bare)).start()
         assert capfd.readouterr().err.startswith("ERROR: The ECS API needs the package ")
 
     def test_the_python_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LOCAL_ECS_PYTHON", "/nowhere/python")
-        with pytest.raises(ServiceError, match="cannot be started with /nowhere/python"):
+        with pytest.raises(UnavailableError, match="cannot be started with /nowhere/python"):
             EcsApi().start()
 
     def test_a_port_that_is_taken_is_told(self, api: EcsApi, capfd: pytest.CaptureFixture[str]) -> None:
@@ -341,7 +316,7 @@ class TestProcess:
         with EcsApi(python=str(python)) as api:
             os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
             assert ends(api.url)
-            with pytest.raises(ServiceError, match="does not answer"):
+            with pytest.raises(UnavailableError, match="does not answer"):
                 api.running()
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -365,8 +340,8 @@ class TestRunners:
         with EcsApi(runner="runners:Hooked", environment=runners) as api:
             api.configure(run_seconds=0.02)
             client = connect(api)
-            assert ended(client, run_task(client, "first"))["containers"][0]["exitCode"] == 7
-            assert ended(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
+            assert reaches(client, run_task(client, "first"))["containers"][0]["exitCode"] == 7
+            assert reaches(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
         notes = (tmp_path / "notes").read_text(encoding="utf-8").split("\n")
         assert notes == ["started first", "ending", "started broken", "ending", ""]
 
@@ -375,21 +350,21 @@ class TestRunners:
             api.configure(run_seconds=0)
             client = connect(api)
             arns = [run_task(client, "x") for _ in range(10)]
-            assert [ended(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
+            assert [reaches(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
 
     def test_a_runner_of_one_s_own_reports_and_the_api_decides(self, runners: dict[str, str], connect: Connect) -> None:
         with EcsApi(runner="runners:Real", environment=runners) as api:
             client = connect(api)
-            task = ended(client, run_task(client, "impossible"))  # start raises
+            task = reaches(client, run_task(client, "impossible"))  # start raises
             assert task["stopCode"] == "TaskFailedToStart"
             assert task["stoppedReason"] == "InternalError: RuntimeError: no engine"
-            task = ended(client, run_task(client, "x", definition="worker-with-sidecar"))
+            task = reaches(client, run_task(client, "x", definition="worker-with-sidecar"))
             assert (task["stopCode"], task["lastStatus"]) == ("EssentialContainerExited", "STOPPED")
             assert {item["name"]: item["exitCode"] for item in task["containers"]} == {"airflow": 3, "sidecar": 143}
             assert "engine-id" in [item["runtimeId"] for item in task["containers"]]
-            with pytest.raises(LocalError, match="Real takes no behaviours"):
+            with pytest.raises(EmulatorError, match="Real takes no behaviours"):
                 api.behave(exit_code=1)
-            with pytest.raises(LocalError, match="There is no setting 'run_seconds'"):
+            with pytest.raises(EmulatorError, match="There is no setting 'run_seconds'"):
                 api.configure(run_seconds=1)
 
     @pytest.mark.parametrize(
@@ -398,7 +373,7 @@ class TestRunners:
             ("runners", "--runner must be like package.module:factory"),
             ("nothing:here", "--runner nothing:here: No module named 'nothing'"),
             ("runners:missing", "has no attribute 'missing'"),
-            ("runners:wrong", "made a object, which is no local.ecs.runner.Runner"),
+            ("runners:wrong", "created a object, which is not a local.ecs.runner.Runner"),
         ],
     )
     def test_a_wrong_one_is_told_in_one_line(

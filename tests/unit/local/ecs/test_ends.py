@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,38 +9,17 @@ import pytest
 
 from local.ecs.control import EcsApi
 from local.ecs.ends import ENDS
-from local.errors import LocalError
+from local.ecs.errors import EmulatorError
+from tests.unit.local.ecs.calls import arns, reaches, run_task
 
-CLUSTER = "airflow"
 STARTED = [name for name, end in ENDS.items() if end.started]
 NEVER_STARTED = [name for name, end in ENDS.items() if not end.started]
-Launch = Callable[..., str]
+Start = Callable[..., str]
 
 
 @pytest.fixture
-def launch(client: Any) -> Launch:
-    def run_task(definition: str = "worker") -> str:
-        answer = client.run_task(
-            cluster=CLUSTER,
-            taskDefinition=definition,
-            launchType="FARGATE",
-            networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-        )
-        arn: str = answer["tasks"][0]["taskArn"]
-        return arn
-
-    return run_task
-
-
-def reaches(client: Any, arn: str, status: str) -> dict[str, Any]:
-    """The task when it has reached a status."""
-    end = time.monotonic() + 30
-    while True:
-        (task,) = client.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"]
-        if task["lastStatus"] == status:
-            return dict(task)
-        assert time.monotonic() < end, f"{task['lastStatus']} instead of {status}"
-        time.sleep(0.005)
+def launch(client: Any) -> Start:
+    return lambda definition="worker": arns(run_task(client, taskDefinition=definition))[0]
 
 
 def as_told(task: dict[str, Any]) -> tuple[Any, ...]:
@@ -62,26 +40,26 @@ def expected(name: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_a_task_to_come_ends_so(ecs: EcsApi, client: Any, launch: Launch, name: str) -> None:
+def test_a_task_to_come_ends_so(ecs: EcsApi, client: Any, launch: Start, name: str) -> None:
     ecs.behave(end=name, run_seconds=0)
-    assert as_told(reaches(client, launch(), "STOPPED")) == expected(name)
+    assert as_told(reaches(client, launch())) == expected(name)
 
 
 @pytest.mark.parametrize("name", STARTED)
-def test_a_task_that_runs_is_stopped_so(ecs: EcsApi, client: Any, launch: Launch, name: str) -> None:
+def test_a_task_that_runs_is_stopped_so(ecs: EcsApi, client: Any, launch: Start, name: str) -> None:
     arn = launch()
     reaches(client, arn, "RUNNING")
     assert ecs.stop_tasks([arn], name) == 1
-    assert as_told(reaches(client, arn, "STOPPED")) == expected(name)
+    assert as_told(reaches(client, arn)) == expected(name)
     assert ecs.stop_tasks([arn], "stopped_by_user") == 0
 
 
 @pytest.mark.parametrize("name", NEVER_STARTED)
-def test_a_task_that_has_not_started_is_stopped_so(ecs: EcsApi, client: Any, launch: Launch, name: str) -> None:
+def test_a_task_that_has_not_started_is_stopped_so(ecs: EcsApi, client: Any, launch: Start, name: str) -> None:
     ecs.configure(start_seconds=60)
     arn = launch()
     assert ecs.stop_tasks([arn], name) == 1
-    assert as_told(reaches(client, arn, "STOPPED")) == expected(name)
+    assert as_told(reaches(client, arn)) == expected(name)
 
 
 @pytest.mark.parametrize("name", ENDS)
@@ -89,44 +67,44 @@ def test_the_source_of_its_words_is_known(name: str) -> None:
     assert ENDS[name].source
 
 
-def test_of_a_lost_host_no_container_has_an_exit_code(ecs: EcsApi, client: Any, launch: Launch) -> None:
+def test_of_a_lost_host_no_container_has_an_exit_code(ecs: EcsApi, client: Any, launch: Start) -> None:
     arn = launch("worker-with-sidecar")
     reaches(client, arn, "RUNNING")
     ecs.stop_tasks([arn], "host_terminated")
     ecs.behave(end="host_terminated", run_seconds=0)
     for stopped in (arn, launch("worker-with-sidecar")):
-        assert all("exitCode" not in item for item in reaches(client, stopped, "STOPPED")["containers"])
+        assert all("exitCode" not in item for item in reaches(client, stopped)["containers"])
 
 
-def test_a_spot_task_may_end_in_order(ecs: EcsApi, client: Any, launch: Launch) -> None:
+def test_a_spot_task_may_end_in_order(ecs: EcsApi, client: Any, launch: Start) -> None:
     arn = launch()
     reaches(client, arn, "RUNNING")
     ecs.stop_tasks([arn], "spot_interruption", exit_code=0)
-    task = reaches(client, arn, "STOPPED")
+    task = reaches(client, arn)
     assert (task["stopCode"], task["containers"][0]["exitCode"]) == ("SpotInterruption", 0)
 
 
-def test_the_end_of_a_behaviour_can_be_another_later(ecs: EcsApi, client: Any, launch: Launch) -> None:
+def test_the_end_of_a_behaviour_can_be_another_later(ecs: EcsApi, client: Any, launch: Start) -> None:
     ecs.configure(end="pull_not_found", run_seconds=0)
     ecs.configure(end="failed")
-    assert as_told(reaches(client, launch(), "STOPPED")) == expected("failed")
+    assert as_told(reaches(client, launch())) == expected("failed")
 
 
-def test_other_fields_go_before_those_of_the_end(ecs: EcsApi, client: Any, launch: Launch) -> None:
+def test_other_fields_go_before_those_of_the_end(ecs: EcsApi, client: Any, launch: Start) -> None:
     ecs.behave(end="out_of_memory", exit_code=9, run_seconds=0)
-    (container,) = reaches(client, launch(), "STOPPED")["containers"]
+    (container,) = reaches(client, launch())["containers"]
     assert (container["exitCode"], container["reason"][:16]) == (9, "OutOfMemoryError")
 
 
-def test_what_makes_no_sense_is_refused(ecs: EcsApi, client: Any, launch: Launch) -> None:
+def test_what_makes_no_sense_is_refused(ecs: EcsApi, client: Any, launch: Start) -> None:
     arn = launch()
     reaches(client, arn, "RUNNING")
-    with pytest.raises(LocalError, match=r"There is no end 'heat'\. There are: succeeded, failed"):
+    with pytest.raises(EmulatorError, match=r"There is no end 'heat'\. There are: succeeded, failed"):
         ecs.stop_tasks([arn], "heat")
-    with pytest.raises(LocalError, match="There is no end 'heat'"):
+    with pytest.raises(EmulatorError, match="There is no end 'heat'"):
         ecs.behave(end="heat")
-    with pytest.raises(LocalError, match="A task that has started cannot end with pull_not_found"):
+    with pytest.raises(EmulatorError, match="A task that has started cannot end with pull_not_found"):
         ecs.stop_tasks([arn], "pull_not_found")
     for end, stop_code in ((None, None), ("failed", "UserInitiated"), (None, "UserInitiated")):
-        with pytest.raises(LocalError, match="needs an end, or a stop_code and a reason"):
+        with pytest.raises(EmulatorError, match="needs an end, or a stop_code and a reason"):
             ecs.stop_tasks([arn], end, stop_code=stop_code)

@@ -7,28 +7,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from local.ecs.control import EcsApi
+from local.ecs.errors import EmulatorError
 from local.ecs.quotas import FARGATE_QUOTAS
-from local.errors import LocalError
-
-CLUSTER = "airflow"
-Launch = Callable[..., dict[str, Any]]
-
-
-def connect(server: EcsApi, **config: Any) -> Any:
-    return boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(**{"retries": {"total_max_attempts": 1}, **config}),
-    )
+from tests.unit.local.ecs.calls import CLUSTER, Launch, arns, connect, reaches, refused, run_task, until
 
 
 @pytest.fixture(scope="module")
@@ -39,48 +24,24 @@ def impatient(server: EcsApi) -> Iterator[Any]:
     client.close()
 
 
-def run_task(client: Any, text: str = "", **parameters: Any) -> dict[str, Any]:
-    """RunTask of `worker`, or of another definition, with a command of this text."""
-    answer: dict[str, Any] = client.run_task(
-        **{
-            "cluster": CLUSTER,
-            "taskDefinition": "worker",
-            "launchType": "FARGATE",
-            "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-            "overrides": {"containerOverrides": [{"name": "airflow", "command": ["run", text]}]},
-            **parameters,
-        }
-    )
-    return answer
-
-
 @pytest.fixture
 def launch(client: Any) -> Launch:
-    return lambda text="", **parameters: run_task(client, text, **parameters)
+    """RunTask with a command of a text."""
+
+    def run(text: str = "", **parameters: Any) -> dict[str, Any]:
+        overrides = {"containerOverrides": [{"name": "airflow", "command": ["run", text]}]}
+        return run_task(client, **{"overrides": overrides, **parameters})
+
+    return run
 
 
-def ended(client: Any, answer: dict[str, Any], seconds: float = 30.0) -> dict[str, Any]:
+def ended(client: Any, answer: dict[str, Any]) -> dict[str, Any]:
     """The first task of an answer when it is STOPPED."""
-    end = time.monotonic() + seconds
-    while True:
-        (task,) = client.describe_tasks(cluster=CLUSTER, tasks=[answer["tasks"][0]["taskArn"]])["tasks"]
-        if task["lastStatus"] == "STOPPED":
-            return dict(task)
-        assert time.monotonic() < end, task["lastStatus"]
-        time.sleep(0.005)
+    return reaches(client, arns(answer)[0])
 
 
 def code_of(call: Callable[..., Any], *arguments: Any, **parameters: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(*arguments, **parameters)
-    return str(caught.value.response["Error"]["Code"])
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    return refused(call, *arguments, **parameters)[0]
 
 
 class TestBehaviours:
@@ -151,7 +112,7 @@ class TestBehaviours:
         ecs.finish(answer["tasks"][0]["taskArn"], exit_code=4)
         task = ended(client, answer)
         assert (task["containers"][0]["exitCode"], task["stopCode"]) == (4, "EssentialContainerExited")
-        with pytest.raises(LocalError, match="ended already"):
+        with pytest.raises(EmulatorError, match="ended already"):
             ecs.finish(task["taskArn"])
 
     def test_even_before_it_runs(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
@@ -160,23 +121,6 @@ class TestBehaviours:
         ecs.finish(answer["tasks"][0]["taskArn"])
         task = ended(client, answer)
         assert task["containers"][0]["exitCode"] == 0 and task["startedAt"]
-
-    def test_a_spot_interruption_stops_running_tasks(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        answers = [launch(), launch()]
-        until(lambda: ecs.running() == 2)
-        arns = [answer["tasks"][0]["taskArn"] for answer in answers]
-        assert ecs.stop_tasks(arns, stop_code="SpotInterruption", reason="Your Spot Task was interrupted.") == 2
-        task = ended(client, answers[0])
-        assert (task["stopCode"], task["stoppedReason"]) == ("SpotInterruption", "Your Spot Task was interrupted.")
-        assert task["containers"][0]["exitCode"] == 143
-        assert ecs.stop_tasks(arns, stop_code="SpotInterruption", reason="again") == 0
-
-    def test_with_an_exit_code_of_one_s_choice(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        answer = launch()
-        until(lambda: ecs.running() == 1)
-        arn = answer["tasks"][0]["taskArn"]
-        ecs.stop_tasks([arn], stop_code="TerminationNotice", reason="retired", exit_code=0)
-        assert ended(client, answer)["containers"][0]["exitCode"] == 0
 
 
 class TestErrors:
@@ -348,13 +292,13 @@ class TestWhichCalls:
             ("RunTask", "throttle", {"times": 1.5}, "times must be a whole number"),
             ("RunTask", "throttle", {"probability": 2}, "probability must be from 0 to 1"),
             ("RunTask", "error", {}, "needs code"),
-            ("RunTask", "error", {"code": 1}, "code must be a text"),
+            ("RunTask", "error", {"code": 1}, "code must be a string"),
         ],
     )
     def test_faults_that_make_no_sense_are_refused(
         self, ecs: EcsApi, operation: str, kind: str, details: dict[str, Any], message: str
     ) -> None:
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(EmulatorError) as caught:
             ecs.fault(operation, kind, **details)
         assert message in str(caught.value)
 
@@ -442,6 +386,6 @@ class TestQuotas:
         ],
     )
     def test_settings_that_make_no_sense_are_refused(self, ecs: EcsApi, settings: dict[str, Any], message: str) -> None:
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(EmulatorError) as caught:
             ecs.configure(**settings)
         assert message in str(caught.value)

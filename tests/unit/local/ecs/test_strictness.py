@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from local.ecs.control import EcsApi
+from tests.unit.local.ecs.calls import CLUSTER, NETWORK, connect, refused, run_task
 
-CLUSTER = "airflow"
-NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 DEFINITION: dict[str, Any] = {
     "family": "other",
     "networkMode": "awsvpc",
@@ -23,38 +18,6 @@ DEFINITION: dict[str, Any] = {
     "containerDefinitions": [{"name": "airflow", "image": "image"}],
 }
 CONSTRAINT = {"type": "memberOf", "expression": "attribute:ecs.instance-type == t3.large"}
-
-
-def connect(server: EcsApi) -> Any:
-    return boto3.client(
-        "ecs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-
-
-def run_task(client: Any, **parameters: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = client.run_task(
-        **{
-            "cluster": CLUSTER,
-            "taskDefinition": "worker",
-            "launchType": "FARGATE",
-            "networkConfiguration": NETWORK,
-            **parameters,
-        }
-    )
-    return answer
-
-
-def refused(call: Callable[..., Any], *arguments: Any, **parameters: Any) -> tuple[str, str]:
-    """The code and the message of a refusal."""
-    with pytest.raises(ClientError) as caught:
-        call(*arguments, **parameters)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 class TestListTasks:

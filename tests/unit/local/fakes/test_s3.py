@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.fakes import s3 as fake_s3
+from local.aws_services.fake_s3 import FakeS3Service
 from local.fakes.s3 import DELETION, LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
-from local.fakes.s3_service import FakeS3Service
 
 NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
 
@@ -57,38 +54,6 @@ def status_and_code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]
 
 
 class TestObjects:
-    def test_one_that_a_test_wrote_has_no_versions(self, fake: FakeS3, s3: Any) -> None:
-        fake.buckets["bucket"]["a/é +&.py"] = b"text"
-        got = s3.get_object(Bucket="bucket", Key="a/é +&.py")
-        assert (got["Body"].read(), got["ETag"], got["LastModified"]) == (b"text", etag(b"text"), MODIFIED)
-        assert "VersionId" not in got
-        assert fake.requests == {"a/é +&.py": 1}
-
-    def test_one_that_a_client_wrote_has_a_version(self, fake: FakeS3, s3: Any) -> None:
-        s3.create_bucket(Bucket="other")
-        written = s3.put_object(Bucket="other", Key="a", Body=b"x" * 100_000)
-        got = s3.get_object(Bucket="other", Key="a")
-        assert got["Body"].read() == b"x" * 100_000 == fake.buckets["other"]["a"]
-        assert got["VersionId"] == written["VersionId"] == fake.versions["other"]["a"][0].version_id
-        assert timedelta(0) <= datetime.now(timezone.utc) - got["LastModified"] < timedelta(minutes=1)
-        assert fake.requests == {"a": 1}  # Writing is not counted.
-
-    def test_a_bucket_must_be_there(self, s3: Any) -> None:
-        asks: tuple[Callable[[], Any], ...] = (
-            lambda: s3.put_object(Bucket="missing", Key="a", Body=b""),
-            lambda: s3.get_object(Bucket="missing", Key="a"),
-            lambda: s3.list_objects_v2(Bucket="missing"),
-        )
-        for ask in asks:
-            with pytest.raises(ClientError) as error:
-                ask()
-            assert status_and_code(error) == (404, "NoSuchBucket")
-
-    def test_the_head_of_one(self, fake: FakeS3, s3: Any) -> None:
-        fake.buckets["bucket"]["a"] = b"text"
-        assert s3.head_object(Bucket="bucket", Key="a")["ContentLength"] == 4
-        assert read(s3, "a") == b"text"  # On the same connection.
-
     def test_a_part_of_one(self, fake: FakeS3, s3: Any) -> None:
         fake.buckets["bucket"]["a"] = b"0123456789"
         got = s3.get_object(Bucket="bucket", Key="a", Range="bytes=3-5")
@@ -181,33 +146,6 @@ def test_all_pages_of_the_objects(fake: FakeS3, s3: Any) -> None:
 
 
 class TestFaults:
-    @pytest.mark.parametrize("ask", ["get_object", "list_objects_v2", "list_object_versions"])
-    def test_one_concerns_what_it_names(self, fake: FakeS3, s3: Any, ask: str) -> None:
-        fake.buckets["bucket"]["a"] = b"text"
-        key = {"get_object": "a", "list_objects_v2": LISTING, "list_object_versions": VERSIONS}[ask]
-        fake.faults = [Fault(key, "error", 1, code="SlowDown", status=503, headers={"x-amz-bucket-region": "x"})]
-        asks: dict[str, Callable[[], Any]] = {
-            "get_object": lambda: read(s3, "a"),
-            "list_objects_v2": lambda: s3.list_objects_v2(Bucket="bucket"),
-            "list_object_versions": lambda: s3.list_object_versions(Bucket="bucket"),
-        }
-        for name, question in asks.items():
-            if name != ask:
-                question()
-        with pytest.raises(ClientError) as error:
-            asks[ask]()
-        assert status_and_code(error) == (503, "SlowDown")
-        assert error.value.response["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == "x"
-        asks[ask]()  # Once only.
-
-    def test_one_without_a_key_concerns_every_object_and_no_listing(self, fake: FakeS3, s3: Any) -> None:
-        fake.buckets["bucket"]["a"] = b"text"
-        fake.faults = [Fault(None, "error", code="AccessDenied", status=403)]
-        s3.list_objects_v2(Bucket="bucket")
-        s3.list_object_versions(Bucket="bucket")
-        with pytest.raises(ClientError, match="AccessDenied"):
-            read(s3, "a")
-
     def test_a_deletion_has_faults_of_its_own(self, fake: FakeS3, s3: Any) -> None:
         fake.buckets["bucket"]["a"] = b"text"
         fake.faults = [Fault(DELETION + "a", "error", 1, code="AccessDenied", status=403)]
@@ -233,69 +171,6 @@ class TestFaults:
                 read(s3, key)
         assert read(s3, "b", VersionId=first) == b"text"
 
-    @pytest.mark.parametrize("kind", ["drop", "break"])
-    def test_a_connection_that_ends_too_early(self, fake: FakeS3, kind: str) -> None:
-        fake.buckets["bucket"]["a"] = b"text"
-        fake.faults = [Fault("a", kind, 1)]
-        connection = http.client.HTTPConnection("127.0.0.1", int(fake.url.rpartition(":")[2]), timeout=5)
-        connection.request("GET", "/bucket/a")
-        with pytest.raises((http.client.RemoteDisconnected, http.client.IncompleteRead)):
-            connection.getresponse().read()
-        connection.close()
-
-    @pytest.mark.parametrize("fault", [Fault("a", "delay", seconds=0.3), Fault("a", "trickle", bytes_per_second=40)])
-    def test_a_slow_answer_is_whole(self, fake: FakeS3, s3: Any, fault: Fault) -> None:
-        fake.buckets["bucket"]["a"] = b"0123456789" * 2
-        fake.faults = [fault]
-        began = time.monotonic()
-        assert read(s3, "a") == b"0123456789" * 2
-        assert time.monotonic() - began > 0.25
-
-    def test_no_answer_at_all_until_it_is_closed(self) -> None:
-        fake = FakeS3()
-        fake.buckets["bucket"]["a"] = b"text"
-        fake.faults = [Fault("a", "hang")]
-        with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2])), timeout=5) as client:
-            client.sendall(b"GET /bucket/a HTTP/1.1\r\n\r\n")
-            client.settimeout(0.3)
-            with pytest.raises(TimeoutError):
-                client.recv(1)
-            client.settimeout(5)
-            fake.close()
-            assert client.recv(1) == b""
-
-
-def test_latency_comes_before_each_answer_and_answers_do_not_wait_for_each_other(fake: FakeS3) -> None:
-    fake.buckets["bucket"]["a"] = b"text"
-    fake.latency = 0.2
-    began = time.monotonic()
-
-    def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", int(fake.url.rpartition(":")[2]), timeout=5)
-        connection.request("GET", "/bucket/a")
-        connection.getresponse().read()
-        connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 0.2 < time.monotonic() - began < 20 * 0.2
-    assert fake.most_running > 1
-
-
-def test_a_thousand_reads_of_one_connection_cost_little(fake: FakeS3) -> None:
-    """Otherwise a benchmark measures the fake. The client's share is in it."""
-    fake.buckets["bucket"]["a"] = b"text" * 500
-    connection = http.client.HTTPConnection("127.0.0.1", int(fake.url.rpartition(":")[2]), timeout=5)
-    began = time.process_time()
-    for _ in range(1000):
-        connection.request("GET", "/bucket/a")
-        assert len(connection.getresponse().read()) == 2000
-    connection.close()
-    assert time.process_time() - began < 1.5
-
 
 class TestProgram:
     @pytest.fixture
@@ -306,7 +181,7 @@ class TestProgram:
 
     @pytest.fixture
     def service(self, port: int) -> Iterator[FakeS3Service]:
-        command = [sys.executable, fake_s3.__file__, "--port", str(port), "--latency", "0.001"]
+        command = [sys.executable, "-m", "local.fakes.s3", "--port", str(port), "--latency", "0.001"]
         program = subprocess.Popen(command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         deadline = time.monotonic() + 20
         while True:

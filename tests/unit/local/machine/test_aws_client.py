@@ -6,30 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import LocalError
 from local.fakes.s3 import FakeS3
-from local.machine.aws_client import aws_client, put_folder, split_s3_uri
-
-
-class TestAddresses:
-    @pytest.mark.parametrize(
-        ("uri", "parts"),
-        [
-            ("s3://dags", ("dags", "")),
-            ("s3://dags/", ("dags", "")),
-            ("s3://my.team-dags/some/prefix/", ("my.team-dags", "some/prefix")),
-            ("s3://dags/what?/c#/a b", ("dags", "what?/c#/a b")),
-        ],
-    )
-    def test_a_bucket_and_a_prefix(self, uri: str, parts: tuple[str, str]) -> None:
-        assert split_s3_uri(uri) == parts
-
-    @pytest.mark.parametrize(
-        "uri", ["", "dags/x", "s3:/dags/x", "s3:///x", "s3://", "https://dags/x", "s3://Dags", "s3://a_b", "s3://[x"]
-    )
-    def test_anything_else_is_refused(self, uri: str) -> None:
-        with pytest.raises(LocalError, match=r"is not of the form s3://bucket/prefix"):
-            split_s3_uri(uri)
+from local.machine.aws_client import aws_client, put_folder
 
 
 @pytest.mark.parametrize(("uri", "prefix"), [("s3://bucket", ""), ("s3://bucket/some/prefix/", "some/prefix/")])

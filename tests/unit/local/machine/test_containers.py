@@ -12,7 +12,7 @@ import pytest
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from local.machine.containers import folder_files, lines_of, put_files, read_files
+from local.machine.containers import folder_files, lines_of, put_files
 
 
 class Recorder:
@@ -40,7 +40,7 @@ def test_a_folders_files_are_taken_without_caches(tmp_path: Path) -> None:
 
 def test_files_in_a_container_belong_to_the_images_user_and_their_folders_too() -> None:
     recorder = Recorder()
-    put_files(cast(Container, recorder), "/opt/airflow/dags", {"a.py": b"1", "x/y/b.py": b"2"})
+    put_files(cast(Container, recorder), {"/opt/airflow/dags": {"a.py": b"1", "x/y/b.py": b"2"}})
     with tarfile.open(fileobj=io.BytesIO(recorder.archives["/opt/airflow/dags"])) as archive:
         members = [(item.name, item.isdir(), oct(item.mode), item.uid, item.gid) for item in archive]
     assert members == [
@@ -49,17 +49,6 @@ def test_files_in_a_container_belong_to_the_images_user_and_their_folders_too() 
         ("a.py", False, "0o664", 50000, 0),
         ("x/y/b.py", False, "0o664", 50000, 0),
     ]
-
-
-def test_chosen_files_are_read_back_as_text() -> None:
-    recorder = Recorder()
-    container = cast(Container, recorder)
-    put_files(container, "/logs", {"a.log": "grün".encode(), "b.log": b"\xff", "x/c.txt": b"3"})
-    assert read_files(container, "/logs", lambda name: name.endswith(".log")) == {"a.log": "grün", "b.log": "\ufffd"}
-
-
-def test_where_there_is_no_path_there_are_no_files() -> None:
-    assert read_files(cast(Container, Recorder()), "/logs", lambda name: True) == {}
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,6 @@ def test_any_other_refusal_means_unreachable_and_its_reason_is_told(
     assert capsys.readouterr().err == f"Docker Hub cannot be used here: Error response from daemon: {reason}\n"
 
 
-def test_a_failure_without_a_word_means_unreachable(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
-    docker("exit 1")
-    assert pull(IMAGE) is Answer.UNREACHABLE
-    assert "no reason given" in capsys.readouterr().err
-
-
 def test_an_unreachable_docker_hub_is_asked_once(docker: Docker, tmp_path: Path) -> None:
     docker(f"echo asked >> {tmp_path}/asked; echo 'connection refused'; exit 1")
     assert [pull(IMAGE), pull("debian:bookworm-slim")] == [Answer.UNREACHABLE] * 2

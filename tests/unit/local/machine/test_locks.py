@@ -18,8 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from images.matrix import load_matrix, version_key
-from local.machine.bases.locks import lock_file
-from local.machine.bases.standin import requirements_data
+from local.machine.bases.locks import lock_file, requirements_data
 from tests.executor import environments
 
 RELEASES = load_matrix().releases

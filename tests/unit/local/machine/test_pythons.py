@@ -41,13 +41,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     available_pythons.cache_clear()
 
 
-def test_debians_python_is_always_there_and_needs_no_copy(install: Install) -> None:
-    install("3.11.99")
-    debians = available_pythons()["3.11"]
-    assert debians == Interpreter("3.11.2", None)
-    assert debians.executable == "/usr/bin/python3.11"
-
-
 def test_the_newest_patch_release_of_each_minor_is_found_by_number(install: Install) -> None:
     install("3.77.9")
     newest = install("3.77.10")
@@ -107,7 +100,3 @@ class TestStaging:
         recorded = target / "lib" / "python3.77" / "_sysconfigdata__linux.py"
         assert recorded.read_text() == "build = {'prefix': '/usr/local', 'BINDIR': '/usr/local/bin'}\n"
         assert recorded.stat().st_mtime_ns == 1_000_000_000
-
-    def test_nothing_is_copied_of_debians(self, tmp_path: Path) -> None:
-        stage(Interpreter("3.11.2", None), tmp_path / "staged")
-        assert not (tmp_path / "staged").exists()

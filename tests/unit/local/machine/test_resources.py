@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.machine.resources import OWNER_LABEL, RUN_LABEL, images_from, is_abandoned, labels, owner
-
-
-def test_what_a_run_makes_is_labelled_with_the_run_and_its_owner() -> None:
-    assert labels("abc") == {RUN_LABEL: "abc", OWNER_LABEL: owner()}
+from local.machine.resources import images_from, is_abandoned, owner
 
 
 def test_this_process_has_not_abandoned_what_it_owns() -> None:

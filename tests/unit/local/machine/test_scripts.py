@@ -55,7 +55,7 @@ class TestEngine:
     def path(self, fakes: Path) -> str:
         return f"{fakes}:/usr/bin:/bin"
 
-    @pytest.mark.parametrize("arguments", [(), ("",), ("start",), ("--help",), ("run",), ("lend",)])
+    @pytest.mark.parametrize("arguments", [(), ("",), ("start",), ("--help",), ("run",)])
     def test_wrong_usage_is_told_and_has_an_exit_code_of_its_own(self, arguments: tuple[str, ...], path: str) -> None:
         done = call("engine.sh", *arguments, path=path)
         assert (done.returncode, done.stdout) == (2, "")
@@ -68,44 +68,16 @@ class TestEngine:
         assert done.stderr == "Docker engine 27.5.1 and Buildx v0.19.3 are ready\n"
 
     @pytest.mark.parametrize("code", [0, 7])
-    @pytest.mark.parametrize("how", ["run", "lend"])
-    def test_a_command_is_run_with_the_engine_that_is_there(
-        self, script: Script, path: str, how: str, code: int
-    ) -> None:
+    def test_a_command_is_run_with_the_engine_that_is_there(self, script: Script, path: str, code: int) -> None:
         script("docker", READY)
-        done = call("engine.sh", how, "sh", "-c", 'echo "$0-$1"; exit "$2"', "a b", "c", str(code), path=path)
+        done = call("engine.sh", "run", "sh", "-c", 'echo "$0-$1"; exit "$2"', "a b", "c", str(code), path=path)
         assert (done.returncode, done.stdout) == (code, "a b-c\n")
-
-    def test_an_engine_that_was_not_lent_is_not_stopped(self, script: Script, path: str, tmp_path: Path) -> None:
-        script("docker", READY)
-        done = call("engine.sh", "give-back", path=path, AIRFLOW_ECS_ENGINE_STATE=str(tmp_path))
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-    def test_a_lent_engine_that_has_ended_meanwhile_is_not_taken_for_another_one(
-        self, script: Script, path: str, tmp_path: Path
-    ) -> None:
-        script("docker", READY)
-        (tmp_path / "lent").write_text("123 456")
-        (tmp_path / "dockerd.pid").write_text(str(os.getpid()))  # a pid that something else has by now
-        script("rm", f'echo "$@" > {tmp_path}/removed')
-        done = call("engine.sh", "give-back", path=path, AIRFLOW_ECS_ENGINE_STATE=str(tmp_path))
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-        assert (tmp_path / "removed").read_text() == f"-f {tmp_path}/lent\n"
-
-    def test_whoever_asks_for_an_engine_keeps_one_that_was_lent(
-        self, script: Script, path: str, tmp_path: Path
-    ) -> None:
-        script("docker", READY)
-        (tmp_path / "lent").write_text("123 456")
-        script("rm", f'echo "$@" > {tmp_path}/removed')
-        assert call("engine.sh", "ensure", path=path, AIRFLOW_ECS_ENGINE_STATE=str(tmp_path)).returncode == 0
-        assert (tmp_path / "removed").read_text() == f"-f {tmp_path}/lent\n"
 
     def test_an_engine_that_is_too_old_is_named_with_what_is_needed(self, script: Script, path: str) -> None:
         script("docker", READY.replace("27.5.1", "20.10.24"))
         done = call("engine.sh", "run", "echo", "not run", path=path)
         assert (done.returncode, done.stdout) == (41, "")
-        assert "The running Docker engine is version 20.10.24; 25 or newer is needed." in done.stderr
+        assert "The running Docker engine is version 20.10.24; 25 or newer is required." in done.stderr
 
     def test_another_machines_engine_is_not_replaced_by_one_here(self, script: Script, path: str) -> None:
         script("docker", NO_ANSWER)
@@ -137,7 +109,7 @@ class TestEngine:
         )
 
 
-class TestLentEngine:
+class TestStartedEngine:
     """An engine that `engine.sh` starts: a process that is called dockerd, and a docker that asks for it."""
 
     DOCKERD = """
@@ -151,7 +123,6 @@ pid=$(cat "$STATE/dockerd.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null || exi
 case "$1" in
     version) echo 27.5.1 ;;
     buildx) echo github.com/docker/buildx v0.19.3 4c5fd3c ;;
-    ps) cat "$STATE/containers" ;;
 esac
 """
     # Whatever this machine is: nothing to install, no systemd.
@@ -170,12 +141,11 @@ dockerd_program() { command -v dockerd; }
         script("docker", self.DOCKER)
         folder = tmp_path / "state"
         folder.mkdir()
-        (folder / "containers").touch()
         yield folder
         if self.engine_runs(folder):
             os.kill(int((folder / "dockerd.pid").read_text()), signal.SIGKILL)
 
-    def call(self, state: Path, *arguments: str, machine: str = "") -> subprocess.CompletedProcess[str]:
+    def call(self, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": f"{state.parent}/fakes:/usr/bin:/bin",
             "SCRIPT": str(ROOT / "local" / "machine" / "engine.sh"),
@@ -183,7 +153,7 @@ dockerd_program() { command -v dockerd; }
             "AIRFLOW_ECS_ENGINE_STATE": str(state),
             "AIRFLOW_ECS_ENGINE_LOG": str(state / "log"),
         }
-        command = [BASH, "-c", f'{self.MACHINE}{machine}\nmain "$@"', "engine.sh", *arguments]
+        command = [BASH, "-c", f'{self.MACHINE}\nmain "$@"', "engine.sh", *arguments]
         return subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
         )
@@ -196,47 +166,21 @@ dockerd_program() { command -v dockerd; }
             return False
         return True
 
-    def test_it_runs_on_until_it_is_given_back(self, state: Path) -> None:
-        lent = self.call(state, "lend", "sh", "-c", "docker version")
-        assert (lent.returncode, lent.stdout) == (0, "27.5.1\n"), lent.stderr
+    def test_it_keeps_running_until_it_is_stopped(self, state: Path) -> None:
+        started = self.call(state, "ensure")
+        assert (started.returncode, started.stdout) == (0, "")
+        assert started.stderr.endswith("\nThe Docker engine keeps running. To stop it: make engine-stop\n")
         assert self.engine_runs(state)
-        given_back = self.call(state, "give-back")
-        assert given_back.returncode == 0
-        assert given_back.stderr.startswith("==> Stopping the Docker engine (pid ")
+        stopped = self.call(state, "stop")
+        assert stopped.returncode == 0
+        assert stopped.stderr.startswith("==> Stopping the Docker engine (pid ")
         assert not self.engine_runs(state)
-        assert not (state / "lent").exists()
 
-    @pytest.mark.parametrize(("how", "code"), [("run", 0), ("run", 7), ("lend", 7)])
-    def test_it_ends_with_a_command_that_fails_and_with_one_that_only_runs(
-        self, state: Path, how: str, code: int
-    ) -> None:
-        assert self.call(state, how, "sh", "-c", f"exit {code}").returncode == code
+    @pytest.mark.parametrize("code", [0, 7])
+    def test_it_ends_with_the_command_that_it_was_started_for(self, state: Path, code: int) -> None:
+        done = self.call(state, "run", "sh", "-c", f"docker version; exit {code}")
+        assert (done.returncode, done.stdout) == (code, "27.5.1\n"), done.stderr
         assert not self.engine_runs(state)
-        assert not (state / "lent").exists()
-
-    def test_one_that_nobody_could_give_back_is_stopped_at_once(self, state: Path) -> None:
-        done = self.call(state, "lend", "true", machine="engine_start() { return 1; }")
-        assert done.returncode == 41
-        assert "ERROR: The Docker engine that was started could not be kept for later: " in done.stderr
-        assert not self.engine_runs(state)
-        assert not (state / "lent").exists()
-
-    def test_it_stays_while_containers_run_in_it(self, state: Path) -> None:
-        self.call(state, "lend", "true")
-        (state / "containers").write_text("0123456789ab\n")
-        done = self.call(state, "give-back")
-        assert (done.returncode, done.stderr) == (
-            *(0, "The Docker engine runs on: other containers run in it. To stop it: make engine-stop\n"),
-        )
-        assert self.engine_runs(state) and (state / "lent").exists()
-
-    def test_it_stays_when_it_does_not_say_what_runs_in_it(self, state: Path) -> None:
-        self.call(state, "lend", "true")
-        (state / "containers").unlink()
-        done = self.call(state, "give-back")
-        assert done.returncode == 41
-        assert "ERROR: The Docker engine runs on: it does not say whether containers run in it." in done.stderr
-        assert self.engine_runs(state) and (state / "lent").exists()
 
 
 class TestVenv:

@@ -1,4 +1,4 @@
-"""The fake S3 in a container: filled by an S3 client, with latency and faults on request."""
+"""Client of the fake S3 in a container."""
 
 from __future__ import annotations
 
@@ -8,23 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.fakes import s3
 from local.machine.aws_client import aws_client, put_folder, split_s3_uri
 
 NAME = "fake-s3"
 PORT = 9000
-_FOLDER, _FILE = "/tmp", "s3.py"
 _TIMEOUT = 30
-
-
-def files() -> dict[str, dict[str, bytes]]:
-    """What a container needs to be the fake S3: files by folder."""
-    return {_FOLDER: {_FILE: Path(s3.__file__).read_bytes()}}
-
-
-def command(latency: float) -> list[str]:
-    """What runs in the container."""
-    return ["python3", f"{_FOLDER}/{_FILE}", "--port", str(PORT), "--latency", str(latency)]
 
 
 class FakeS3Service:
@@ -54,7 +42,7 @@ class FakeS3Service:
         self._control("faults", json.dumps([dict(fault) for fault in faults]).encode())
 
     def requests(self) -> dict[str, int]:
-        """How often each key was read; ``s3.LISTING`` and ``s3.VERSIONS`` are the listings."""
+        """Return how often each key was read; ``s3.LISTING`` and ``s3.VERSIONS`` are the listings."""
         return {str(name): int(count) for name, count in json.loads(self._control("requests")).items()}
 
     def close(self) -> None:

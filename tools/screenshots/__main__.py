@@ -1,4 +1,4 @@
-"""Take the screenshots of the docs: ``python -m local.demo.screenshots [--airflow VERSION]``.
+"""Take the screenshots of the docs: ``python -m tools.screenshots [--airflow VERSION]``.
 
 For each Airflow a deployment of its own is started, some of the demo's DAGs run in it, and a browser takes the pictures
 of `pictures`. The worker images are those of `make image`, built where they are not there yet.
@@ -22,13 +22,13 @@ from local.airflow.ecs_deployment import EcsDeployment
 from local.aws_services.stack import Stack
 from local.demo import DAGS
 from local.demo.image import Target, build, choose
-from local.demo.screenshots.pictures import AWAITED, DAG_IDS, pictures
 from local.errors import LocalError, TaskFailedError
 from local.machine.bases import ensure_base
 from local.machine.client import engine
 from local.machine.console import guarded, run, say, step
+from tools.screenshots.pictures import AWAITED, DAG_IDS, pictures
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[2]
 _FOLDER = _ROOT / "docs" / "images"
 _AIRFLOWS = ("2", "3")
 _LOCK = _ROOT / "requirements" / "screenshots.txt"
@@ -126,7 +126,7 @@ def take_pictures(deployment: EcsDeployment, runs: dict[str, str], python: Path,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take the pictures of the Airflows asked for."""
     parser = argparse.ArgumentParser(
-        prog="python -m local.demo.screenshots", description="Take the screenshots of the docs."
+        prog="python -m tools.screenshots", description="Take the screenshots of the docs."
     )
     parser.add_argument("--airflow", action="append", metavar="VERSION",
                         help="a version or the beginning of one, may be repeated; default: 2 and 3")  # fmt: skip
