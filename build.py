@@ -28,9 +28,8 @@ def main() -> int:
         found = ".".join(map(str, sys.version_info[:2]))
         print(f"build.py: error: this is Python {found}, and build.py needs 3.10 or newer.", file=sys.stderr)
         return DEPENDENCY_EXIT_CODE
-    for folder in (HERE / "executor", HERE):  # the executor's, for `check`; python -I and PYTHONSAFEPATH leave ours out
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    if str(HERE) not in sys.path:  # python -I and PYTHONSAFEPATH leave it out
+        sys.path.insert(0, str(HERE))
     try:
         from images.cli import run
     except ModuleNotFoundError as error:

@@ -5,6 +5,8 @@ Messages say what is wrong and what to do; `build.py` prints them without a trac
 
 from __future__ import annotations
 
+from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit
+
 
 class BuildToolError(Exception):
     """Base of all expected failures. ``exit_code`` is the process's; ``hint`` is what to do."""
@@ -101,13 +103,13 @@ class ImageNotFoundError(BuildToolError):
 class ImageMismatchError(BuildToolError):
     """The checked image is for another Airflow, Python, CPU or contract."""
 
-    exit_code = 18
+    exit_code = EXIT_CODES[Fit.INCOMPATIBLE]
 
 
 class ImageUnknownError(BuildToolError):
     """The checked image could not be looked at, or does not say what it is."""
 
-    exit_code = 19
+    exit_code = EXIT_CODES[Fit.UNKNOWN]
 
 
 class AwsError(BuildToolError):

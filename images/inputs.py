@@ -7,8 +7,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from airflow_ecs_entrypoint.errors import SettingsError
+from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
+from airflow_ecs_executor.aws.names import REGION
+from airflow_ecs_executor.image_check.comparison import repository_of
+from airflow_ecs_executor.image_check.facts import LABEL_PREFIX
+from airflow_ecs_executor.image_check.reference import ImageReference, parse
+
 from images.errors import InputError, RequestError, SecretError
-from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION, RESERVED_PREFIX
+from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION
 from images.secrets import (
     private_key_in,
     secret_options,
@@ -39,15 +46,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~-]+)?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _COMPUTED_LABELS = (OCI_TITLE, OCI_VERSION, OCI_BASE_NAME, OCI_BASE_DIGEST)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{1,}")
 _FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+/?")
-# One component of a repository's name, and the whole reference: [registry[:port]/]name[:tag][@digest].
-# Source: the distribution project, "reference" grammar.
-_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = rf"(?:(?:[A-Za-z0-9.-]+(?::\d+)?)/)?{_NAME}(?:/{_NAME})*"
-_TAG = r"\w[\w.-]{0,127}"
-_DIGEST = r"sha256:[0-9a-f]{64}"
 _OWN_VARIABLES = {
     "AIRFLOW_ECS_DAGS": "--dags",
     "CONTAINER_DAG_PATH": "--container-dag-path",
@@ -125,7 +124,7 @@ def check_labels(labels: Iterable[tuple[str, str]]) -> None:
     for name, value in labels:
         if not _LABEL.fullmatch(name):
             raise RequestError(f"--label {name}: not a label's name.", "Letters, digits, '.', '-', '_' and '/'.")
-        if name.startswith(RESERVED_PREFIX) or name in _COMPUTED_LABELS:
+        if name.startswith(LABEL_PREFIX) or name in _COMPUTED_LABELS:
             raise RequestError(f"--label {name}: this label is a verified fact and cannot be set.")
         if sensitive_setting(name, value):
             raise SecretError(
@@ -134,51 +133,64 @@ def check_labels(labels: Iterable[tuple[str, str]]) -> None:
 
 
 def check_region(region: str) -> None:
-    """:raises RequestError: not the name of an AWS region."""
-    if region and not _REGION.fullmatch(region):
+    """Raise RequestError for what is not the name of an AWS region; an empty string is none."""
+    if region and not re.fullmatch(REGION, region):
         raise RequestError(f"--region {region!r} is not an AWS region.", "For example: --region eu-west-1")
 
 
 def check_s3_uri(uri: str, flag: str) -> None:
-    """:raises RequestError: not ``s3://bucket`` or ``s3://bucket/prefix``."""
-    scheme, _, rest = uri.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if uri and (scheme != "s3" or not _BUCKET.fullmatch(bucket) or not prefix.isprintable() or set("?#") & set(prefix)):
-        raise RequestError(f"{flag} is not an S3 address.", f"For example: {flag} s3://my-bucket/dags")
+    """Raise RequestError for an S3 URI that the container would refuse; an empty string is none."""
+    if not uri:
+        return
+    try:
+        parse_s3_uri(flag, uri)
+    except SettingsError as error:
+        raise RequestError(f"{error}.", f"For example: {flag} s3://my-bucket/dags") from None
 
 
 def check_repository(name: str, flag: str = "--repository") -> None:
-    """:raises RequestError: not a name that tags can be added to."""
-    if not re.fullmatch(_REPOSITORY, name):
+    """Raise RequestError for a name that no tag can be added to."""
+    if _reference(name) is None or repository_of(name) != name:
         raise RequestError(
-            f"{flag} {name!r} is not a repository's name.",
+            f"{flag} {name!r} is not a valid repository name.",
             f"Lower case, without a tag. For example: {flag} registry.example.com/airflow-worker",
         )
 
 
 def check_tag_name(tag: str) -> None:
-    """:raises RequestError: not a tag alone."""
-    if not re.fullmatch(_TAG, tag):
-        raise RequestError(f"--tag {tag!r} is not a tag.", "Without the repository. For example: --tag 1.0")
+    """Raise RequestError for what is not a tag alone."""
+    found = _reference(f"name:{tag}")
+    if found is None or found.tag != tag or found.digest:
+        raise RequestError(f"--tag {tag!r} is not a valid tag.", "Without the repository. For example: --tag 1.0")
 
 
 def check_tag(reference: str) -> None:
-    """:raises RequestError: not ``repository:tag``."""
-    if re.fullmatch(f"{_REPOSITORY}:{_TAG}", reference):
-        return
-    if re.fullmatch(_REPOSITORY, reference):
+    """Raise RequestError for what is not ``repository:tag``."""
+    found = _reference(reference)
+    if found is None or found.digest:
+        raise RequestError(f"--tag {reference!r} is not a valid image name.", "For example: --tag airflow-worker:1.0")
+    if repository_of(reference) == reference:
         raise RequestError(f"--tag {reference} has no tag.", f"For example: --tag {reference}:1.0")
-    raise RequestError(f"--tag {reference!r} is not an image's name.", "For example: --tag airflow-worker:1.0")
 
 
 def check_base(image: str, digest: str) -> None:
-    """:raises RequestError: not an image's reference, not a digest, or two digests."""
-    if not re.fullmatch(f"{_REPOSITORY}(:{_TAG})?(@{_DIGEST})?", image):
-        raise RequestError(f"--base {image!r} is not an image's name.", "For example: --base company/airflow:3.3.2")
-    if digest and not re.fullmatch(_DIGEST, digest):
-        raise RequestError(f"--base-digest {digest!r} is not a digest.", "It is sha256: and 64 hexadecimal digits.")
-    if digest and "@" in image:
+    """Raise RequestError for what is not an image name, not a digest, or for two digests."""
+    found = _reference(image)
+    if found is None:
+        raise RequestError(f"--base {image!r} is not a valid image name.", "For example: --base company/airflow:3.3.2")
+    if digest and _reference(f"name@{digest}") is None:
+        raise RequestError(
+            f"--base-digest {digest!r} is not a valid digest.", "It is sha256: and 64 hexadecimal digits."
+        )
+    if digest and found.digest:
         raise RequestError("--base names a digest already.", "Leave --base-digest out.")
+
+
+def _reference(name: str) -> ImageReference | None:
+    try:
+        return parse(name)
+    except ValueError:
+        return None
 
 
 def check_container_path(path: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from airflow_ecs_executor.image_check.facts import AIRFLOW, CONTRACT, DAGS, LABEL_PREFIX, PYTHON
+
 from images.spec import CONTRACT_VERSION, ImageSpec
 
 TITLE = "airflow-ecs-worker"
@@ -16,13 +18,9 @@ OCI_REVISION = "org.opencontainers.image.revision"
 OCI_SOURCE = "org.opencontainers.image.source"
 OCI_BASE_NAME = "org.opencontainers.image.base.name"
 OCI_BASE_DIGEST = "org.opencontainers.image.base.digest"
-CONTRACT = "io.airflow-ecs.contract"
-AIRFLOW = "io.airflow-ecs.airflow"
-PYTHON = "io.airflow-ecs.python"
-DAGS = "io.airflow-ecs.dags"
-ENTRYPOINT = "io.airflow-ecs.entrypoint"
-AWS_CLI = "io.airflow-ecs.aws-cli"
-INSECURE = "io.airflow-ecs.insecure"
+ENTRYPOINT = f"{LABEL_PREFIX}entrypoint"
+AWS_CLI = f"{LABEL_PREFIX}aws-cli"
+INSECURE = f"{LABEL_PREFIX}insecure"
 INSECURE_AWS_CREDENTIALS = "aws-credentials"
 
 
@@ -73,7 +71,3 @@ def build_labels(created: str, revision: str, source: str, own: Mapping[str, str
     """
     written = {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
     return {name: value for name, value in written.items() if name not in own}
-
-
-RESERVED_PREFIX = "io.airflow-ecs."
-"""Labels that `--label` may not set: they are verified facts."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-CONTRACT_VERSION = "1"
+from airflow_ecs_executor.image_check.comparison import CONTRACTS
+
+CONTRACT_VERSION = CONTRACTS[-1]
 """Version of docs/image-contract.md that the images follow."""
 
 AIRFLOW_HOME = "/opt/airflow"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_ecs_executor.image_check.facts import AIRFLOW, CONTRACT, DAGS, PYTHON
 from docker.models.images import Image
 
 from images import labels
@@ -21,7 +22,7 @@ from images.spec import CONTRACT_VERSION
 
 PROBE = Path(__file__).with_name("probe.py")
 ENTRYPOINT = ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
-_NEEDED_LABELS = (labels.CONTRACT, labels.AIRFLOW, labels.PYTHON, labels.DAGS, labels.ENTRYPOINT, labels.AWS_CLI)
+_NEEDED_LABELS = (CONTRACT, AIRFLOW, PYTHON, DAGS, labels.ENTRYPOINT, labels.AWS_CLI)
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,15 @@ def check_facts(config: Mapping[str, Any], facts: Mapping[str, Any], entrypoint_
     def equal(name: str, expected: Any, value: Any) -> None:
         checks.append(Check(name, str(expected), str(value), str(expected) == str(value)))
 
-    equal("contract version", CONTRACT_VERSION, found.get(labels.CONTRACT))
-    equal("Airflow", found.get(labels.AIRFLOW), facts["airflow"])
-    equal("`version` by the entrypoint", found.get(labels.AIRFLOW), _last_line(entrypoint_output))
-    equal("Python", found.get(labels.PYTHON), facts["python"])
+    equal("contract version", CONTRACT_VERSION, found.get(CONTRACT))
+    equal("Airflow", found.get(AIRFLOW), facts["airflow"])
+    equal("`version` by the entrypoint", found.get(AIRFLOW), _last_line(entrypoint_output))
+    equal("Python", found.get(PYTHON), facts["python"])
     equal("entrypoint version", found.get(labels.ENTRYPOINT), facts["entrypoint"])
     equal("user", "50000:0", f"{facts['uid']}:{facts['gid']}")
     equal("entrypoint", ENTRYPOINT, config.get("Entrypoint"))
     equal("command", [], config.get("Cmd") or [])
-    equal("DAG mode", found.get(labels.DAGS), environment.get("AIRFLOW_ECS_DAGS"))
+    equal("DAG mode", found.get(DAGS), environment.get("AIRFLOW_ECS_DAGS"))
     equal("AWS CLI", found.get(labels.AWS_CLI) == "true", str(facts["aws_cli"]).startswith("aws-cli/"))
     equal("dependency check", "No broken requirements found.", facts["dependency_check"])
     checks.append(Check("AWS SDK", "installed", facts["boto3"] or "absent", bool(facts["boto3"])))

@@ -7,7 +7,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from images import inputs
 from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add, adder
 from images.console import say
@@ -49,7 +48,6 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
         example = "For example: python build.py dags push ./dags s3://my-bucket/dags"
         raise RequestError("dags push needs an s3:// address or --stack, and not both.", example)
     uri = parsed.uri if parsed.uri is not None else stack_of(parsed).dags_uri
-    inputs.check_s3_uri(uri or "-", "URI")
     destination = destination_of(uri)
     choices = Choices(parsed.exclude, parsed.keep_removed, parsed.replace, parsed.dry_run)
     done = push(parsed.folder, Bucket(destination, parsed.region), choices, say)

@@ -45,12 +45,22 @@ def add_content(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags for what goes into the images."""
     group = parser.add_argument_group("what is in them")
     group.add_argument(
-        "--s3-uri", default="", metavar="URI", help="mode s3: default S3_URI; a task definition may set it too"
+        "--s3-uri",
+        type=str.strip,
+        default="",
+        metavar="URI",
+        help="mode s3: default S3_URI; a task definition may set it too",
     )
     group.add_argument("--dag-path", type=Path, metavar="DIR", help="mode local: the folder of DAGs")
-    group.add_argument("--plugins-s3-uri", default="", metavar="URI", help="mode s3: plugins, to AIRFLOW_HOME/plugins")
     group.add_argument(
-        "--config-s3-uri", default="", metavar="URI", help="mode s3: Python config, to AIRFLOW_HOME/config"
+        "--plugins-s3-uri", type=str.strip, default="", metavar="URI", help="mode s3: plugins, to AIRFLOW_HOME/plugins"
+    )
+    group.add_argument(
+        "--config-s3-uri",
+        type=str.strip,
+        default="",
+        metavar="URI",
+        help="mode s3: Python config, to AIRFLOW_HOME/config",
     )
     group.add_argument("--plugins-path", type=Path, metavar="DIR", help="mode local: plugins, to AIRFLOW_HOME/plugins")
     group.add_argument(

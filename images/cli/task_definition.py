@@ -52,7 +52,9 @@ def add_commands(add: Add, matrix: Matrix) -> None:
         "--secret", action="append", default=[], metavar="K=ARN",
         help="variable with the value of a secret (ARN or ARN:json-key::) or SSM parameter; repeatable",
     )  # fmt: skip
-    group.add_argument("--s3-uri", default="", metavar="URI", help="the DAGs; default: the stack's, in mode s3")
+    group.add_argument(
+        "--s3-uri", type=str.strip, default="", metavar="URI", help="the DAGs; default: the stack's, in mode s3"
+    )
     group.add_argument("--logs-uri", default="", metavar="URI", help="remote logging; default: the stack's")
     group.add_argument("--execution-api-url", default="", metavar="URL", help="Airflow 3: http://HOST:8080/execution/")
     group.add_argument("--log-group", metavar="NAME", help="of CloudWatch, for what it prints; default: the stack's")

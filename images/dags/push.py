@@ -11,15 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from airflow_ecs_entrypoint.sync.plan import excluded
+
 from images import inputs
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY, Bucket, Found
 from images.dags.plan import (
-    check_folders,
-    check_path,
+    Destination,
+    check_paths,
     check_replacement,
     content_of,
-    leaving_out,
     plan,
     same,
 )
@@ -60,22 +61,21 @@ def push(folder: Path, bucket: Bucket, choices: Choices, say: Callable[[str], No
     :raises BuildToolError: what went wrong; S3 then has a part of the new files, and all the old ones that they do not
         replace: the same push completes it.
     """
-    files = _files(folder, bucket.destination.path if not bucket.destination.archive else "", choices.exclude)
+    files = _files(folder, bucket.destination, choices.exclude)
     if bucket.destination.archive:
         return _push_archive(files, bucket, choices, say)
     return _push_files(files, bucket, choices, say)
 
 
-def _files(folder: Path, prefix: str, exclude: Sequence[str]) -> dict[str, Path]:
+def _files(folder: Path, destination: Destination, exclude: Sequence[str]) -> dict[str, Path]:
     """The files to push, by their path below the folder."""
-    leave_out = leaving_out(exclude)
+    leave_out = excluded(exclude)
     inputs.check_folder(folder, "DIR", leave_out, "uploaded")
     found = {path.relative_to(folder).as_posix(): path for path in inputs.files_of(folder)}
     found = {name: path for name, path in found.items() if not leave_out(name)}
     if not found:
         raise InputError(f"{folder} holds no files but those that --exclude leaves out.", "Correct the patterns.")
-    for name in found:
-        check_path(name, prefix)
+    check_paths(destination, found)
     return found
 
 
@@ -88,8 +88,8 @@ def _read(path: Path) -> bytes:
 
 def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     members = {name: Member(_read(path), bool(path.stat().st_mode & 0o100)) for name, path in files.items()}
-    mark = fingerprint(members, bucket.destination.archive)
-    body = cache(lambda: pack(members, bucket.destination.archive))
+    mark = fingerprint(members, bucket.destination.ending)
+    body = cache(lambda: pack(members, bucket.destination.ending))
     there = bucket.look()
     if there is not None and _is_same_archive(there, mark, body):
         kept = True if there.version else bucket.keeps_versions()
@@ -117,8 +117,8 @@ def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool
 def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     objects = bucket.objects()
     contents = {name: content_of(_read(path)) for name, path in files.items()}
-    found = plan(contents, objects, leaving_out(choices.exclude), choices.keep_removed)
-    check_folders(bucket.destination, files, objects.keys() - set(found.delete))
+    found = plan(contents, objects, excluded(choices.exclude), choices.keep_removed)
+    check_paths(bucket.destination, files, objects.keys() - set(found.delete))
     if not choices.dry_run:
         check_replacement(bucket.destination, files, objects, found, replace=choices.replace)
 

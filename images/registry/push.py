@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.facts import CONTRACT
 from airflow_ecs_executor.image_check.reference import ImageReference, has_registry, parse
 from airflow_ecs_executor.image_check.remote import Images, RemoteName
 from docker.models.images import Image
@@ -105,7 +106,7 @@ def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_r
 
 def _remark(image: Image) -> None:
     found = image.labels or {}
-    if labels.CONTRACT not in found:
+    if CONTRACT not in found:
         say("note: this image was not built by build.py: what is in it was not verified")
     if labels.INSECURE in found:
         say(f"WARNING: this image holds {found[labels.INSECURE]}: whoever can pull it can read and use them")

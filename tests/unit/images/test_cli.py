@@ -141,9 +141,9 @@ def test_help_names_every_flag_and_ends_well(command: str, capsys: pytest.Captur
         ("--provenance mode=max", 2, "Add --push"),
         ("--platform linux/s390x", 2, "--platform takes: linux/amd64, linux/arm64"),
         ("--platform linux/amd64,linux/arm64", 2, "Add --push, or build one platform at a time"),
-        ("--repository Upper/Case", 2, "--repository 'Upper/Case' is not a repository's name."),
+        ("--repository Upper/Case", 2, "--repository 'Upper/Case' is not a valid repository name."),
         ("--tag worker", 2, "--tag worker has no tag.\n  For example: --tag worker:1.0"),
-        ("--tag Worker:1", 2, "--tag 'Worker:1' is not an image's name."),
+        ("--tag Worker:1", 2, "--tag 'Worker:1' is not a valid image name."),
         ("--env A", 2, "--env takes NAME=VALUE"),
         ("--label =x", 2, "--label takes NAME=VALUE"),
         ("--region Frankfurt", 2, "For example: --region eu-west-1"),
@@ -373,7 +373,7 @@ class TestListing:
 
 
 def test_a_broken_matrix_is_exit_code_3(tmp_path: Path) -> None:
-    for name in ("images", "requirements"):
+    for name in ("images", "requirements", "executor", "entrypoint"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "build.py", tmp_path)
     (tmp_path / "matrix.yaml").write_text("airflow: []", encoding="utf-8")

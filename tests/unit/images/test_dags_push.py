@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
 from airflow_ecs_entrypoint.settings import read
 from airflow_ecs_entrypoint.signals import Interruption
 from airflow_ecs_entrypoint.sync.progress import Progress
@@ -26,7 +27,7 @@ from images.dags import archive
 from images.dags import push as pushing
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY
-from images.dags.plan import Stored, check_folders, content_of, destination_of, leaving_out, plan
+from images.dags.plan import Stored, check_paths, content_of, destination_of, plan
 from images.errors import BuildToolError
 from local.fakes import s3 as fake_s3
 from local.fakes.s3 import DELETION, LISTING, WRITING, FakeS3, Fault
@@ -316,13 +317,13 @@ class TestRefusals:
         [
             ([], 2, "dags push needs an s3:// address or --stack, and not both."),
             (["s3://bucket/dags", "--stack", "airflow-ecs"], 2, "and not both."),
-            (["bucket/dags"], 2, "URI is not an S3 address."),
-            (["s3://bucket/dags.tar.zst"], 2, "A .tar.zst is not written here."),
+            (["bucket/dags"], 2, "URI does not begin with s3://"),
+            (["s3://bucket/dags.tar.zst"], 2, "does not write .tar.zst archives"),
             (["s3://bucket/dags", "--exclude", "*"], 4, "holds no files but those that --exclude leaves out."),
             (["s3://nowhere/dags"], 20, "There is no bucket nowhere.\n  To make it: aws s3 mb s3://nowhere"),
             (["s3://nowhere/dags.zip", "--dry-run"], 20, "There is no bucket nowhere."),
-            (["s3://bucket/a//dags"], 2, "empty, '.' or '..' part, which the entrypoint refuses."),
-            (["s3://bucket/../dags.zip"], 2, "empty, '.' or '..' part, which the entrypoint refuses."),
+            (["s3://bucket/a//dags"], 2, "empty, '.' or '..' part"),
+            (["s3://bucket/../dags.zip"], 2, "empty, '.' or '..' part"),
         ],
     )
     def test_what_cannot_be_is_told_in_one_message(
@@ -506,7 +507,7 @@ class TestRefusals:
     def test_what_stays_must_not_make_a_file_a_folder(self, s3: FakeS3, folder: Path, run: Run, there: str) -> None:
         s3.buckets["bucket"] = {f"dags/{there}": b"x", "dags/.airflowignore": b""}
         answer = run("dags", "push", folder, "s3://bucket/dags", "--keep-removed")
-        assert answer.code == 2 and "would be a file and a folder at once" in answer.errors
+        assert answer.code == 2 and "is a file and a folder at once" in answer.errors
         assert len(s3.buckets["bucket"]) == 2
         assert run("dags", "push", folder, "s3://bucket/dags").code == 0
 
@@ -533,32 +534,15 @@ class TestPlan:
     ) -> None:
         contents = {path: content_of(body) for path, body in here.items()}
         objects = {path: Stored(len(body), f'"{content_of(body).md5}"', NOW) for path, body in there.items()}
-        found = plan(contents, objects, leaving_out([]), keep_removed=False)
+        found = plan(contents, objects, lambda path: False, keep_removed=False)
         after = {path: body for path, body in there.items() if path not in found.delete}
         after |= {path: here[path] for path in (*found.upload, *found.unclear)}
         assert after == here
         assert found.unchanged == sum(there.get(path) == body for path, body in here.items())
         assert not [path for path in found.upload if there.get(path) == here[path]]
 
-    @pytest.mark.parametrize(
-        "uri, path",
-        [
-            ("s3://bucket", ""), ("s3://bucket/", ""), ("s3://bucket/dags", "dags/"), ("s3://bucket/dags/", "dags/"),
-            ("s3://bucket/dags.zip", "dags.zip"), ("s3://bucket/dags.zip/", "dags.zip/"),
-            ("s3://bucket/x/Dags.TGZ", "x/Dags.TGZ"),
-        ],
-    )  # fmt: skip
-    def test_a_destination_is_a_prefix_or_an_archive_as_the_entrypoint_has_it(self, uri: str, path: str) -> None:
-        from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
-
-        found, entrypoint = destination_of(uri), parse_s3_uri("S3_URI", uri)
-        assert found.path == path == entrypoint.path
-        assert bool(found.archive) == bool(entrypoint.archive)
-
     @given(some.text("ab./\\", max_size=12), some.sampled_from(["", ".zip", ".tgz/", ".tar.zst/"]))
     def test_every_address_that_is_taken_means_the_same_to_the_entrypoint(self, path: str, ending: str) -> None:
-        from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
-
         try:
             found = destination_of(f"s3://bucket/{path}{ending}")
         except BuildToolError:
@@ -566,30 +550,12 @@ class TestPlan:
         assert parse_s3_uri("S3_URI", str(found)).path == found.path
 
     @given(TREES.map(set), some.sets(some.sampled_from(["a.py", "a.py/b", "pkg", "pkg/d.py", "x", "x/y"])))
-    def test_a_clash_is_refused_only_where_the_entrypoint_would_refuse_it(
-        self, files: set[str], kept: set[str]
-    ) -> None:
-        from airflow_ecs_entrypoint.errors import DagsError
-        from airflow_ecs_entrypoint.sync.plan import Paths
-
-        def works(paths: set[str]) -> bool:
-            try:
-                known = Paths("it", 1)
-                for path in sorted(paths):
-                    known.add(path, 0, path)
-            except DagsError:
-                return False
-            return True
-
+    def test_a_clash_is_refused_where_the_entrypoint_would_refuse_it(self, files: set[str], kept: set[str]) -> None:
+        paths = files | kept
+        clashes = any(path.startswith(f"{other}/") for path in paths for other in paths)
         try:
-            check_folders(destination_of("s3://bucket/dags"), files, kept)
+            check_paths(destination_of("s3://bucket/dags"), files, kept)
         except BuildToolError:
-            assert not works(files | kept)
+            assert clashes
         else:
-            assert works(files | kept) or not works(kept), "what was broken before is not this push's"
-
-    @given(PATHS, some.sampled_from(["*.py", "pkg/", "*/c.py", "a.?y", "pkg"]))
-    def test_patterns_mean_what_they_mean_to_the_entrypoint(self, path: str, pattern: str) -> None:
-        from airflow_ecs_entrypoint.sync.plan import excluded
-
-        assert leaving_out([pattern])(path) == excluded([pattern])(path)
+            assert not clashes

@@ -68,78 +68,33 @@ class TestLabels:
             inputs.check_labels([("source", "https://me:hunter2@git.example.com/x")])
 
 
+def check_apt_package(name: str) -> None:
+    inputs.check_apt_packages([name])
+
+
 @pytest.mark.parametrize(
     "check, good",
     [
         (
-            inputs.check_region,
-            ["", "eu-west-1", "us-gov-west-1", "us-isob-east-1", "cn-northwest-1", "ap-southeast-12"],
-        ),
-        (
-            lambda uri: inputs.check_s3_uri(uri, "--s3-uri"),
-            ["", "s3://bucket", "s3://my.bucket/", "s3://my-bucket/a b/ü", "s3://bucket/dags.tar.gz"],
-        ),
-        (
             inputs.check_container_path,
-            [
-                "/opt/airflow/dags",
-                "/opt/airflow/dags/",
-                "/opt/airflow/dags/team",
-                "/dags",
-                "/usrdata",
-                "/home/airflow/x",
-            ],
+            "/opt/airflow/dags /opt/airflow/dags/ /opt/airflow/dags/team /dags /usrdata /home/airflow/x",
         ),
-        (
-            lambda name: inputs.check_apt_packages([name]),
-            ["git", "libpq5", "g++", "libc6:amd64", "git=1:2.39.5-0+deb12u2", "git/bookworm-backports"],
-        ),
-        (
-            inputs.check_repository,
-            [
-                *("airflow-ecs-worker", "team/worker", "localhost:5000/worker", "a__b/c.d/e-f"),
-                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow",
-            ],
-        ),
-        (inputs.check_tag, ["a:1", "registry:5000/a/b:1.0_x-Y", "ghcr.io/a/b:latest"]),
-        (
-            lambda image: inputs.check_base(image, ""),
-            ["full", "slim", "apache/airflow", "r:5000/a/b:1", "a/b:1@sha256:" + "0" * 64],
-        ),
+        (check_apt_package, "git libpq5 g++ libc6:amd64 git=1:2.39.5-0+deb12u2 git/bookworm-backports"),
     ],
 )
-def test_plain_values_pass(check: Callable[[str], None], good: list[str]) -> None:
-    for value in good:
+def test_plain_values_pass(check: Callable[[str], None], good: str) -> None:
+    for value in good.split():
         check(value)
 
 
 @pytest.mark.parametrize(
     "check, bad",
     [
-        (inputs.check_region, ["europe", "eu-west", "EU-WEST-1", "eu-west-1a", "eu-west-1 ", "$(x)"]),
-        (
-            lambda uri: inputs.check_s3_uri(uri, "--s3-uri"),
-            [
-                *("bucket/x", "S3://bucket", "http://bucket/x", "s3:/bucket", "s3://", "s3:///x", "s3://[bad"),
-                *("s3://key:hunter2@bucket/x", "s3://bucket/x\nRUN y", "s3://bucket/x\ty", "s3://bucket/x?versionId=1"),
-            ],
-        ),
         (
             inputs.check_container_path,
             [
-                *(
-                    "",
-                    "dags",
-                    "~/dags",
-                    "/",
-                    "//",
-                    "//etc",
-                    "/opt/airflow",
-                    "/opt/airflow/",
-                    "/opt/airflow/../x",
-                    "/opt/./x",
-                ),
-                *("/etc/dags", "/usr", "/lib64/x", "/tmp", "/home/airflow/.local/lib", "/opt/aws-cli/x"),
+                *("", "dags", "~/dags", "/", "//", "//etc", "/opt/airflow", "/opt/airflow/", "/opt/airflow/../x"),
+                *("/opt/./x", "/etc/dags", "/usr", "/lib64/x", "/tmp", "/home/airflow/.local/lib", "/opt/aws-cli/x"),
                 *(
                     "/opt/airflow/plugins",
                     "/opt/airflow/logs/x",
@@ -153,23 +108,13 @@ def test_plain_values_pass(check: Callable[[str], None], good: list[str]) -> Non
                 ),
             ],
         ),
-        (
-            lambda name: inputs.check_apt_packages([name]),
-            ["-y", "a", "Git", "git;x", "$(x)", "git libpq5", "git&&x", ""],
-        ),
-        (inputs.check_repository, ["", "Upper", "a:1", "a b", "/a", "a/", "a//b", "a@sha256:" + "0" * 64, "-a"]),
-        (inputs.check_tag, ["a", "localhost:5000/a", "a:", "a:-x", "A:1", "a:b:c", "a b:1", "a:1\n"]),
-        (
-            lambda image: inputs.check_base(image, ""),
-            ["", "Full", "a b", "a:1\nRUN x", "a@sha256:0", "$(x)", "--platform=x"],
-        ),
+        (check_apt_package, ["-y", "a", "Git", "git;x", "$(x)", "git libpq5", "git&&x", ""]),
     ],
 )
 def test_others_are_refused(check: Callable[[str], None], bad: list[str]) -> None:
     for value in bad:
-        with pytest.raises(RequestError) as raised:
+        with pytest.raises(RequestError):
             check(value)
-        assert "hunter2" not in str(raised.value)
 
 
 class TestFolders:

@@ -76,9 +76,9 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("flags", "words"),
         [
-            ("x --to a:1", "--to 'a:1' is not a repository's name"),
+            ("x --to a:1", "--to 'a:1' is not a valid repository name"),
             ("x --to r.example/w --stack airflow-ecs", "both say where to push to"),
-            ("x --tag a/b:1", "--tag 'a/b:1' is not a tag"),
+            ("x --tag a/b:1", "--tag 'a/b:1' is not a valid tag"),
             ("x --region Frankfurt", "is not an AWS region"),
             ("x --to ", "--to is empty"),
             ("", "IMAGE is empty"),
