@@ -25,11 +25,11 @@ from airflow_ecs_executor.image_check.comparison import (
 )
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
-from airflow_ecs_executor.image_check.remote import Images
 
 from images import aws
 from images.engine import Engine
 from images.errors import AwsError, ImageMismatchError, ImageUnknownError, RequestError
+from images.registry.logins import remote_images
 
 _TASK_DEFINITION = re.compile(r"arn:[^:]+:ecs:.*|[A-Za-z0-9_-]+(:[0-9]+)?")
 
@@ -98,8 +98,7 @@ def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport
     here = _on_engine(target, versions, engine)
     if here is not None:
         return here
-    images = Images(lambda region: aws.client("ecr", region))
-    return check_image(images, target.image, versions, target.platform)
+    return check_image(remote_images(), target.image, versions, target.platform)
 
 
 def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageReport | None:

@@ -233,10 +233,14 @@ def tag_is_taken(name: str) -> PushError:
 
 
 def diagnose_push(said: str, name: str) -> PushError:
-    """The error that a registry's answer to a push stands for, as the engine passes it on.
+    """Return the error that the output of `docker push` stands for.
 
-    :param name: what was pushed.
+    Args:
+        said: What the docker client printed on standard error.
+        name: What was pushed.
     """
+    lines = [line for line in said.strip().splitlines() if not line.startswith("WARNING")]
+    said = _PREFIXES.sub("", "\n".join(lines))
     if _IMMUTABLE.search(said):
         return tag_is_taken(name)
     repository = name.rpartition(":")[0]

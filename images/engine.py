@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from docker.models.images import Image
 
 from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
 from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError
-from images.progress import Progress, PushProgress
+from images.progress import Progress
 
 PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
 
@@ -207,26 +206,29 @@ class Engine:
             else:
                 self.tag(str(former.id), [reference])
 
-    def push(self, reference: str, auth_config: Mapping[str, str]) -> str:
-        """Push one reference, showing how it goes on; returns the image's digest in the registry.
+    def push(self, name: str, environment: Mapping[str, str]) -> str:
+        """Push one name by the docker client, which shows the progress, and return the image's digest in the registry.
 
-        :param auth_config: who pushes, as the engine's API takes it; empty: nobody.
-        :raises PushError: with what the registry said.
+        Args:
+            name: ``repository:tag``.
+            environment: Variables for the docker client alone: where it finds the login.
+
+        Raises:
+            PushError: The push failed; the message has the registry's answer.
         """
-        repository, _, tag = reference.rpartition(":")
-        progress = PushProgress()
+        command = [self.client, "push", name]
         try:
-            # The engine retries what is dropped on the way, and says so.
-            for event in self.api.api.push(repository, tag, stream=True, decode=True, auth_config=dict(auth_config)):
-                _show(progress.feed(event, time.monotonic()))
-        except docker.errors.APIError as error:
-            progress.error = str(error.explanation)
-        except requests.RequestException as error:
-            progress.error = f"the engine has broken off ({type(error).__name__})"
-        if progress.error:
-            raise diagnose_push(progress.error, reference)
-        _show(progress.end())
-        return progress.digest
+            # Its progress goes to standard error: standard output is for the answer.
+            done = subprocess.run(
+                command, env={**os.environ, **environment}, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+            )
+        except FileNotFoundError:
+            raise no_client(self.client) from None
+        if done.returncode:
+            raise diagnose_push(done.stderr, name)
+        repository = name.rpartition(":")[0]
+        digests = self.api.images.get(name).attrs.get("RepoDigests") or ()
+        return next((text.partition("@")[2] for text in digests if text.partition("@")[0] == repository), "")
 
     def _call(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.client, *arguments], capture_output=True, text=True)

@@ -24,7 +24,7 @@ from images.spec import AWS_CREDENTIALS, ImageSpec
 from images.verify import require_verified, verify
 
 if TYPE_CHECKING:
-    from images.registry.logins import Login
+    from images.registry.logins import RegistryAuth
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def build(
     :param engine: one with Buildx, as `Engine.require_buildx` makes sure.
     :raises BuildToolError: what went wrong, each kind with its exit code.
     """
-    logins = _logins(publication) if publication.push else {}  # first: who may not push need not build
+    auths = _auths(publication) if publication.push else {}  # first: who may not push need not build
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
     options = replace(options, labels=build_labels(*_provenance(), own=dict(specs[0].options.labels)))
     platforms = options.platforms or ("",)
@@ -79,7 +79,7 @@ def build(
             for spec in specs:
                 engine.tag(candidates[spec.identifier, platforms[0]], publication.references[spec.identifier])
             if publication.push:
-                _push(engine, specs, options, publication, context, progress, secrets, logins)
+                _push(engine, specs, options, publication, context, progress, secrets, auths)
         finally:
             for reference in candidates.values():
                 engine.untag(reference)
@@ -87,11 +87,10 @@ def build(
         say(f"{'pushed' if publication.push else 'tagged'} {' '.join(publication.references[spec.identifier])}")
 
 
-def _logins(publication: Publication) -> Mapping[str, Login]:
-    # Here: whoever pushes nothing needs neither the AWS SDK nor the executor's modules.
-    from images.registry.push import logins_for
+def _auths(publication: Publication) -> Mapping[str, RegistryAuth]:
+    from images.registry.push import auths_for  # here: whoever pushes nothing does not need the AWS SDK
 
-    return logins_for(name for names in publication.references.values() for name in names)
+    return auths_for(name for names in publication.references.values() for name in names)
 
 
 def _push(
@@ -102,22 +101,24 @@ def _push(
     context: Path,
     progress: str,
     secrets: Mapping[str, str],
-    logins: Mapping[str, Login],
+    auths: Mapping[str, RegistryAuth],
 ) -> None:
-    """Push what was verified: by the engine, or, for what its store cannot hold, from the build cache by Buildx."""
+    """Push what was verified: from the engine, or, if its store cannot hold it, from the build cache by Buildx."""
+    from airflow_ecs_executor.image_check.reference import parse
+
     from images.registry.docker_config import with_logins
     from images.registry.push import push_as
 
-    if len(options.platforms) > 1 or options.sbom or options.provenance:
-        cached = replace(options, no_cache=False, pull=False)  # else it would build anew, and push what nobody verified
-        definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
-        with with_logins({login.registry: login for login in logins.values()}.values()) as environment:
+    with with_logins(auths.values()) as environment:
+        if len(options.platforms) > 1 or options.sbom or options.provenance:
+            cached = replace(options, no_cache=False, pull=False)  # else Buildx would build and push another image
+            definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
             engine.bake(definition, context, progress, {**secrets, **environment})
-        return
-    for spec in specs:
-        for reference in publication.references[spec.identifier]:
-            say(f"pushing {reference}")
-            push_as(engine, engine.local_image(reference), reference, logins[reference])
+            return
+        for spec in specs:
+            for name in publication.references[spec.identifier]:
+                say(f"pushing {name}")
+                push_as(engine, engine.local_image(name), name, auths.get(parse(name).registry), environment)
 
 
 def credential_arguments() -> dict[str, str]:

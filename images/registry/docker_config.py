@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from images.registry.logins import Login
+from images.registry.logins import RegistryAuth
 
 _HELPER = """\
 #!/bin/sh
@@ -20,14 +20,14 @@ _HELPER = """\
 
 
 @contextmanager
-def with_logins(logins: Iterable[Login], environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
+def with_logins(logins: Iterable[RegistryAuth], environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
     """What docker's client has to have in its environment, as long as the block lasts, to use these logins.
 
     It keeps the user's configuration: contexts, builders, plugins and other logins. Passwords are in the environment
     alone; the temporary folder, which is the user's only, names programs that print them from there.
     """
-    asked = [login for login in logins if not login.stored]
-    if not asked:
+    logins = list(logins)
+    if not logins:
         yield {}
         return
     home = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
@@ -44,7 +44,7 @@ def with_logins(logins: Iterable[Login], environ: Mapping[str, str] = os.environ
             "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
         }
         helpers = {}
-        for number, login in enumerate(asked):
+        for number, login in enumerate(logins):
             helper, variable = f"airflow-ecs-{number}", f"AIRFLOW_ECS_LOGIN_{number}"
             helpers[login.registry] = helper
             program = programs / f"docker-credential-{helper}"

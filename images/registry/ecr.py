@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_ecs_executor.aws.errors import classify
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
+from airflow_ecs_executor.image_check.registry import Credentials
 
 from images import aws
-from images.registry.logins import Login
+from images.registry.logins import RegistryAuth
 
 PUBLIC = "public.ecr.aws"
 _PUBLIC_REGION = "us-east-1"
@@ -36,7 +36,7 @@ def is_ecr(reference: ImageReference) -> bool:
     return reference.ecr is not None or reference.registry == PUBLIC
 
 
-def log_in(reference: ImageReference) -> Login:
+def log_in(reference: ImageReference) -> RegistryAuth:
     """A login for an image's registry, by AWS's credentials; it is good for twelve hours.
 
     :raises AwsError: there is none.
@@ -51,7 +51,7 @@ def log_in(reference: ImageReference) -> Login:
         raise aws.failed(f"No login to {reference.registry}", error, action) from None
     given = answer if isinstance(answer, dict) else answer[0]
     user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
-    return Login(registry_at(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
+    return RegistryAuth(registry_at(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
 
 
 def registry_at(reference: ImageReference, endpoint: str) -> str:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import RegistryError
 from airflow_ecs_executor.image_check.facts import CONTRACT
 from airflow_ecs_executor.image_check.reference import ImageReference, has_registry, parse
-from airflow_ecs_executor.image_check.remote import Images, RemoteName
+from airflow_ecs_executor.image_check.remote import RemoteName
 from docker.models.images import Image
 
-from images import aws, labels
+from images import labels
 from images.console import say
 from images.diagnose import tag_is_taken
 from images.engine import Engine
 from images.errors import AwsError, PushError, RequestError
 from images.registry import ecr
-from images.registry.logins import Login, stored_login
+from images.registry.docker_config import with_logins
+from images.registry.logins import RegistryAuth, remote_images, stored_credentials
 
 _LONGEST_TAG = 128
 _CONTENT_DIGITS = 12
@@ -132,53 +133,58 @@ def _repository(reference: ImageReference, target: Target, *, create: bool, dry_
 
 def _there(target: Target) -> RemoteName | None:
     """What the registry has under the name; None also if that cannot be told, for then pushing tells."""
-    images = Images(lambda region: aws.client("ecr", region))
     try:
-        return images.identify(target.name)
+        return remote_images().identify(target.name)
     except RegistryError:
         return None
 
 
 def _push(engine: Engine, image: Image, target: Target, reference: ImageReference) -> str:
-    login = ecr.log_in(reference) if ecr.is_ecr(reference) else stored_login(target.name)
-    say(f"pushing {target.name}{f', by {login.registry}' if login.registry != reference.registry else ''}")
-    digest = push_as(engine, image, target.name, login)
+    auth = ecr.log_in(reference) if ecr.is_ecr(reference) else None
+    say(f"pushing {target.name}{f', by {auth.registry}' if auth and auth.registry != reference.registry else ''}")
+    with with_logins([auth] if auth else []) as environment:
+        digest = push_as(engine, image, target.name, auth, environment)
     say(f"pushed {target.name}")
     return digest
 
 
-def push_as(engine: Engine, image: Image, name: str, login: Login) -> str:
-    """Push an image under a name, to the registry of a login; returns its digest.
+def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, environment: Mapping[str, str]) -> str:
+    """Push an image under a name, to the registry of a login, and return its digest.
 
-    :raises PushError: with what the registry said.
+    Args:
+        engine: The engine that has the image.
+        image: The image.
+        name: ``repository:tag``.
+        auth: The login that ``environment`` gives the docker client; None if it uses its own.
+        environment: What `with_logins` has made.
+
+    Raises:
+        PushError: The push failed; the message has the registry's answer.
     """
     reference = parse(name)
-    if login.registry != reference.registry:
-        name = f"{login.registry}/{reference.repository}:{reference.tag}"
+    if auth and auth.registry != reference.registry:
+        name = f"{auth.registry}/{reference.repository}:{reference.tag}"
     with engine.named(image, name):
-        return engine.push(name, login.auth_config)
+        return engine.push(name, environment)
 
 
-def logins_for(names: Iterable[str]) -> dict[str, Login]:
-    """Who pushes each of these names: for Amazon ECR AWS's login, else whom docker knows at its registry.
+def auths_for(names: Iterable[str]) -> dict[str, RegistryAuth]:
+    """Return the logins for pushing these names that the docker client does not have, by registry: Amazon ECR's.
 
-    :raises AwsError: AWS gives none, and docker has none.
+    Raises:
+        AwsError: AWS gives no login, and docker has none either.
     """
-    by_registry: dict[str, Login] = {}
-    found = {}
-    for name in names:
-        registry = parse(name).registry
-        found[name] = by_registry[registry] = by_registry.get(registry) or _login_for(name)
-    return found
+    references = {reference.registry: reference for reference in map(parse, names)}
+    found = {registry: _auth_for(reference) for registry, reference in references.items()}
+    return {registry: auth for registry, auth in found.items() if auth}
 
 
-def _login_for(name: str) -> Login:
-    reference, stored = parse(name), stored_login(name)
+def _auth_for(reference: ImageReference) -> RegistryAuth | None:
     if not ecr.is_ecr(reference):
-        return stored
+        return None
     try:
-        return ecr.log_in(reference)  # docker's may be of yesterday, and is good for twelve hours
+        return ecr.log_in(reference)  # docker's own may have expired: it is good for twelve hours
     except AwsError:
-        if not stored.credentials:
+        if not stored_credentials(reference.registry):
             raise
-        return stored
+        return None

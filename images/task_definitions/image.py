@@ -9,10 +9,9 @@ from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
 from airflow_ecs_executor.image_check.facts import ImageFacts, facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
-from airflow_ecs_executor.image_check.remote import Images
 
-from images import aws
 from images.errors import ImageMismatchError, ImageUnknownError, RequestError
+from images.registry.logins import remote_images
 
 _NAMES = {image: ecs for ecs, image in ARCHITECTURES.items()}
 """ECS's names of CPUs, by an image's."""
@@ -44,7 +43,7 @@ def find(name: str, platform: Platform | None) -> TaskImage:
             f"Push it first: python build.py push {name} --to REPOSITORY (or --stack NAME). Its last lines are names "
             "to give here.",
         )
-    images = Images(lambda region: aws.client("ecr", region))
+    images = remote_images()
     try:
         tag = parse(name).tag
         pinned = f"{repository_of(name)}@{images.identify(name).digest}"

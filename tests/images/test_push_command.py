@@ -13,11 +13,11 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from airflow_ecs_executor.image_check.credentials import Credentials
+from airflow_ecs_executor.image_check.registry import Credentials
 
 from images.registry.docker_config import with_logins
 from images.registry.ecr import TAGS
-from images.registry.logins import Login
+from images.registry.logins import RegistryAuth
 from local.aws_services.stack import Stack
 from local.fakes.registry import FakeRegistry
 from tests.images.conftest import docker_build
@@ -115,7 +115,7 @@ class TestAmazonEcr:
         digest, config = in_registry(registry, "team/new", "1.0")
         assert config == identity
         assert done.stdout == f"{ECR}/team/new:1.0\n{ECR}/team/new@{digest}\n"
-        assert f"created the repository {ECR}/team/new" in done.stderr and "3 MB sent" in done.stderr
+        assert f"created the repository {ECR}/team/new" in done.stderr and "Pushed" in done.stderr
         made = ecr.repositories["team/new"]
         assert made["imageTagMutability"] == "IMMUTABLE" and made["tags"] == TAGS
         assert made["imageScanningConfiguration"] == {"scanOnPush": True}
@@ -277,6 +277,6 @@ def test_buildx_pushes_by_a_login_of_its_environment_alone(
     assert in_registry(registry, "team/baked", "1")
 
 
-def login_of(registry: str, token: str) -> Login:
+def login_of(registry: str, token: str) -> RegistryAuth:
     """The login in an authorization token of Amazon ECR."""
-    return Login(registry, Credentials(*base64.b64decode(token).decode().split(":")))
+    return RegistryAuth(registry, Credentials(*base64.b64decode(token).decode().split(":")))

@@ -13,11 +13,10 @@ from airflow_ecs_executor.aws import container_logs
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify, lacks_definition, not_started
 from airflow_ecs_executor.aws.task_outcome import Outcome, outcome_of
 from airflow_ecs_executor.image_check import http
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.ecr import EcrRegistry
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.reference import parse
-from airflow_ecs_executor.image_check.registry import Registry
+from airflow_ecs_executor.image_check.registry import Credentials, Registry
 from airflow_ecs_executor.image_check.remote import _identify
 
 from images import aws
@@ -269,7 +268,7 @@ def _registry(entry: Entry) -> Answer:
         found = diagnose_push(entry.message, entry.extra["name"])
         return Answer(type(found).__name__, found.hint)
     reference = parse(entry.extra["image"])
-    known = Credentials("user", "secret") if entry.extra.get("logged_in") else Credentials()
+    known = Credentials("user", "secret") if entry.extra.get("logged_in") else None
     try:
         _identify(Registry(_Http(entry), reference, lambda _: known), reference)  # type: ignore[arg-type]
     except NoSuchImageError as error:

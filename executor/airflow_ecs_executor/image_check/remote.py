@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Protocol, TypeVar
 
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
 from airflow_ecs_executor.image_check.manifest import (
     choose,
@@ -18,6 +17,9 @@ from airflow_ecs_executor.image_check.manifest import (
     platforms_of,
 )
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
+
+if TYPE_CHECKING:
+    from airflow_ecs_executor.image_check.registry import Credentials
 
 T = TypeVar("T")
 TIMEOUT = 10.0
@@ -64,12 +66,13 @@ class Images:
     def __init__(
         self,
         ecr: Callable[[str], Any],
-        credentials: Callable[[str], Credentials] = stored_credentials,
+        credentials: Callable[[str], Credentials | None] | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        """``ecr`` makes a boto3 client of Amazon ECR for a region; ``credentials`` finds those for a host.
+        """Look up images with these credentials.
 
-        ``timeout``: seconds for one look-up.
+        ``ecr`` makes a boto3 client of Amazon ECR for a region. ``credentials`` finds the login to another registry by
+        its host; None if these are to be asked anonymously. ``timeout``: seconds for one look-up.
         """
         self._ecr = ecr
         self._credentials = credentials
@@ -94,7 +97,7 @@ class Images:
         def work() -> None:
             try:
                 outcome.append(self._ask(reference, ask))
-            except BaseException as error:
+            except BaseException as error:  # it is raised in the thread that asked
                 outcome.append(error)
 
         # In a thread, because the resolution of a name, for one, cannot be bounded.
@@ -129,8 +132,10 @@ class Images:
     def _client(self, region: str) -> Any:
         try:
             return self._ecr(region)
-        except Exception as error:
-            raise RegistryError(f"no client of Amazon ECR can be made ({type(error).__name__}: {error})") from None
+        except Exception as error:  # Airflow's connection raises errors of many kinds
+            raise RegistryError(
+                f"a client of Amazon ECR could not be created ({type(error).__name__}: {error})"
+            ) from error
 
 
 def _resolve(source: _Source, reference: ImageReference, platform: Platform | None) -> RemoteImage:

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from airflow_ecs_executor.image_check import http as http_module
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
 from airflow_ecs_executor.image_check.http import Answer
 from airflow_ecs_executor.image_check.reference import parse
-from airflow_ecs_executor.image_check.registry import Registry
+from airflow_ecs_executor.image_check.registry import Credentials, Registry
+from airflow_ecs_executor.image_check.remote import Images
 
 from local.fakes.registry import (
     DOCKER_INDEX,
@@ -107,9 +107,8 @@ def test_an_identity_token_is_exchanged(registry, images, one):
 @pytest.mark.parametrize(
     ("credentials", "words"),
     [
-        (Credentials(), "does not exist or is private: `docker login 127.0.0.1"),
+        (None, "does not exist or is private: `docker login 127.0.0.1"),
         (Credentials("airflow", "wrong"), "not for the user that is logged in here"),
-        (Credentials(trouble="docker-credential-x failed"), "docker-credential-x failed"),
     ],
 )
 def test_without_the_right_login_the_message_says_what_to_do(registry, images, one, login, credentials, words):
@@ -131,6 +130,12 @@ def test_a_login_that_has_expired_is_told_apart():
     registry = Registry(Expired(), parse("public.ecr.aws/org/airflow:1"), lambda host: Credentials("AWS", "old"))
     with pytest.raises(RegistryError, match=r"has expired: `docker login public\.ecr\.aws` again, .* `docker logout"):
         registry.manifest("1")
+
+
+def test_without_a_way_to_log_in_a_private_image_is_not_known(registry, one):
+    registry.login = "bearer"
+    with pytest.raises(RegistryError, match=r"the executor logs in to Amazon ECR only: .*`python build\.py check`"):
+        Images(lambda region: None).look_up(f"{registry.host}/team/worker:1", AMD64)
 
 
 def test_a_login_is_not_carried_to_another_host(registry, images, one):
