@@ -7,6 +7,8 @@ agree. Their sources are beside this package.
 import sys
 from pathlib import Path
 
+__version__ = "0.1.0"
+
 _ROOT = Path(__file__).resolve().parent.parent
 for _folder in ("entrypoint", "executor"):
     if str(_ROOT / _folder) not in sys.path:

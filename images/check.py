@@ -25,10 +25,11 @@ from airflow_ecs_executor.image_check.comparison import (
 )
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
+from docker.errors import DockerException
 
 from images import aws
 from images.engine import Engine
-from images.errors import AwsError, ImageMismatchError, ImageUnknownError, RequestError
+from images.errors import AwsError, EngineError, ImageMismatchError, ImageUnknownError, RequestError
 from images.registry.logins import remote_images
 
 _TASK_DEFINITION = re.compile(r"arn:[^:]+:ecs:.*|[A-Za-z0-9_-]+(:[0-9]+)?")
@@ -70,13 +71,14 @@ def target_of(name: str, container: str | None, region: str | None, platform: Pl
         return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
     client = aws.client("ecs", region or _region_in(name))
     try:
-        document = client.describe_task_definition(taskDefinition=name)["taskDefinition"]
-    except Exception as error:
+        answer = client.describe_task_definition(taskDefinition=name)
+    except aws.CALL_ERRORS as error:
         raise AwsError(
-            f"The task definition {name} cannot be described: {classify(error).reason}.",
+            f"The task definition {name} could not be described: {classify(error).reason}.",
             "Check credentials, --region, and the permission ecs:DescribeTaskDefinition. "
             f"An image of this name is written with its tag: {name.partition(':')[0]}:latest",
-        ) from None
+        ) from error
+    document = answer["taskDefinition"]
     names = [item["name"] for item in document["containerDefinitions"]]
     chosen = container or (names[0] if len(names) == 1 else "")
     if chosen not in names:
@@ -106,7 +108,7 @@ def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageRepor
         return None
     try:
         found: dict[str, Any] = engine.api.images.get(target.image).attrs
-    except Exception:  # no such image, or no engine: the registry decides
+    except (EngineError, DockerException, OSError):  # no such image, or no engine: the registry decides
         return None
     config = {"config": found["Config"], "architecture": found["Architecture"]}
     return compare(target.image, facts_of(config, parse(target.image).tag), frozenset(), versions, target.platform)

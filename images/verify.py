@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_ecs_executor.image_check.facts import AIRFLOW, CONTRACT, DAGS, PYTHON
+from docker.errors import DockerException
 from docker.models.images import Image
 
 from images import labels
@@ -126,7 +127,7 @@ def _run_image(engine: Engine, image: str, platform: str | None) -> tuple[dict[s
             return None, f"exit code {code}: {_last_line(errors or output)}"
         facts = json.loads(_last_line(output))
         code, output, errors = engine.run(image, ["version"], **options)
-    except Exception as error:  # the engine's own words: no such program, wrong platform
+    except (DockerException, OSError, ValueError) as error:  # no such program, wrong platform, no JSON
         return None, _last_line(str(error))
     return facts, output if code == 0 else f"exit code {code}: {_last_line(errors or output)}"
 

@@ -14,6 +14,18 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 """Adds a command: its name, what carries it out, and what it does in a line. Returns the parser for its flags."""
 
 
+DEBUG_FLAG = "--debug"
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Add the flag to the help; `images.cli.program.run` reads it, wherever it stands."""
+    parser.add_argument(
+        DEBUG_FLAG,
+        action="store_true",
+        help="print the traceback of an error, as BUILD_DEBUG=1 in the environment does",
+    )
+
+
 class Parser(argparse.ArgumentParser):
     """Errors in one form with all others of the build tool."""
 
@@ -28,6 +40,7 @@ def adder(commands: argparse._SubParsersAction[Any]) -> Add:
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
         child: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         child.set_defaults(command=command)
+        add_debug(child)
         return child
 
     return add

@@ -107,7 +107,7 @@ class Bucket:
         with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
             try:
                 answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
-            except Exception as error:
+            except aws.CALL_ERRORS as error:
                 if classify(error).denied:
                     return None
                 raise
@@ -126,13 +126,13 @@ class Bucket:
     def _asking(self, doing: str, permission: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:
+        except aws.CALL_ERRORS as error:
             name, found = self.destination.bucket, classify(error)
             if found.code == "NoSuchBucket":
-                raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from None
+                raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from error
             failure = aws.failed(f"The bucket {name} cannot {doing}", error, permission)
             failure.hint = _hint(found, permission) or failure.hint
-            raise failure from None
+            raise failure from error
 
 
 def _hint(found: ApiError, permission: str) -> str:

@@ -46,9 +46,10 @@ def log_in(reference: ImageReference) -> RegistryAuth:
     else:
         client, action = aws.client("ecr", _place(reference)[1]), "ecr:GetAuthorizationToken"
     try:
-        answer: Any = client.get_authorization_token()["authorizationData"]
-    except Exception as error:
-        raise aws.failed(f"No login to {reference.registry}", error, action) from None
+        document = client.get_authorization_token()
+    except aws.CALL_ERRORS as error:
+        raise aws.failed(f"No login to {reference.registry}", error, action) from error
+    answer: Any = document["authorizationData"]
     given = answer if isinstance(answer, dict) else answer[0]
     user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
     return RegistryAuth(registry_at(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
@@ -75,13 +76,13 @@ def find_repository(reference: ImageReference) -> Repository | None:
     client = aws.client("ecr", region)
     try:
         found = client.describe_repositories(registryId=account, repositoryNames=[reference.repository])
-    except Exception as error:
+    except aws.CALL_ERRORS as error:
         failure = classify(error)
         if failure.code == "RepositoryNotFoundException":
             return None
         if failure.denied:
             return Repository()
-        raise aws.failed(f"The repository {reference.repository} cannot be looked up", error) from None
+        raise aws.failed(f"The repository {reference.repository} could not be described", error) from error
     return Repository(str(found["repositories"][0].get("imageTagMutability", "")))
 
 
@@ -101,12 +102,12 @@ def create_repository(reference: ImageReference) -> Repository:
             encryptionConfiguration={"encryptionType": "AES256"},
             tags=TAGS,
         )
-    except Exception as error:
+    except aws.CALL_ERRORS as error:
         if classify(error).code == "RepositoryAlreadyExistsException":  # somebody else was faster
             return find_repository(reference) or Repository()
         raise aws.failed(
-            f"The repository {reference.repository} cannot be created", error, "ecr:CreateRepository"
-        ) from None
+            f"The repository {reference.repository} could not be created", error, "ecr:CreateRepository"
+        ) from error
     return Repository(IMMUTABLE)
 
 

@@ -41,12 +41,12 @@ def newest(client: Any, family: str) -> Registered | None:
     """
     try:
         answer = client.describe_task_definition(taskDefinition=family, include=["TAGS"])
-    except Exception as error:
+    except aws.CALL_ERRORS as error:
         if classify(error).code == "ClientException":  # "Unable to describe task definition."
             return None
         raise aws.failed(
-            f"The task definition {family} cannot be described", error, "ecs:DescribeTaskDefinition"
-        ) from None
+            f"The task definition {family} could not be described", error, "ecs:DescribeTaskDefinition"
+        ) from error
     found = answer["taskDefinition"]
     return Registered(str(found["taskDefinitionArn"]), normalised(found, answer.get("tags") or ()))
 
@@ -76,14 +76,14 @@ def register(client: Any, document: Document) -> str:
     pauses = iter(_PAUSES)
     while True:
         try:
-            arn: str = client.register_task_definition(**document)["taskDefinition"]["taskDefinitionArn"]
-        except Exception as error:
+            answer = client.register_task_definition(**document)
+        except aws.CALL_ERRORS as error:
             pause = next(pauses, None) if _CONCURRENT in str(error) else None
             if pause is None:
-                raise explained(document, error) from None
+                raise explained(document, error) from error
             time.sleep(random.uniform(0.5, 1) * pause)
         else:
-            return arn
+            return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
 def explained(document: Document, error: Exception) -> AwsError:

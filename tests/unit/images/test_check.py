@@ -194,7 +194,7 @@ def test_the_region_of_a_task_definition_is_that_of_the_aws_cli(run: Run, monkey
     assert answer.code == 20 and "Give --region, or set AWS_REGION." in answer.errors
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     answer = run("check", "airflow-worker", *PAIR)
-    assert answer.code == 20 and "cannot be described" in answer.errors
+    assert answer.code == 20 and "could not be described" in answer.errors
 
 
 def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
