@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from airflow_ecs_entrypoint.errors import SettingsError
@@ -136,6 +136,12 @@ def check_region(region: str) -> None:
     """Raise RequestError for what is not the name of an AWS region; an empty string is none."""
     if region and not re.fullmatch(REGION, region):
         raise RequestError(f"--region {region!r} is not an AWS region.", "For example: --region eu-west-1")
+
+
+def check_platform(platform: str, known: Sequence[str]) -> None:
+    """Raise RequestError for a platform that the matrix does not have."""
+    if platform not in known:
+        raise RequestError(f"Unknown platform {platform!r}.", f"--platform takes: {', '.join(known)}")
 
 
 def check_s3_uri(uri: str, flag: str) -> None:

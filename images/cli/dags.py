@@ -27,7 +27,7 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child.description = _PUSH
     child.add_argument("folder", type=Path, metavar="DIR", help="the folder of DAGs")
     child.add_argument("uri", nargs="?", metavar="URI", help="s3://BUCKET/PREFIX, or that of an archive")
-    add_stack(child, "its DagsUri in place of URI")
+    add_stack(child, "push to DagsUri of this CloudFormation stack (deploy/template.yaml) instead of URI")
     child.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
         help="leave files out: a pattern for their path below DIR, where * matches / too; repeatable",
@@ -47,7 +47,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     if (parsed.uri is None) == (parsed.stack is None):
         example = "For example: python build.py dags push ./dags s3://my-bucket/dags"
         raise RequestError("dags push needs an s3:// address or --stack, and not both.", example)
-    uri = parsed.uri if parsed.uri is not None else stack_of(parsed).dags_uri
+    uri = parsed.uri if parsed.uri is not None else stack_of(parsed.stack, parsed.region).dags_uri
     destination = destination_of(uri)
     choices = Choices(parsed.exclude, parsed.keep_removed, parsed.replace, parsed.dry_run)
     done = push(parsed.folder, Bucket(destination, parsed.region), choices, say)

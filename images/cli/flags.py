@@ -99,20 +99,21 @@ def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
 
 
 def add_stack(parser: argparse._ActionsContainer, use: str) -> None:
-    """Add the flags that name a stack of deploy/template.yaml; ``use`` is what it is asked for."""
-    parser.add_argument("--stack", metavar="NAME", help=f"a stack of deploy/template.yaml: {use}")
+    """Add the flags that name a stack of deploy/template.yaml; ``use``: what its outputs are used for (help text)."""
+    parser.add_argument("--stack", metavar="NAME", help=use)
     parser.add_argument("--region", default="", help="AWS region; default: as configured for the AWS SDK")
 
 
-def stack_of(parsed: argparse.Namespace) -> StackOutputs:
-    """The outputs of the stack that ``--stack`` names.
+def stack_of(name: str, region: str) -> StackOutputs:
+    """Return the outputs of a stack; ``region`` may be empty.
 
-    :raises AwsError: there is no such stack, or its outputs cannot be read.
+    Raises:
+        AwsError: The stack does not exist, or its outputs cannot be read.
     """
     from airflow_ecs_executor.aws.stack import StackError, read_stack  # here: building needs no AWS SDK
 
     try:
-        return read_stack(parsed.stack, parsed.region or None)
+        return read_stack(name, region or None)
     except StackError as error:
         raise AwsError(error.message, error.remedy) from None
 

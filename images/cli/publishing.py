@@ -17,7 +17,7 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child = add("push", _push, "push an image of the engine to Amazon ECR, logging in by itself, or to any registry")
     child.add_argument("image", metavar="IMAGE", help="an image of the engine, such as airflow-ecs-worker:2-s3")
     child.add_argument("--to", metavar="REPOSITORY", help="default: the image's own, if its name has one")
-    add_stack(child, "its RepositoryUri")
+    add_stack(child, "push to RepositoryUri of this CloudFormation stack (deploy/template.yaml)")
     child.add_argument("--tag", help="default: the image's own")
     child.add_argument(
         "--content-tag", action="store_true",
@@ -45,7 +45,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     engine = Engine()
     engine.require()
     image = engine.local_image(parsed.image)
-    to = parsed.to or (stack_of(parsed).repository_uri if parsed.stack else "")
+    to = parsed.to or (stack_of(parsed.stack, parsed.region).repository_uri if parsed.stack else "")
     target = target_of(
         parsed.image, tuple(image.tags), str(image.id), to=to, tag=parsed.tag or "", content_tag=parsed.content_tag
     )

@@ -26,7 +26,7 @@ _HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RequestedSettings:
     """What is asked for: by flags, and, in ``stack_…``, by the outputs of a stack, which flags overrule."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -82,65 +82,71 @@ def check_secret(name: str, arn: str) -> None:
         )
 
 
-def settings(image: ImageFacts, wishes: Wishes) -> Settings:
+def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
     """The container's environment.
 
-    :raises RequestError: the image's Airflow, or its DAG mode, needs what nothing says; or wishes contradict.
+    :raises RequestError: the image's Airflow, or its DAG mode, needs what nothing says; or what was requested contradicts itself.
     """
-    for name in wishes.environment.keys() & wishes.secrets.keys():
+    for name in requested.environment.keys() & requested.secrets.keys():
         raise RequestError(f"{name} is given by --env and by --secret.", "Leave one of them out.")
-    known = {**image.environment, **wishes.environment, **wishes.secrets}
+    known = {**image.environment, **requested.environment, **requested.secrets}
     environment, secrets, notes = dict[str, str](), dict[str, str](), list[str]()
-    _dags(image, wishes, known, environment)
-    if wishes.logs_uri:
-        environment |= {_REMOTE_LOGGING: "True", _REMOTE_FOLDER: wishes.logs_uri}
+    _dags(image, requested, known, environment)
+    if requested.logs_uri:
+        environment |= {_REMOTE_LOGGING: "True", _REMOTE_FOLDER: requested.logs_uri}
     elif _REMOTE_LOGGING not in known:
-        notes.append("note: a task's log goes with its container: --logs-uri (or --stack) keeps it for Airflow's UI")
+        notes.append("a task's log goes with its container: --logs-uri (or --stack) keeps it for Airflow's UI")
     if image.airflow.startswith("2."):
-        _airflow_2(wishes, known, secrets, notes)
+        _airflow_2(requested, known, secrets, notes)
     else:
-        _airflow_3(wishes, known, environment)
-    environment |= wishes.environment
-    secrets = {name: arn for name, arn in secrets.items() if name not in wishes.environment} | dict(wishes.secrets)
+        _airflow_3(requested, known, environment)
+    environment |= requested.environment
+    secrets = {name: arn for name, arn in secrets.items() if name not in requested.environment} | dict(
+        requested.secrets
+    )
     environment = {name: value for name, value in environment.items() if name not in secrets}
     return Settings(environment, secrets, tuple(notes))
 
 
-def _dags(image: ImageFacts, wishes: Wishes, known: Mapping[str, str], environment: dict[str, str]) -> None:
-    if wishes.s3_uri:
-        environment["S3_URI"] = wishes.s3_uri
+def _dags(
+    image: ImageFacts, requested: RequestedSettings, known: Mapping[str, str], environment: dict[str, str]
+) -> None:
+    if requested.s3_uri:
+        environment["S3_URI"] = requested.s3_uri
     elif image.dags == "s3" and not known.get("S3_URI"):
-        if not wishes.stack_s3_uri:
+        if not requested.stack_s3_uri:
             raise RequestError(
                 "The image loads its DAGs from S3, and nothing says from where.",
                 "Give --s3-uri s3://BUCKET/PREFIX, or --stack NAME.",
             )
-        environment["S3_URI"] = wishes.stack_s3_uri
+        environment["S3_URI"] = requested.stack_s3_uri
 
 
-def _airflow_2(wishes: Wishes, known: Mapping[str, str], secrets: dict[str, str], notes: list[str]) -> None:
-    if wishes.execution_api_url:
+def _airflow_2(
+    requested: RequestedSettings, known: Mapping[str, str], secrets: dict[str, str], notes: list[str]
+) -> None:
+    if requested.execution_api_url:
         raise RequestError("--execution-api-url is for Airflow 3, and the image has Airflow 2.", "Leave it out.")
     if not _is_set(DATABASE, known):
-        if not wishes.stack_database:
+        if not requested.stack_database:
             raise RequestError(
                 "Tasks of Airflow 2 need the metadata database, and nothing says which.",
                 f"Give --secret {DATABASE}=ARN of a secret with its URL, or --stack NAME.",
             )
-        secrets[DATABASE] = wishes.stack_database
+        secrets[DATABASE] = requested.stack_database
     if not _is_set(FERNET_KEY, known):
-        if wishes.stack_fernet_key:
-            secrets[FERNET_KEY] = wishes.stack_fernet_key
+        if requested.stack_fernet_key:
+            secrets[FERNET_KEY] = requested.stack_fernet_key
         else:
             notes.append(
-                f"note: tasks cannot read connections and variables that a fernet key encrypts: --secret {FERNET_KEY}="
+                f"tasks cannot read connections and variables that a fernet key encrypts: --secret {FERNET_KEY}="
                 "ARN (or --stack)"
             )
 
 
-def _airflow_3(wishes: Wishes, known: Mapping[str, str], environment: dict[str, str]) -> None:
-    if wishes.execution_api_url:
-        environment[EXECUTION_API] = wishes.execution_api_url
+def _airflow_3(requested: RequestedSettings, known: Mapping[str, str], environment: dict[str, str]) -> None:
+    if requested.execution_api_url:
+        environment[EXECUTION_API] = requested.execution_api_url
     elif not _is_set(EXECUTION_API, known):
         raise RequestError(
             "Tasks of Airflow 3 talk to the API server, and nothing says where it is.",
