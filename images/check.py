@@ -12,12 +12,12 @@ from typing import Any
 
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform, read_definition
+from airflow_ecs_executor.image_check import comparison
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
     Fit,
     ImageReport,
     Versions,
-    as_json,
     as_text,
     build_command,
     compare,
@@ -114,18 +114,20 @@ def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageRepor
     return compare(target.image, facts_of(config, parse(target.image).tag), frozenset(), versions, target.platform)
 
 
-def say(target: Target, report: ImageReport, versions: Versions, *, as_a_document: bool) -> None:
+def print_report(target: Target, report: ImageReport, versions: Versions, *, as_json: bool) -> None:
     """Print what was found.
 
-    :raises ImageMismatchError: the image does not fit. :raises ImageUnknownError: that cannot be told.
+    Raises:
+        ImageMismatchError: The image is incompatible.
+        ImageUnknownError: It is not known whether the image is compatible.
     """
-    if as_a_document:
-        print(json.dumps({"target": target.title, **as_json(report)}, indent=2))
+    if as_json:
+        print(json.dumps({"target": target.title, **comparison.as_json(report)}, indent=2))
     else:
         print(f"{target.title}: {as_text(report)}")
     if report.outcome is Fit.INCOMPATIBLE:
         command = build_command(report, versions, target.platform)
-        raise ImageMismatchError(f"The {target.title} does not fit.", f"Build and push the one that fits: {command}")
+        raise ImageMismatchError(f"The {target.title} is incompatible.", f"Build and push a compatible one: {command}")
     if report.outcome is Fit.UNKNOWN:
         allow = f". Allow {report.action} to have it checked" if report.action else ""
-        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", unknowns(report) + allow)
+        raise ImageUnknownError(f"It is not known whether the {target.title} is compatible.", unknowns(report) + allow)

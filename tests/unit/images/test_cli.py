@@ -368,7 +368,7 @@ class TestListing:
         (tmp_path / "plugins").mkdir()
         (tmp_path / "plugins" / "x.py").touch()
         flags = ("explain", "--dags", "local", "--dag-path", dags)
-        assert f"--plugins-path {tmp_path}/plugins takes it along" in run(*flags).errors
+        assert f"--plugins-path {tmp_path}/plugins copies it, too" in run(*flags).errors
         assert run(*flags, "--plugins-path", tmp_path / "plugins").errors == ""
 
 

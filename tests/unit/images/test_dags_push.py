@@ -315,8 +315,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "arguments, code, message",
         [
-            ([], 2, "dags push needs an s3:// address or --stack, and not both."),
-            (["s3://bucket/dags", "--stack", "airflow-ecs"], 2, "and not both."),
+            ([], 2, "dags push requires either an S3 URI or --stack."),
+            (["s3://bucket/dags", "--stack", "airflow-ecs"], 2, "requires either"),
             (["bucket/dags"], 2, "URI does not begin with s3://"),
             (["s3://bucket/dags.tar.zst"], 2, "does not write .tar.zst archives"),
             (["s3://bucket/dags", "--exclude", "*"], 4, "holds no files but those that --exclude leaves out."),
