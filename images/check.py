@@ -1,6 +1,6 @@
-"""Check the image of a scheduler's tasks, or a task definition's, as the executor does: by its configuration, unpulled.
+"""Check an image as the executor does: by its configuration in the registry, without pulling it.
 
-The executor's own modules do it, so that both always say the same.
+The executor's own modules do it, so that both always give the same answer.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _TASK_DEFINITION = re.compile(r"arn:[^:]+:ecs:.*|[A-Za-z0-9_-]+(:[0-9]+)?")
 
 @dataclass(frozen=True)
 class Target:
-    """An image, as a registry or a task definition names it, and the platform that it has to have (None: any).
+    """The image to check, as a registry or a task definition names it, and the platform that it must have (None: any).
 
-    ``may_be_here``: an image on this machine's engine may be meant, which ECS would not find.
+    ``may_be_here``: the name may mean an image on this machine's engine, which ECS would not find.
     """
 
     title: str
@@ -49,23 +49,31 @@ class Target:
 
 
 def is_task_definition(name: str) -> bool:
-    """Whether a name is a task definition's: an ARN, a family, or ``family:revision``. All others are images'."""
+    """Return whether a name is that of a task definition: an ARN, a family, or ``family:revision``.
+
+    Others are images'.
+    """
     return bool(_TASK_DEFINITION.fullmatch(name))
 
 
 def platform_of(text: str) -> Platform:
-    """``linux/arm64`` as a platform."""
+    """Return a platform such as ``linux/arm64``."""
     system, _, architecture = text.partition("/")
     return Platform(architecture=architecture, os=system)
 
 
 def target_of(name: str, container: str | None, region: str | None, platform: Platform | None) -> Target:
-    """Find the image that ``name`` means.
+    """Return the image that a name means.
 
-    :param container: the container of a task definition with several.
-    :param platform: instead of the task definition's.
-    :raises AwsError: the task definition cannot be described.
-    :raises RequestError: it is not clear which container is meant.
+    Args:
+        name: The name of an image or of a task definition.
+        container: The container, if the task definition has several.
+        region: The region of the task definition; None: as configured for the AWS SDK.
+        platform: The platform to check, instead of the task definition's.
+
+    Raises:
+        AwsError: The task definition could not be described.
+        RequestError: It is not clear which container is meant.
     """
     if not is_task_definition(name):
         return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
@@ -96,7 +104,7 @@ def _region_in(name: str) -> str | None:
 
 
 def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport:
-    """Compare an image. One whose name has no registry is looked for on the engine first: it may not be pushed yet."""
+    """Compare an image. If its name has no registry, the engine is asked first: the image may not be pushed yet."""
     here = _on_engine(target, versions, engine)
     if here is not None:
         return here

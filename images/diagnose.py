@@ -1,4 +1,4 @@
-"""From what Buildx printed to one clear error. Pure."""
+"""Turn the output of Buildx and of `docker push` into one error that says what to do. Pure."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
 
 
 def diagnose(lines: Sequence[str]) -> BuildToolError:
-    """The error that a failed build's output stands for; the most telling cause wins."""
+    """Return the error that the output of a failed build stands for; the most telling cause wins."""
     text, error = "\n".join(lines), _last_error(lines)
     plain = _PREFIXES.sub("", error)
     steps = _FAILING_STEP.findall(text)
@@ -188,7 +188,7 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
 
 
 def _failed_step(text: str, error: str) -> BuildToolError:
-    """The error of a step of the Dockerfile, or whatever it is."""
+    """Return the error of a step of the Dockerfile, or of what nothing else explains."""
     said = "\n  ".join(dict.fromkeys(match[1] for match in _STEP_ERROR.finditer(text)))
     if _INDEX_FAILED.search(text):
         for words, message, advice in _INDEX:
@@ -224,7 +224,7 @@ def _failed_step(text: str, error: str) -> BuildToolError:
 
 
 def tag_is_taken(name: str) -> PushError:
-    """The repository's tags are immutable, and this one has another content."""
+    """Return the error for a tag of an immutable repository that has another content."""
     return PushError(
         f"The tag {name} exists with another content, and tags of this repository are immutable.",
         "Immutable tags never move: give another one with --tag, or `python build.py push --content-tag`, by which "
@@ -250,7 +250,7 @@ def diagnose_push(said: str, name: str) -> PushError:
 
 
 def _no_push(error: str, plain: str) -> PushError:
-    """The same of Buildx, which may leave out the name."""
+    """Return the error for a push by Buildx, whose output may lack the name."""
     pushed = _PUSHED_NAME.search(error)
     name = pushed[1] if pushed else ""
     if _IMMUTABLE.search(error):
@@ -271,7 +271,7 @@ def _no_base(where: str, plain: str) -> BaseImageError:
 
 
 def no_engine(address: str | None = None) -> EngineError:
-    """The engine does not answer."""
+    """Return the error for an engine that does not answer."""
     return EngineError(
         f"The Docker engine{f' at {address}' if address else ''} does not answer.",
         "Start it (Docker Desktop, `systemctl start docker`, or `make engine` in this repository), and check that "
@@ -280,7 +280,7 @@ def no_engine(address: str | None = None) -> EngineError:
 
 
 def no_client(name: str) -> EngineError:
-    """No Docker client on PATH."""
+    """Return the error for a missing Docker client."""
     return EngineError(
         f"There is no `{name}` command on PATH.",
         "Install Docker: https://docs.docker.com/engine/install (Debian, as root: `make engine` here).",
@@ -288,7 +288,7 @@ def no_client(name: str) -> EngineError:
 
 
 def no_buildx() -> BuildxError:
-    """The Docker client has no Buildx plugin."""
+    """Return the error for a Docker client without the Buildx plugin."""
     return BuildxError(
         "The Docker client has no Buildx.",
         "Install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin), or run `make engine`.",
@@ -301,7 +301,7 @@ def _last_error(lines: Sequence[str]) -> str:
 
 
 def failing_step(lines: Sequence[str]) -> tuple[str, ...]:
-    """The output of the step that failed, which plain progress repeats between two rules at its end."""
+    """Return the output of the step that failed, which plain progress repeats between two rules at its end."""
     rules = [number for number, line in enumerate(lines) if line.strip() == "------"]
     if len(rules) < 2:
         return tuple(lines[-20:])

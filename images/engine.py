@@ -1,4 +1,4 @@
-"""The Docker engine, behind one small class: Buildx for building, the engine's API for running and reading images."""
+"""The Docker engine: Buildx builds, the docker client pushes, and the engine's API runs and reads images."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
 
 
 class Engine:
-    """The engine that the `docker` command talks to.
-
-    :param client: name or path of the Docker client.
-    """
+    """The engine that the `docker` command talks to; ``client`` is the name or path of that command."""
 
     def __init__(self, client: str = "docker") -> None:
         self.client = client
         self._api: docker.DockerClient | None = None
 
     def require_buildx(self) -> None:
-        """:raises EngineError: no client or no engine. :raises BuildxError: no Buildx."""
+        """Raise an error if images cannot be built.
+
+        Raises:
+            EngineError: There is no client, or the engine does not answer.
+            BuildxError: The client has no Buildx.
+        """
         if shutil.which(self.client) is None:
             raise no_client(self.client)
         if self._call(["buildx", "version"]).returncode != 0:
@@ -45,7 +47,7 @@ class Engine:
         self.require()
 
     def require(self) -> None:
-        """:raises EngineError: no client, or the engine does not answer."""
+        """Raise EngineError if there is no client, or the engine does not answer."""
         try:
             self.api.ping()
         except (docker.errors.DockerException, OSError):
@@ -53,9 +55,10 @@ class Engine:
 
     @property
     def api(self) -> docker.DockerClient:
-        """The engine's API, at the address that the client's current context names.
+        """Return the engine's API, at the address that the client's current context names.
 
-        :raises EngineError: the engine does not answer.
+        Raises:
+            EngineError: The engine does not answer.
         """
         if self._api is None:
             address = self._address()
@@ -81,7 +84,7 @@ class Engine:
         return shown.stdout.strip() or None
 
     def architecture(self) -> str:
-        """The engine's own architecture, as platforms name it: ``amd64``, ``arm64``."""
+        """Return the engine's own architecture, as platforms name it: ``amd64``, ``arm64``."""
         return str(self.api.version()["Arch"])
 
     def bake(
@@ -89,10 +92,14 @@ class Engine:
     ) -> None:
         """Build every target of a bake definition.
 
-        :param directory: where the bake file is written.
-        :param progress: one of `PROGRESS_MODES`; ``auto`` is a line a step.
-        :param environment: variables for Buildx alone: build arguments whose values must not be seen.
-        :raises BuildToolError: the cause, after the failing step's own output was shown.
+        Args:
+            definition: The bake definition.
+            directory: Where the bake file is written.
+            progress: One of `PROGRESS_MODES`; ``auto`` is one line per step.
+            environment: Variables for Buildx alone: build arguments with secret values, and where it finds logins.
+
+        Raises:
+            BuildToolError: The cause, after the output of the failing step was shown.
         """
         file = directory / "docker-bake.json"
         file.write_text(json.dumps(definition, indent=2), encoding="utf-8")
@@ -127,10 +134,14 @@ class Engine:
             raise diagnose(lines)
 
     def image(self, reference: str, platform: str | None = None) -> Image:
-        """An image of the engine, pulled if it is not there.
+        """Return an image of the engine; if it is not there, it is pulled.
 
-        :param platform: which one to pull, when it is not the engine's own.
-        :raises ImageNotFoundError: neither here nor in its registry.
+        Args:
+            reference: The image's name or id.
+            platform: The platform to pull, if it is not the engine's own.
+
+        Raises:
+            ImageNotFoundError: The image is neither on the engine nor in its registry.
         """
         try:
             return self.api.images.get(reference)
@@ -150,9 +161,10 @@ class Engine:
         )
 
     def local_image(self, reference: str) -> Image:
-        """An image of the engine, by name or id.
+        """Return an image of the engine, by name or id, without pulling it.
 
-        :raises ImageNotFoundError: there is none; it is not pulled.
+        Raises:
+            ImageNotFoundError: The engine has no such image.
         """
         try:
             return self.api.images.get(reference)
@@ -164,7 +176,7 @@ class Engine:
             ) from None
 
     def run(self, image: str, arguments: list[str], **options: Any) -> tuple[int, str, str]:
-        """Run a container to its end and remove it: exit code, standard output, standard error."""
+        """Run a container to its end and remove it; return its exit code, standard output and standard error."""
         container = self.api.containers.create(image, arguments, detach=True, **options)
         try:
             container.start()
@@ -181,7 +193,7 @@ class Engine:
             self.api.images.get(image).tag(repository, tag)
 
     def untag(self, reference: str) -> None:
-        """Take a name from an image; the image itself goes when this was its last."""
+        """Remove a name from an image; with its last name, the image is removed."""
         try:
             self.api.images.remove(reference, noprune=False)
         except docker.errors.DockerException:
@@ -189,7 +201,7 @@ class Engine:
 
     @contextmanager
     def named(self, image: Image, reference: str) -> Iterator[None]:
-        """Have an image known by a further name in the block; what had that name before has it again afterwards."""
+        """Give an image a further name in the block; afterwards the name means what it meant before."""
         try:
             former: Image | None = self.api.images.get(reference)
         except docker.errors.ImageNotFound:
@@ -240,7 +252,7 @@ def _show(lines: Iterable[str]) -> None:
 
 
 def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
-    """Pass the lines on, showing them as the mode asks."""
+    """Yield the lines, and show them as the mode asks."""
     condensed = Progress()
     for line in lines:
         line = line.rstrip("\n")
@@ -252,7 +264,7 @@ def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
 
 
 def refused(error: Exception) -> EngineError | None:
-    """The error for an engine that went away or would not do something, or None when it is something else."""
+    """Return the error for an engine that does not answer or refuses a request; None if the error is another one."""
     if isinstance(error, docker.errors.APIError):
         return EngineError(f"The Docker engine refused: {error.explanation}", "`docker info` and its log say more.")
     if isinstance(error, (docker.errors.DockerException, requests.RequestException)):
@@ -261,7 +273,7 @@ def refused(error: Exception) -> EngineError | None:
 
 
 def disk_full(error: Exception) -> BuildToolError | None:
-    """The error for a full disk on this machine, or None when it is something else."""
+    """Return the error for a full disk on this machine; None if the error is another one."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError("No space left on this machine.", "Make room; TMPDIR moves the build context elsewhere.")
     return None

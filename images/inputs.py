@@ -65,16 +65,13 @@ _LARGEST_TEXT = 1024 * 1024
 
 
 def check_given(value: str | None, flag: str) -> None:
-    """:raises RequestError: a value that is given and empty."""
+    """Raise RequestError for a value that is given and empty."""
     if value is not None and not value.strip():
         raise RequestError(f"{flag} is empty.", "Is a variable of your script not set?")
 
 
 def pair(text: str, flag: str) -> tuple[str, str]:
-    """``NAME=VALUE`` of a repeatable flag.
-
-    :raises RequestError: without a name or ``=``.
-    """
+    """Split the ``NAME=VALUE`` of a repeatable flag. Raises RequestError if the name or ``=`` is missing."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise RequestError(f"{flag} takes NAME=VALUE, got {name!r}.")
@@ -82,9 +79,9 @@ def pair(text: str, flag: str) -> tuple[str, str]:
 
 
 def assignment(text: str, flag: str) -> tuple[str, str]:
-    """``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
+    """Split the ``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
 
-    :raises RequestError: without a name or ``=``, or with a line break in the value.
+    Raises RequestError as `pair`, and for a line break.
     """
     name, value = pair(text, flag)
     if "\n" in value or "\r" in value:
@@ -93,10 +90,11 @@ def assignment(text: str, flag: str) -> tuple[str, str]:
 
 
 def check_env(env: Iterable[tuple[str, str]]) -> None:
-    """Environment variables for the image.
+    """Check environment variables for the image.
 
-    :raises RequestError: a malformed name, or a variable that a flag of its own sets.
-    :raises SecretError: the name or the value looks like a secret; the value is not shown.
+    Raises:
+        RequestError: A name is malformed, or a flag of its own sets the variable.
+        SecretError: The name or the value looks like a secret. The value is not shown.
     """
     for name, value in env:
         if not _VARIABLE.fullmatch(name):
@@ -116,10 +114,11 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
 
 
 def check_labels(labels: Iterable[tuple[str, str]]) -> None:
-    """Labels of the user's.
+    """Check the user's labels.
 
-    :raises RequestError: a malformed name, or one of the contract's.
-    :raises SecretError: a value looks like a secret; it is not shown.
+    Raises:
+        RequestError: A name is malformed, or belongs to the image contract.
+        SecretError: A value looks like a secret. It is not shown.
     """
     for name, value in labels:
         if not _LABEL.fullmatch(name):
@@ -200,7 +199,7 @@ def _reference(name: str) -> ImageReference | None:
 
 
 def check_container_path(path: str) -> None:
-    """:raises RequestError: not an absolute folder that may be emptied and filled with DAGs."""
+    """Raise RequestError unless the path is an absolute folder that may be emptied and filled with DAGs."""
     clean = os.path.normpath(path)
     if not _FOLDER.fullmatch(path) or clean != path.rstrip("/"):
         raise RequestError(
@@ -215,7 +214,7 @@ def check_container_path(path: str) -> None:
 
 
 def check_apt_packages(packages: Iterable[str]) -> None:
-    """:raises RequestError: not names of Debian packages, which would be options or shell code for apt-get."""
+    """Raise RequestError for names that are not Debian packages: they would be options or shell code for apt-get."""
     for package in packages:
         if not _PACKAGE.fullmatch(package):
             raise RequestError(
@@ -224,10 +223,11 @@ def check_apt_packages(packages: Iterable[str]) -> None:
 
 
 def check_airflow_cfg(path: Path) -> None:
-    """A configuration file for the image.
+    """Check a configuration file for the image.
 
-    :raises InputError: unreadable or malformed.
-    :raises SecretError: options with secrets, which are named without their values.
+    Raises:
+        InputError: The file is unreadable or malformed.
+        SecretError: Options hold secrets. They are named without their values.
     """
     try:
         found = secret_options(read_text(path, "--airflow-cfg"))
@@ -240,10 +240,11 @@ def check_airflow_cfg(path: Path) -> None:
 
 
 def check_constraints(path: Path) -> None:
-    """A constraints file for the image.
+    """Check a constraints file for the image.
 
-    :raises InputError: missing, unreadable or empty.
-    :raises SecretError: it holds an address with a password or token.
+    Raises:
+        InputError: The file is missing, unreadable or empty.
+        SecretError: The file has a URL with a password or token.
     """
     check_file(path, "--constraints")
     if url_with_login(read_text(path, "--constraints")):
@@ -259,11 +260,17 @@ def check_folder(
     left_out: Callable[[str], bool] = lambda path: False,
     done_with_it: str = "copied into the image",
 ) -> None:
-    """A folder that is copied into the image, or whatever is ``done_with_it``.
+    """Check a folder of the user's.
 
-    :param left_out: whether a file, by its path below the folder, is not.
-    :raises InputError: missing, no folder, without a file that would be copied, or with one that cannot be.
-    :raises SecretError: a file holds an AWS key or a private key; it is named.
+    Args:
+        path: The folder.
+        flag: The flag that names it.
+        left_out: Whether a file, by its path below the folder, is not used.
+        done_with_it: What would be done with the files.
+
+    Raises:
+        InputError: The folder is missing, has no file that would be used, or has one that cannot be.
+        SecretError: A file, which is named, has an AWS key or a private key.
     """
     if not path.is_dir():
         raise InputError(f"{flag} {path} is not a folder.", "Give the folder itself, not a file or a pattern.")
@@ -289,9 +296,10 @@ def check_folder(
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Files below a folder that are copied into an image, sorted; links are followed.
+    """Return the files below a folder that are copied into an image, sorted; links are followed.
 
-    :raises InputError: links that go round in a circle, or a folder that cannot be listed.
+    Raises:
+        InputError: Links form a circle, or a folder cannot be listed.
     """
     return list(_walk(folder, ()))
 
@@ -312,15 +320,16 @@ def _walk(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def check_file(path: Path, flag: str) -> None:
-    """:raises InputError: missing, unreadable or empty."""
+    """Raise InputError for a file that is missing, unreadable or empty."""
     if not read_text(path, flag).strip():
         raise InputError(f"{flag} {path} is empty.")
 
 
 def read_text(path: Path, flag: str) -> str:
-    """A text file that a flag names.
+    """Return the text of a file that a flag names.
 
-    :raises InputError: missing, unreadable, or not text.
+    Raises:
+        InputError: The file is missing, unreadable, or not text.
     """
     try:
         return path.read_text(encoding="utf-8")

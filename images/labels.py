@@ -1,4 +1,4 @@
-"""Labels of an image (docs/image-contract.md), as data and as functions of a spec. Pure."""
+"""Labels of an image (docs/image-contract.md). Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _OF_THE_BASE = (
 
 
 def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
-    """The labels that follow from the spec; the user's own come last and may not replace the contract's."""
+    """Return the labels that follow from the spec, and the user's own, which may not replace those of the contract."""
     written = {
         **dict.fromkeys(_OF_THE_BASE, ""),
         OCI_TITLE: TITLE,
@@ -60,14 +60,13 @@ def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
 
 
 def build_labels(created: str, revision: str, source: str, own: Mapping[str, str]) -> dict[str, str]:
-    """Labels that depend on when and where the build runs, which is why no Dockerfile holds them.
+    """Return the labels that depend on when and where the build runs, and so are in no Dockerfile.
 
-    Empty when not known.
-
-    :param created: RFC 3339 time.
-    :param revision: commit of the build's working tree.
-    :param source: address of its repository.
-    :param own: the user's labels, which stand in the Dockerfile and win.
+    Args:
+        created: RFC 3339 time.
+        revision: Commit of the build's working tree; empty if it is not known.
+        source: Address of its repository; empty if it is not known.
+        own: The user's labels, which are in the Dockerfile and win.
     """
     written = {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
     return {name: value for name, value in written.items() if name not in own}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Publication:
-    """Where built images go: their references by identifier, and whether they are pushed."""
+    """The names of the built images, by identifier, and whether they are pushed."""
 
     references: Mapping[str, Sequence[str]]
     push: bool = False
@@ -44,11 +44,18 @@ def build(
 ) -> None:
     """Build images, verify each by running it, then tag and push them.
 
-    Images are built under names of this run's own, which are taken away at the end: when one fails to build or to
-    verify, no tag has moved.
+    The images are built under temporary names, which are removed at the end: if one cannot be built or verified, no tag
+    has moved.
 
-    :param engine: one with Buildx, as `Engine.require_buildx` makes sure.
-    :raises BuildToolError: what went wrong, each kind with its exit code.
+    Args:
+        engine: An engine with Buildx (`Engine.require_buildx`).
+        specs: The images.
+        options: How they are built.
+        publication: Their names.
+        progress: One of `images.engine.PROGRESS_MODES`.
+
+    Raises:
+        BuildToolError: What went wrong.
     """
     auths = _auths(publication) if publication.push else {}  # first: who may not push need not build
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
@@ -122,9 +129,10 @@ def _push(
 
 
 def credential_arguments() -> dict[str, str]:
-    """Build arguments with the AWS credentials of this process's environment, for the insecure flag alone.
+    """Return build arguments with this environment's AWS credentials, for ``--insecure-bake-aws-credentials`` alone.
 
-    :raises RequestError: there are none.
+    Raises:
+        RequestError: The environment has no credentials.
     """
     found = {name: os.environ[key] for name, key in AWS_CREDENTIALS.items() if os.environ.get(key)}
     if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):
@@ -136,7 +144,7 @@ def credential_arguments() -> dict[str, str]:
 
 
 def _provenance() -> tuple[str, str, str]:
-    """When and from what the images are built: RFC 3339 time, commit, repository address."""
+    """Return when and from what the images are built: RFC 3339 time, commit, repository address."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         now = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)

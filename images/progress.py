@@ -1,4 +1,4 @@
-"""Condense the progress of a build to few lines: what a person who waits wants to know. Pure."""
+"""Condense the progress of a build to a few lines. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ _OPTIONS = re.compile(r"--(?:mount|chown)=\S+\s*")
 
 
 class Progress:
-    """Of a build by Buildx: a line when a step starts and one when it ends.
-
-    Keeps the state of the build; `feed` turns a line of plain progress into the lines to show."""
+    """The progress of a build by Buildx: one line when a step starts and one when it ends."""
 
     def __init__(self) -> None:
         self._steps: dict[str, str] = {}
 
     def feed(self, line: str) -> list[str]:
-        """What to show for one line of Buildx's output: often nothing."""
+        """Return the lines to show for one line of Buildx's plain progress; often there are none."""
         match = _VERTEX.match(line)
         if not match:
             return []

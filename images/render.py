@@ -1,4 +1,4 @@
-"""Render the Dockerfile of a spec: the same spec gives the same bytes. Pure, but for reading the template."""
+"""Render the Dockerfile of a spec: the same spec gives the same bytes. Pure, except for reading the template."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _TEMPLATES = jinja2.Environment(
 
 
 def quoted(value: str) -> str:
-    """A Dockerfile word in double quotes, in which nothing is expanded.
+    """Return a Dockerfile word in double quotes, in which nothing is expanded.
 
-    :raises ValueError: for line breaks, which a Dockerfile cannot hold in a word.
+    Raises:
+        ValueError: The value has a line break, which a Dockerfile word cannot have.
     """
     if "\n" in value or "\r" in value:
         raise ValueError("a Dockerfile value cannot hold a line break")
@@ -34,9 +35,11 @@ _TEMPLATES.filters["quoted"] = quoted
 
 
 def render(spec: ImageSpec, wheel: str) -> str:
-    """The Dockerfile of an image.
+    """Return the Dockerfile of an image.
 
-    :param wheel: file name of the entrypoint's wheel in the build context's ``wheels/``.
+    Args:
+        spec: The image.
+        wheel: File name of the entrypoint's wheel in the build context's ``wheels/``.
     """
     options = spec.options
     constraints = {

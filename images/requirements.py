@@ -1,4 +1,4 @@
-"""Requirements files, read before Docker is: nested files in one, and no line that would change Airflow."""
+"""Requirements files, checked before Docker starts: nested files become one, and no line may change Airflow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 
 @dataclass(frozen=True)
 class Line:
-    """One logical line of a requirements file and where it stands."""
+    """One logical line of a requirements file, and its place."""
 
     text: str
     file: Path
@@ -38,17 +38,17 @@ class Line:
 
     @property
     def place(self) -> str:
-        """``requirements.txt:3``."""
+        """Return the file and the line's number, as in ``requirements.txt:3``."""
         return f"{self.file}:{self.number}"
 
 
 def read_requirements(path: Path) -> tuple[Line, ...]:
-    """All lines of a requirements file, those of nested ``-r`` files in their place, comments left out.
+    """Return all lines of a requirements file without comments; nested ``-r`` files are included in their place.
 
-    :raises InputError: a file is missing, unreadable, not text, or includes itself.
-    :raises RequirementsError: a line installs from a folder or file, which the image's build cannot see, or names
-        constraints, or an address where more requirements are.
-    :raises SecretError: an address holds a password or token.
+    Raises:
+        InputError: A file is missing, unreadable, not text, or includes itself.
+        RequirementsError: A line installs from a local folder or file, or names constraints or a URL of requirements.
+        SecretError: A URL has a password or token.
     """
     return tuple(_read(path, ()))
 
@@ -81,7 +81,7 @@ def _read_text(path: Path) -> str:
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Lines as pip joins them: a backslash continues, comments and empty lines are dropped."""
+    """Return lines as pip joins them: a backslash continues a line, comments and empty lines are dropped."""
     found: list[tuple[int, str]] = []
     joined, start = "", 0
     # The empty line at the end: pip, too, reads a last line that ends in a backslash.
@@ -133,8 +133,13 @@ def _check_line(line: Line) -> None:
 def check_airflow(lines: tuple[Line, ...], airflow: str, python: str) -> None:
     """Refuse requirements that ask for another Airflow than the image's.
 
-    :param python: of the image: a line may be for other Pythons only.
-    :raises RequirementsError: names the line.
+    Args:
+        lines: The requirements.
+        airflow: The image's Airflow.
+        python: The image's Python: a line may be for other Pythons only.
+
+    Raises:
+        RequirementsError: The message names the line.
     """
     for line in lines:
         if _changes_airflow(line.text, airflow, python):
@@ -157,7 +162,7 @@ def _changes_airflow(text: str, airflow: str, python: str) -> bool:
 
 
 def _environment(python: str) -> dict[str, str]:
-    """What markers are compared with: the image, not the machine that builds it."""
+    """Return what markers are compared with: the image, not the machine that builds it."""
     return {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -170,5 +175,5 @@ def _environment(python: str) -> dict[str, str]:
 
 
 def flattened(lines: tuple[Line, ...]) -> str:
-    """One requirements file with the content of all nested ones."""
+    """Return one requirements file with the lines of all nested ones."""
     return "".join(f"{line.text}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""From what was asked for (flags) to image specs, by the matrix. Pure."""
+"""From a request (the flags) to image specs, by the matrix. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from images.spec import ImageSpec, Options
 
 @dataclass(frozen=True)
 class Request:
-    """The selecting flags. ``None`` means that the flag was not given.
+    """The flags that select images. ``None`` means that the flag was not given.
 
-    ``airflow`` may be a prefix (``3``, ``2.10``) or ``latest``; ``base`` a name of the matrix or an image reference;
-    ``select`` a shell pattern on identifiers.
+    ``airflow`` may be a prefix (``3``, ``2.10``) or ``latest``; ``base`` a name in the matrix or an image name;
+    ``select`` a shell pattern for identifiers.
     """
 
     airflow: str | None = None
@@ -31,16 +31,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The images a request stands for, and remarks on what was left out."""
+    """The images that a request stands for, and remarks on what was left out."""
 
     specs: tuple[ImageSpec, ...]
     remarks: tuple[str, ...] = ()
 
 
 def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
-    """Find the images that a request stands for.
+    """Return the images that a request stands for.
 
-    :raises RequestError: when there is none: why, what is valid, and the nearest command that works.
+    Raises:
+        RequestError: There is none. The message says why, what is valid, and has the nearest command that works.
     """
     if request.dags and request.dags not in matrix.dag_modes:
         modes = ", ".join(f"{name} ({text})" for name, text in matrix.dag_modes.items())
@@ -100,7 +101,10 @@ def _check_python_is_known(matrix: Matrix, request: Request) -> None:
 def _impossible_pair(
     matrix: Matrix, releases: Sequence[AirflowRelease], request: Request, options: Options
 ) -> RequestError:
-    """Why the pair cannot be, what is valid for either half, and the commands that keep one of them."""
+    """Return the error for a pair that does not exist.
+
+    What is valid for either half, and commands that keep one of them.
+    """
     python = str(request.python)
     on_python = [r.version for r in matrix.releases if python in r.pythons]
     # The newest release that was meant, unless an older one has a Python nearer to the one asked for.
@@ -127,7 +131,7 @@ def _distance(python: str, other: str) -> int:
 
 
 def _other_flags(request: Request, options: Options) -> str:
-    """The flags of a request that a suggested command must repeat to mean the same image."""
+    """Return the flags that a suggested command must repeat to mean the same image."""
     flags = (("--dags", request.dags), ("--dag-path", options.dag_path), ("--base", request.base))
     return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in flags if value)
 
@@ -168,14 +172,14 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
 
 
 def _bases(matrix: Matrix, request: Request) -> list[str | None]:
-    """The base asked for; else the flavour that a pattern names, as in ``slim-3.*``; else the default."""
+    """Return the base in the request; else the flavour that a pattern names, as in ``slim-3.*``; else the default."""
     if request.base is None and request.select:
         return [name for name in matrix.bases if request.select.startswith(f"{name}-")] or [None]
     return [request.base]
 
 
 def _unbuildable(dags: str, options: Options) -> tuple[str, str] | None:
-    """Why a DAG mode cannot be built with these options, and what to do; None when it can."""
+    """Return why a DAG mode cannot be built with these options, and what to do; None if it can."""
     if dags == "local" and options.dag_path is None:
         return ("DAG mode local copies a folder of DAGs into the image.", "Name it: --dags local --dag-path DIR")
     return None
@@ -197,9 +201,10 @@ def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, pyth
 
 
 def check_combination(request: Request, options: Options, images: Sequence[ImageSpec], tags: Sequence[str]) -> None:
-    """Refuse flags that cannot go together once the number of images is known.
+    """Refuse flags that contradict each other, once the number of images is known.
 
-    :raises RequestError: names the flags.
+    Raises:
+        RequestError: The message names the flags.
     """
     if len(images) > 1 and tags:
         raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")

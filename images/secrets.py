@@ -1,4 +1,4 @@
-"""What a secret looks like: in a setting's name, in a value, in a file. Pure."""
+"""How to recognize secrets: in a setting's name, in a value, in a file. Pure."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ GENERATED_OPTIONS = ("fernet_key", "secret_key", "jwt_secret")
 
 
 def url_with_password(text: str) -> bool:
-    """Whether the text holds an address such as ``scheme://user:password@host``."""
+    """Return whether the text has a URL such as ``scheme://user:password@host``."""
     return bool(_URL_WITH_PASSWORD.search(text))
 
 
 def url_with_login(text: str) -> bool:
-    """Whether the text holds an address with a password, or such as ``https://token@host``: a token needs no user."""
+    """Return whether the text has a URL with a password, or with a token alone, such as ``https://token@host``."""
     return url_with_password(text) or bool(_URL_WITH_LOGIN.search(text))
 
 
 def sensitive_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret, and not only says where one is."""
+    """Return whether a variable of this name holds a secret, rather than saying where one is."""
     in_airflow = _AIRFLOW_OPTION.fullmatch(name)
     if in_airflow:
         name = in_airflow[1]
@@ -69,7 +69,7 @@ def sensitive_name(name: str) -> bool:
 
 
 def sensitive_value(value: str) -> bool:
-    """Whether a value is itself a secret, whatever its name: an AWS key, a password in an address, a private key."""
+    """Return whether a value is a secret, whatever its name: an AWS key, a password in a URL, a private key."""
     content = value.encode(errors="surrogateescape")
     return (
         url_with_password(value)
@@ -80,12 +80,12 @@ def sensitive_value(value: str) -> bool:
 
 
 def sensitive_setting(name: str, value: str) -> bool:
-    """Whether a variable holds a secret, by its name or by its value."""
+    """Return whether a variable holds a secret, by its name or by its value."""
     return sensitive_value(value) or (sensitive_name(name) and bool(value) and not _SWITCH.fullmatch(value))
 
 
 def secrets_in(content: bytes) -> tuple[str, ...]:
-    """The kinds of secrets that a file's content holds. Never the secrets themselves."""
+    """Return the kinds of secrets in a file's content. Never the secrets themselves."""
     found = []
     # Plain searches first: an image has tens of thousands of files, and these are ten times as fast as the patterns.
     if (b"AKIA" in content or b"ASIA" in content) and any(
@@ -98,14 +98,15 @@ def secrets_in(content: bytes) -> tuple[str, ...]:
 
 
 def private_key_in(content: bytes) -> bool:
-    """Whether a file's content is a private key in PEM form."""
+    """Return whether a file's content is a private key in PEM form."""
     return b"PRIVATE KEY-----" in content and bool(_PRIVATE_KEY.search(content))
 
 
 def secret_options(cfg: str) -> tuple[str, ...]:
-    """Options of an airflow.cfg that hold a secret, as ``section.option``.
+    """Return the options of an airflow.cfg that hold a secret, as ``section.option``.
 
-    :raises ValueError: the text is no configuration file; names lines, and not what stands there.
+    Raises:
+        ValueError: The text is not a configuration file. The message names lines, and not their content.
     """
     parser = configparser.RawConfigParser(strict=False, default_section="")
     try:

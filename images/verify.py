@@ -1,4 +1,4 @@
-"""Check an image by running it: is it what its labels say, and is there a secret in it?"""
+"""Verify an image by running it: compare it with its labels, and look for secrets in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEEDED_LABELS = (CONTRACT, AIRFLOW, PYTHON, DAGS, labels.ENTRYPOINT, labels.AWS
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was compared: what was expected, and what the image has."""
+    """One comparison: what was expected, and what the image has."""
 
     name: str
     expected: str
@@ -37,11 +37,12 @@ class Check:
 
 
 def check_facts(config: Mapping[str, Any], facts: Mapping[str, Any], entrypoint_output: str) -> list[Check]:
-    """Compare an image's configuration and what ran inside with its labels. Pure.
+    """Compare an image's configuration, and what ran in it, with its labels. Pure.
 
-    :param config: the image's ``Config`` as the engine's API gives it.
-    :param facts: what `images/probe.py` printed in the container.
-    :param entrypoint_output: what the image printed for the command ``version``.
+    Args:
+        config: The image's ``Config``, as the engine's API gives it.
+        facts: What `images/probe.py` printed in the container.
+        entrypoint_output: What the image printed for the command ``version``.
     """
     found = config.get("Labels") or {}
     environment = {name: value for name, _, value in (item.partition("=") for item in config.get("Env") or [])}
@@ -82,9 +83,14 @@ def verify(
 ) -> list[Check]:
     """Run an image and check it.
 
-    :param platform: of the image, when it is not the engine's own.
-    :param known_layers: findings by layer of images that were verified before; added to.
-    :raises ImageNotFoundError: there is no such image.
+    Args:
+        engine: The engine.
+        reference: The image's name; it is pulled if it is not on the engine.
+        platform: The image's platform, if it is not the engine's own.
+        known_layers: Findings of images that were verified before, by layer; added to.
+
+    Raises:
+        ImageNotFoundError: There is no such image.
     """
     image = engine.image(reference, platform)
     config = image.attrs["Config"] or {}
@@ -103,7 +109,7 @@ def verify(
 
 
 def _scan_layers(image: Image, known: dict[str, list[Finding]]) -> list[Finding]:
-    """Secrets in an image's layers; it is not read when all of them were in images before."""
+    """Return the secrets in an image's layers; the image is not read if all layers were in images before."""
     names = [layer_name(digest) for digest in image.attrs["RootFS"].get("Layers") or ()]
     if all(name in known for name in names):
         return [finding for name in names for finding in known[name]]
@@ -112,9 +118,10 @@ def _scan_layers(image: Image, known: dict[str, list[Finding]]) -> list[Finding]
 
 
 def _run_image(engine: Engine, image: str, platform: str | None) -> tuple[dict[str, Any] | None, str]:
-    """What the probe found and what ``version`` printed; without facts, why the image could not be run.
+    """Return what the probe found and what ``version`` printed; or None, and why the image could not be run.
 
-    Without network: a check must not depend on what can be reached, and an image with an S3 address must not load it.
+    The container has no network: a check must not depend on what can be reached, and an image with an S3 URI must not
+    load DAGs from it.
     """
     options: dict[str, Any] = {"network_mode": "none"}
     if platform:
@@ -144,9 +151,11 @@ class ChunkStream(io.RawIOBase):
         self._rest = b""
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as one chunk does, and return the number of bytes."""
         while not self._rest:
             try:
                 self._rest = next(self._chunks)
@@ -159,7 +168,7 @@ class ChunkStream(io.RawIOBase):
 
 
 def table(checks: Sequence[Check]) -> str:
-    """The checks as text, a row each."""
+    """Return the checks as a table, a row each."""
     rows = [("", "check", "expected", "found")]
     rows += [("ok" if check.passed else "WRONG", check.name, check.expected, check.found) for check in checks]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -170,7 +179,7 @@ def table(checks: Sequence[Check]) -> str:
 
 
 def require_verified(reference: str, checks: Sequence[Check]) -> None:
-    """:raises VerificationError: with a table of what is wrong."""
+    """Raise VerificationError, with a table of what is wrong."""
     wrong = [check for check in checks if not check.passed]
     if wrong:
         raise VerificationError(f"{reference} is not what it should be:\n{table(wrong)}")

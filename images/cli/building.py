@@ -1,4 +1,4 @@
-"""The commands that make images of the matrix, or list them: build, explain, render, matrix, tags."""
+"""The commands that build images of the matrix, or list them: build, explain, render, matrix, tags."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _dockerfiles(specs: Sequence[ImageSpec]) -> list[str]:
-    """The Dockerfiles of images, to be shown."""
+    """Return the Dockerfiles of images, to be printed."""
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
         wheel = build_wheel(Path(folder))
     return [render(spec, wheel) for spec in specs]

@@ -1,4 +1,4 @@
-"""The command that brings DAGs to S3: dags push."""
+"""The command that uploads DAGs to S3: dags push."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that look at an image that exists: verify, check."""
+"""The commands that check an existing image: verify, check."""
 
 from __future__ import annotations
 

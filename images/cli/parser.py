@@ -1,4 +1,4 @@
-"""The parser of the command line: a command is added by the module that carries it out."""
+"""The parser of the command line: each command is added by the module that runs it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one form with all others of the build tool."""
+    """A parser whose errors have the form of all others of the build tool."""
 
     def error(self, message: str) -> NoReturn:
         """Raise RequestError."""
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def adder(commands: argparse._SubParsersAction[Any]) -> Add:
-    """What adds commands to a parser's sub-parsers."""
+    """Return a function that adds commands to a parser's sub-parsers."""
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
         child: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)

@@ -1,4 +1,4 @@
-"""The command line of ``build.py``: sub-commands, and errors to exit codes."""
+"""The command line of ``build.py``: sub-commands, and exit codes for errors."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _failure(error: Exception) -> BuildToolError:
 
 
 def _discard_output() -> None:
-    """What could not be written is not tried again when the interpreter ends."""
+    """Discard what could not be written, so that the interpreter does not try again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -90,7 +90,7 @@ def _said(error: Exception) -> str:
 
 
 def parser_of(matrix: Matrix) -> tuple[Parser, Sequence[str]]:
-    """The parser of the command line, and the names of its commands."""
+    """Return the parser of the command line, and the names of its commands."""
     parser = Parser(
         prog=program(),
         description="Build Airflow worker images for Amazon ECS. `build` is the default command.",
@@ -107,7 +107,7 @@ def parser_of(matrix: Matrix) -> tuple[Parser, Sequence[str]]:
 
 
 def _with_default_command(arguments: list[str], commands: Sequence[str]) -> list[str]:
-    """`build` is the sub-command when none is named."""
+    """Return the arguments with `build` as the sub-command if none is named."""
     if arguments and (arguments[0] in commands or arguments[0] in ("-h", "--help", "--version")):
         return arguments
     if arguments and not arguments[0].startswith("-"):

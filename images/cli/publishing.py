@@ -1,4 +1,4 @@
-"""The command that brings an image of the engine to a registry: push."""
+"""The command that pushes an image of the engine to a registry: push."""
 
 from __future__ import annotations
 

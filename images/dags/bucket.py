@@ -1,4 +1,4 @@
-"""S3 as a push of DAGs uses it. Every error says what was done, and which permission it takes."""
+"""S3, as a push of DAGs uses it. Every error says what could not be done, and which permission it requires."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ _FINGERPRINT = "airflow-ecs-content"
 
 @dataclass(frozen=True)
 class Found:
-    """An object that is there. Empty: ``sha256`` (base64) and ``fingerprint`` if it was written without, ``version`` if
-    the bucket kept none."""
+    """An object in the bucket.
+
+    ``sha256`` (base64) and ``fingerprint`` are empty if the object was written without them, ``version`` is empty if
+    the bucket does not keep versions.
+    """
 
     stored: Stored
     sha256: str
@@ -45,10 +48,14 @@ class Found:
 
 
 class Bucket:
-    """The bucket of a destination. Safe to use from many threads."""
+    """The bucket of a destination. Safe to use from several threads."""
 
     def __init__(self, destination: Destination, region: str | None = None) -> None:
-        """:raises AwsError: no region, or a profile that does not exist."""
+        """Create the client.
+
+        Raises:
+            AwsError: There is no region, or the profile does not exist.
+        """
         self.destination = destination
         self.clock = datetime.fromtimestamp(0, timezone.utc)
         """The time at which S3 has last answered, by its own clock, in whole seconds."""
@@ -56,7 +63,7 @@ class Bucket:
         self._client = aws.client("s3", region, config)
 
     def objects(self) -> dict[str, Stored]:
-        """What is below the prefix, by its path there; a request for each 1,000 objects."""
+        """Return the objects below the prefix, by their path there. One request for each 1,000 objects."""
         found: dict[str, Stored] = {}
         prefix = self.destination.path
         with self._asking("be listed", "s3:ListBucket"):
@@ -71,7 +78,7 @@ class Bucket:
         return found
 
     def look(self, path: str = "") -> Found | None:
-        """One object; None if it is not there."""
+        """Return one object, or None if it does not exist."""
         with self._asking(f"show {path or 'the archive'}", "s3:GetObject"):
             try:
                 found = self._client.head_object(**self._place(path), ChecksumMode="ENABLED")
@@ -88,7 +95,10 @@ class Bucket:
         return Found(stored, found.get("ChecksumSHA256", ""), fingerprint, _version(found))
 
     def put(self, path: str, body: bytes, content: Content, fingerprint: str = "") -> str:
-        """Write an object, and return its version ID, if the bucket keeps versions. S3 compares the checksum."""
+        """Write an object and return its version ID, which is empty if the bucket keeps no versions.
+
+        S3 compares the checksum.
+        """
         metadata = {_FINGERPRINT: fingerprint} if fingerprint else {}
         with self._asking(f"take {path or 'the archive'}", "s3:PutObject"):
             answer = self._client.put_object(
@@ -103,7 +113,7 @@ class Bucket:
             self._read_clock(self._client.delete_object(**self._place(path)))
 
     def keeps_versions(self) -> bool | None:
-        """Whether a replaced object stays; None if that may not be asked."""
+        """Return whether the bucket keeps replaced objects; None if the caller may not ask."""
         with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
             try:
                 answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
@@ -136,7 +146,7 @@ class Bucket:
 
 
 def _hint(found: ApiError, permission: str) -> str:
-    """What to do about errors that S3 alone has (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
+    """Return what to do about errors that only S3 has (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
     if found.code in _OTHER_REGION or "the region '" in found.reason:
         return "The bucket is in another region: give it with --region."
     if found.denied and _OF_KEY.search(found.reason) and not policy_to_change(found.reason):
@@ -150,7 +160,7 @@ def _hint(found: ApiError, permission: str) -> str:
 
 
 def _version(answer: Mapping[str, Any]) -> str:
-    """The version ID in an answer. "null" pins nothing: the next upload may overwrite what it names.
+    """Return the version ID in an answer; empty for "null", which the next upload may overwrite.
 
     Source: Amazon S3 User Guide, "Adding objects to versioning-suspended buckets".
     """

@@ -1,4 +1,4 @@
-"""What a push of DAGs has to do: the files here and the objects there, compared. Pure."""
+"""What a push of DAGs has to do: local files and objects in S3, compared. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Destination(S3Location):
 
 @dataclass(frozen=True)
 class Content:
-    """What an object shall hold: its size in bytes, and digests (MD5 in hex, SHA-256 in base64, as S3 has them)."""
+    """What an object must contain: its size in bytes, and digests (MD5 in hex, SHA-256 in base64, as S3 has them)."""
 
     size: int
     md5: str
@@ -48,7 +48,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as a listing tells of it."""
+    """An object as S3 lists it."""
 
     size: int
     etag: str
@@ -57,7 +57,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """Paths below the prefix, sorted. ``unclear`` have the right size, but their listing does not tell the content."""
+    """Paths below the prefix, sorted. ``unclear`` have the right size, but the listing does not show their content."""
 
     upload: tuple[str, ...]
     unclear: tuple[str, ...]
@@ -83,16 +83,16 @@ def destination_of(uri: str) -> Destination:
 
 
 def content_of(body: bytes) -> Content:
-    """The size and the digests of bytes."""
+    """Return the size and the digests of bytes."""
     sha256 = base64.b64encode(hashlib.sha256(body).digest()).decode()
     return Content(len(body), hashlib.md5(body, usedforsecurity=False).hexdigest(), sha256)
 
 
 def same(content: Content, stored: Stored) -> bool | None:
-    """Whether an object has this content; None if its listing does not tell.
+    """Return whether an object has this content; None if the listing does not show it.
 
-    The ETag of an object that was written in one piece, and not encrypted by KMS, is its MD5 (Amazon S3 API Reference,
-    Object): any other ETag says nothing.
+    The ETag of an object that was written in one piece and is not encrypted with KMS is its MD5 (Amazon S3 API
+    Reference, Object). Any other ETag says nothing about the content.
     """
     if content.size != stored.size:
         return False
@@ -105,8 +105,8 @@ def plan(
 ) -> Plan:
     """Compare a folder's files with a prefix's objects, both by their paths below it.
 
-    Folder markers of consoles (keys that end in ``/``, so that of the prefix itself is an empty path) and objects that
-    are ``left_out`` stay as they are.
+    Folder markers of consoles (keys that end in ``/``; that of the prefix itself is an empty path) and objects that are
+    ``left_out`` stay as they are.
     """
     objects = {path: stored for path, stored in objects.items() if path and not path.endswith("/")}
     verdicts = {path: same(content, objects[path]) if path in objects else False for path, content in files.items()}
@@ -122,10 +122,17 @@ def plan(
 def check_replacement(
     destination: Destination, files: Iterable[str], objects: Iterable[str], found: Plan, *, replace: bool
 ) -> None:
-    """Refuse deletions by which something else than old DAGs would be lost.
+    """Refuse to delete objects that are probably not old DAGs.
 
-    :param replace: a prefix that has nothing in common with the folder is meant.
-    :raises RequestError: a whole bucket would be cleared, or a prefix that has nothing in common with the folder.
+    Args:
+        destination: Where the files go.
+        files: Paths of the files.
+        objects: Paths of the objects in S3.
+        found: What would be done.
+        replace: Whether the user wants to replace a prefix that has nothing in common with the folder.
+
+    Raises:
+        RequestError: A whole bucket, or a prefix that has nothing in common with the folder, would be cleared.
     """
     if not found.delete:
         return

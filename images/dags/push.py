@@ -1,4 +1,4 @@
-"""Push DAGs: what changed goes up, then what is gone goes away, then it is known what a task can pin."""
+"""Push DAGs: upload what has changed, delete what is gone, and find the version that a task can pin."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _PAUSE = 0.2
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was done, or would be: paths, and how many files were as they should be.
+    """What was done, or would be: paths, and the number of files that did not have to change.
 
-    ``version`` is what S3_VERSION of a task can be: a time in UTC, or an archive's version ID; empty if there is none.
+    ``version`` is a value for S3_VERSION: a time in UTC, or an archive's version ID; empty if nothing can be pinned.
     """
 
     uploaded: tuple[str, ...]
@@ -55,11 +55,17 @@ class Choices:
 
 
 def push(folder: Path, bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
-    """Make the destination hold what the folder holds.
+    """Make the destination the same as the folder.
 
-    :param say: told of each step.
-    :raises BuildToolError: what went wrong; S3 then has a part of the new files, and all the old ones that they do not
-        replace: the same push completes it.
+    Args:
+        folder: The folder of DAGs.
+        bucket: The destination.
+        choices: How to push.
+        say: Called with a line for each step.
+
+    Raises:
+        BuildToolError: What went wrong. S3 then has some of the new files, and all old files that they do not replace;
+            the same push completes it.
     """
     files = _files(folder, bucket.destination, choices.exclude)
     if bucket.destination.archive:
@@ -68,7 +74,7 @@ def push(folder: Path, bucket: Bucket, choices: Choices, say: Callable[[str], No
 
 
 def _files(folder: Path, destination: Destination, exclude: Sequence[str]) -> dict[str, Path]:
-    """The files to push, by their path below the folder."""
+    """Return the files to push, by their path below the folder."""
     leave_out = excluded(exclude)
     inputs.check_folder(folder, "DIR", leave_out, "uploaded")
     found = {path.relative_to(folder).as_posix(): path for path in inputs.files_of(folder)}
@@ -107,7 +113,10 @@ def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, s
 
 
 def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool:
-    """Whether an archive holds what it shall: by what this command noted with it, else by its bytes."""
+    """Return whether an archive has the expected files.
+
+    By the fingerprint that an earlier push stored, else by its bytes.
+    """
     if there.fingerprint:
         return there.fingerprint == mark
     content = content_of(body())
@@ -172,7 +181,7 @@ def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], No
 
 
 def _all_or_told(do: Callable[[str], None], names: Sequence[str], done: str) -> None:
-    """Do it for each, and say what was done when one fails."""
+    """Call ``do`` for each name; if a call fails, the error says how many were done."""
     finished: list[str] = []
 
     def counted(name: str) -> None:
@@ -187,9 +196,9 @@ def _all_or_told(do: Callable[[str], None], names: Sequence[str], done: str) -> 
 
 
 def _at_once(do: Callable[[str], T], names: Sequence[str]) -> list[T]:
-    """The results of ``do`` for each name, several at a time.
+    """Return the results of ``do`` for each name, several at a time.
 
-    After an error, or Ctrl-C, only what is under way is ended.
+    After an error, or Ctrl-C, the calls that have begun end, and no further ones begin.
     """
     pool = ThreadPoolExecutor(CONCURRENCY)
     try:
@@ -203,10 +212,10 @@ def _at_once(do: Callable[[str], T], names: Sequence[str]) -> list[T]:
 
 
 def _wait_for_the_end_of(moment: datetime, since: float, bucket: Bucket) -> None:
-    """Wait until a second has passed by S3's clock, which showed it at ``since``: then nothing is added to it any more.
+    """Wait until a second has ended by S3's clock, which showed it at ``since``: no object can get that time any more.
 
-    S3 keeps times in whole seconds. No earlier second will do, also when nothing had to be changed: a listing does not
-    tell when objects that are gone were deleted.
+    S3 keeps times in whole seconds. An earlier second is not enough, even if nothing had to be changed: a listing does
+    not show when objects were deleted.
     """
     while bucket.clock <= moment:
         time.sleep(max(since + 1 - time.monotonic(), _PAUSE))

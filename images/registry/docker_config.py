@@ -1,4 +1,4 @@
-"""A docker client with further logins, for a while: `docker buildx bake` knows none but those of its configuration."""
+"""Give the docker client further logins for a while: it knows only those of its configuration."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HELPER = """\
 
 @contextmanager
 def with_logins(logins: Iterable[RegistryAuth], environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
-    """What docker's client has to have in its environment, as long as the block lasts, to use these logins.
+    """Return variables with which the docker client uses these logins, as long as the block lasts.
 
-    It keeps the user's configuration: contexts, builders, plugins and other logins. Passwords are in the environment
-    alone; the temporary folder, which is the user's only, names programs that print them from there.
+    The user's configuration stays in effect: contexts, builders, plugins and other logins. Passwords are only in the
+    environment. The temporary folder, which only the user can read, has programs that print them from there.
     """
     logins = list(logins)
     if not logins:
@@ -61,12 +61,12 @@ def with_logins(logins: Iterable[RegistryAuth], environ: Mapping[str, str] = os.
 
 
 def with_helpers(config: Mapping[str, Any], helpers: Mapping[str, str]) -> dict[str, Any]:
-    """A docker configuration that asks these credential helpers, by registry, before all others. Pure."""
+    """Return a docker configuration that asks these credential helpers, by registry, before all others. Pure."""
     return {**config, "credHelpers": {**(config.get("credHelpers") or {}), **helpers}}
 
 
 def _config(home: Path) -> dict[str, Any]:
-    """The user's configuration; nothing where there is none that docker could read."""
+    """Return the user's configuration; an empty one if docker could not read it."""
     try:
         found = json.loads((home / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Amazon ECR: a login for the engine, a repository's settings, a new repository.
+"""Amazon ECR: a login, the settings of a repository, a new repository.
 
 docs.aws.amazon.com/AmazonECR/latest/APIReference
 """
@@ -26,20 +26,21 @@ TAGS = [{"Key": "managed-by", "Value": "airflow-ecs"}]
 
 @dataclass(frozen=True)
 class Repository:
-    """``mutability`` is ECR's ``imageTagMutability``; empty where it may not be read."""
+    """A private repository. ``mutability`` is its ``imageTagMutability``; empty if the caller may not read it."""
 
     mutability: str = ""
 
 
 def is_ecr(reference: ImageReference) -> bool:
-    """Whether an image is in Amazon ECR, private or public."""
+    """Return whether an image is in Amazon ECR, private or public."""
     return reference.ecr is not None or reference.registry == PUBLIC
 
 
 def log_in(reference: ImageReference) -> RegistryAuth:
-    """A login for an image's registry, by AWS's credentials; it is good for twelve hours.
+    """Return a login to an image's registry, which AWS gives for twelve hours.
 
-    :raises AwsError: there is none.
+    Raises:
+        AwsError: AWS gives none.
     """
     if reference.registry == PUBLIC:
         client, action = aws.client("ecr-public", _PUBLIC_REGION), "ecr-public:GetAuthorizationToken"
@@ -56,21 +57,22 @@ def log_in(reference: ImageReference) -> RegistryAuth:
 
 
 def registry_at(reference: ImageReference, endpoint: str) -> str:
-    """Who answers for an image: its own host, unless the API is a stand-in for AWS's.
+    """Return the host to push to: the image's own registry, unless the API is a stand-in for AWS's.
 
-    A stand-in (AWS_ENDPOINT_URL) says in ``proxyEndpoint`` where its registry is. AWS names the registry of the
-    caller's account there, by the name without FIPS or dual stack, though the token is good for every registry.
+    A stand-in (AWS_ENDPOINT_URL) names its registry in ``proxyEndpoint``. AWS names there the registry of the caller's
+    account, without FIPS or dual stack, although the token is valid for every registry.
     """
     host = urlsplit(endpoint).netloc
     return host if host and parse(f"{host}/any").ecr is None else reference.registry
 
 
 def find_repository(reference: ImageReference) -> Repository | None:
-    """A private repository; None if it does not exist.
+    """Return a private repository, or None if it does not exist.
 
-    One that may not be described is assumed to be there: who may push need not be allowed to.
+    If the caller may not describe it, it is assumed to exist: a push does not require that permission.
 
-    :raises AwsError: the question is not answered.
+    Raises:
+        AwsError: The repository could not be described for another reason.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)
@@ -87,9 +89,10 @@ def find_repository(reference: ImageReference) -> Repository | None:
 
 
 def create_repository(reference: ImageReference) -> Repository:
-    """Create a private repository with tags that are never moved, scanned images, and encryption; or find it.
+    """Create a private repository with immutable tags, scan on push, and encryption; return it if it exists by now.
 
-    :raises AwsError: it cannot be created.
+    Raises:
+        AwsError: The repository could not be created.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)

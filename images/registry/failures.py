@@ -1,6 +1,6 @@
-"""What a registry refused, and what to do: in the words of the engine, of BuildKit or of the registry. Pure.
+"""What to do about a refused push or pull, by the words of the docker client, BuildKit or the registry. Pure.
 
-Whichever of them passes a refusal on, the words are those of the registry's answer (github.com/opencontainers/
+Whichever of them reports a refusal, the words are those of the registry's answer (github.com/opencontainers/
 distribution-spec: error codes), of the HTTP status, or of Go's network library.
 """
 
@@ -25,8 +25,8 @@ _PUSH_ACTIONS = (
 class _Rule(NamedTuple):
     """A kind of refusal, by its words, and what to do when an image is pushed or pulled.
 
-    ``{host}`` is the registry's, ``{login}`` a command that logs in there, ``{access}`` how to be let in. Empty: the
-    rule says nothing about it.
+    ``{host}`` stands for the registry, ``{login}`` for a command that logs in there, and ``{access}`` for how to get
+    read access. An empty text: the rule says nothing about it.
     """
 
     words: str
@@ -128,15 +128,20 @@ _DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)"
 
 
 def lacks_repository(said: str, name: str) -> bool:
-    """Whether a push failed because there is no repository: Amazon ECR makes none, and answers with 404."""
+    """Return whether a push failed because there is no repository.
+
+    Amazon ECR does not create one, and answers with 404.
+    """
     reference = _reference(name)
     return bool(_NO_REPOSITORY.search(said) or (reference and reference.ecr and _answered(said, HTTPStatus.NOT_FOUND)))
 
 
 def push_advice(said: str, name: str) -> str:
-    """What to do about a push that failed; empty where only the message can tell.
+    """Return what to do about a push that failed; empty if only the message can tell.
 
-    :param name: what was pushed; may be empty.
+    Args:
+        said: The message.
+        name: What was pushed; may be empty.
     """
     from airflow_ecs_executor.aws.wording import policy_to_change  # here: building needs none of the executor's modules
 
@@ -169,7 +174,7 @@ def push_advice(said: str, name: str) -> str:
 
 
 def pull_advice(said: str, name: str) -> str:
-    """What to do about an image that cannot be pulled; empty where only the message can tell."""
+    """Return what to do about an image that could not be pulled; empty if only the message can tell."""
     words = _NAMES.sub("", said)
     for rule in _RULES:
         if rule.pull and re.search(rule.words, words, re.IGNORECASE):
@@ -178,7 +183,7 @@ def pull_advice(said: str, name: str) -> str:
 
 
 def _answered(said: str, status: HTTPStatus) -> bool:
-    """Whether the registry's answer has this HTTP status."""
+    """Return whether the registry's answer has this HTTP status."""
     words = rf"{_STATUS} {status.value}\b|\b{status.value} {status.phrase}"
     return bool(re.search(words, _NAMES.sub("", said), re.IGNORECASE))
 
@@ -207,7 +212,7 @@ def _login(reference: ImageReference | None) -> str:
 
 
 def _by_aws(service: str, region: str, host: str) -> str:
-    """docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html"""
+    """Return the command of docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html."""
     return f"`aws {service} get-login-password --region {region} | docker login --username AWS --password-stdin {host}`"
 
 

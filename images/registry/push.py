@@ -1,4 +1,4 @@
-"""Push an image of the engine: to Amazon ECR by AWS's login, or to any other registry as docker is logged in."""
+"""Push an image of the engine: to Amazon ECR with AWS's login, or to any other registry with docker's own login."""
 
 from __future__ import annotations
 
@@ -27,27 +27,32 @@ _CONTENT_DIGITS = 12
 
 @dataclass(frozen=True)
 class Target:
-    """Where an image goes."""
+    """The name under which an image is pushed."""
 
     repository: str
     tag: str
 
     @property
     def name(self) -> str:
-        """``repository:tag``."""
+        """Return ``repository:tag``."""
         return f"{self.repository}:{self.tag}"
 
 
 def target_of(
     image: str, names: tuple[str, ...], content: str, *, to: str = "", tag: str = "", content_tag: bool = False
 ) -> Target:
-    """Where an image goes that was called ``image``. Pure.
+    """Return the name under which an image is pushed. Pure.
 
-    :param names: its names on the engine.
-    :param content: its digest there.
-    :param to: the repository; empty: that of the image's name.
-    :param tag: instead of that of its name; ``content_tag`` adds its content to this or that.
-    :raises RequestError: the name has no registry, or no tag, and nothing else says which.
+    Args:
+        image: The image's name or id, as the user gave it.
+        names: Its names on the engine.
+        content: Its digest there.
+        to: The repository; empty: that of the image's name.
+        tag: The tag; empty: that of the image's name.
+        content_tag: Whether the tag ends in digits of the image's digest.
+
+    Raises:
+        RequestError: The name has no registry or no tag, and no flag gives it.
     """
     named = next((name for name in names if _same(name, image)), "")
     if not to and not (named and has_registry(named)):
@@ -70,17 +75,24 @@ def _same(name: str, given: str) -> bool:
 
 
 def with_content(tag: str, content: str) -> str:
-    """``TAG-`` and the first digits of a content's digest: another tag for every content, as long as a tag may be."""
+    """Return ``TAG-`` and the first digits of a digest: another tag for every content, no longer than a tag may be."""
     digits = content.rpartition(":")[2][:_CONTENT_DIGITS]
     return f"{tag[: _LONGEST_TAG - _CONTENT_DIGITS - 1]}-{digits}"
 
 
 def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_run: bool) -> str:
-    """Push an image, unless it is there already; returns its digest, empty if nothing is pushed for a dry run.
+    """Push an image, unless the registry has it already, and return its digest; empty if a dry run would push.
 
-    :param create: create the repository of Amazon ECR if there is none.
-    :raises PushError: there is no repository, the tag is taken and cannot be moved, or the registry refuses.
-    :raises AwsError: Amazon ECR cannot be used.
+    Args:
+        engine: The engine that has the image.
+        image: The image.
+        target: The name to push.
+        create: Whether to create a missing repository in Amazon ECR.
+        dry_run: Whether to change nothing.
+
+    Raises:
+        PushError: There is no repository, the tag is taken and immutable, or the registry refuses.
+        AwsError: Amazon ECR cannot be used.
     """
     reference = parse(target.name)
     _remark(image)
@@ -114,7 +126,7 @@ def _remark(image: Image) -> None:
 
 
 def _repository(reference: ImageReference, target: Target, *, create: bool, dry_run: bool) -> ecr.Repository | None:
-    """The repository, created on request; None if it would be."""
+    """Return the repository, created on request; None if it would be created."""
     found = ecr.find_repository(reference)
     if found is not None and (found.mutability or not create):
         return found
@@ -132,7 +144,7 @@ def _repository(reference: ImageReference, target: Target, *, create: bool, dry_
 
 
 def _there(target: Target) -> RemoteName | None:
-    """What the registry has under the name; None also if that cannot be told, for then pushing tells."""
+    """Return what the registry has under the name; None also if it does not say, as the push will tell."""
     try:
         return remote_images().identify(target.name)
     except RegistryError:

@@ -1,4 +1,4 @@
-"""What AWS Fargate offers: sizes of tasks, as data, and the nearest one to a wish. Pure."""
+"""Sizes of tasks that AWS Fargate offers, and the nearest one to a size that it does not. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ parameters for Fargate)."""
 
 
 def check_size(cpu: int, memory: int) -> None:
-    """:raises RequestError: not a size of Fargate's; the nearest ones are named."""
+    """Raise RequestError, with the nearest sizes, for a size that Fargate does not offer."""
     if cpu not in SIZES:
         nearest = _nearest(list(SIZES), cpu)
         raise RequestError(
@@ -47,7 +47,7 @@ def check_size(cpu: int, memory: int) -> None:
 
 
 def check_storage(gib: int) -> None:
-    """:raises RequestError: not a size of ephemeral storage."""
+    """Raise RequestError for a size of ephemeral storage that Fargate does not offer."""
     if gib not in STORAGE:
         raise RequestError(
             f"--ephemeral-storage {gib}: Fargate takes {STORAGE[0]} to {STORAGE[-1]} GiB.",
@@ -56,7 +56,7 @@ def check_storage(gib: int) -> None:
 
 
 def check_stop_timeout(seconds: int) -> None:
-    """:raises RequestError: not a stop timeout."""
+    """Raise RequestError for a stop timeout that Fargate does not allow."""
     if seconds not in STOP_TIMEOUT:
         raise RequestError(
             f"--stop-timeout {seconds}: Fargate takes {STOP_TIMEOUT[0]} to {STOP_TIMEOUT[-1]} seconds.",

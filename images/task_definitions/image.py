@@ -19,7 +19,7 @@ _NAMES = {image: ecs for ecs, image in ARCHITECTURES.items()}
 
 @dataclass(frozen=True)
 class TaskImage:
-    """``pinned``: its name with its digest, which names the same content forever. ``architecture``: as ECS calls it."""
+    """An image. ``pinned`` is its name with its digest, ``architecture`` is ECS's name of its CPU."""
 
     pinned: str
     architecture: str
@@ -32,10 +32,14 @@ def find(name: str, platform: Platform | None) -> TaskImage:
     ECS documents ``repository:tag`` and ``repository@digest`` (ContainerDefinition, image), not both at once, so the
     tag is left out.
 
-    :param platform: of an image for several; None: linux/amd64 if it has that.
-    :raises RequestError: the name has no registry, or is none.
-    :raises ImageMismatchError: it is not for that platform, nor for any of ECS's.
-    :raises ImageUnknownError: it cannot be looked at, or does not say which Airflow it has.
+    Args:
+        name: The image's name.
+        platform: The platform, if the image has several; None: linux/amd64 if it has that.
+
+    Raises:
+        RequestError: The name has no registry, or is not valid.
+        ImageMismatchError: The image is not for that platform, or for none that ECS has.
+        ImageUnknownError: The image could not be looked up, or does not say which Airflow it has.
     """
     if not has_registry(name):
         raise RequestError(

@@ -22,22 +22,26 @@ _PAUSES = (1, 2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Registered:
-    """A revision, with what of it may be compared."""
+    """A registered revision, and the document to compare."""
 
     arn: str
     document: Document
 
     @property
     def name(self) -> str:
-        """``family:revision``."""
+        """Return ``family:revision``."""
         return self.arn.rpartition("/")[2]
 
 
 def newest(client: Any, family: str) -> Registered | None:
-    """The newest ACTIVE revision of a family; None if there is none.
+    """Return the newest ACTIVE revision of a family, or None if there is none.
 
-    :param client: boto3's, of ECS.
-    :raises AwsError: that cannot be told.
+    Args:
+        client: A boto3 client of ECS.
+        family: The family.
+
+    Raises:
+        AwsError: The family could not be described.
     """
     try:
         answer = client.describe_task_definition(taskDefinition=family, include=["TAGS"])
@@ -52,9 +56,10 @@ def newest(client: Any, family: str) -> Registered | None:
 
 
 def validate(client: Any, document: Document) -> None:
-    """Hold a task definition against the SDK's model of the API.
+    """Compare a task definition with the SDK's model of the API.
 
-    :raises InputError: a member that does not exist, or has another type: one of a sidecar's.
+    Raises:
+        InputError: A member does not exist or has another type: it came from a sidecar.
     """
     from botocore.validate import validate_parameters
 
@@ -68,10 +73,11 @@ def validate(client: Any, document: Document) -> None:
 def register(client: Any, document: Document) -> str:
     """Register a revision, and return its ARN.
 
-    ECS refuses it while another revision of the family is made, and the SDK does not try again
+    ECS refuses it while another revision of the family is being created, and the SDK does not retry
     (hashicorp/terraform-provider-aws#9777).
 
-    :raises AwsError: with what to do.
+    Raises:
+        AwsError: The message says what to do.
     """
     pauses = iter(_PAUSES)
     while True:
@@ -87,6 +93,7 @@ def register(client: Any, document: Document) -> str:
 
 
 def explained(document: Document, error: Exception) -> AwsError:
+    """Return the error for a registration that failed."""
     found = classify(error)
     failure = aws.failed(f"{document['family']} cannot be registered", error, "ecs:RegisterTaskDefinition")
     roles = ", ".join(document[key] for key in ("executionRoleArn", "taskRoleArn") if key in document)

@@ -1,4 +1,4 @@
-"""What the flags of ``task-definition`` ask for, and the task definition that follows from them, a stack and an image."""
+"""What the flags of ``task-definition`` ask for, and the task definition that follows from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment of a task's container: what its Airflow needs, from flags and a stack's outputs. Pure."""
+"""The environment of a task's container: what its Airflow requires, from flags and a stack's outputs. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 @dataclass(frozen=True)
 class RequestedSettings:
-    """What is asked for: by flags, and, in ``stack_…``, by the outputs of a stack, which flags overrule."""
+    """What the flags ask for; ``stack_…`` are outputs of a stack, which flags override."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class RequestedSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Variables with their values, and with ARNs of secrets; and what a person should know."""
+    """Variables with their values and with ARNs of secrets, and notes for people."""
 
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
@@ -49,9 +49,11 @@ class Settings:
 
 
 def check_variable(name: str, value: str) -> None:
-    """A plain variable.
+    """Check a plain variable.
 
-    :raises RequestError: not a variable's name. :raises SecretError: it looks like a secret; it is not shown.
+    Raises:
+        RequestError: The name is not valid.
+        SecretError: The variable looks like a secret. Its value is not shown.
     """
     if not _VARIABLE.fullmatch(name):
         raise RequestError(f"--env {name}: not a name of an environment variable.")
@@ -63,7 +65,7 @@ def check_variable(name: str, value: str) -> None:
 
 
 def check_secret(name: str, arn: str) -> None:
-    """:raises RequestError: not a variable's name, or not what ECS takes as the place of a secret."""
+    """Raise RequestError if the name, or the place of the secret, is not valid."""
     if not _VARIABLE.fullmatch(name):
         raise RequestError(f"--secret {name}: not a name of an environment variable.")
     found = _SECRET.fullmatch(arn)
@@ -83,9 +85,11 @@ def check_secret(name: str, arn: str) -> None:
 
 
 def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
-    """The container's environment.
+    """Return the container's environment.
 
-    :raises RequestError: the image's Airflow, or its DAG mode, needs what nothing says; or what was requested contradicts itself.
+    Raises:
+        RequestError: The image's Airflow or DAG mode requires something that is missing, or flags contradict each
+            other.
     """
     for name in requested.environment.keys() & requested.secrets.keys():
         raise RequestError(f"{name} is given by --env and by --secret.", "Leave one of them out.")
@@ -155,12 +159,12 @@ def _airflow_3(requested: RequestedSettings, known: Mapping[str, str], environme
 
 
 def _is_set(variable: str, known: Mapping[str, str]) -> bool:
-    """Whether an option of Airflow is set, in whichever of its ways."""
+    """Return whether an option of Airflow is set, by any of its variables."""
     return any(known.get(name) for name in (variable, f"{variable}_CMD", f"{variable}_SECRET"))
 
 
 def check_execution_api_url(url: str) -> None:
-    """:raises RequestError: not an address at which a container could find the API server."""
+    """Raise RequestError for a URL at which a container could not find the API server."""
     example = "For example: --execution-api-url http://airflow.internal:8080/execution/"
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Containers beside ours in a task: a metrics agent, a proxy. Read from files of container definitions."""
+"""Containers that run beside the Airflow container, such as a metrics agent or a proxy, from JSON files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ CONDITIONS = ("START", "HEALTHY", "COMPLETE", "SUCCESS")
 
 
 def read_sidecars(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
-    """The container definitions in files, each of one or of a list.
+    """Return the container definitions in files, each with one or with a list.
 
-    :raises InputError: a file that cannot be read, or holds something else.
-    :raises SecretError: a variable that looks like a secret.
+    Raises:
+        InputError: A file cannot be read, or has something else.
+        SecretError: A variable looks like a secret.
     """
     found = []
     for file in files:
@@ -50,7 +51,7 @@ def _checked(item: Any, file: Path) -> dict[str, Any]:
 
 
 def check_names(container: str, sidecars: Sequence[dict[str, Any]]) -> None:
-    """:raises RequestError: two containers of one name."""
+    """Raise RequestError if two containers have the same name."""
     names = [container, *(item["name"] for item in sidecars)]
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
@@ -58,9 +59,10 @@ def check_names(container: str, sidecars: Sequence[dict[str, Any]]) -> None:
 
 
 def depends_on(texts: Sequence[str], sidecars: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """``NAME:CONDITION``, of sidecars that our container waits for.
+    """Return the conditions, by sidecar, that the Airflow container waits for; ``texts`` are ``NAME:CONDITION``.
 
-    :raises RequestError: no such sidecar or condition, or one that would never come.
+    Raises:
+        RequestError: The sidecar or the condition does not exist, or the condition would never be met.
     """
     known = {item["name"]: item for item in sidecars}
     found = {}
