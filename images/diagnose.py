@@ -59,7 +59,7 @@ _ATTESTATION = re.compile(
 _DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build|exporter).*not supported", re.IGNORECASE)
 _APT = re.compile(r"E: (?:Unable to locate package (\S+)|Package '(\S+)' has no installation candidate)")
 
-_SPACE_HINT = "Make room: `docker system df` shows what takes it, `docker builder prune` frees the build cache."
+_SPACE_HINT = "Free some space: `docker system df` shows what uses it, `docker builder prune` frees the build cache."
 _CA_HINT = "Behind a company's proxy or index, give its CA: --ca-bundle FILE."
 
 # pip tries again and then says that there is no such package, or gives up: its earlier lines have the cause.
@@ -162,19 +162,19 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
         return BuildxError(f"{error}.", "`docker buildx ls` lists the builders; `docker buildx use NAME` chooses one.")
     if _ATTESTATION.search(error) or _DRIVER.search(error):
         return BuildError(
-            f"This builder cannot do it: {error}",
-            "SBOM, provenance, cache export and several platforms need `docker buildx create --use` or the engine's "
+            f"This builder does not support it: {error}",
+            "SBOM, provenance, cache export and several platforms require `docker buildx create --use` or the engine's "
             "containerd image store.",
         )
     if _BROKEN_CACHE.search(error):
         return BuildError(
-            f"The builder's cache is broken: {error}", "Empty it by `docker builder prune`, and try again."
+            f"The builder's cache is broken: {error}", "Empty it with `docker builder prune`, and try again."
         )
     if _CACHE_STEP.match(step) or _CACHE.search(error):
         return BuildError(
-            f"The build cache cannot be read or written: {error}",
-            "Check --cache-from and --cache-to, and the login to their registry. Amazon ECR takes a cache with "
-            "image-manifest=true,oci-mediatypes=true alone.",  # aws/containers-roadmap#876
+            f"The build cache could not be read or written: {error}",
+            "Check --cache-from and --cache-to, and the login to their registry. Amazon ECR requires "
+            "image-manifest=true,oci-mediatypes=true.",  # aws/containers-roadmap#876
         )
     if _PUSH.search(error) or (
         (step in ("", "exporting to image") or " pushing " in step)
@@ -197,7 +197,7 @@ def _failed_step(text: str, error: str) -> BuildToolError:
     if _KILLED.search(text):
         return BuildError(
             f"The build was killed: {said or error}",
-            "Most likely it ran out of memory: give the engine more, or build fewer images at once.",
+            "It probably ran out of memory: give the engine more, or build fewer images at once.",
         )
     advice = next((advice for words, advice in _PIP if re.search(words, text)), "")
     if said:
@@ -212,13 +212,13 @@ def _failed_step(text: str, error: str) -> BuildToolError:
         )
     if "exec format error" in text:
         return BuildError(
-            "This machine cannot run programs of the platform asked for.",
+            "This machine cannot run programs of the requested platform.",
             "Install emulation (`docker run --privileged --rm tonistiigi/binfmt --install all`), or build on a machine "
             "of that platform, or leave --platform out.",
         )
     if _BUILDER_GONE.search(error):
         return EngineError(
-            f"The builder broke off: {error}", "Try again. Its log says why, often for want of memory: `docker ps -a`."
+            f"The builder stopped: {error}", "Try again. Its log says why; often it runs out of memory: `docker ps -a`."
         )
     return BuildError(f"The build failed: {error}", advice or "Its output is above; --progress plain shows all of it.")
 
@@ -227,8 +227,8 @@ def tag_is_taken(name: str) -> PushError:
     """Return the error for a tag of an immutable repository that has another content."""
     return PushError(
         f"The tag {name} exists with another content, and tags of this repository are immutable.",
-        "Immutable tags never move: give another one with --tag, or `python build.py push --content-tag`, by which "
-        "every content has a tag of its own.",
+        "Immutable tags never move: give another one with --tag, or use `python build.py push --content-tag`, with "
+        "which every content has its own tag.",
     )
 
 
@@ -246,7 +246,7 @@ def diagnose_push(said: str, name: str) -> PushError:
     repository = name.rpartition(":")[0]
     if lacks_repository(said, name):
         return PushError(f"There is no repository {repository}: {said}", push_advice(said, name))
-    return PushError(f"Cannot push {name}: {said}", push_advice(said, name))
+    return PushError(f"{name} could not be pushed: {said}", push_advice(said, name))
 
 
 def _no_push(error: str, plain: str) -> PushError:
@@ -256,7 +256,7 @@ def _no_push(error: str, plain: str) -> PushError:
     if _IMMUTABLE.search(error):
         taken = _TAKEN.search(error)
         return tag_is_taken(name or (f"{taken[2]}:{taken[1]}" if taken else "that was pushed"))
-    return PushError(f"Cannot push: {error}", push_advice(plain, name))
+    return PushError(f"The image could not be pushed: {error}", push_advice(plain, name))
 
 
 def _no_base(where: str, plain: str) -> BaseImageError:
@@ -264,7 +264,7 @@ def _no_base(where: str, plain: str) -> BaseImageError:
     image = name[1].rstrip(":").removeprefix("docker.io/") if name else ""
     said = reason[1] if reason else plain
     return BaseImageError(
-        f"The base image {image or 'of the image'} cannot be had: {said.rstrip('.')}.",
+        f"The base image {image or 'of the image'} could not be pulled: {said.rstrip('.')}.",
         pull_advice(said, image)
         or (f"Try `docker pull {image}`, or name another with --base." if image else "Name another with --base."),
     )

@@ -79,7 +79,8 @@ class Engine:
         shown = self._call(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
         if shown.returncode:
             raise EngineError(
-                f"The Docker client's context cannot be used: {shown.stderr.strip()}", "`docker context ls` lists them."
+                f"The Docker client's context could not be read: {shown.stderr.strip()}",
+                "`docker context ls` lists them.",
             )
         return shown.stdout.strip() or None
 
@@ -156,8 +157,8 @@ class Engine:
         if self._call(["pull", "--quiet", *only, reference]).returncode == 0:
             return self.api.images.get(reference)
         raise ImageNotFoundError(
-            f"There is no image {reference} on this engine, and it cannot be pulled.",
-            "`docker image ls` lists the images; python build.py build makes one.",
+            f"There is no image {reference} on this engine, and it could not be pulled.",
+            "`docker image ls` lists the images; `python build.py build` builds one.",
         )
 
     def local_image(self, reference: str) -> Image:
@@ -172,7 +173,7 @@ class Engine:
             said = "" if isinstance(error, docker.errors.ImageNotFound) else f": {error.explanation}"
             raise ImageNotFoundError(
                 f"There is no image {reference} on this engine{said}.",
-                "`docker image ls` lists the images; python build.py build makes one.",
+                "`docker image ls` lists the images; `python build.py build` builds one.",
             ) from None
 
     def run(self, image: str, arguments: list[str], **options: Any) -> tuple[int, str, str]:
@@ -266,7 +267,9 @@ def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
 def refused(error: Exception) -> EngineError | None:
     """Return the error for an engine that does not answer or refuses a request; None if the error is another one."""
     if isinstance(error, docker.errors.APIError):
-        return EngineError(f"The Docker engine refused: {error.explanation}", "`docker info` and its log say more.")
+        return EngineError(
+            f"The Docker engine refused the request: {error.explanation}", "`docker info` and its log say more."
+        )
     if isinstance(error, (docker.errors.DockerException, requests.RequestException)):
         return no_engine()
     return None
@@ -275,5 +278,7 @@ def refused(error: Exception) -> EngineError | None:
 def disk_full(error: Exception) -> BuildToolError | None:
     """Return the error for a full disk on this machine; None if the error is another one."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError("No space left on this machine.", "Make room; TMPDIR moves the build context elsewhere.")
+        return DiskFullError(
+            "No space left on this machine.", "Free some space; TMPDIR moves the build context elsewhere."
+        )
     return None

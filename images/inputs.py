@@ -74,7 +74,7 @@ def pair(text: str, flag: str) -> tuple[str, str]:
     """Split the ``NAME=VALUE`` of a repeatable flag. Raises RequestError if the name or ``=`` is missing."""
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise RequestError(f"{flag} takes NAME=VALUE, got {name!r}.")
+        raise RequestError(f"{flag} requires NAME=VALUE, got {name!r}.")
     return name, value
 
 
@@ -85,7 +85,7 @@ def assignment(text: str, flag: str) -> tuple[str, str]:
     """
     name, value = pair(text, flag)
     if "\n" in value or "\r" in value:
-        raise RequestError(f"{flag} {name}: the value holds a line break, which a Dockerfile cannot.")
+        raise RequestError(f"{flag} {name}: the value has a line break, which a Dockerfile value cannot have.")
     return name, value
 
 
@@ -98,7 +98,7 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
     """
     for name, value in env:
         if not _VARIABLE.fullmatch(name):
-            raise RequestError(f"--env {name}: not a name of an environment variable.")
+            raise RequestError(f"--env {name} is not a valid name of an environment variable.")
         if name == "AIRFLOW_HOME" and value != AIRFLOW_HOME:
             raise RequestError(f"--env AIRFLOW_HOME is always {AIRFLOW_HOME}.", "The image contract fixes it.")
         if name in _OWN_VARIABLES:
@@ -109,7 +109,7 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
             raise RequestError(f"--env {name}= is empty, and empty AWS variables break the SDK.", "Leave it out.")
         if sensitive_setting(name, value):
             raise SecretError(
-                f"--env {name} looks like a secret; anybody who can pull the image could read it.", _BETTER_WAY
+                f"--env {name} looks like a secret; everybody who can pull the image could read it.", _BETTER_WAY
             )
 
 
@@ -122,19 +122,21 @@ def check_labels(labels: Iterable[tuple[str, str]]) -> None:
     """
     for name, value in labels:
         if not _LABEL.fullmatch(name):
-            raise RequestError(f"--label {name}: not a label's name.", "Letters, digits, '.', '-', '_' and '/'.")
+            raise RequestError(
+                f"--label {name} is not a valid name of a label.", "Letters, digits, '.', '-', '_' and '/'."
+            )
         if name.startswith(LABEL_PREFIX) or name in _COMPUTED_LABELS:
             raise RequestError(f"--label {name}: this label is a verified fact and cannot be set.")
         if sensitive_setting(name, value):
             raise SecretError(
-                f"--label {name} looks like a secret; anybody who can pull the image could read it.", _BETTER_WAY
+                f"--label {name} looks like a secret; everybody who can pull the image could read it.", _BETTER_WAY
             )
 
 
 def check_region(region: str) -> None:
     """Raise RequestError for what is not the name of an AWS region; an empty string is none."""
     if region and not re.fullmatch(REGION, region):
-        raise RequestError(f"--region {region!r} is not an AWS region.", "For example: --region eu-west-1")
+        raise RequestError(f"--region {region!r} is not a valid AWS region.", "For example: --region eu-west-1")
 
 
 def check_platform(platform: str, known: Sequence[str]) -> None:
@@ -188,7 +190,7 @@ def check_base(image: str, digest: str) -> None:
             f"--base-digest {digest!r} is not a valid digest.", "It is sha256: and 64 hexadecimal digits."
         )
     if digest and found.digest:
-        raise RequestError("--base names a digest already.", "Leave --base-digest out.")
+        raise RequestError("--base has a digest already.", "Leave --base-digest out.")
 
 
 def _reference(name: str) -> ImageReference | None:
@@ -206,7 +208,9 @@ def check_container_path(path: str) -> None:
             f"--container-dag-path {path!r} is not a plain absolute path.", "For example: /opt/airflow/dags"
         )
     if clean in ("/", "/opt", "/opt/airflow", "/home", "/home/airflow", "/tmp", "/var"):
-        raise RequestError(f"--container-dag-path {path} holds more than DAGs.", "For example: /opt/airflow/dags")
+        raise RequestError(
+            f"--container-dag-path {path} is a folder for more than DAGs.", "For example: /opt/airflow/dags"
+        )
     if any(clean == folder or clean.startswith(folder + "/") for folder in _SYSTEM_FOLDERS):
         raise RequestError(
             f"--container-dag-path {path} is in a folder that is not for DAGs.", "For example: /opt/airflow/dags"
@@ -218,7 +222,8 @@ def check_apt_packages(packages: Iterable[str]) -> None:
     for package in packages:
         if not _PACKAGE.fullmatch(package):
             raise RequestError(
-                f"--apt-packages {package!r} is not a Debian package.", "For example: --apt-packages git libpq5"
+                f"--apt-packages {package!r} is not a valid name of a Debian package.",
+                "For example: --apt-packages git libpq5",
             )
 
 
@@ -235,7 +240,7 @@ def check_airflow_cfg(path: Path) -> None:
         raise InputError(f"--airflow-cfg {path} is not a configuration file: {error}") from None
     if found:
         raise SecretError(
-            f"{path} holds secrets: {', '.join(found)}; anybody who can pull the image could read them.", _BETTER_WAY
+            f"{path} has secrets: {', '.join(found)}; everybody who can pull the image could read them.", _BETTER_WAY
         )
 
 
@@ -249,7 +254,7 @@ def check_constraints(path: Path) -> None:
     check_file(path, "--constraints")
     if url_with_login(read_text(path, "--constraints")):
         raise SecretError(
-            f"{path} holds an address with a password or token, and is copied into the image.",
+            f"{path} has a URL with a password or token, and is copied into the image.",
             "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
         )
 
@@ -280,9 +285,9 @@ def check_folder(
         if left_out(file.relative_to(path).as_posix()):
             continue
         if file.is_symlink() and not file.exists():
-            raise InputError(f"{file} is a link to nothing.", "Remove it or restore what it points to.")
+            raise InputError(f"{file} is a broken link.", "Remove it or restore what it points to.")
         if not file.is_file():
-            raise InputError(f"{file} is no regular file and cannot be copied.", "Remove it.")
+            raise InputError(f"{file} is not a regular file and cannot be copied.", "Remove it.")
         try:
             with file.open("rb") as opened:
                 content = opened.read() if file.stat().st_size <= _LARGEST_TEXT else opened.read(1)[:0]
@@ -290,9 +295,9 @@ def check_folder(
             raise InputError(f"Cannot read {file}: {error.strerror or error}.") from None
         kinds = secrets_in(content) + (("private key",) if private_key_in(content) else ())
         if kinds:
-            raise SecretError(f"{file} holds a secret ({', '.join(kinds)}) and would be {done_with_it}.", _BETTER_WAY)
+            raise SecretError(f"{file} has a secret ({', '.join(kinds)}) and would be {done_with_it}.", _BETTER_WAY)
     if empty:
-        raise InputError(f"{flag} {path} holds no files.", "Check the path.")
+        raise InputError(f"{flag} {path} has no files.", "Check the path.")
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -307,7 +312,7 @@ def files_of(folder: Path) -> list[Path]:
 def _walk(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
     here = folder.resolve()
     if here in parents:
-        raise InputError(f"{folder} is a link to a folder that holds it.", "Remove it.")
+        raise InputError(f"{folder} is a link to a folder that contains it.", "Remove it.")
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.name not in IGNORED_NAMES)
     except OSError as error:

@@ -56,7 +56,7 @@ def read_requirements(path: Path) -> tuple[Line, ...]:
 def _read(path: Path, parents: tuple[Path, ...]) -> list[Line]:
     resolved = path.resolve()
     if resolved in parents:
-        raise InputError(f"{path} includes itself.", "Remove the circle of -r lines.")
+        raise InputError(f"{path} includes itself.", "Remove one of the -r lines that include each other.")
     lines: list[Line] = []
     for number, text in _logical_lines(_read_text(path)):
         line = Line(text, path, number)
@@ -102,14 +102,14 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 def _check_line(line: Line) -> None:
     if url_with_login(line.text):  # first: the other messages show the line
         raise SecretError(
-            f"{line.place}: an address with a password or token would be readable in the image.",
+            f"{line.place}: a URL with a password or token would be readable in the image.",
             "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
         )
     nested = _NESTED.fullmatch(line.text)
     if nested:
         if "://" in nested[1]:
             raise RequirementsError(
-                f"{line.place}: requirements at an address are not read: {line.text}",
+                f"{line.place}: requirements at a URL are not read: {line.text}",
                 "Download that file and name its copy.",
             )
         return
@@ -120,8 +120,8 @@ def _check_line(line: Line) -> None:
         )
     if _EDITABLE.match(line.text):
         raise RequirementsError(
-            f"{line.place}: an editable install is for developing, not for an image: {line.text}",
-            "Leave -e out and name a package of an index, or an address such as git+https://...@TAG.",
+            f"{line.place}: an editable install is not for images: {line.text}",
+            "Leave -e out, and name a package in an index or a URL such as git+https://...@TAG.",
         )
     if _LOCAL.match(line.text):
         raise RequirementsError(

@@ -82,8 +82,8 @@ def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowReleas
         known = ", ".join(release.version for release in matrix.releases)
         raise RequestError(
             f"Airflow {wanted} is not in the matrix. Known: {known}.",
-            "Take one of these, a prefix (--airflow 3) or latest; or add the release: make add-airflow. "
-            "For an image of your own with another Airflow give all three: --base IMAGE --airflow X.Y.Z --python X.Y",
+            "Choose one of these, a prefix (--airflow 3) or latest; or add the release: make add-airflow. "
+            "For your own image with another Airflow, give all three flags: --base IMAGE --airflow X.Y.Z --python X.Y",
         )
     return matching
 
@@ -91,10 +91,10 @@ def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowReleas
 def _check_python_is_known(matrix: Matrix, request: Request) -> None:
     if request.python in matrix.pythons:
         return
-    hint = f"Take one of {', '.join(matrix.pythons)}."
+    hint = f"Choose one of {', '.join(matrix.pythons)}."
     minor = ".".join(str(request.python).split(".")[:2])
     if minor != request.python and minor in matrix.pythons:
-        hint = f"Images are chosen by Python's major and minor version: --python {minor}"
+        hint = f"Images are selected by Python's major and minor version: --python {minor}"
     raise RequestError(f"Python {request.python} is not in the matrix.", hint)
 
 

@@ -182,4 +182,4 @@ def require_verified(reference: str, checks: Sequence[Check]) -> None:
     """Raise VerificationError, with a table of what is wrong."""
     wrong = [check for check in checks if not check.passed]
     if wrong:
-        raise VerificationError(f"{reference} is not what it should be:\n{table(wrong)}")
+        raise VerificationError(f"{reference} failed the verification:\n{table(wrong)}")

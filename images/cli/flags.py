@@ -162,7 +162,7 @@ def options_of(parsed: argparse.Namespace) -> Options:
         constraints, constraints_file = Constraints.FILE, Path(parsed.constraints)
         inputs.check_constraints(constraints_file)
     if parsed.constraints and not parsed.requirements:
-        raise RequestError("--constraints holds requirements back, and there are none.", "Add --requirements FILE.")
+        raise RequestError("--constraints requires --requirements.", "Add --requirements FILE.")
     options = Options(
         container_dag_path=parsed.container_dag_path.rstrip("/") or "/",
         s3_uri=parsed.s3_uri,
@@ -212,7 +212,7 @@ def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[
     if options.requirements:
         lines = read_requirements(options.requirements)
         if not lines:
-            raise InputError(f"--requirements {options.requirements} holds no requirement.", "Leave the flag out.")
+            raise InputError(f"--requirements {options.requirements} has no requirements.", "Leave the flag out.")
         for spec in resolution.specs:
             check_airflow(lines, spec.airflow, spec.python)
     for remark in resolution.remarks:

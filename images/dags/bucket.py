@@ -139,8 +139,8 @@ class Bucket:
         except aws.CALL_ERRORS as error:
             name, found = self.destination.bucket, classify(error)
             if found.code == "NoSuchBucket":
-                raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from error
-            failure = aws.failed(f"The bucket {name} cannot {doing}", error, permission)
+                raise AwsError(f"The bucket {name} does not exist.", f"Create it: aws s3 mb s3://{name}") from error
+            failure = aws.failed(f"The bucket {name} could not {doing}", error, permission)
             failure.hint = _hint(found, permission) or failure.hint
             raise failure from error
 

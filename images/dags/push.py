@@ -80,7 +80,7 @@ def _files(folder: Path, destination: Destination, exclude: Sequence[str]) -> di
     found = {path.relative_to(folder).as_posix(): path for path in inputs.files_of(folder)}
     found = {name: path for name, path in found.items() if not leave_out(name)}
     if not found:
-        raise InputError(f"{folder} holds no files but those that --exclude leaves out.", "Correct the patterns.")
+        raise InputError(f"{folder} has only files that --exclude leaves out.", "Correct the patterns.")
     check_paths(destination, found)
     return found
 
@@ -102,7 +102,7 @@ def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, s
         if there.version or not kept:
             _say_why_unpinned(bucket, kept, say)
             return Pushed((), (), len(files), there.version)
-        say("the bucket keeps versions since the archive was uploaded: once more, for a version to pin")
+        say("the bucket keeps versions since the archive was uploaded: uploading it again, so that it has a version")
     name = bucket.destination.path.rpartition("/")[2]
     say(f"upload {name}, {len(files)} files, {len(body()):,} bytes")
     if choices.dry_run:
@@ -170,13 +170,13 @@ def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], No
     name = bucket.destination.bucket
     if kept is None:
         say(
-            f"note: no version to pin: whether {name} keeps versions may not be asked; allow s3:GetBucketVersioning on "
-            "the bucket"
+            f"note: no version to pin: {name} does not let this user see whether it keeps versions; allow "
+            "s3:GetBucketVersioning on the bucket"
         )
     elif not kept:
         say(
-            f"note: no version to pin: {name} keeps none. To keep them: aws s3api put-bucket-versioning "
-            f"--bucket {name} --versioning-configuration Status=Enabled"
+            f"note: no version to pin: {name} does not keep versions. Enable versioning: aws s3api "
+            f"put-bucket-versioning --bucket {name} --versioning-configuration Status=Enabled"
         )
 
 

@@ -57,7 +57,7 @@ def target_of(
     named = next((name for name in names if _same(name, image)), "")
     if not to and not (named and has_registry(named)):
         raise RequestError(
-            f"The name {image} says no registry to push to.",
+            f"The name {image} has no registry to push to.",
             "Give --to REPOSITORY, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow-worker, "
             "or --stack NAME for the repository of a stack of deploy/template.yaml.",
         )
@@ -105,7 +105,7 @@ def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_r
         repository = found
     there = _there(target)
     if there is not None and image.id in there.contents:
-        say(f"{target.name} is there already, with the same content")
+        say(f"{target.name} exists already, with the same content")
         return there.digest
     if there is not None:
         if repository.mutability == ecr.IMMUTABLE:
@@ -120,9 +120,9 @@ def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_r
 def _remark(image: Image) -> None:
     found = image.labels or {}
     if CONTRACT not in found:
-        say("note: this image was not built by build.py: what is in it was not verified")
+        say("note: this image was not built by build.py: its content was not verified")
     if labels.INSECURE in found:
-        say(f"WARNING: this image holds {found[labels.INSECURE]}: whoever can pull it can read and use them")
+        say(f"WARNING: this image has {found[labels.INSECURE]}: everybody who can pull it can read and use them")
 
 
 def _repository(reference: ImageReference, target: Target, *, create: bool, dry_run: bool) -> ecr.Repository | None:
@@ -133,7 +133,7 @@ def _repository(reference: ImageReference, target: Target, *, create: bool, dry_
     if not create:
         raise PushError(
             f"There is no repository {target.repository}.",
-            "Create it, with --create-repository for instance, or correct the name.",
+            "Create it, for example with --create-repository, or correct the name.",
         )
     if dry_run:
         say(f"would create the repository {target.repository}")

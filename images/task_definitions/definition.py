@@ -91,7 +91,7 @@ def render(definition: Definition) -> Document:
 
 
 def _sidecar(sidecar: Mapping[str, Any], logs: Logs) -> Document:
-    """Return a sidecar that does not end the task and logs where the Airflow container does, if it says nothing else."""
+    """Return a sidecar that, by default, does not end the task and logs where the Airflow container does."""
     return {"essential": False, "logConfiguration": _log_configuration(logs), **sidecar}
 
 

@@ -31,7 +31,7 @@ def check_size(cpu: int, memory: int) -> None:
     if cpu not in SIZES:
         nearest = _nearest(list(SIZES), cpu)
         raise RequestError(
-            f"--cpu {cpu} is not a size of Fargate's.",
+            f"Fargate does not offer --cpu {cpu}.",
             f"The nearest is --cpu {nearest} ({nearest / 1024:g} vCPU); all: {', '.join(map(str, SIZES))}.",
         )
     allowed = SIZES[cpu]
@@ -40,9 +40,9 @@ def check_size(cpu: int, memory: int) -> None:
     hint = f"The nearest for --cpu {cpu} is --memory {_nearest(allowed, memory)}"
     others = [units for units, sizes in SIZES.items() if memory in sizes]
     if others:
-        hint += f"; --memory {memory} goes with --cpu {', '.join(map(str, others))}"
+        hint += f"; --memory {memory} requires --cpu {', '.join(map(str, others))}"
     raise RequestError(
-        f"--memory {memory} does not go with --cpu {cpu}: Fargate takes {_words(allowed)} MiB there.", f"{hint}."
+        f"Fargate does not offer --memory {memory} with --cpu {cpu}, but {_words(allowed)} MiB.", f"{hint}."
     )
 
 
@@ -50,7 +50,7 @@ def check_storage(gib: int) -> None:
     """Raise RequestError for a size of ephemeral storage that Fargate does not offer."""
     if gib not in STORAGE:
         raise RequestError(
-            f"--ephemeral-storage {gib}: Fargate takes {STORAGE[0]} to {STORAGE[-1]} GiB.",
+            f"--ephemeral-storage {gib}: Fargate offers {STORAGE[0]} to {STORAGE[-1]} GiB.",
             f"The nearest is {_nearest(STORAGE, gib)}; without the flag a task has 20.",
         )
 
@@ -59,7 +59,7 @@ def check_stop_timeout(seconds: int) -> None:
     """Raise RequestError for a stop timeout that Fargate does not allow."""
     if seconds not in STOP_TIMEOUT:
         raise RequestError(
-            f"--stop-timeout {seconds}: Fargate takes {STOP_TIMEOUT[0]} to {STOP_TIMEOUT[-1]} seconds.",
+            f"--stop-timeout {seconds}: Fargate allows {STOP_TIMEOUT[0]} to {STOP_TIMEOUT[-1]} seconds.",
             f"The nearest is {_nearest(STOP_TIMEOUT, seconds)}.",
         )
 

@@ -43,9 +43,9 @@ def find(name: str, platform: Platform | None) -> TaskImage:
     """
     if not has_registry(name):
         raise RequestError(
-            f"The name {name} says no registry, from which ECS could pull it.",
-            f"Push it first: python build.py push {name} --to REPOSITORY (or --stack NAME). Its last lines are names "
-            "to give here.",
+            f"The name {name} has no registry from which ECS could pull it.",
+            f"Push it first: python build.py push {name} --to REPOSITORY (or --stack NAME). Its last lines are the "
+            "names to use here.",
         )
     images = remote_images()
     try:
@@ -55,10 +55,12 @@ def find(name: str, platform: Platform | None) -> TaskImage:
     except NoSuchPlatformError as error:
         raise ImageMismatchError(f"{name}: {error}.", f"Give --platform, or build it for {platform}.") from None
     except NoSuchImageError as error:
-        raise ImageUnknownError(f"There is no image {name}: {error}.", "python build.py push prints names.") from None
+        raise ImageUnknownError(
+            f"There is no image {name}: {error}.", "`python build.py push` prints the names of images."
+        ) from None
     except RegistryError as error:
         allow = f"Allow {error.action}." if error.action else ""
-        raise ImageUnknownError(f"The image {name} cannot be looked at: {error}.", allow) from None
+        raise ImageUnknownError(f"The image {name} could not be looked up: {error}.", allow) from None
     except ValueError as error:
         raise RequestError(f"{error}.", "For example: registry.example.com/airflow-worker:1.0") from None
     facts = facts_of(remote.config, tag)
@@ -69,11 +71,11 @@ def find(name: str, platform: Platform | None) -> TaskImage:
         )
     if facts.architecture not in _NAMES:
         raise ImageMismatchError(
-            f"{name} is for {facts.architecture or 'nothing that it says'}: Fargate has no such CPU."
+            f"{name} is for {facts.architecture or 'a CPU that it does not name'}, which Fargate does not have."
         )
     if not facts.airflow:
         raise ImageUnknownError(
-            f"Nothing in {name} says which Airflow it has.",
-            "Build it by python build.py, or label it org.apache.airflow.version=VERSION.",
+            f"The image {name} does not say which Airflow it has.",
+            "Build it with python build.py, or label it org.apache.airflow.version=VERSION.",
         )
     return TaskImage(pinned, _NAMES[facts.architecture], facts)

@@ -67,7 +67,7 @@ def validate(client: Any, document: Document) -> None:
     try:
         validate_parameters(document, shape)
     except ParamValidationError as error:
-        raise InputError(f"ECS would not take this task definition. {error}") from None
+        raise InputError(f"ECS would refuse this task definition. {error}") from None
 
 
 def register(client: Any, document: Document) -> str:
@@ -95,11 +95,11 @@ def register(client: Any, document: Document) -> str:
 def explained(document: Document, error: Exception) -> AwsError:
     """Return the error for a registration that failed."""
     found = classify(error)
-    failure = aws.failed(f"{document['family']} cannot be registered", error, "ecs:RegisterTaskDefinition")
+    failure = aws.failed(f"{document['family']} could not be registered", error, "ecs:RegisterTaskDefinition")
     roles = ", ".join(document[key] for key in ("executionRoleArn", "taskRoleArn") if key in document)
     if found.denied and (found.action == _PASS_ROLE or "PassRole" in found.reason):
         failure.hint = (
-            f"Whoever registers a task definition hands its roles to ECS: allow {_PASS_ROLE} on {roles} "
+            f"Registering a task definition passes its roles to ECS: allow {_PASS_ROLE} on {roles} "
             "(condition iam:PassedToService: ecs-tasks.amazonaws.com)."
         )
     elif found.denied and found.action == "ecs:TagResource":

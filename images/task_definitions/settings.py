@@ -56,18 +56,18 @@ def check_variable(name: str, value: str) -> None:
         SecretError: The variable looks like a secret. Its value is not shown.
     """
     if not _VARIABLE.fullmatch(name):
-        raise RequestError(f"--env {name}: not a name of an environment variable.")
+        raise RequestError(f"--env {name} is not a valid name of an environment variable.")
     if sensitive_setting(name, value):
         raise SecretError(
-            f"--env {name} looks like a secret; whoever may describe the task definition could read it.",
-            f"Put it into Secrets Manager or Systems Manager, and give --secret {name}=ARN.",
+            f"--env {name} looks like a secret; everybody who may describe the task definition can read it.",
+            f"Store it in Secrets Manager or Systems Manager, and give --secret {name}=ARN.",
         )
 
 
 def check_secret(name: str, arn: str) -> None:
     """Raise RequestError if the name, or the place of the secret, is not valid."""
     if not _VARIABLE.fullmatch(name):
-        raise RequestError(f"--secret {name}: not a name of an environment variable.")
+        raise RequestError(f"--secret {name} is not a valid name of an environment variable.")
     found = _SECRET.fullmatch(arn)
     if found and (not found["part"] or found["part"].count(":") == 3):
         return
@@ -78,7 +78,7 @@ def check_secret(name: str, arn: str) -> None:
         )
     if not _PARAMETER.fullmatch(arn):
         raise RequestError(
-            f"--secret {name} takes the ARN of a secret, not the secret itself.",
+            f"--secret {name} requires the ARN of a secret, not the secret itself.",
             f"For example: --secret {name}=arn:aws:secretsmanager:eu-west-1:123456789012:secret:airflow-a1b2c3, or "
             "arn:aws:ssm:eu-west-1:123456789012:parameter/airflow",
         )
@@ -92,14 +92,14 @@ def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
             other.
     """
     for name in requested.environment.keys() & requested.secrets.keys():
-        raise RequestError(f"{name} is given by --env and by --secret.", "Leave one of them out.")
+        raise RequestError(f"{name} is given with --env and with --secret.", "Leave one of them out.")
     known = {**image.environment, **requested.environment, **requested.secrets}
     environment, secrets, notes = dict[str, str](), dict[str, str](), list[str]()
     _dags(image, requested, known, environment)
     if requested.logs_uri:
         environment |= {_REMOTE_LOGGING: "True", _REMOTE_FOLDER: requested.logs_uri}
     elif _REMOTE_LOGGING not in known:
-        notes.append("a task's log goes with its container: --logs-uri (or --stack) keeps it for Airflow's UI")
+        notes.append("task logs are lost with the container: --logs-uri (or --stack) keeps them for Airflow's UI")
     if image.airflow.startswith("2."):
         _airflow_2(requested, known, secrets, notes)
     else:
@@ -120,7 +120,7 @@ def _dags(
     elif image.dags == "s3" and not known.get("S3_URI"):
         if not requested.stack_s3_uri:
             raise RequestError(
-                "The image loads its DAGs from S3, and nothing says from where.",
+                "The image loads its DAGs from S3, which requires an S3 URI.",
                 "Give --s3-uri s3://BUCKET/PREFIX, or --stack NAME.",
             )
         environment["S3_URI"] = requested.stack_s3_uri
@@ -134,7 +134,7 @@ def _airflow_2(
     if not _is_set(DATABASE, known):
         if not requested.stack_database:
             raise RequestError(
-                "Tasks of Airflow 2 need the metadata database, and nothing says which.",
+                "Airflow 2 tasks require the metadata database.",
                 f"Give --secret {DATABASE}=ARN of a secret with its URL, or --stack NAME.",
             )
         secrets[DATABASE] = requested.stack_database
@@ -153,7 +153,7 @@ def _airflow_3(requested: RequestedSettings, known: Mapping[str, str], environme
         environment[EXECUTION_API] = requested.execution_api_url
     elif not _is_set(EXECUTION_API, known):
         raise RequestError(
-            "Tasks of Airflow 3 talk to the API server, and nothing says where it is.",
+            "Airflow 3 tasks require the address of the API server.",
             "Give --execution-api-url http://HOST:8080/execution/, as the containers reach it.",
         )
 
@@ -170,8 +170,8 @@ def check_execution_api_url(url: str) -> None:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        raise RequestError(f"--execution-api-url {url!r} is not an address.", example) from None
+        raise RequestError(f"--execution-api-url {url!r} is not a valid URL.", example) from None
     if parts.scheme not in ("http", "https") or not host or not parts.path.rstrip("/").endswith("/execution"):
-        raise RequestError(f"--execution-api-url {url!r} is not the address of an execution API.", example)
+        raise RequestError(f"--execution-api-url {url!r} is not the URL of an execution API.", example)
     if host in _HERE:
         raise RequestError(f"--execution-api-url {url}: in a container, {host} is the container itself.", example)

@@ -37,7 +37,7 @@ def _checked(item: Any, file: Path) -> dict[str, Any]:
     if not isinstance(item, dict) or not all(isinstance(item.get(key), str) and item[key] for key in ("name", "image")):
         raise InputError(
             f"--sidecar {file} is not a container definition.",
-            'It has a name and an image at least: {"name": "agent", "image": "public.ecr.aws/…"}, or a list of such.',
+            'It requires a name and an image: {"name": "agent", "image": "public.ecr.aws/…"}, or a list of such.',
         )
     variables = item.get("environment")
     for variable in variables if isinstance(variables, list) else ():
@@ -45,7 +45,7 @@ def _checked(item: Any, file: Path) -> dict[str, Any]:
         if sensitive_setting(name, value):
             raise SecretError(
                 f"--sidecar {file}: {name} of {item['name']} looks like a secret.",
-                "Give it in `secrets` of the container definition, by the ARN of where it is kept.",
+                "Give the ARN of the stored secret in `secrets` of the container definition.",
             )
     return item
 
@@ -55,7 +55,7 @@ def check_names(container: str, sidecars: Sequence[dict[str, Any]]) -> None:
     names = [container, *(item["name"] for item in sidecars)]
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
-        raise RequestError(f"Two containers are called {twice}.", "Each container of a task has a name of its own.")
+        raise RequestError(f"Two containers have the name {twice}.", "Each container of a task requires its own name.")
 
 
 def depends_on(texts: Sequence[str], sidecars: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -69,9 +69,9 @@ def depends_on(texts: Sequence[str], sidecars: Sequence[dict[str, Any]]) -> dict
     for text in texts:
         name, _, condition = text.partition(":")
         if name not in known:
-            raise RequestError(f"--depends-on {name}: there is no such sidecar.", "Give its file: --sidecar FILE.")
+            raise RequestError(f"--depends-on {name}: the sidecar does not exist.", "Give its file: --sidecar FILE.")
         if condition not in CONDITIONS:
-            raise RequestError(f"--depends-on {text}: no such condition.", f"NAME:{'|'.join(CONDITIONS)}")
+            raise RequestError(f"--depends-on {text}: the condition does not exist.", f"NAME:{'|'.join(CONDITIONS)}")
         if condition == "HEALTHY" and not known[name].get("healthCheck"):
             raise RequestError(f"--depends-on {text}: {name} has no healthCheck, so it never becomes healthy.")
         found[name] = condition

@@ -133,7 +133,7 @@ class TestAmazonEcr:
         ecr.requests.clear()
         again = push("push-test:2.0", "--to", target, "--create-repository")
         assert (again.returncode, again.stdout) == (0, once.stdout)
-        assert "is there already, with the same content" in again.stderr
+        assert "exists already, with the same content" in again.stderr
         assert ecr.requests == ["DescribeRepositories", "BatchGetImage"]
 
         second = small.build("push-test:2.0")
@@ -186,7 +186,7 @@ class TestAmazonEcr:
         assert "would create the repository" in done.stderr and "would push" in done.stderr
         assert not ecr.repositories and ecr.requests == ["DescribeRepositories"]
         assert push(*flags).returncode == 0
-        assert "is there already" in push(*flags, "--dry-run").stderr
+        assert "exists already" in push(*flags, "--dry-run").stderr
         assert client.images.get("push-test:6.0").tags == ["push-test:6.0"]
 
     def test_a_name_that_is_the_target_s_already_stays(
@@ -225,7 +225,7 @@ class TestOtherRegistries:
             assert done.returncode == 0, done.stderr
             assert done.stdout.startswith(f"{target}:9.0\n") and password not in done.stdout + done.stderr
             again = push("push-test:9.0", "--to", target)
-            assert (again.stdout, "is there already" in again.stderr) == (done.stdout, True)
+            assert (again.stdout, "exists already" in again.stderr) == (done.stdout, True)
 
     def test_an_image_that_is_not_ours_is_pushed_with_a_note(self, small: Small, push: Pushes, registry: str) -> None:
         small.build(f"{registry}/team/foreign:1", instructions="LABEL a=b", size=1000)

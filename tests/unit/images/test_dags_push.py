@@ -319,9 +319,9 @@ class TestRefusals:
             (["s3://bucket/dags", "--stack", "airflow-ecs"], 2, "requires either"),
             (["bucket/dags"], 2, "URI does not begin with s3://"),
             (["s3://bucket/dags.tar.zst"], 2, "does not write .tar.zst archives"),
-            (["s3://bucket/dags", "--exclude", "*"], 4, "holds no files but those that --exclude leaves out."),
-            (["s3://nowhere/dags"], 20, "There is no bucket nowhere.\n  To make it: aws s3 mb s3://nowhere"),
-            (["s3://nowhere/dags.zip", "--dry-run"], 20, "There is no bucket nowhere."),
+            (["s3://bucket/dags", "--exclude", "*"], 4, "has only files that --exclude leaves out."),
+            (["s3://nowhere/dags"], 20, "The bucket nowhere does not exist.\n  Create it: aws s3 mb s3://nowhere"),
+            (["s3://nowhere/dags.zip", "--dry-run"], 20, "The bucket nowhere does not exist."),
             (["s3://bucket/a//dags"], 2, "empty, '.' or '..' part"),
             (["s3://bucket/../dags.zip"], 2, "empty, '.' or '..' part"),
         ],
@@ -378,7 +378,7 @@ class TestRefusals:
         s3.faults = [Fault(LISTING, "error", status=403, code="AccessDenied")]
         answer = run("dags", "push", folder, "s3://bucket/dags")
         assert answer.code == 20
-        assert "The bucket bucket cannot be listed: AccessDenied: refused." in answer.errors
+        assert "The bucket bucket could not be listed: AccessDenied: refused." in answer.errors
         assert "Allow s3:ListBucket in the IAM policy" in answer.errors
 
     @pytest.mark.parametrize(

@@ -134,17 +134,25 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
         (
             UNREACHABLE_BASE,
             errors.BaseImageError,
-            "The base image library/debian-standin:nonexistent cannot be had: failed to do request",
+            "The base image library/debian-standin:nonexistent could not be pulled: failed to do request",
         ),
         (UNREACHABLE_BASE, errors.BaseImageError, "no such host"),
-        (MISSING_BASE, errors.BaseImageError, "The base image apache/airflow:9.9.9 cannot be had: "),
+        (MISSING_BASE, errors.BaseImageError, "The base image apache/airflow:9.9.9 could not be pulled: "),
         (MISSING_BASE, errors.BaseImageError, "not found.\n  Try `docker pull apache/airflow:9.9.9`, or name another"),
-        (DENIED_BASE, errors.BaseImageError, "The base image company/airflow:1 cannot be had: pull access denied"),
+        (
+            DENIED_BASE,
+            errors.BaseImageError,
+            "The base image company/airflow:1 could not be pulled: pull access denied",
+        ),
         (MISSING_PACKAGE, errors.BuildError, "Debian has no package no-such-package-x.\n  Check --apt-packages"),
         (NO_MIRROR, errors.BuildError, "Debian's packages cannot be downloaded"),
-        (FULL, errors.DiskFullError, "No space left for the build.\n  Make room: `docker system df`"),
-        (PUSH_DENIED, errors.PushError, "Cannot push: target x: failed to solve: failed to push registry.example.com"),
-        (FOREIGN_PLATFORM, errors.BuildError, "cannot run programs of the platform asked for.\n  Install emulation"),
+        (FULL, errors.DiskFullError, "No space left for the build.\n  Free some space: `docker system df`"),
+        (
+            PUSH_DENIED,
+            errors.PushError,
+            "The image could not be pushed: target x: failed to solve: failed to push registry.example.com",
+        ),
+        (FOREIGN_PLATFORM, errors.BuildError, "cannot run programs of the requested platform.\n  Install emulation"),
         ("ERROR: Attestation is not supported for the docker driver.", errors.BuildError, "docker buildx create --use"),
         (
             "ERROR: Cache export is not supported for the docker driver.",
@@ -154,7 +162,7 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
         (
             "ERROR: Multi-platform build is not supported for the docker driver.",
             errors.BuildError,
-            "This builder cannot do it: Multi-platform build is not supported",
+            "This builder does not support it: Multi-platform build is not supported",
         ),
         (
             "ERROR: Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?",
@@ -310,7 +318,7 @@ def test_a_base_image_that_cannot_be_pulled_says_what_to_do(said: str, advice: s
     ):
         error = diagnose("\n".join(lines).splitlines())
         assert type(error) is errors.BaseImageError
-        assert "The base image apache/airflow:3.0.2 cannot be had" in str(error) and advice in error.hint
+        assert "The base image apache/airflow:3.0.2 could not be pulled" in str(error) and advice in error.hint
 
 
 def test_who_has_reached_the_limit_of_amazon_ecr_public_is_not_told_to_log_out() -> None:

@@ -22,12 +22,12 @@ class TestEnv:
     @pytest.mark.parametrize(
         "setting, message",
         [
-            ("A", "--env takes NAME=VALUE"),
-            ("=1", "--env takes NAME=VALUE"),
+            ("A", "--env requires NAME=VALUE"),
+            ("=1", "--env requires NAME=VALUE"),
             ("A=1\n2", "line break"),
-            ("1A=x", "not a name"),
-            ("A B=x", "not a name"),
-            ("A-B=x", "not a name"),
+            ("1A=x", "not a valid name"),
+            ("A B=x", "not a valid name"),
+            ("A-B=x", "not a valid name"),
             ("AWS_PROFILE=", "empty AWS variables break the SDK"),
             ("S3_URI=s3://bucket/x", "Give --s3-uri instead"),
             ("PLUGINS_S3_URI=s3://bucket/x", "Give --plugins-s3-uri instead"),
@@ -140,7 +140,7 @@ class TestFolders:
     def test_links_in_a_circle_are_refused(self, dags: Path, target: str) -> None:
         (dags / "a" / "b").mkdir(parents=True)
         (dags / "a" / "b" / "link").symlink_to((dags / target).resolve())
-        with pytest.raises(InputError, match="is a link to a folder that holds it"):
+        with pytest.raises(InputError, match="is a link to a folder that contains it"):
             inputs.check_folder(dags, "--dag-path")
 
     def test_links_to_each_other_are_refused(self, dags: Path) -> None:
@@ -148,17 +148,17 @@ class TestFolders:
         (dags / "b").mkdir()
         (dags / "a" / "x").symlink_to(dags / "b")
         (dags / "b" / "y").symlink_to(dags / "a")
-        with pytest.raises(InputError, match="is a link to a folder that holds it"):
+        with pytest.raises(InputError, match="is a link to a folder that contains it"):
             inputs.check_folder(dags, "--dag-path")
 
     def test_a_link_to_nothing_is_refused(self, dags: Path) -> None:
         (dags / "gone.py").symlink_to(dags / "nowhere.py")
-        with pytest.raises(InputError, match=r"gone\.py is a link to nothing"):
+        with pytest.raises(InputError, match=r"gone\.py is a broken link"):
             inputs.check_folder(dags, "--dag-path")
 
     def test_a_pipe_is_refused_and_not_waited_for(self, dags: Path) -> None:
         os.mkfifo(dags / "pipe")
-        with pytest.raises(InputError, match="is no regular file"):
+        with pytest.raises(InputError, match="is not a regular file"):
             inputs.check_folder(dags, "--dag-path")
 
     @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.touch()])
@@ -170,7 +170,7 @@ class TestFolders:
     def test_a_folder_of_leftovers_is_empty(self, tmp_path: Path) -> None:
         (tmp_path / "dags" / "__pycache__").mkdir(parents=True)
         (tmp_path / "dags" / "__pycache__" / "x.pyc").touch()
-        with pytest.raises(InputError, match=r"--plugins-path .* holds no files"):
+        with pytest.raises(InputError, match=r"--plugins-path .* has no files"):
             inputs.check_folder(tmp_path / "dags", "--plugins-path")
 
     @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ class TestFolders:
     )
     def test_a_file_with_a_secret_is_named_and_not_shown(self, dags: Path, content: str, kind: str) -> None:
         (dags / "settings.py").write_text(content, encoding="utf-8")
-        with pytest.raises(SecretError, match=rf"settings\.py holds a secret \({kind}\)") as raised:
+        with pytest.raises(SecretError, match=rf"settings\.py has a secret \({kind}\)") as raised:
             inputs.check_folder(dags, "--dag-path")
         assert KEY_ID not in str(raised.value)
 
@@ -220,7 +220,7 @@ class TestFiles:
     def test_an_airflow_cfg_with_secrets_is_refused_by_option(self, tmp_path: Path) -> None:
         file = tmp_path / "airflow.cfg"
         file.write_text("[core]\nfernet_key = hunter2\n[logging]\nlevel = INFO\n", encoding="utf-8")
-        with pytest.raises(SecretError, match=r"holds secrets: core\.fernet_key;") as raised:
+        with pytest.raises(SecretError, match=r"has secrets: core\.fernet_key;") as raised:
             inputs.check_airflow_cfg(file)
         assert "hunter2" not in str(raised.value)
 

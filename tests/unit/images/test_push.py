@@ -77,7 +77,7 @@ class TestFlags:
             ("x --to a:1", "--to 'a:1' is not a valid repository name"),
             ("x --to r.example/w --stack airflow-ecs", "both say where to push to"),
             ("x --tag a/b:1", "--tag 'a/b:1' is not a valid tag"),
-            ("x --region Frankfurt", "is not an AWS region"),
+            ("x --region Frankfurt", "is not a valid AWS region"),
             ("x --to ", "--to is empty"),
             ("", "IMAGE is empty"),
         ],

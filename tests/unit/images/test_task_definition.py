@@ -291,8 +291,8 @@ class TestImage:
             ("127.0.0.1:9/worker:1", 19, "127.0.0.1:9 does not answer"),
             ("{host}/worker:none", 19, "There is no image"),
             ("{host}/UPPER:1", 2, "is no name of an image"),
-            ("{host}/worker:silent", 19, "says which Airflow it has"),
-            ("{host}/worker:odd", 18, "Fargate has no such CPU"),
+            ("{host}/worker:silent", 19, "does not say which Airflow it has"),
+            ("{host}/worker:odd", 18, "which Fargate does not have"),
         ],
     )
     def test_one_that_cannot_be_used(self, run: Run, registry: FakeRegistry, name: str, code: int, words: str) -> None:
@@ -323,20 +323,20 @@ class TestFlags:
             ("--family a/b", 2, "--family 'a/b' is not a valid name"),
             ("--container=", 2, "--container is empty"),
             ("--task-role admin", 2, "requires the ARN of a role"),
-            ("--env A", 2, "--env takes NAME=VALUE"),
+            ("--env A", 2, "--env requires NAME=VALUE"),
             ("--env A=1 --env A=2", 2, "--env A is given twice"),
-            ("--env A-B=1", 2, "not a name of an environment variable"),
+            ("--env A-B=1", 2, "is not a valid name of an environment variable"),
             ("--env DB_PASSWORD=hunter2", 5, "--secret DB_PASSWORD=ARN"),
             ("--env AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql://u:hunter2@h/d", 5, "looks like a secret"),
-            ("--secret PASSWORD=hunter2", 2, "takes the ARN of a secret, not the secret itself"),
+            ("--secret PASSWORD=hunter2", 2, "requires the ARN of a secret, not the secret itself"),
             (f"--secret A={SECRET}:key", 2, f"--secret A={SECRET}:password::"),
-            (f"--secret A={SECRET} --env A=1", 2, "given by --env and by --secret"),
+            (f"--secret A={SECRET} --env A=1", 2, "given with --env and with --secret"),
             ("--execution-api-url http://localhost:8080/execution/", 2, "localhost is the container itself"),
-            ("--execution-api-url airflow:8080", 2, "is not the address of an execution API"),
+            ("--execution-api-url airflow:8080", 2, "is not the URL of an execution API"),
             ("--s3-uri bucket/dags", 2, "does not begin with s3://"),
             ("--logs-uri file:///logs", 2, "does not begin with s3://"),
             ("--sidecar missing.json", 4, "missing.json"),
-            ("--depends-on agent:START", 2, "there is no such sidecar"),
+            ("--depends-on agent:START", 2, "the sidecar does not exist"),
             ("", 2, "Give --execution-api-url"),
         ],
     )
@@ -369,7 +369,7 @@ class TestFlags:
             ("{", 4, "is not JSON"),
             ('"agent"', 4, "is not a container definition"),
             ('{"name": "agent"}', 4, "is not a container definition"),
-            ('{"name": "airflow", "image": "a"}', 2, "Two containers are called airflow"),
+            ('{"name": "airflow", "image": "a"}', 2, "Two containers have the name airflow"),
             ('{"name": "a", "image": "a", "environment": [{"name": "API_KEY", "value": "hunter2"}]}', 5, "API_KEY"),
             ('{"name": "a", "image": "a", "portMapping": []}', 4, "Unknown parameter in containerDefinitions[1]"),
         ],
@@ -382,7 +382,9 @@ class TestFlags:
         answer = run("task-definition", put(registry, "3.3.2"), *flags)
         assert answer.code == code and words in answer.errors and "hunter2" not in answer.errors
 
-    @pytest.mark.parametrize(("condition", "words"), [("DONE", "no such condition"), ("HEALTHY", "has no healthCheck")])
+    @pytest.mark.parametrize(
+        ("condition", "words"), [("DONE", "the condition does not exist"), ("HEALTHY", "has no healthCheck")]
+    )
     def test_conditions_that_never_come(
         self, run: Run, registry: FakeRegistry, tmp_path: Path, condition: str, words: str
     ) -> None:
@@ -399,13 +401,13 @@ class TestSettings:
         image = ImageFacts(airflow="3.3.2", dags="s3", environment={"S3_URI": "s3://baked/dags"})
         requested = RequestedSettings(execution_api_url=URL, stack_s3_uri="s3://stack/dags")
         assert "S3_URI" not in settings(image, requested).environment
-        with pytest.raises(RequestError, match="nothing says from where"):
+        with pytest.raises(RequestError, match="requires an S3 URI"):
             settings(ImageFacts(airflow="3.3.2", dags="s3"), RequestedSettings(execution_api_url=URL))
         assert "S3_URI" not in settings(ImageFacts(airflow="3.3.2", dags="local"), requested).environment
 
     def test_the_database_may_be_known_in_any_of_airflow_s_ways(self) -> None:
         image = ImageFacts(airflow="2.10.5", dags="none")
-        with pytest.raises(RequestError, match="need the metadata database"):
+        with pytest.raises(RequestError, match="require the metadata database"):
             settings(image, RequestedSettings())
         for name in (f"{DATABASE}_CMD", f"{DATABASE}_SECRET"):
             found = settings(image, RequestedSettings({name: "x"}, stack_database=SECRET))
