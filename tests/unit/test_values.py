@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
 from airflow_ecs_executor.aws.names import REGION
-from airflow_ecs_executor.image_check.comparison import CONTRACTS, repository_of
+from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.reference import parse
 
 from images import inputs
 from images.dags.plan import ARCHIVES, destination_of
 from images.errors import RequestError
-from images.spec import CONTRACT_VERSION
 from local.ecs.containers import engine
 from local.ecs.notation import path_in_ecr
 from tests.unit import s3_uris
@@ -123,7 +122,3 @@ def test_what_is_not_a_region(region: str) -> None:
 def test_no_value_is_the_default() -> None:
     inputs.check_region("")
     inputs.check_s3_uri("", "--s3-uri")
-
-
-def test_images_are_built_to_the_newest_contract_that_the_executor_knows() -> None:
-    assert CONTRACTS[-1] == CONTRACT_VERSION

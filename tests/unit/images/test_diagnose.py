@@ -122,7 +122,6 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
     "output, error, message",
     [
         (UNTRUSTED_INDEX, errors.BuildError, "is not trusted inside the build.\n  Behind a company's proxy or index"),
-        (UNTRUSTED_INDEX, errors.BuildError, "--ca-bundle FILE"),
         (UNREACHABLE_INDEX, errors.BuildError, "cannot be reached from inside the build.\n  Check the network"),
         (UNKNOWN_PACKAGE, errors.BuildError, "No matching distribution found for humanize"),
         (
@@ -136,7 +135,6 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
             errors.BaseImageError,
             "The base image library/debian-standin:nonexistent could not be pulled: failed to do request",
         ),
-        (UNREACHABLE_BASE, errors.BaseImageError, "no such host"),
         (MISSING_BASE, errors.BaseImageError, "The base image apache/airflow:9.9.9 could not be pulled: "),
         (MISSING_BASE, errors.BaseImageError, "not found.\n  Try `docker pull apache/airflow:9.9.9`, or name another"),
         (
@@ -153,7 +151,6 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
             "The image could not be pushed: target x: failed to solve: failed to push registry.example.com",
         ),
         (FOREIGN_PLATFORM, errors.BuildError, "cannot run programs of the requested platform.\n  Install emulation"),
-        ("ERROR: Attestation is not supported for the docker driver.", errors.BuildError, "docker buildx create --use"),
         (
             "ERROR: Cache export is not supported for the docker driver.",
             errors.BuildError,
