@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
 import requests
+from airflow_ecs_executor.image_check.reference import parse
 from docker.models.images import Image
 
 from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
@@ -220,7 +222,9 @@ class Engine:
                 self.tag(str(former.id), [reference])
 
     def push(self, name: str, environment: Mapping[str, str]) -> str:
-        """Push one name by the docker client, which shows the progress, and return the image's digest in the registry.
+        """Push one name with the docker client, which shows the progress, and return the image's digest.
+
+        An image that was also pulled from the repository may have several; then this is one of them.
 
         Args:
             name: ``repository:tag``.
@@ -233,15 +237,20 @@ class Engine:
         try:
             # Its progress goes to standard error: standard output is for the answer.
             done = subprocess.run(
-                command, env={**os.environ, **environment}, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+                command,
+                env={**os.environ, **environment},
+                stdout=sys.stderr,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
             )
         except FileNotFoundError:
             raise no_client(self.client) from None
         if done.returncode:
             raise diagnose_push(done.stderr, name)
-        repository = name.rpartition(":")[0]
-        digests = self.api.images.get(name).attrs.get("RepoDigests") or ()
-        return next((text.partition("@")[2] for text in digests if text.partition("@")[0] == repository), "")
+        pushed = parse(name)
+        digests = map(parse, self.api.images.get(name).attrs.get("RepoDigests") or ())
+        return next((item.digest for item in digests if replace(item, digest="", tag=pushed.tag) == pushed), "")
 
     def _call(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.client, *arguments], capture_output=True, text=True)

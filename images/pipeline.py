@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_ecs_executor.image_check.reference import parse
+
 from images import bake
 from images.console import say
 from images.context import write_context
@@ -111,8 +113,6 @@ def _push(
     auths: Mapping[str, RegistryAuth],
 ) -> None:
     """Push what was verified: from the engine, or, if its store cannot hold it, from the build cache by Buildx."""
-    from airflow_ecs_executor.image_check.reference import parse
-
     from images.registry.docker_config import with_logins
     from images.registry.push import push_as
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from airflow_ecs_executor.image_check.comparison import Versions
+
 from images import inputs
 from images.cli.parser import Add
 from images.engine import Engine
@@ -51,10 +53,7 @@ def _verify(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _check(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    # Here: other commands do not need the AWS SDK.
-    from airflow_ecs_executor.image_check.comparison import Versions
-
-    from images import check
+    from images import check  # here: other commands do not need the AWS SDK
 
     try:
         versions = Versions.of(parsed.airflow, parsed.python)

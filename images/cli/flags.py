@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from airflow_ecs_executor.aws.stack import StackError, StackOutputs, read_stack
 
 from images import inputs
 from images.console import say
@@ -16,9 +17,6 @@ from images.naming import references
 from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, Resolution, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
-
-if TYPE_CHECKING:
-    from airflow_ecs_executor.aws.stack import StackOutputs
 
 
 def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
@@ -108,8 +106,6 @@ def stack_of(name: str, region: str) -> StackOutputs:
     Raises:
         AwsError: The stack does not exist, or its outputs cannot be read.
     """
-    from airflow_ecs_executor.aws.stack import StackError, read_stack  # here: building needs no AWS SDK
-
     try:
         return read_stack(name, region or None)
     except StackError as error:

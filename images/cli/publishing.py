@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_ecs_executor.image_check.reference import parse
+
 from images import inputs
 from images.cli.flags import add_stack, stack_of
 from images.cli.parser import Add
@@ -29,8 +31,6 @@ def add_commands(add: Add, matrix: Matrix) -> None:
 
 def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     # Here: other commands do not need the AWS SDK.
-    from airflow_ecs_executor.image_check.reference import parse
-
     from images.registry.push import publish, target_of
 
     for name, value in (("IMAGE", parsed.image), ("--to", parsed.to), ("--stack", parsed.stack), ("--tag", parsed.tag)):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from airflow_ecs_executor.image_check.reference import ImageReference
+from airflow_ecs_executor.aws.wording import policy_to_change
+from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference, parse
 
 _PUBLIC = "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
@@ -143,8 +143,6 @@ def push_advice(said: str, name: str) -> str:
         said: The message.
         name: What was pushed; may be empty.
     """
-    from airflow_ecs_executor.aws.wording import policy_to_change  # here: building needs none of the executor's modules
-
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):
         policy = policy_to_change(said)
@@ -199,8 +197,6 @@ def _filled(advice: str, reference: ImageReference | None) -> str:
 def _login(reference: ImageReference | None) -> str:
     if reference is None:
         return "`docker login` with the name of the registry"
-    from airflow_ecs_executor.image_check.reference import DOCKER_HUB  # here: as above
-
     host = reference.registry
     if host == DOCKER_HUB:
         return "`docker login`"
@@ -217,8 +213,6 @@ def _by_aws(service: str, region: str, host: str) -> str:
 
 
 def _reference(name: str) -> ImageReference | None:
-    from airflow_ecs_executor.image_check.reference import parse  # here: as above
-
     try:
         return parse(name)
     except ValueError:

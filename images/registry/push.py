@@ -157,7 +157,8 @@ def _push(engine: Engine, image: Image, target: Target, reference: ImageReferenc
     with with_logins([auth] if auth else []) as environment:
         digest = push_as(engine, image, target.name, auth, environment)
     say(f"pushed {target.name}")
-    return digest
+    there = _there(target)
+    return there.digest if there is not None else digest
 
 
 def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, environment: Mapping[str, str]) -> str:
