@@ -82,7 +82,7 @@ def bake_file(
     definition: dict[str, Any] = _literal({"group": {"default": {"targets": list(targets)}}, "target": targets})
     insecure = [target_name(spec) for spec in specs if spec.options.insecure_aws_credentials]
     if insecure:
-        # The values stand in neither the bake file nor a process list: Buildx reads them from its environment.
+        # The values are neither in the bake file nor on a command line: Buildx reads them from its environment.
         definition["variable"] = {name: {"default": ""} for name in AWS_CREDENTIALS}
         for name in insecure:
             definition["target"][name]["args"] = {arg: f"${{{arg}}}" for arg in AWS_CREDENTIALS}

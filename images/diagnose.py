@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError, PushError
 from images.registry.failures import lacks_repository, pull_advice, push_advice
 
-# What the build steps of images/steps print for the person who builds.
+# How the build steps in images/steps print errors.
 _STEP_ERROR = re.compile(r"airflow-ecs-build: error: (.*)")
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|enough free space", re.IGNORECASE)
 _NO_ENGINE = re.compile(
@@ -21,7 +21,7 @@ _NO_BUILDX = re.compile(
     r"|buildx component.{0,12} is missing or broken"
 )
 _NO_BUILDER = re.compile(r'no builder "[^"]*" found')
-# The builder went away in the middle of it: gRPC's words, which Buildx passes on.
+# The connection to the builder was lost: gRPC's words, which Buildx prints.
 _BUILDER_GONE = re.compile(r"code = Unavailable|Unavailable: |error reading from server|transport is closing")
 
 _FAILING_STEP = re.compile(r"^ > (.*?):?\s*$", re.MULTILINE)
@@ -31,7 +31,7 @@ _PREFIXES = re.compile(
 )
 _PUSH = re.compile(r"failed to push|push access denied", re.IGNORECASE)
 _PUSHED_NAME = re.compile(r"failed to push (\S+?):? ")
-# How errors of a push begin where Buildx does not say that it was one.
+# How errors of a push begin if Buildx does not say that it was a push.
 _REFUSAL = re.compile(
     r"(?:denied|unauthorized|name unknown|tag invalid|manifest invalid|toomanyrequests|no basic auth|authorization"
     r"|unexpected status|failed to (?:authorize|fetch (?:oauth|anonymous) token|copy: (?:unexpected|failed to))"
@@ -62,7 +62,7 @@ _APT = re.compile(r"E: (?:Unable to locate package (\S+)|Package '(\S+)' has no 
 _SPACE_HINT = "Free some space: `docker system df` shows what uses it, `docker builder prune` frees the build cache."
 _CA_HINT = "Behind a company's proxy or index, give its CA: --ca-bundle FILE."
 
-# pip tries again and then says that there is no such package, or gives up: its earlier lines have the cause.
+# pip retries, and then says that there is no such package: its earlier lines have the cause.
 _INDEX_FAILED = re.compile(
     r"ERROR: (?:No matching distribution found|Could not find a version|HTTP error|Exception:"
     r"|Could not install packages due to an (?:OS|Environment)Error)"
@@ -88,7 +88,7 @@ _INDEX: Sequence[tuple[str, str, str]] = (
     ),
 )
 _KILLED = re.compile(r"exit code: 137|cannot allocate memory|signal: killed", re.IGNORECASE)
-# What to do about a step of ours that failed, which says itself what is wrong.
+# What to do about a failed build step, which itself says what is wrong.
 _PIP: Sequence[tuple[str, str]] = (
     (
         r"DO NOT MATCH THE HASHES",
@@ -126,7 +126,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
     (
         r"Hash Sum mismatch|File has unexpected size|Mirror sync in progress",
         "Debian's mirror is being updated, or a proxy changes what it sends.",
-        "Try again in some minutes. If it goes on, look at the proxy of the engine.",
+        "Try again in some minutes. If that does not help, check the engine's proxy.",
     ),
     (
         r"NO_PUBKEY|is not signed\.",
@@ -135,7 +135,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
     ),
     (
         r"does not have a Release file|no longer has a Release file|E: Failed to fetch \S+ +404 ",
-        "Debian's mirror does not have what the base image asks it for.",
+        "Debian's mirror does not have the packages that the base image asks for.",
         "Build with --no-cache. A Debian release that has moved to archive.debian.org needs a newer --base.",
     ),
     (

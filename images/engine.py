@@ -110,7 +110,7 @@ class Engine:
         command = [self.client, "buildx", "bake", "--file", str(file), "--progress", mode]
         process = subprocess.Popen(
             command,
-            # The definition is ours: newer Buildx need not ask whether it may read files outside this folder.
+            # Newer Buildx asks before it reads files outside this folder, which is not necessary for our definition.
             env={**os.environ, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", **environment},
             stderr=None if mode == "tty" else subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -121,7 +121,7 @@ class Engine:
         try:
             lines = list(_shown(process.stderr or (), progress))
             code = process.wait()
-        except BaseException:  # Ctrl-C above all: no build goes on behind the person's back
+        except BaseException:  # above all Ctrl-C: the build must not continue in the background
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(timeout=10)
@@ -200,7 +200,7 @@ class Engine:
         try:
             self.api.images.remove(reference, noprune=False)
         except docker.errors.DockerException:
-            pass  # not there, or in use: nothing a person has to act on
+            pass  # it is gone, or in use: nobody has to act
 
     @contextmanager
     def named(self, image: Image, reference: str) -> Iterator[None]:

@@ -27,7 +27,7 @@ class BuildToolError(Exception):
 
 
 class RequestError(BuildToolError):
-    """The flags ask for something that cannot be: an impossible pair, an unknown pattern, clashing flags."""
+    """The flags ask for something impossible, such as an unknown pattern, or contradict each other."""
 
     exit_code = 2
     summary = "impossible request"
@@ -48,7 +48,7 @@ class InputError(BuildToolError):
 
 
 class SecretError(BuildToolError):
-    """A value that looks like a secret would be written into the image."""
+    """A value that looks like a secret would be readable in an image, a task definition or S3."""
 
     exit_code = 5
     summary = "a secret would be readable"
@@ -90,7 +90,7 @@ class BuildError(BuildToolError):
 
 
 class VerificationError(BuildToolError):
-    """A built image is not what its labels say, or holds a secret."""
+    """A built image differs from its labels, or has a secret in it."""
 
     exit_code = 14
     summary = "verification"
@@ -125,7 +125,7 @@ class ImageMismatchError(BuildToolError):
 
 
 class ImageUnknownError(BuildToolError):
-    """The checked image could not be looked at, or does not say what it is."""
+    """The checked image could not be looked up, or does not say which versions it has."""
 
     exit_code = EXIT_CODES[Fit.UNKNOWN]
     summary = "whether the checked image is compatible is not known"

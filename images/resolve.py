@@ -57,7 +57,7 @@ def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
 
 
 def _resolve_pair(matrix: Matrix, request: Request, options: Options) -> tuple[str, str]:
-    """The newest release that matches ``--airflow`` and runs on ``--python``.
+    """Return the newest release that matches ``--airflow`` and runs on ``--python``.
 
     A base of the user's own may hold any pair; the build checks that it is the one that is named.
     """
@@ -107,7 +107,7 @@ def _impossible_pair(
     """
     python = str(request.python)
     on_python = [r.version for r in matrix.releases if python in r.pythons]
-    # The newest release that was meant, unless an older one has a Python nearer to the one asked for.
+    # The newest matching release, unless an older one has a Python nearer to the requested one.
     pairs = [(r, p) for r in reversed(releases) for p in r.pythons]
     release, nearest_python = min(pairs, key=lambda pair: _distance(pair[1], python))
     meant = (
@@ -151,7 +151,7 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
         for dags in ([request.dags] if request.dags else matrix.dag_modes)
     ]
     pattern = request.select or "*"
-    # With --base slim the pattern need not begin with slim-: the flag has said it.
+    # With --base slim, the pattern does not have to begin with slim-.
     selected = [
         spec
         for spec in candidates

@@ -25,24 +25,24 @@ _SENSITIVE_NAME = re.compile(
     r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN(?!IZ)|FERNET_KEY|PRIVATE_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|AUTH_?KEY",
     re.IGNORECASE,
 )
-# Airflow reads the value itself from a command or a secrets backend: these options hold no secret.
+# Airflow reads the value from a command or a secrets backend: these options hold no secret.
 # Source: Airflow documentation, "Setting Configuration Options".
 _REFERENCE_OPTION = re.compile(r"(\w+)_(?:CMD|SECRET)", re.IGNORECASE)
 _AIRFLOW_SECRET_OPTIONS = frozenset({"jwt_secret", "flower_secret", "client_secret"})
-# The section says nothing: all options of [secrets] would be secret.
+# Without the section: by its name, all options of [secrets] would be secret.
 _AIRFLOW_OPTION = re.compile(r"AIRFLOW__\w+?__(\w+)", re.IGNORECASE)
-# They say where a secret is, or count, limit and switch.
+# Names that say where a secret is, or that count, limit or switch something.
 _HARMLESS_NAMES = re.compile(
     r"(_FILE|_PATH|_DIR|_ARN|_URL|_URI|_ENDPOINT|_BACKEND|_BACKEND_KWARGS|_TTL|_EXPIRY|_LIFETIME|_SECONDS|_LENGTH)$"
     r"|(^|_)(MAX|MIN|NUM)_(\w+_)?TOKENS$",
     re.IGNORECASE,
 )
-# Values that no secret has and options with telling names do: switches, and class names in airflow.cfg.
+# Values of options with such names that are not secrets: switches, and class names in airflow.cfg.
 _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none")
 _CLASS = re.compile(r"[a-z_]+(\.\w+)+\.[A-Z]\w+")
 
 ACCESS_KEY_ID = "AWS access key id"
-"""A kind of secret that `secrets_in` names. Alone it opens nothing."""
+"""A kind of secret that `secrets_in` names. Alone it gives no access."""
 
 GENERATED_OPTIONS = ("fernet_key", "secret_key", "jwt_secret")
 """Options of airflow.cfg that Airflow generates when it writes one: shared by everybody who uses the image."""

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The earliest time that a zip can hold. Were the files' own times in it, every checkout would make another archive.
+# The earliest time that a zip can hold. With the files' own times, every checkout would give another archive.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _TAR_TIME = 315532800
 _LEVEL = 6

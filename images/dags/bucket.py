@@ -19,7 +19,7 @@ from images.dags.plan import Content, Destination, Stored
 from images.errors import AwsError
 
 CONCURRENCY = 16
-"""Requests at the same time."""
+"""Number of concurrent requests."""
 _OTHER_REGION = frozenset(
     {"301", "307", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
 )
@@ -30,7 +30,7 @@ _KEY_HINTS = {
     "KMS.NotFoundException": "The KMS key does not exist in the bucket's region: encrypt the bucket with another one.",
 }
 _FINGERPRINT = "airflow-ecs-content"
-"""The metadata of an archive that says what is in it."""
+"""The metadata key of an archive's fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Bucket:
         """
         self.destination = destination
         self.clock = datetime.fromtimestamp(0, timezone.utc)
-        """The time at which S3 has last answered, by its own clock, in whole seconds."""
+        """The time of S3's latest answer, by S3's clock, in whole seconds."""
         config = Config(max_pool_connections=CONCURRENCY, retries={"mode": "standard", "total_max_attempts": 5})
         self._client = aws.client("s3", region, config)
 
@@ -83,7 +83,7 @@ class Bucket:
             try:
                 found = self._client.head_object(**self._place(path), ChecksumMode="ENABLED")
             except self._client.exceptions.ClientError:
-                # HEAD's answer has no body, and so no reason: the same asked by GET says why.
+                # The answer to HEAD has no body, and so no reason: GET has one.
                 try:
                     self._client.get_object(**self._place(path))["Body"].close()
                 except self._client.exceptions.NoSuchKey:

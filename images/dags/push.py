@@ -28,7 +28,7 @@ from images.errors import BuildToolError, InputError
 
 T = TypeVar("T")
 _PAUSE = 0.2
-"""Seconds between two looks at S3's clock, when the second should have ended and has not."""
+"""Seconds between two requests for S3's clock if the second has not ended when it should have."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from images.registry.logins import RegistryAuth
 
 _HELPER = """\
 #!/bin/sh
-# A credential helper (github.com/docker/docker-credential-helpers): the login is in the environment of who asks.
+# A credential helper (github.com/docker/docker-credential-helpers): the login is in the environment of the caller.
 [ "$1" = get ] && printf '%s' "${{{variable}}}"
 """
 

@@ -19,7 +19,7 @@ from images.registry.logins import RegistryAuth
 
 PUBLIC = "public.ecr.aws"
 _PUBLIC_REGION = "us-east-1"
-"""The only one that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
+"""The only region that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
 IMMUTABLE = "IMMUTABLE"
 TAGS = [{"Key": "managed-by", "Value": "airflow-ecs"}]
 
@@ -106,7 +106,7 @@ def create_repository(reference: ImageReference) -> Repository:
             tags=TAGS,
         )
     except aws.CALL_ERRORS as error:
-        if classify(error).code == "RepositoryAlreadyExistsException":  # somebody else was faster
+        if classify(error).code == "RepositoryAlreadyExistsException":  # another process has created it
             return find_repository(reference) or Repository()
         raise aws.failed(
             f"The repository {reference.repository} could not be created", error, "ecr:CreateRepository"

@@ -38,20 +38,20 @@ def _both(words: str, advice: str) -> _Rule:
     return _Rule(words, advice, advice)
 
 
-# Names of images and addresses have words and numbers that say nothing about the refusal.
+# Image names and URLs contain words and numbers that say nothing about the refusal.
 _NAMES = re.compile(r"https?://\S+|[\w.:-]+(?:/[\w.-]+)+(?::[\w.-]+)?(?:@[\w:]+)?")
 _STATUS = r"(?:status(?: code)?|HTTP):?"
 
-# The first rule that fits decides: an answer may have words of several.
+# The first matching rule decides: an answer may match several.
 _RULES: Sequence[_Rule] = (
     _both(
         r"error (?:getting|storing) credentials|docker-credential-[\w-]+.*not found",
-        "The credential helper in docker's config.json (credsStore, credHelpers) fails: correct it, or take it out.",
+        "The credential helper in docker's config.json (credsStore, credHelpers) fails: correct or remove it.",
     ),
     # docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html; vllm-project/vllm#48065, camunda/keycloak#641
     _Rule(
         r"maximum allowed number of|configured upper limit|quota",
-        "The registry takes no more: delete images (Amazon ECR: by a lifecycle policy), or have its quota raised.",
+        "The registry's quota is used up: delete images (Amazon ECR: by a lifecycle policy), or have the quota raised.",
         "",
     ),
     _both(
@@ -61,7 +61,7 @@ _RULES: Sequence[_Rule] = (
     _both(
         r"HTTP response to HTTPS client|first record does not look like a TLS handshake",
         "{host} speaks HTTP, not HTTPS: name it in insecure-registries of the engine's daemon.json (for a builder of "
-        "its own in buildkitd.toml), or have it speak HTTPS.",
+        "its own in buildkitd.toml), or enable HTTPS there.",
     ),
     _both(
         r"certificate has expired or is not yet valid",
@@ -69,7 +69,7 @@ _RULES: Sequence[_Rule] = (
     ),
     _both(
         r"certificate is (?:not )?valid for|any IP SANs|legacy Common Name",
-        "The certificate is for another name: call the registry by the name that it is for.",
+        "The certificate is for another name: use the name that it is for.",
     ),
     # docs.docker.com/engine/security/certificates, docs.docker.com/build/buildkit/configure
     _both(
@@ -85,19 +85,20 @@ _RULES: Sequence[_Rule] = (
     ),
     _Rule(
         rf"entity too large|{_STATUS} 413",
-        "The registry, or a proxy before it, takes no layer this large: raise its limit (nginx: client_max_body_size).",
+        "The registry, or a proxy in front of it, refuses a layer of this size: raise its limit (nginx: "
+        "client_max_body_size).",
         "",
     ),
     _both(
         r"internal server error|bad gateway|service (?:temporarily )?unavailable|gateway time-?out"
         rf"|{_STATUS} 5\d\d",
-        "The registry is in trouble: try again later.",
+        "The registry has a server error: try again later.",
     ),
     _Rule(
         r"time(?:d )?out|deadline exceeded|no such host|server misbehaving|failure in name resolution|\bEOF\b|GOAWAY"
         r"|connection re(?:fused|set)|broken pipe|closed network connection|closed pipe|network is unreachable"
         r"|no route to host|stream error|request canceled|cannot reuse body|blob upload (?:unknown|invalid)"
-        r"|unknown blob|broken off",
+        r"|unknown blob",
         "Check the registry's name and the engine's way to it (DNS, proxy, firewall), then push again.",
         "Check the engine's way to {host} (DNS, proxy, firewall), then try again, or name a copy of the image in "
         "another registry with --base.",
@@ -105,19 +106,21 @@ _RULES: Sequence[_Rule] = (
     _Rule(
         r"no match for platform",
         "",
-        "The image exists for other platforms alone: give another --platform, or another --base.",
+        "The image exists only for other platforms: give another --platform, or another --base.",
     ),
     _Rule(
         r"manifest.invalid",
-        "The registry may not take attestations or several platforms: push without --sbom and --provenance, or for one "
-        "--platform.",
+        "The registry may not support attestations or several platforms: push without --sbom and --provenance, or for "
+        "one --platform.",
         "",
     ),
-    _both(r"organization.{0,9} policy", "A policy of the organization denies it: ask whoever manages that."),
+    _both(
+        r"organization.{0,9} policy", "A policy of the organization denies it: ask the administrator of that policy."
+    ),
     _Rule(
         r"no basic auth credentials|unauthorized|authentication required|authorization (?:failed|status)|denied"
         rf"|forbidden|insufficient_scope|token has expired|{_STATUS} 40[13]",
-        "Log in as somebody who has the permission to push there: {login}.",
+        "Log in as a user who has the permission to push there: {login}.",
         "{access}; or name another with --base.",
     ),
 )
@@ -154,7 +157,7 @@ def push_advice(said: str, name: str) -> str:
     advice = _filled(rule.push, reference) if rule else ""
     if reference is None or reference.ecr is None:
         return advice
-    # What Amazon ECR says gets lost on the way (aws/containers-roadmap#2159, CircleCI-Public/aws-ecr-orb#259,
+    # Clients do not show Amazon ECR's reason (aws/containers-roadmap#2159, CircleCI-Public/aws-ecr-orb#259,
     # docker/build-push-action#1042, serverless/serverless#13116).
     if _answered(said, HTTPStatus.FORBIDDEN):
         return (
@@ -188,7 +191,7 @@ def _answered(said: str, status: HTTPStatus) -> bool:
 
 def _filled(advice: str, reference: ImageReference | None) -> str:
     host = reference.registry if reference else "the registry"
-    access = f"Log in as somebody who may read it: {_login(reference)}"
+    access = f"Log in as a user who may read it: {_login(reference)}"
     if host == _PUBLIC:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
         access = f"Log out (`docker logout {host}`): an expired login is refused, and public images need none"
     return advice.replace("{host}", host).replace("{access}", access).replace("{login}", _login(reference))

@@ -14,7 +14,7 @@ from typing import Any
 from images.secrets import sensitive_setting
 
 STREAM_PREFIX = "task"
-"""Of the containers' log streams: without one, the executor could not find them (docs/logging.md)."""
+"""The prefix of the log streams, without which the executor could not find them (docs/logging.md)."""
 TAGS: Mapping[str, str] = {"managed-by": "airflow-ecs"}
 
 Document = dict[str, Any]
@@ -110,13 +110,13 @@ def _named(values: Mapping[str, str], key: str) -> list[Document]:
     return [{"name": name, key: value} for name, value in sorted(values.items())]
 
 
-# What is registered already
+# Comparing with a registered revision
 
 _OF_A_REVISION = (
     *("taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities"),
     *("registeredAt", "registeredBy", "deregisteredAt"),
 )
-# What ECS fills in where a request says nothing, as DescribeTaskDefinition shows it.
+# Defaults that ECS fills in, as DescribeTaskDefinition shows them.
 _CONTAINER_DEFAULTS: Mapping[str, Any] = {"cpu": 0, "essential": True}
 _HEALTH_CHECK_DEFAULTS: Mapping[str, Any] = {"interval": 30, "timeout": 5, "retries": 3}
 _IN_NO_ORDER: Mapping[str, str] = {"environment": "name", "secrets": "name", "dependsOn": "containerName"}

@@ -18,7 +18,7 @@ SIZES: Mapping[int, Sequence[int]] = {
     8192: range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB),
     16384: range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB),
 }
-"""MiB of memory that a task may have, by its CPU units (1024 a vCPU)."""
+"""MiB of memory that a task may have, by its CPU units (1024 per vCPU)."""
 STORAGE = range(21, 201)
 """GiB of ephemeral storage beyond the 20 that every task has (EphemeralStorage, sizeInGiB)."""
 STOP_TIMEOUT = range(2, 121)

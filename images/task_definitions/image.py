@@ -14,7 +14,7 @@ from images.errors import ImageMismatchError, ImageUnknownError, RequestError
 from images.registry.logins import remote_images
 
 _NAMES = {image: ecs for ecs, image in ARCHITECTURES.items()}
-"""ECS's names of CPUs, by an image's."""
+"""ECS's names of CPU architectures, by those of images."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from images.task_definitions.definition import Document, normalised
 _PASS_ROLE = "iam:PassRole"
 _CONCURRENT = "Too many concurrent attempts to create a new revision"
 _PAUSES = (1, 2, 4, 8, 16)
-"""Seconds, each at most, before a family is registered again."""
+"""Longest pauses in seconds before a family is registered again."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from images.errors import InputError, RequestError, SecretError
 from images.secrets import sensitive_setting
 
 CONDITIONS = ("START", "HEALTHY", "COMPLETE", "SUCCESS")
-"""Of ContainerDependency (Amazon ECS API Reference)."""
+"""Values of ``condition`` in ContainerDependency (Amazon ECS API Reference)."""
 
 
 def read_sidecars(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:

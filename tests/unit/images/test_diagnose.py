@@ -267,7 +267,7 @@ def test_a_push_by_buildx_that_is_refused_says_what_to_do(said: str, advice: str
 )
 def test_the_name_of_an_image_says_nothing_about_the_cause(name: str) -> None:
     said = f"failed to push {name}: unexpected status from HEAD request to https://r.example/v2/{name}: 401"
-    assert diagnose([f"ERROR: {said} Unauthorized"]).hint.startswith("Log in as somebody")
+    assert diagnose([f"ERROR: {said} Unauthorized"]).hint.startswith("Log in as a user")
 
 
 def test_amazon_ecr_s_403_is_a_permission_first_for_a_push_logs_in() -> None:
@@ -292,7 +292,10 @@ HUB = "docker.io/apache/airflow:3.0.2"
             "`docker login`",
         ),
         ("failed to authorize: failed to fetch oauth token: x: 401 Unauthorized", "may read it: `docker login`"),
-        ("failed to authorize: failed to fetch oauth token: x: 504 Gateway Timeout", "in trouble: try again later"),
+        (
+            "failed to authorize: failed to fetch oauth token: x: 504 Gateway Timeout",
+            "has a server error: try again later",
+        ),
         (
             "failed to do request: Head x: x509: certificate signed by unknown authority",
             "certs.d/registry-1.docker.io/ca.crt",
