@@ -78,7 +78,7 @@ def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
         group.add_argument(
             flag, nargs="?", const="true", default="", metavar="PARAMETERS", help=f"attest {what}; requires --push"
         )
-    group.add_argument("--pull", action="store_true", help="look for a newer base image")
+    group.add_argument("--pull", action="store_true", help="pull a newer base image, if there is one")
     group.add_argument("--no-cache", action="store_true", help="build every step again")
     group.add_argument("--dry-run", action="store_true", help="print Dockerfiles and bake file; needs no Docker")
     group.add_argument(

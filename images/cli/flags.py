@@ -23,7 +23,9 @@ def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags that choose images of the matrix."""
     group = parser.add_argument_group("which images")
     group.add_argument(
-        "--airflow", metavar="VERSION", help="release, prefix (3, 2.10) or latest; default: the newest that fits"
+        "--airflow",
+        metavar="VERSION",
+        help="release, prefix (3, 2.10) or latest; default: the newest that runs on --python",
     )
     group.add_argument(
         "--python", metavar="X.Y", help=f"one of {', '.join(matrix.pythons)}; default: the release's default"
@@ -84,7 +86,11 @@ def add_content(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
 def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags for the images' names."""
     group = parser.add_argument_group("names")
-    group.add_argument("--repository", default=matrix.defaults.repository, help="default: %(default)s")
+    group.add_argument(
+        "--repository",
+        default=matrix.defaults.repository,
+        help="repository of the computed names; default: %(default)s",
+    )
     group.add_argument(
         "--tag",
         action="append",

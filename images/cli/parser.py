@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from images.console import program
 from images.errors import RequestError
 from images.matrix import Matrix
 
@@ -31,7 +32,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise RequestError."""
-        raise RequestError(message[0].upper() + message[1:] + ".", f"See: python {self.prog} --help")
+        raise RequestError(
+            message[0].upper() + message[1:] + ".", f"See: python build.py{self.prog.removeprefix(program())} --help"
+        )
 
 
 def adder(commands: argparse._SubParsersAction[Any]) -> Add:

@@ -20,7 +20,7 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child.add_argument("image", metavar="IMAGE", help="image of the engine, such as airflow-ecs-worker:2-s3")
     child.add_argument("--to", metavar="REPOSITORY", help="repository to push to; default: that of the image's name")
     add_stack(child, "push to RepositoryUri of this CloudFormation stack (deploy/template.yaml)")
-    child.add_argument("--tag", help="default: that of the image's name")
+    child.add_argument("--tag", help="tag to push; default: that of the image's name")
     child.add_argument(
         "--content-tag", action="store_true",
         help="push as TAG-<12 digits of the image's digest>: each content has its own tag, as immutable tags require",

@@ -23,10 +23,16 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child.add_argument("--dry-run", action="store_true", help="show it, and what differs from the registered one")
     child.add_argument("--json", action="store_true", help="print JSON")
     group = child.add_argument_group("the task")
-    group.add_argument("--family", help="default: the stack's, or airflow-worker")
-    group.add_argument("--cpu", type=int, default=512, metavar="UNITS", help="1024 per vCPU; default: %(default)s")
-    group.add_argument("--memory", type=int, default=1024, metavar="MIB", help="default: %(default)s")
-    group.add_argument("--ephemeral-storage", type=int, metavar="GIB", help="21 to 200; default: Fargate's 20")
+    group.add_argument("--family", help="family of the task definition; default: the stack's, or airflow-worker")
+    group.add_argument(
+        "--cpu", type=int, default=512, metavar="UNITS", help="CPU units, 1024 per vCPU; default: %(default)s"
+    )
+    group.add_argument(
+        "--memory", type=int, default=1024, metavar="MIB", help="memory of the task; default: %(default)s"
+    )
+    group.add_argument(
+        "--ephemeral-storage", type=int, metavar="GIB", help="ephemeral storage, 21 to 200; default: Fargate's 20"
+    )
     group.add_argument(
         "--platform", metavar="OS/ARCH",
         help=f"{', '.join(matrix.platforms)}; default: the image's, linux/amd64 for a multi-platform image",
@@ -41,7 +47,7 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     )  # fmt: skip
     group.add_argument("--tag", action="append", default=[], metavar="K=V", help="tag of the revision; repeatable")
     group = child.add_argument_group("the container")
-    group.add_argument("--container", help="name; default: the stack's, or airflow")
+    group.add_argument("--container", help="name of the container; default: the stack's, or airflow")
     group.add_argument("--env", action="append", default=[], metavar="K=V", help="environment variable; repeatable")
     group.add_argument(
         "--secret", action="append", default=[], metavar="K=ARN",
@@ -54,7 +60,12 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     group.add_argument(
         "--logs-uri", default="", metavar="URI", help="remote logging (s3:// or cloudwatch://); default: the stack's"
     )
-    group.add_argument("--execution-api-url", default="", metavar="URL", help="Airflow 3: http://HOST:8080/execution/")
+    group.add_argument(
+        "--execution-api-url",
+        default="",
+        metavar="URL",
+        help="Airflow 3: URL of the API server, http://HOST:8080/execution/",
+    )
     group.add_argument(
         "--log-group", metavar="NAME", help="CloudWatch log group of the container's output; default: the stack's"
     )

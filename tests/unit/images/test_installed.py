@@ -54,7 +54,12 @@ def test_a_context_has_the_entrypoint_s_wheel(command: Path, tmp_path: Path) -> 
 
 
 def test_messages_name_the_installed_command(command: Path, tmp_path: Path) -> None:
-    done = subprocess.run([command, "explain", "--python", "3.1"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("airflow-ecs-images: error: ")
+    for flags, words in (
+        (("--airflow", "2.11.2", "--python", "3.8"), "Nearest: airflow-ecs-images --airflow 2.11.2 --python 3.10"),
+        (("--unknown",), "See: airflow-ecs-images --help"),
+    ):
+        done = subprocess.run([command, "explain", *flags], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr.startswith("airflow-ecs-images: error: ")
+        assert words in done.stderr and "build.py" not in done.stderr
     shown = output_of(command, "--help", cwd=tmp_path)
     assert "`airflow-ecs-images build --help`" in shown and "build.py" not in shown
