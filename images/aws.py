@@ -19,8 +19,7 @@ CALL_ERRORS = (BotoCoreError, ClientError, OSError)
 def client(service: str, region: str | None, config: Config | None = None) -> Any:
     """Return a boto3 client; credentials, endpoints and retries come from the environment.
 
-    Raises:
-        AwsError: The client cannot be created: there is no region, or the profile does not exist.
+    Raises AwsError if there is no region, or the profile does not exist.
     """
     try:
         return boto3.client(service, region_name=region_of(region), config=config)
@@ -31,10 +30,8 @@ def client(service: str, region: str | None, config: Config | None = None) -> An
 def failed(what: str, error: Exception, action: str = "") -> AwsError:
     """Return the error for a call that failed, with what to do about it.
 
-    Args:
-        what: What could not be done, as the beginning of a sentence.
-        error: What the call has raised.
-        action: The IAM action that the call requires; AWS's own answer, if it names one, is more exact.
+    ``what`` could not be done, as the beginning of a sentence; ``action`` is the IAM action that the call requires,
+    unless AWS's own answer names one.
     """
     found = classify(error)
     return AwsError(f"{what}: {found.reason.rstrip('.')}.", remedy(found, action))

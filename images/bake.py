@@ -39,14 +39,10 @@ def target_name(spec: ImageSpec) -> str:
 def bake_file(
     specs: Sequence[ImageSpec], tags: Mapping[str, Sequence[str]], options: BakeOptions, context: Path, push: bool
 ) -> dict[str, Any]:
-    """Return the bake definition.
+    """Return the bake definition; ``tags`` are full image names by identifier.
 
-    Args:
-        specs: The images.
-        tags: Full image names by identifier.
-        options: How the images are built.
-        context: The folder to build from.
-        push: Whether the images go to registries, with attestations, or into the local engine, which cannot hold them.
+    With ``push``, images go to registries, with attestations; else into the local engine, which cannot hold
+    attestations.
     """
     secrets = [
         f"id={name},{_field(f'src={path}')}"

@@ -63,17 +63,11 @@ def platform_of(text: str) -> Platform:
 
 
 def target_of(name: str, container: str | None, region: str | None, platform: Platform | None) -> Target:
-    """Return the image that a name means.
+    """Return the image that the name of an image or of a task definition means.
 
-    Args:
-        name: The name of an image or of a task definition.
-        container: The container, if the task definition has several.
-        region: The region of the task definition; None: as configured for the AWS SDK.
-        platform: The platform to check, instead of the task definition's.
-
-    Raises:
-        AwsError: The task definition could not be described.
-        RequestError: It is not clear which container is meant.
+    ``container`` is needed if a task definition has several; ``platform`` replaces the task definition's. Raises
+    AwsError if the task definition could not be described, and RequestError if it is not clear which container is
+    meant.
     """
     if not is_task_definition(name):
         return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
@@ -123,12 +117,7 @@ def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageRepor
 
 
 def print_report(target: Target, report: ImageReport, versions: Versions, *, as_json: bool) -> None:
-    """Print what was found.
-
-    Raises:
-        ImageMismatchError: The image is incompatible.
-        ImageUnknownError: It is not known whether the image is compatible.
-    """
+    """Print what was found. Raises ImageMismatchError or ImageUnknownError unless the image is compatible."""
     if as_json:
         print(json.dumps({"target": target.title, **comparison.as_json(report)}, indent=2))
     else:

@@ -233,12 +233,7 @@ def tag_is_taken(name: str) -> PushError:
 
 
 def diagnose_push(said: str, name: str) -> PushError:
-    """Return the error that the output of `docker push` stands for.
-
-    Args:
-        said: What the docker client printed on standard error.
-        name: What was pushed.
-    """
+    """Return the error that the output of `docker push` on standard error stands for; ``name`` is what was pushed."""
     lines = [line for line in said.strip().splitlines() if not line.startswith("WARNING")]
     said = _PREFIXES.sub("", "\n".join(lines))
     if _IMMUTABLE.search(said):

@@ -36,12 +36,7 @@ class Engine:
         self._api: docker.DockerClient | None = None
 
     def require_buildx(self) -> None:
-        """Raise an error if images cannot be built.
-
-        Raises:
-            EngineError: There is no client, or the engine does not answer.
-            BuildxError: The client has no Buildx.
-        """
+        """Raise EngineError if there is no client or no engine, and BuildxError if the client has no Buildx."""
         if shutil.which(self.client) is None:
             raise no_client(self.client)
         if self._call(["buildx", "version"]).returncode != 0:
@@ -57,11 +52,7 @@ class Engine:
 
     @property
     def api(self) -> docker.DockerClient:
-        """Return the engine's API, at the address that the client's current context names.
-
-        Raises:
-            EngineError: The engine does not answer.
-        """
+        """Return the engine's API, at the address that the client's current context names. Raises EngineError."""
         if self._api is None:
             address = self._address()
             try:
@@ -93,16 +84,11 @@ class Engine:
     def bake(
         self, definition: Mapping[str, Any], directory: Path, progress: str, environment: Mapping[str, str]
     ) -> None:
-        """Build every target of a bake definition.
+        """Build every target of a bake definition, whose file is written to ``directory``.
 
-        Args:
-            definition: The bake definition.
-            directory: Where the bake file is written.
-            progress: One of `PROGRESS_MODES`; ``auto`` is one line per step.
-            environment: Variables for Buildx alone: build arguments with secret values, and where it finds logins.
-
-        Raises:
-            BuildToolError: The cause, after the output of the failing step was shown.
+        ``progress`` is one of `PROGRESS_MODES`; ``auto`` is one line per step. ``environment`` is for Buildx alone:
+        build arguments with secret values, and where it finds logins. Raises a BuildToolError, after the output of the
+        failing step was shown.
         """
         file = directory / "docker-bake.json"
         file.write_text(json.dumps(definition, indent=2), encoding="utf-8")
@@ -137,14 +123,9 @@ class Engine:
             raise diagnose(lines)
 
     def image(self, reference: str, platform: str | None = None) -> Image:
-        """Return an image of the engine; if it is not there, it is pulled.
+        """Return an image of the engine; if it is not there, it is pulled, for ``platform`` or the engine's own.
 
-        Args:
-            reference: The image's name or id.
-            platform: The platform to pull, if it is not the engine's own.
-
-        Raises:
-            ImageNotFoundError: The image is neither on the engine nor in its registry.
+        Raises ImageNotFoundError if it is neither on the engine nor in its registry.
         """
         try:
             return self.api.images.get(reference)
@@ -164,11 +145,7 @@ class Engine:
         )
 
     def local_image(self, reference: str) -> Image:
-        """Return an image of the engine, by name or id, without pulling it.
-
-        Raises:
-            ImageNotFoundError: The engine has no such image.
-        """
+        """Return an image of the engine, by name or id, without pulling it. Raises ImageNotFoundError."""
         try:
             return self.api.images.get(reference)
         except docker.errors.APIError as error:
@@ -222,16 +199,11 @@ class Engine:
                 self.tag(str(former.id), [reference])
 
     def push(self, name: str, environment: Mapping[str, str]) -> str:
-        """Push one name with the docker client, which shows the progress, and return the image's digest.
+        """Push one name, ``repository:tag``, with the docker client, and return the image's digest.
 
-        An image that was also pulled from the repository may have several; then this is one of them.
-
-        Args:
-            name: ``repository:tag``.
-            environment: Variables for the docker client alone: where it finds the login.
-
-        Raises:
-            PushError: The push failed; the message has the registry's answer.
+        The client shows the progress. ``environment`` is for the client alone: where it finds the login. An image that
+        was also pulled from the repository may have several digests; then this is one of them. Raises PushError with
+        the registry's answer.
         """
         command = [self.client, "push", name]
         try:

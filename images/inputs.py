@@ -92,9 +92,8 @@ def assignment(text: str, flag: str) -> tuple[str, str]:
 def check_env(env: Iterable[tuple[str, str]]) -> None:
     """Check environment variables for the image.
 
-    Raises:
-        RequestError: A name is malformed, or a flag of its own sets the variable.
-        SecretError: The name or the value looks like a secret. The value is not shown.
+    Raises RequestError for a malformed name, or a variable that has a flag of its own; SecretError, without the value,
+    for what looks like a secret.
     """
     for name, value in env:
         if not _VARIABLE.fullmatch(name):
@@ -116,9 +115,8 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
 def check_labels(labels: Iterable[tuple[str, str]]) -> None:
     """Check the user's labels.
 
-    Raises:
-        RequestError: A name is malformed, or belongs to the image contract.
-        SecretError: A value looks like a secret. It is not shown.
+    Raises RequestError for a malformed name, or one of the image contract; SecretError, without the value, for what
+    looks like a secret.
     """
     for name, value in labels:
         if not _LABEL.fullmatch(name):
@@ -230,9 +228,7 @@ def check_apt_packages(packages: Iterable[str]) -> None:
 def check_airflow_cfg(path: Path) -> None:
     """Check a configuration file for the image.
 
-    Raises:
-        InputError: The file is unreadable or malformed.
-        SecretError: Options hold secrets. They are named without their values.
+    Raises InputError if it is unreadable or malformed; SecretError, which names options without their values.
     """
     try:
         found = secret_options(read_text(path, "--airflow-cfg"))
@@ -247,9 +243,7 @@ def check_airflow_cfg(path: Path) -> None:
 def check_constraints(path: Path) -> None:
     """Check a constraints file for the image.
 
-    Raises:
-        InputError: The file is missing, unreadable or empty.
-        SecretError: The file has a URL with a password or token.
+    Raises InputError if it is missing, unreadable or empty; SecretError if it has a URL with a password or token.
     """
     check_file(path, "--constraints")
     if url_with_login(read_text(path, "--constraints")):
@@ -265,17 +259,10 @@ def check_folder(
     left_out: Callable[[str], bool] = lambda path: False,
     done_with_it: str = "copied into the image",
 ) -> None:
-    """Check a folder of the user's.
+    """Check a folder of the user's; ``left_out`` tells which files, by path below the folder, are not used.
 
-    Args:
-        path: The folder.
-        flag: The flag that names it.
-        left_out: Whether a file, by its path below the folder, is not used.
-        done_with_it: What would be done with the files.
-
-    Raises:
-        InputError: The folder is missing, has no file that would be used, or has one that cannot be.
-        SecretError: A file, which is named, has an AWS key or a private key.
+    Raises InputError if it is missing, has no file, or has one that cannot be used; SecretError, which names the file,
+    for an AWS key or a private key.
     """
     if not path.is_dir():
         raise InputError(f"{flag} {path} is not a folder.", "Give the folder itself, not a file or a pattern.")
@@ -303,8 +290,7 @@ def check_folder(
 def files_of(folder: Path) -> list[Path]:
     """Return the files below a folder that are copied into an image, sorted; links are followed.
 
-    Raises:
-        InputError: Links form a circle, or a folder cannot be listed.
+    Raises InputError if links form a circle, or a folder cannot be listed.
     """
     return list(_walk(folder, ()))
 
@@ -331,11 +317,7 @@ def check_file(path: Path, flag: str) -> None:
 
 
 def read_text(path: Path, flag: str) -> str:
-    """Return the text of a file that a flag names.
-
-    Raises:
-        InputError: The file is missing, unreadable, or not text.
-    """
+    """Return the text of a file that a flag names. Raises InputError if it is missing, unreadable, or not text."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

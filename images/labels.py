@@ -62,11 +62,8 @@ def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
 def build_labels(created: str, revision: str, source: str, own: Mapping[str, str]) -> dict[str, str]:
     """Return the labels that depend on when and where the build runs, and so are in no Dockerfile.
 
-    Args:
-        created: RFC 3339 time.
-        revision: Commit of the build's working tree; empty if it is not known.
-        source: Address of its repository; empty if it is not known.
-        own: The user's labels, which are in the Dockerfile and win.
+    ``created`` is an RFC 3339 time, ``revision`` the commit and ``source`` the address of the repository, both empty if
+    they are not known. ``own`` are the user's labels, which are in the Dockerfile and win.
     """
     written = {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
     return {name: value for name, value in written.items() if name not in own}

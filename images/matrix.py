@@ -89,8 +89,7 @@ class Matrix:
 def load_matrix(path: Path = MATRIX_FILE) -> Matrix:
     """Read and validate a matrix file.
 
-    Raises:
-        MatrixError: The message has the path inside the file, such as ``airflow[2].python[0]``.
+    Raises MatrixError with the path inside the file, such as ``airflow[2].python[0]``.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -102,11 +101,7 @@ def load_matrix(path: Path = MATRIX_FILE) -> Matrix:
 
 
 def parse_matrix(data: Any, source: str = "matrix.yaml") -> Matrix:
-    """Validate the parsed content of a matrix file. Pure.
-
-    Raises:
-        MatrixError: The message has the path inside the file, and what was expected there.
-    """
+    """Validate the parsed content of a matrix file. Pure. Raises MatrixError, as `load_matrix`."""
     reader = _Reader(source)
     top = reader.mapping(data, "", required=("airflow", "bases", "dags", "platforms", "defaults"))
     releases = tuple(

@@ -47,17 +47,7 @@ def build(
     """Build images, verify each by running it, then tag and push them.
 
     The images are built under temporary names, which are removed at the end: if one cannot be built or verified, no tag
-    has moved.
-
-    Args:
-        engine: An engine with Buildx (`Engine.require_buildx`).
-        specs: The images.
-        options: How they are built.
-        publication: Their names.
-        progress: One of `images.engine.PROGRESS_MODES`.
-
-    Raises:
-        BuildToolError: What went wrong.
+    has moved. The engine has to have Buildx (`Engine.require_buildx`). Raises a BuildToolError.
     """
     auths = _auths(publication) if publication.push else {}  # first: who may not push need not build
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
@@ -131,8 +121,7 @@ def _push(
 def credential_arguments() -> dict[str, str]:
     """Return build arguments with this environment's AWS credentials, for ``--insecure-bake-aws-credentials`` alone.
 
-    Raises:
-        RequestError: The environment has no credentials.
+    Raises RequestError if the environment has none.
     """
     found = {name: os.environ[key] for name, key in AWS_CREDENTIALS.items() if os.environ.get(key)}
     if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):

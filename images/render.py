@@ -19,11 +19,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def quoted(value: str) -> str:
-    """Return a Dockerfile word in double quotes, in which nothing is expanded.
-
-    Raises:
-        ValueError: The value has a line break, which a Dockerfile word cannot have.
-    """
+    """Return a Dockerfile word in double quotes, in which nothing is expanded. Raises ValueError for a line break."""
     if "\n" in value or "\r" in value:
         raise ValueError("a Dockerfile value cannot hold a line break")
     for character in ("\\", '"', "$"):
@@ -37,9 +33,7 @@ _TEMPLATES.filters["quoted"] = quoted
 def render(spec: ImageSpec, wheel: str) -> str:
     """Return the Dockerfile of an image.
 
-    Args:
-        spec: The image.
-        wheel: File name of the entrypoint's wheel in the build context's ``wheels/``.
+    ``wheel`` is the file name of the entrypoint's wheel in the context's ``wheels/``.
     """
     options = spec.options
     constraints = {

@@ -45,10 +45,9 @@ class Line:
 def read_requirements(path: Path) -> tuple[Line, ...]:
     """Return all lines of a requirements file without comments; nested ``-r`` files are included in their place.
 
-    Raises:
-        InputError: A file is missing, unreadable, not text, or includes itself.
-        RequirementsError: A line installs from a local folder or file, or names constraints or a URL of requirements.
-        SecretError: A URL has a password or token.
+    Raises InputError if a file is missing, unreadable, not text, or includes itself; RequirementsError for a line that
+    installs from a local folder or file, or names constraints or a URL of requirements; SecretError for a URL with a
+    password or token.
     """
     return tuple(_read(path, ()))
 
@@ -133,13 +132,9 @@ def _check_line(line: Line) -> None:
 def check_airflow(lines: tuple[Line, ...], airflow: str, python: str) -> None:
     """Refuse requirements that ask for another Airflow than the image's.
 
-    Args:
-        lines: The requirements.
-        airflow: The image's Airflow.
-        python: The image's Python: a line may be for other Pythons only.
+    A line may be for other Pythons than ``python``.
 
-    Raises:
-        RequirementsError: The message names the line.
+    Raises RequirementsError, which names the line.
     """
     for line in lines:
         if _changes_airflow(line.text, airflow, python):

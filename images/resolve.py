@@ -40,8 +40,7 @@ class Resolution:
 def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
     """Return the images that a request stands for.
 
-    Raises:
-        RequestError: There is none. The message says why, what is valid, and has the nearest command that works.
+    If there is none, RequestError says why, what is valid, and has the nearest command that works.
     """
     if request.dags and request.dags not in matrix.dag_modes:
         modes = ", ".join(f"{name} ({text})" for name, text in matrix.dag_modes.items())
@@ -203,8 +202,7 @@ def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, pyth
 def check_combination(request: Request, options: Options, images: Sequence[ImageSpec], tags: Sequence[str]) -> None:
     """Refuse flags that contradict each other, once the number of images is known.
 
-    Raises:
-        RequestError: The message names the flags.
+    Raises RequestError, which names the flags.
     """
     if len(images) > 1 and tags:
         raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")

@@ -49,11 +49,9 @@ class Finding:
 
 
 def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
-    """Return the secrets in ``NAME=VALUE`` variables of an image.
+    """Return the secrets in ``NAME=VALUE`` variables.
 
-    Args:
-        variables: The variables.
-        insecure: Whether the image's label says that AWS credentials were baked in on request.
+    ``insecure``: AWS credentials were baked in on request, says the label.
     """
     found = []
     for variable in variables:
@@ -88,9 +86,8 @@ def layer_name(digest: str) -> str:
 def scan_layers(archive: tarfile.TarFile, known: dict[str, list[Finding]] | None = None) -> list[Finding]:
     """Return the secrets in the files of every layer, including files that a later layer deletes.
 
-    Args:
-        archive: A saved image, as ``docker save`` writes it, opened as a stream.
-        known: Findings of images scanned before, by layer; layers are named by their digest. Added to.
+    ``archive`` is a saved image, as ``docker save`` writes it, opened as a stream. ``known`` are the findings of images
+    scanned before, by layer; it is added to.
     """
     known = {} if known is None else known
     found: list[Finding] = []

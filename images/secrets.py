@@ -105,8 +105,7 @@ def private_key_in(content: bytes) -> bool:
 def secret_options(cfg: str) -> tuple[str, ...]:
     """Return the options of an airflow.cfg that hold a secret, as ``section.option``.
 
-    Raises:
-        ValueError: The text is not a configuration file. The message names lines, and not their content.
+    Raises ValueError, with the lines and not their content, if the text is not a configuration file.
     """
     parser = configparser.RawConfigParser(strict=False, default_section="")
     try:

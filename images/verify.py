@@ -39,10 +39,8 @@ class Check:
 def check_facts(config: Mapping[str, Any], facts: Mapping[str, Any], entrypoint_output: str) -> list[Check]:
     """Compare an image's configuration, and what ran in it, with its labels. Pure.
 
-    Args:
-        config: The image's ``Config``, as the engine's API gives it.
-        facts: What `images/probe.py` printed in the container.
-        entrypoint_output: What the image printed for the command ``version``.
+    ``config`` is the image's ``Config`` of the engine's API, ``facts`` is what `images/probe.py` printed in the
+    container, and ``entrypoint_output`` what the image printed for the command ``version``.
     """
     found = config.get("Labels") or {}
     environment = {name: value for name, _, value in (item.partition("=") for item in config.get("Env") or [])}
@@ -81,16 +79,10 @@ def _last_line(text: str) -> str:
 def verify(
     engine: Engine, reference: str, platform: str | None = None, known_layers: dict[str, list[Finding]] | None = None
 ) -> list[Check]:
-    """Run an image and check it.
+    """Run an image and check it; if it is not on the engine, it is pulled.
 
-    Args:
-        engine: The engine.
-        reference: The image's name; it is pulled if it is not on the engine.
-        platform: The image's platform, if it is not the engine's own.
-        known_layers: Findings of images that were verified before, by layer; added to.
-
-    Raises:
-        ImageNotFoundError: There is no such image.
+    ``platform`` is needed if it is not the engine's own. ``known_layers`` are the findings of images that were verified
+    before, by layer; it is added to. Raises ImageNotFoundError.
     """
     image = engine.image(reference, platform)
     config = image.attrs["Config"] or {}

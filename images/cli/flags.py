@@ -107,11 +107,7 @@ def add_stack(parser: argparse._ActionsContainer, use: str) -> None:
 
 
 def stack_of(name: str, region: str) -> StackOutputs:
-    """Return the outputs of a stack; ``region`` may be empty.
-
-    Raises:
-        AwsError: The stack does not exist, or its outputs cannot be read.
-    """
+    """Return the outputs of a stack; ``region`` may be empty. Raises AwsError if they cannot be read."""
     try:
         return read_stack(name, region or None)
     except StackError as error:
@@ -154,8 +150,7 @@ def request_of(parsed: argparse.Namespace) -> Request:
 def options_of(parsed: argparse.Namespace) -> Options:
     """Return the flags for what the images contain, checked.
 
-    Raises:
-        BuildToolError: The first flag that cannot be used, and why.
+    Raises a BuildToolError for the first that cannot be used.
     """
     constraints, constraints_file = Constraints.IMAGE, None
     if parsed.constraints == "none":

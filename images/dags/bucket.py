@@ -51,11 +51,7 @@ class Bucket:
     """The bucket of a destination. Safe to use from several threads."""
 
     def __init__(self, destination: Destination, region: str | None = None) -> None:
-        """Create the client.
-
-        Raises:
-            AwsError: There is no region, or the profile does not exist.
-        """
+        """Create the client. Raises AwsError if there is no region, or the profile does not exist."""
         self.destination = destination
         self.clock = datetime.fromtimestamp(0, timezone.utc)
         """The time of S3's latest answer, by S3's clock, in whole seconds."""

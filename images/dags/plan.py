@@ -68,8 +68,7 @@ class Plan:
 def destination_of(uri: str) -> Destination:
     """Return the place that ``s3://bucket/prefix`` or ``s3://bucket/dags.zip`` names.
 
-    Raises:
-        RequestError: The entrypoint would refuse the URI, or the archive is of a kind that cannot be written.
+    Raises RequestError if the entrypoint would refuse the URI, or such an archive cannot be written.
     """
     try:
         location = parse_s3_uri("URI", uri)
@@ -124,15 +123,8 @@ def check_replacement(
 ) -> None:
     """Refuse to delete objects that are probably not old DAGs.
 
-    Args:
-        destination: Where the files go.
-        files: Paths of the files.
-        objects: Paths of the objects in S3.
-        found: What would be done.
-        replace: Whether the user wants to replace a prefix that has nothing in common with the folder.
-
-    Raises:
-        RequestError: A whole bucket, or a prefix that has nothing in common with the folder, would be cleared.
+    Raises RequestError if a whole bucket would be cleared, or, without ``replace``, a prefix that has nothing in common
+    with the folder.
     """
     if not found.delete:
         return
@@ -149,16 +141,10 @@ def check_replacement(
 
 
 def check_paths(destination: Destination, files: Iterable[str], kept: Iterable[str] = ()) -> None:
-    """Refuse files that the entrypoint, or S3, would refuse.
+    """Refuse files that the entrypoint, or S3, would refuse; ``kept`` are the objects that stay in S3.
 
-    Args:
-        destination: Where the files go.
-        files: Paths of the files to upload.
-        kept: Paths of the objects that stay in S3.
-
-    Raises:
-        InputError: A file has a name that cannot be uploaded or synced.
-        RequestError: A kept object and the files do not fit into one folder.
+    Raises InputError for the name of a file, and RequestError if a kept object and the files do not fit into one
+    folder.
     """
     paths = Paths(str(destination), sys.maxsize)
     prefix = "" if destination.archive else destination.path

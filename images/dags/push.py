@@ -55,17 +55,10 @@ class Choices:
 
 
 def push(folder: Path, bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
-    """Make the destination the same as the folder.
+    """Make the destination the same as the folder; ``say`` is called with a line for each step.
 
-    Args:
-        folder: The folder of DAGs.
-        bucket: The destination.
-        choices: How to push.
-        say: Called with a line for each step.
-
-    Raises:
-        BuildToolError: What went wrong. S3 then has some of the new files, and all old files that they do not replace;
-            the same push completes it.
+    After a BuildToolError, S3 has some of the new files, and all old files that they do not replace; the same push
+    completes it.
     """
     files = _files(folder, bucket.destination, choices.exclude)
     if bucket.destination.archive:

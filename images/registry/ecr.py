@@ -37,11 +37,7 @@ def is_ecr(reference: ImageReference) -> bool:
 
 
 def log_in(reference: ImageReference) -> RegistryAuth:
-    """Return a login to an image's registry, which AWS gives for twelve hours.
-
-    Raises:
-        AwsError: AWS gives none.
-    """
+    """Return a login to an image's registry, which AWS gives for twelve hours. Raises AwsError."""
     if reference.registry == PUBLIC:
         client, action = aws.client("ecr-public", _PUBLIC_REGION), "ecr-public:GetAuthorizationToken"
     else:
@@ -69,10 +65,8 @@ def registry_at(reference: ImageReference, endpoint: str) -> str:
 def find_repository(reference: ImageReference) -> Repository | None:
     """Return a private repository, or None if it does not exist.
 
-    If the caller may not describe it, it is assumed to exist: a push does not require that permission.
-
-    Raises:
-        AwsError: The repository could not be described for another reason.
+    If the caller may not describe it, it is assumed to exist: a push does not require that permission. Raises AwsError
+    if it could not be described for another reason.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)
@@ -89,10 +83,9 @@ def find_repository(reference: ImageReference) -> Repository | None:
 
 
 def create_repository(reference: ImageReference) -> Repository:
-    """Create a private repository with immutable tags, scan on push, and encryption; return it if it exists by now.
+    """Create a private repository with immutable tags, scan on push, and encryption; or return it if it exists by now.
 
-    Raises:
-        AwsError: The repository could not be created.
+    Raises AwsError.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)

@@ -142,9 +142,7 @@ def lacks_repository(said: str, name: str) -> bool:
 def push_advice(said: str, name: str) -> str:
     """Return what to do about a push that failed; empty if only the message can tell.
 
-    Args:
-        said: The message.
-        name: What was pushed; may be empty.
+    ``name``, what was pushed, may be empty.
     """
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):

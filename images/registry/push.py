@@ -43,16 +43,9 @@ def target_of(
 ) -> Target:
     """Return the name under which an image is pushed. Pure.
 
-    Args:
-        image: The image's name or id, as the user gave it.
-        names: Its names on the engine.
-        content: Its digest there.
-        to: The repository; empty: that of the image's name.
-        tag: The tag; empty: that of the image's name.
-        content_tag: Whether the tag ends in digits of the image's digest.
-
-    Raises:
-        RequestError: The name has no registry or no tag, and no flag gives it.
+    ``image`` is its name or id as the user gave it; ``names`` are its names and ``content`` its digest on the engine.
+    ``to`` and ``tag`` replace repository and tag of its name; ``content_tag`` adds digits of its digest to the tag.
+    Raises RequestError if no registry or no tag is given.
     """
     named = next((name for name in names if _same(name, image)), "")
     if not to and not (named and has_registry(named)):
@@ -83,16 +76,8 @@ def with_content(tag: str, content: str) -> str:
 def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_run: bool) -> str:
     """Push an image, unless the registry has it already, and return its digest; empty if a dry run would push.
 
-    Args:
-        engine: The engine that has the image.
-        image: The image.
-        target: The name to push.
-        create: Whether to create a missing repository in Amazon ECR.
-        dry_run: Whether to change nothing.
-
-    Raises:
-        PushError: There is no repository, the tag is taken and immutable, or the registry refuses.
-        AwsError: Amazon ECR cannot be used.
+    ``create``: create a missing repository in Amazon ECR. Raises PushError if there is no repository, the tag is taken
+    and immutable, or the registry refuses; AwsError if Amazon ECR cannot be used.
     """
     reference = parse(target.name)
     _remark(image)
@@ -162,17 +147,10 @@ def _push(engine: Engine, image: Image, target: Target, reference: ImageReferenc
 
 
 def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, environment: Mapping[str, str]) -> str:
-    """Push an image under a name, to the registry of a login, and return its digest.
+    """Push an image under a name, ``repository:tag``, and return its digest.
 
-    Args:
-        engine: The engine that has the image.
-        image: The image.
-        name: ``repository:tag``.
-        auth: The login that ``environment`` gives the docker client; None if it uses its own.
-        environment: What `with_logins` has made.
-
-    Raises:
-        PushError: The push failed; the message has the registry's answer.
+    ``environment`` is what `with_logins` has made, with ``auth`` in it; None: the docker client uses its own login.
+    Raises PushError with the registry's answer.
     """
     reference = parse(name)
     if auth and auth.registry != reference.registry:
@@ -182,10 +160,9 @@ def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, 
 
 
 def auths_for(names: Iterable[str]) -> dict[str, RegistryAuth]:
-    """Return the logins for pushing these names that the docker client does not have, by registry: Amazon ECR's.
+    """Return the logins for these names that the docker client does not have, by registry: those of Amazon ECR.
 
-    Raises:
-        AwsError: AWS gives no login, and docker has none either.
+    Raises AwsError if AWS gives none, and docker has none either.
     """
     references = {reference.registry: reference for reference in map(parse, names)}
     found = {registry: _auth_for(reference) for registry, reference in references.items()}

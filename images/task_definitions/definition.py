@@ -125,9 +125,7 @@ _IN_NO_ORDER: Mapping[str, str] = {"environment": "name", "secrets": "name", "de
 def normalised(document: Mapping[str, Any], tags: Iterable[Mapping[str, str]] | None = None) -> Document:
     """Return a rendered or described task definition in a form in which it can be compared.
 
-    Args:
-        document: The task definition.
-        tags: Tags of a described one, which its answer has beside it.
+    ``tags`` are those of a described one, which its answer has beside it.
     """
     found = {name: value for name, value in document.items() if name not in _OF_A_REVISION}
     found["tags"] = [
@@ -172,10 +170,7 @@ def _without_nothing(value: Any) -> Any:
 def difference(registered: Document | None, rendered: Document, name: str) -> list[str]:
     """Return the lines of a unified diff of normalised definitions; values that look like secrets are masked.
 
-    Args:
-        registered: The registered one; None if there is none.
-        rendered: The new one.
-        name: The name of the registered one.
+    ``name`` is that of the registered definition, which is None if there is none.
     """
     before = _lines(registered) if registered is not None else []
     return list(difflib.unified_diff(before, _lines(rendered), name, "new", n=2, lineterm=""))

@@ -29,17 +29,11 @@ class TaskImage:
 def find(name: str, platform: Platform | None) -> TaskImage:
     """Look an image up in its registry.
 
+    Of an image for several platforms, linux/amd64 unless ``platform`` says otherwise.
+
     ECS documents ``repository:tag`` and ``repository@digest`` (ContainerDefinition, image), not both at once, so the
-    tag is left out.
-
-    Args:
-        name: The image's name.
-        platform: The platform, if the image has several; None: linux/amd64 if it has that.
-
-    Raises:
-        RequestError: The name has no registry, or is not valid.
-        ImageMismatchError: The image is not for that platform, or for none that ECS has.
-        ImageUnknownError: The image could not be looked up, or does not say which Airflow it has.
+    tag is left out. Raises RequestError for the name, ImageMismatchError for the platform, and ImageUnknownError if the
+    image could not be looked up, or does not say which Airflow it has.
     """
     if not has_registry(name):
         raise RequestError(

@@ -34,15 +34,7 @@ class Registered:
 
 
 def newest(client: Any, family: str) -> Registered | None:
-    """Return the newest ACTIVE revision of a family, or None if there is none.
-
-    Args:
-        client: A boto3 client of ECS.
-        family: The family.
-
-    Raises:
-        AwsError: The family could not be described.
-    """
+    """Return the newest ACTIVE revision of a family, or None if there is none. Raises AwsError."""
     try:
         answer = client.describe_task_definition(taskDefinition=family, include=["TAGS"])
     except aws.CALL_ERRORS as error:
@@ -58,8 +50,7 @@ def newest(client: Any, family: str) -> Registered | None:
 def validate(client: Any, document: Document) -> None:
     """Compare a task definition with the SDK's model of the API.
 
-    Raises:
-        InputError: A member does not exist or has another type: it came from a sidecar.
+    Raises InputError if a member does not exist or has another type: it came from a sidecar.
     """
     from botocore.validate import validate_parameters
 
@@ -71,13 +62,10 @@ def validate(client: Any, document: Document) -> None:
 
 
 def register(client: Any, document: Document) -> str:
-    """Register a revision, and return its ARN.
+    """Register a revision, and return its ARN. Raises AwsError.
 
     ECS refuses it while another revision of the family is being created, and the SDK does not retry
     (hashicorp/terraform-provider-aws#9777).
-
-    Raises:
-        AwsError: The message says what to do.
     """
     pauses = iter(_PAUSES)
     while True:

@@ -55,14 +55,7 @@ class DefinitionRequest:
     depends_on: Sequence[str]
 
     def check(self, platforms: Sequence[str]) -> None:
-        """Check what can be checked without AWS.
-
-        Args:
-            platforms: Those of the matrix.
-
-        Raises:
-            RequestError: A flag has a value that cannot be used.
-        """
+        """Check what can be checked without AWS; ``platforms`` are those of the matrix. Raises RequestError."""
         for name in ("image", "stack", "family", "container", "task_role", "execution_role", "log_group"):
             flag = "IMAGE" if name == "image" else f"--{name.replace('_', '-')}"
             inputs.check_given(getattr(self, name), flag)
@@ -88,19 +81,9 @@ class DefinitionRequest:
             check_execution_api_url(self.execution_api_url)
 
     def definition(self, outputs: StackOutputs | None, region: str, say: Callable[[str], None]) -> Definition:
-        """Return the task definition.
+        """Return the task definition for a region; ``say`` is called with what the user should know.
 
-        Args:
-            outputs: Those of the stack that ``--stack`` names.
-            region: The region of the task definition.
-            say: Called with a line for each thing that the user should know.
-
-        Raises:
-            RequestError: Something is missing, or contradicts.
-            InputError: A file cannot be used.
-            SecretError: A plain variable looks like a secret.
-            ImageMismatchError: The image is for another platform.
-            ImageUnknownError: The image could not be looked up.
+        Raises RequestError, InputError, SecretError, ImageMismatchError or ImageUnknownError.
         """
         requested = self._settings(outputs)
         container = self.container or (outputs.container_name if outputs else CONTAINER)

@@ -51,9 +51,7 @@ class Settings:
 def check_variable(name: str, value: str) -> None:
     """Check a plain variable.
 
-    Raises:
-        RequestError: The name is not valid.
-        SecretError: The variable looks like a secret. Its value is not shown.
+    Raises RequestError for its name, and SecretError, without the value, if it looks like a secret.
     """
     if not _VARIABLE.fullmatch(name):
         raise RequestError(f"--env {name} is not a valid name of an environment variable.")
@@ -87,9 +85,8 @@ def check_secret(name: str, arn: str) -> None:
 def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
     """Return the container's environment.
 
-    Raises:
-        RequestError: The image's Airflow or DAG mode requires something that is missing, or flags contradict each
-            other.
+    Raises RequestError if the image's Airflow or DAG mode requires something that is missing, or flags contradict each
+    other.
     """
     for name in requested.environment.keys() & requested.secrets.keys():
         raise RequestError(f"{name} is given with --env and with --secret.", "Leave one of them out.")
