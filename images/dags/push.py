@@ -148,8 +148,8 @@ def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say
         for name in found.delete:
             say(f"delete {name}")
         return result
-    _all_or_told(upload, changed, "uploaded")
-    _all_or_told(delete, found.delete, "deleted")
+    _do_all(upload, changed, "uploaded")
+    _do_all(delete, found.delete, "deleted")
     moment, since = bucket.clock, time.monotonic()
     kept = bucket.keeps_versions()
     _say_why_unpinned(bucket, kept, say)
@@ -173,7 +173,7 @@ def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], No
         )
 
 
-def _all_or_told(do: Callable[[str], None], names: Sequence[str], done: str) -> None:
+def _do_all(do: Callable[[str], None], names: Sequence[str], done: str) -> None:
     """Call ``do`` for each name; if a call fails, the error says how many were done."""
     finished: list[str] = []
 
