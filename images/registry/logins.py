@@ -30,7 +30,7 @@ def stored_credentials(registry: str) -> Credentials | None:
         with warnings.catch_warnings():  # docker-py warns of a missing helper, and then raises an error
             warnings.simplefilter("ignore")
             found = docker.auth.load_config().resolve_authconfig(name) or {}
-    except (docker.errors.DockerException, OSError, ValueError, AttributeError) as error:
+    except (docker.errors.DockerException, OSError, ValueError, TypeError, AttributeError) as error:
         say(f"note: the login to {registry} in docker's config.json could not be read: {error}")
         return None
     given = {str(name).lower(): str(value or "") for name, value in found.items()}

@@ -277,7 +277,7 @@ def _registry(entry: Entry) -> Answer:
         text = str(error)
         if "docker login" in text:
             return Answer("access", text)
-        return Answer("temporary" if "too many requests" in text or "in trouble" in text else "final", text)
+        return Answer("temporary" if "too many requests" in text or "server error" in text else "final", text)
     return Answer("found", "")
 
 

@@ -22,7 +22,7 @@ _KNOWN_REALMS: Mapping[str, Mapping[str, str]] = {
     "ghcr.io": {"realm": "https://ghcr.io/token", "service": "ghcr.io"},
     "public.ecr.aws": {"realm": "https://public.ecr.aws/token/", "service": "public.ecr.aws"},
 }
-"""What these answer to a request without a token: knowing it spares that request."""
+"""What these registries answer to a request without a token: knowing it saves that request."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Credentials:
 
 
 class Registry:
-    """One registry, for one look-up."""
+    """One registry, for the requests of one look-up."""
 
     def __init__(
         self, http: Http, reference: ImageReference, credentials: Callable[[str], Credentials | None] | None
@@ -46,7 +46,7 @@ class Registry:
         self._find_credentials = credentials
         self._credentials: Credentials | None = None
         self._login: dict[str, Any] = {}
-        """What every request is sent with, once that is known."""
+        """The parameters of every request, once they are known."""
         self._asked = False
 
     def manifest(self, version: str) -> bytes:
@@ -85,14 +85,12 @@ class Registry:
                 raise self._denied()
             self._login = {"user": (found.user, found.password)}
         else:
-            raise RegistryError(
-                f"{self._reference.registry} wants a login of a kind that is not known here: {scheme!r}"
-            )
+            raise RegistryError(f"{self._reference.registry} requires a login of an unknown kind: {scheme!r}")
 
     def _log_in_by_token(self, challenge: Mapping[str, str]) -> None:
         realm = challenge.get("realm", "")
         if urlsplit(realm).scheme != "https" and not LOOPBACK.fullmatch(urlsplit(realm).netloc):
-            raise RegistryError(f"{self._reference.registry} wants a login at {realm!r}, which is no safe place for it")
+            raise RegistryError(f"{self._reference.registry} requires a login at {realm!r}, which does not use HTTPS")
         found = self._stored_credentials()
         wanted = {
             "service": challenge.get("service", ""),
@@ -112,7 +110,7 @@ class Registry:
         document = document_in(answer.body, "", "a token")
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str):
-            raise RegistryError(f"{urlsplit(realm).netloc} gives no token")
+            raise RegistryError(f"{urlsplit(realm).netloc} returned no token")
         self._login = {"authorization": f"Bearer {token}"}
 
     def _stored_credentials(self) -> Credentials | None:
@@ -132,7 +130,9 @@ class Registry:
                 f"logout{host}`"
             )
         if self._credentials:
-            return RegistryError(f"{name} is not for the user that is logged in here: `docker login{host}` as another")
+            return RegistryError(
+                f"the user that is logged in here may not read {name}: `docker login{host}` as another user"
+            )
         if self._find_credentials is None:
             return RegistryError(
                 f"{name} does not exist or is private, and the executor logs in to Amazon ECR only: check a private "
@@ -149,6 +149,10 @@ class Registry:
             name = f"{self._reference.repository}{'@' if self._reference.digest else ':'}{version}"
             return NoSuchImageError(f"{registry} has no image {name}: push it, or correct the name")
         if status == 429:
-            return RegistryError(f"{registry} has had too many requests from here (429): log in, or try again later")
-        kind = "is in trouble" if status >= 500 or status == 408 else "answers as no registry does"
-        return RegistryError(f"{registry} {kind} (HTTP status {status} for {path.partition('/')[0]})")
+            return RegistryError(
+                f"{registry} has received too many requests from here (429): log in, or try again later"
+            )
+        said = f"(HTTP status {status} for {path.partition('/')[0]})"
+        if status >= 500 or status == 408:
+            return RegistryError(f"{registry} has a server error {said}: try again later")
+        return RegistryError(f"{registry} does not answer like a registry {said}: check its name")

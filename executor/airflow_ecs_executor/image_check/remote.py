@@ -1,4 +1,4 @@
-"""Images in registries: one question for all kinds of them, answered in time."""
+"""Look images up in registries of all kinds, within a time limit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT = 10.0
-"""Seconds for one look-up, with everything that it takes."""
+"""Seconds for one look-up, with all its requests."""
 
 
 @dataclass(frozen=True)
 class RemoteImage:
-    """An image as its registry has it.
+    """An image in its registry.
 
     ``config`` is its configuration (OCI image specification, config.md); ``digests`` are those by which ECS may call
     it: of the manifest, and of the index if there is one.
@@ -53,7 +53,7 @@ class RemoteName:
 
 
 class _Source(Protocol):
-    """A registry, whichever API it is asked by."""
+    """A registry, by whichever API it is read."""
 
     def manifest(self, version: str) -> bytes: ...
 
@@ -61,7 +61,7 @@ class _Source(Protocol):
 
 
 class Images:
-    """Looks images up. May be used by any thread."""
+    """Looks images up. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Images:
     def look_up(self, name: str, platform: Platform | None) -> RemoteImage:
         """Find an image by name; of several, the one for ``platform`` (None: any).
 
-        Raises ValueError for what is no image's name, and RegistryError.
+        Raises ValueError if the name is not valid, and RegistryError.
         """
         reference = parse(name)
         return self._in_time(reference, lambda source: _resolve(source, reference, platform))
@@ -100,14 +100,14 @@ class Images:
             except BaseException as error:  # it is raised in the thread that asked
                 outcome.append(error)
 
-        # In a thread, because the resolution of a name, for one, cannot be bounded.
+        # In a thread, because the resolution of a host name, for example, has no time limit.
         thread = threading.Thread(target=work, name="airflow-ecs-registry", daemon=True)
         thread.start()
         thread.join(self._timeout)
         if not outcome:
             raise RegistryError(
-                f"{reference.registry} has not answered within {self._timeout:g} s: check its name, and the network's "
-                "way to it"
+                f"{reference.registry} did not answer within {self._timeout:g} s: check its name, and the network "
+                "route to it"
             )
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
@@ -115,7 +115,7 @@ class Images:
         return found
 
     def _ask(self, reference: ImageReference, ask: Callable[[_Source], T]) -> T:
-        # Here: whoever looks no image up need not pay for it.
+        # Here, because most processes look no image up.
         from airflow_ecs_executor.image_check.ecr import EcrRegistry
         from airflow_ecs_executor.image_check.http import Http
         from airflow_ecs_executor.image_check.registry import Registry

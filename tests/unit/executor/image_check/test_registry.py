@@ -108,7 +108,7 @@ def test_an_identity_token_is_exchanged(registry, images, one):
     ("credentials", "words"),
     [
         (None, "does not exist or is private: `docker login 127.0.0.1"),
-        (Credentials("airflow", "wrong"), "not for the user that is logged in here"),
+        (Credentials("airflow", "wrong"), "the user that is logged in here may not read"),
     ],
 )
 def test_without_the_right_login_the_message_says_what_to_do(registry, images, one, login, credentials, words):
@@ -151,7 +151,7 @@ def test_a_login_is_sent_to_safe_places_only(registry, images, one, monkeypatch)
     registry.login = "bearer"
     images.credentials = Credentials(*registry.user)
     monkeypatch.setattr(registry, "url", "http://elsewhere.example")
-    assert "no safe place" in refusal(images, f"{registry.host}/team/worker:1")
+    assert "does not use HTTPS" in refusal(images, f"{registry.host}/team/worker:1")
     assert registry.requests == ["manifests/1"]
 
 
@@ -200,9 +200,9 @@ def test_an_image_that_is_not_there(registry, images, one):
     ("fault", "words"),
     [
         (429, "too many requests"),
-        (503, "is in trouble (HTTP status 503"),
-        (408, "is in trouble (HTTP status 408"),
-        (418, "answers as no registry does"),
+        (503, "has a server error (HTTP status 503"),
+        (408, "has a server error (HTTP status 408"),
+        (418, "does not answer like a registry"),
     ],
 )
 def test_a_registry_that_refuses(registry, images, one, fault, words):
@@ -223,7 +223,7 @@ def test_a_name_that_nobody_knows(images):
 def test_a_registry_that_does_not_come_to_an_end_is_left_in_time(registry, one, fault):
     registry.faults["manifests"] = fault
     text = refusal(LookUps(registry, timeout=0.5), f"{registry.host}/team/worker:1")
-    assert registry.host in text and ("does not answer" in text or "has not answered" in text)
+    assert registry.host in text and ("does not answer" in text or "did not answer" in text)
 
 
 def test_the_resolution_of_a_name_is_waited_for_no_longer(registry, one, monkeypatch):
@@ -231,7 +231,7 @@ def test_the_resolution_of_a_name_is_waited_for_no_longer(registry, one, monkeyp
 
     monkeypatch.setattr(Registry, "manifest", lambda *_: registry.closing.wait())
     text = refusal(LookUps(registry, timeout=0.2), f"{registry.host}/team/worker:1")
-    assert "has not answered within 0.2 s" in text
+    assert "did not answer within 0.2 s" in text
 
 
 def test_an_answer_without_end_is_cut(registry, images, one, monkeypatch):
