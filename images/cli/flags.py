@@ -126,7 +126,8 @@ class Naming:
         """Return the flags, checked."""
         for tag in parsed.tag:
             inputs.check_tag(tag)
-        inputs.check_repository(parsed.repository)
+        if not parsed.tag:
+            inputs.check_repository(parsed.repository)
         return cls(parsed.repository, tuple(parsed.tag))
 
     def references(self, matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import airflow_ecs_entrypoint
+import airflow_ecs_executor
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
@@ -38,6 +40,10 @@ def output_of(*arguments: str | Path, cwd: Path) -> str:
 def test_both_ways_have_a_version(command: Path, tmp_path: Path) -> None:
     assert output_of(command, "--version", cwd=tmp_path) == f"airflow-ecs-images {__version__}\n"
     assert output_of(sys.executable, ROOT / "build.py", "--version", cwd=tmp_path) == f"build.py {__version__}\n"
+
+
+def test_all_distributions_have_one_version() -> None:
+    assert {airflow_ecs_entrypoint.__version__, airflow_ecs_executor.__version__} == {__version__}
 
 
 @pytest.mark.parametrize("flags", [("matrix",), ("render", "--python", "3.12"), ("tags", "--base", "slim")])
