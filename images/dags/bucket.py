@@ -58,11 +58,14 @@ class Bucket:
         config = Config(max_pool_connections=CONCURRENCY, retries={"mode": "standard", "total_max_attempts": 5})
         self._client = aws.client("s3", region, config)
 
+    def __str__(self) -> str:
+        return f"bucket {self.destination.bucket}"
+
     def objects(self) -> dict[str, Stored]:
         """Return the objects below the prefix, by their path there. One request for each 1,000 objects."""
         found: dict[str, Stored] = {}
         prefix = self.destination.path
-        with self._asking("be listed", "s3:ListBucket"):
+        with self._asking(f"The {self} could not be listed", "s3:ListBucket"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.destination.bucket, Prefix=prefix
             )
@@ -75,7 +78,7 @@ class Bucket:
 
     def look(self, path: str = "") -> Found | None:
         """Return one object, or None if it does not exist."""
-        with self._asking(f"show {path or 'the archive'}", "s3:GetObject"):
+        with self._asking(f"{path or 'The archive'} could not be read from the {self}", "s3:GetObject"):
             try:
                 found = self._client.head_object(**self._place(path), ChecksumMode="ENABLED")
             except self._client.exceptions.ClientError:
@@ -96,7 +99,7 @@ class Bucket:
         S3 compares the checksum.
         """
         metadata = {_FINGERPRINT: fingerprint} if fingerprint else {}
-        with self._asking(f"take {path or 'the archive'}", "s3:PutObject"):
+        with self._asking(f"{path or 'The archive'} could not be uploaded to the {self}", "s3:PutObject"):
             answer = self._client.put_object(
                 **self._place(path), Body=body, ChecksumSHA256=content.sha256, Metadata=metadata
             )
@@ -105,12 +108,12 @@ class Bucket:
 
     def delete(self, path: str) -> None:
         """Delete an object."""
-        with self._asking(f"delete {path}", "s3:DeleteObject"):
+        with self._asking(f"{path} could not be deleted from the {self}", "s3:DeleteObject"):
             self._read_clock(self._client.delete_object(**self._place(path)))
 
     def keeps_versions(self) -> bool | None:
         """Return whether the bucket keeps replaced objects; None if the caller may not ask."""
-        with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
+        with self._asking(f"The versioning of the {self} could not be read", "s3:GetBucketVersioning"):
             try:
                 answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
             except aws.CALL_ERRORS as error:
@@ -129,14 +132,15 @@ class Bucket:
         self.clock = max(self.clock, now)
 
     @contextmanager
-    def _asking(self, doing: str, permission: str) -> Iterator[None]:
+    def _asking(self, what: str, permission: str) -> Iterator[None]:
+        """Turn what a call raises into an AwsError; ``what`` could not be done, as the beginning of a sentence."""
         try:
             yield
         except aws.CALL_ERRORS as error:
             name, found = self.destination.bucket, classify(error)
             if found.code == "NoSuchBucket":
                 raise AwsError(f"The bucket {name} does not exist.", f"Create it: aws s3 mb s3://{name}") from error
-            failure = aws.failed(f"The bucket {name} could not {doing}", error, permission)
+            failure = aws.failed(what, error, permission)
             failure.hint = _hint(found, permission) or failure.hint
             raise failure from error
 
