@@ -12,7 +12,10 @@ _OPTIONS = re.compile(r"--(?:mount|chown)=\S+\s*")
 
 
 class Progress:
-    """The progress of a build by Buildx: one line when a step starts and one when it ends."""
+    """The progress of a build by Buildx: one line when a step starts and one when it ends.
+
+    `feed` turns a line of plain progress into the lines to show.
+    """
 
     def __init__(self) -> None:
         self._steps: dict[str, str] = {}

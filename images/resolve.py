@@ -100,10 +100,7 @@ def _check_python_is_known(matrix: Matrix, request: Request) -> None:
 def _impossible_pair(
     matrix: Matrix, releases: Sequence[AirflowRelease], request: Request, options: Options
 ) -> RequestError:
-    """Return the error for a pair that does not exist.
-
-    What is valid for either half, and commands that keep one of them.
-    """
+    """Return the error for a pair that does not exist, with what is valid, and commands that keep one half of it."""
     python = str(request.python)
     on_python = [r.version for r in matrix.releases if python in r.pythons]
     # The newest matching release, unless an older one has a Python nearer to the requested one.

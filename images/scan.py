@@ -51,7 +51,7 @@ class Finding:
 def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
     """Return the secrets in ``NAME=VALUE`` variables.
 
-    ``insecure``: AWS credentials were baked in on request, says the label.
+    ``insecure``: by its label, the image has AWS credentials on request.
     """
     found = []
     for variable in variables:

@@ -69,10 +69,7 @@ class ImageSpec:
 
     @property
     def prefix(self) -> str:
-        """Return what identifier and tags begin with.
-
-        The flavour, except for the usual one and for the user's own image.
-        """
+        """Return what identifier and tags begin with: the flavour, unless it is the default or the user's own image."""
         return "" if self.flavour in ("full", "custom") else f"{self.flavour}-"
 
     @property

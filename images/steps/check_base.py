@@ -1,4 +1,7 @@
-"""Build step: compare the base image with what its name promises. Runs as the user airflow, and imports no Airflow."""
+"""Build step: compare the base image with what its name promises. Runs as the user airflow, and imports no Airflow.
+
+Importing Airflow would write an airflow.cfg with a generated fernet key, the same for everybody who uses the image.
+"""
 
 import argparse
 import importlib.metadata

@@ -1,4 +1,8 @@
-"""Build step, as root: compile the standard library and Airflow's environment of the base image to bytecode."""
+"""Build step, as root: compile the standard library and Airflow's environment of the base image to bytecode.
+
+The official images have no bytecode, so each new container would compile Airflow again. Files are checked by the
+source's time stamp (never "unchecked"), so that a derived image that patches a module runs the patch.
+"""
 
 import compileall
 import os
@@ -27,7 +31,10 @@ def library_folders():
 
 
 def give_to_owner_of_sources(folder):
-    """Give bytecode to the owner of the sources, group-writable as they are."""
+    """Give bytecode to the owner of the sources, group-writable as they are.
+
+    pip, run as airflow in a derived image, must be able to delete it when it upgrades a package.
+    """
     for path, directories, files in os.walk(folder):
         if os.path.basename(path) != "__pycache__":
             continue

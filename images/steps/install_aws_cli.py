@@ -1,4 +1,7 @@
-"""Build step, as root: install the AWS CLI into an environment of its own."""
+"""Build step, as root: install the AWS CLI into an environment of its own.
+
+PyPI has version 1, which pins botocore; in Airflow's environment it would break the constraints.
+"""
 
 import subprocess
 import sys

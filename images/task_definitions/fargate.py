@@ -20,7 +20,7 @@ SIZES: Mapping[int, Sequence[int]] = {
 }
 """MiB of memory that a task may have, by its CPU units (1024 per vCPU)."""
 STORAGE = range(21, 201)
-"""GiB of ephemeral storage beyond the 20 that every task has (EphemeralStorage, sizeInGiB)."""
+"""GiB of ephemeral storage, instead of the 20 that every task has (EphemeralStorage, sizeInGiB)."""
 STOP_TIMEOUT = range(2, 121)
 """Seconds (ContainerDefinition, stopTimeout; docs.aws.amazon.com/AmazonECS/latest/developerguide, task definition
 parameters for Fargate)."""
