@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-DEPENDENCY_EXIT_CODE = 6  # the others are in images/errors.py, which needs what may be missing here
+DEPENDENCY_EXIT_CODE = 6  # all are in images/errors.py, which an old Python may be unable to import
 
 
 def how_to_install() -> str:
-    """The command that installs what is missing: into the environment that runs this, or into a new one."""
+    """Return the command that installs what is missing: into the environment that runs this, or into a new one."""
     python, requirements = shlex.quote(sys.executable), shlex.quote(str(HERE / "requirements" / "build.txt"))
     if sys.prefix != sys.base_prefix:
         return f"{python} -m pip install -r {requirements}"
@@ -23,14 +23,13 @@ def how_to_install() -> str:
 
 
 def main() -> int:
-    """Run the command line; an old Python or a missing package is one line with what to do."""
+    """Run the command line. If Python is too old, or a package is missing, one line says what to do."""
     if sys.version_info < (3, 10):  # noqa: UP036 - this file runs on whatever `python` is
         found = ".".join(map(str, sys.version_info[:2]))
         print(f"build.py: error: this is Python {found}, and build.py needs 3.10 or newer.", file=sys.stderr)
         return DEPENDENCY_EXIT_CODE
-    for folder in (HERE / "executor", HERE):  # the executor's, for `check`; python -I and PYTHONSAFEPATH leave ours out
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    if str(HERE) not in sys.path:  # python -I and PYTHONSAFEPATH leave it out
+        sys.path.insert(0, str(HERE))
     try:
         from images.cli import run
     except ModuleNotFoundError as error:

@@ -8,26 +8,30 @@ import boto3
 from airflow_ecs_executor.aws.connection import region_of
 from airflow_ecs_executor.aws.errors import classify, remedy
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from images.errors import AwsError
 
+CALL_ERRORS = (BotoCoreError, ClientError, OSError)
+"""What a call of AWS raises when it fails. Everything else is a defect, and not to be caught."""
+
 
 def client(service: str, region: str | None, config: Config | None = None) -> Any:
-    """A boto3 client; credentials, endpoints and retries as the environment has them.
+    """Return a boto3 client; credentials, endpoints and retries come from the environment.
 
-    :raises AwsError: no client can be made: no region, or a profile that does not exist.
+    Raises AwsError if there is no region, or the profile does not exist.
     """
     try:
         return boto3.client(service, region_name=region_of(region), config=config)
-    except Exception as error:
-        raise failed(f"AWS ({service}) cannot be used", error) from None
+    except (*CALL_ERRORS, ValueError) as error:  # botocore's ValueError: AWS_ENDPOINT_URL is not a URL
+        raise failed(f"AWS ({service}) cannot be used", error) from error
 
 
 def failed(what: str, error: Exception, action: str = "") -> AwsError:
-    """The error for a call that failed, with what to do about it.
+    """Return the error for a call that failed, with what to do about it.
 
-    :param what: what could not be done, as the beginning of a sentence.
-    :param action: the IAM action that the call needs; AWS's own answer names it more exactly, where it does.
+    ``what`` could not be done, as the beginning of a sentence; ``action`` is the IAM action that the call requires,
+    unless AWS's own answer names one.
     """
     found = classify(error)
     return AwsError(f"{what}: {found.reason.rstrip('.')}.", remedy(found, action))

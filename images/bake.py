@@ -14,7 +14,7 @@ from images.spec import AWS_CREDENTIALS, ImageSpec
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """How the images are built, as against what is in them.
+    """How the images are built, in contrast to what they contain.
 
     ``sbom`` and ``provenance`` are attestation parameters as Buildx takes them (``true``, ``mode=max``), or empty.
     """
@@ -32,17 +32,17 @@ class BakeOptions:
 
 
 def target_name(spec: ImageSpec) -> str:
-    """A spec's name as a bake target, which may hold letters, digits, ``-`` and ``_`` only."""
+    """Return the name of a bake target, which may contain only letters, digits, ``-`` and ``_``."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", spec.identifier)
 
 
 def bake_file(
     specs: Sequence[ImageSpec], tags: Mapping[str, Sequence[str]], options: BakeOptions, context: Path, push: bool
 ) -> dict[str, Any]:
-    """The bake definition.
+    """Return the bake definition; ``tags`` are full image names by identifier.
 
-    :param tags: full image references by identifier.
-    :param push: to registries, with attestations; else into the local engine, without (it cannot hold them).
+    With ``push``, images go to registries, with attestations; else into the local engine, which cannot hold
+    attestations.
     """
     secrets = [
         f"id={name},{_field(f'src={path}')}"
@@ -78,7 +78,7 @@ def bake_file(
     definition: dict[str, Any] = _literal({"group": {"default": {"targets": list(targets)}}, "target": targets})
     insecure = [target_name(spec) for spec in specs if spec.options.insecure_aws_credentials]
     if insecure:
-        # The values stand in neither the bake file nor a process list: Buildx reads them from its environment.
+        # The values are neither in the bake file nor on a command line: Buildx reads them from its environment.
         definition["variable"] = {name: {"default": ""} for name in AWS_CREDENTIALS}
         for name in insecure:
             definition["target"][name]["args"] = {arg: f"${{{arg}}}" for arg in AWS_CREDENTIALS}
@@ -86,17 +86,20 @@ def bake_file(
 
 
 def _parameters(value: str) -> str:
-    """``true`` adds nothing, ``false`` switches off what Buildx adds unasked, ``mode=max`` becomes ``,mode=max``."""
+    """Return what is appended to ``type=sbom``.
+
+    Nothing for ``true``, ``,disabled=true`` for ``false``, else the parameters.
+    """
     return {"true": "", "false": ",disabled=true"}.get(value, f",{value}")
 
 
 def _field(text: str) -> str:
-    """A field of a comma-separated value."""
+    """Return a text as a field of a comma-separated value."""
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
 
 
 def _literal(value: Any) -> Any:
-    """Bake expands ``${...}`` and ``%{...}`` in all strings of its file; here they are meant as they stand."""
+    """Escape ``${...}`` and ``%{...}``, which bake would expand in every string of its file."""
     if isinstance(value, dict):
         return {key: _literal(item) for key, item in value.items()}
     if isinstance(value, list):

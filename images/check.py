@@ -1,6 +1,6 @@
-"""Check the image of a scheduler's tasks, or a task definition's, as the executor does: by its configuration, unpulled.
+"""Check an image as the executor does: by its configuration in the registry, without pulling it.
 
-The executor's own modules do it, so that both always say the same.
+The executor's own modules do it, so that both always give the same answer.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform, read_definition
+from airflow_ecs_executor.image_check import comparison
 from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import (
     Fit,
     ImageReport,
     Versions,
-    as_json,
     as_text,
     build_command,
     compare,
@@ -25,20 +25,21 @@ from airflow_ecs_executor.image_check.comparison import (
 )
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
-from airflow_ecs_executor.image_check.remote import Images
+from docker.errors import DockerException
 
 from images import aws
 from images.engine import Engine
-from images.errors import AwsError, ImageMismatchError, ImageUnknownError, RequestError
+from images.errors import AwsError, EngineError, ImageMismatchError, ImageUnknownError, RequestError
+from images.registry.logins import remote_images
 
 _TASK_DEFINITION = re.compile(r"arn:[^:]+:ecs:.*|[A-Za-z0-9_-]+(:[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Target:
-    """An image, as a registry or a task definition names it, and the platform that it has to have (None: any).
+    """The image to check, as a registry or a task definition names it, and the platform that it must have (None: any).
 
-    ``may_be_here``: an image on this machine's engine may be meant, which ECS would not find.
+    ``may_be_here``: the name may mean an image on this machine's engine, which ECS would not find.
     """
 
     title: str
@@ -48,35 +49,38 @@ class Target:
 
 
 def is_task_definition(name: str) -> bool:
-    """Whether a name is a task definition's: an ARN, a family, or ``family:revision``. All others are images'."""
+    """Return whether a name is that of a task definition: an ARN, a family, or ``family:revision``.
+
+    Others are images'.
+    """
     return bool(_TASK_DEFINITION.fullmatch(name))
 
 
 def platform_of(text: str) -> Platform:
-    """``linux/arm64`` as a platform."""
+    """Return a platform such as ``linux/arm64``."""
     system, _, architecture = text.partition("/")
     return Platform(architecture=architecture, os=system)
 
 
 def target_of(name: str, container: str | None, region: str | None, platform: Platform | None) -> Target:
-    """Find the image that ``name`` means.
+    """Return the image that the name of an image or of a task definition means.
 
-    :param container: the container of a task definition with several.
-    :param platform: instead of the task definition's.
-    :raises AwsError: the task definition cannot be described.
-    :raises RequestError: it is not clear which container is meant.
+    ``container`` is needed if a task definition has several; ``platform`` replaces the task definition's. Raises
+    AwsError if the task definition could not be described, and RequestError if it is not clear which container is
+    meant.
     """
     if not is_task_definition(name):
         return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
     client = aws.client("ecs", region or _region_in(name))
     try:
-        document = client.describe_task_definition(taskDefinition=name)["taskDefinition"]
-    except Exception as error:
+        answer = client.describe_task_definition(taskDefinition=name)
+    except aws.CALL_ERRORS as error:
         raise AwsError(
-            f"The task definition {name} cannot be described: {classify(error).reason}.",
+            f"The task definition {name} could not be described: {classify(error).reason}.",
             "Check credentials, --region, and the permission ecs:DescribeTaskDefinition. "
             f"An image of this name is written with its tag: {name.partition(':')[0]}:latest",
-        ) from None
+        ) from error
+    document = answer["taskDefinition"]
     names = [item["name"] for item in document["containerDefinitions"]]
     chosen = container or (names[0] if len(names) == 1 else "")
     if chosen not in names:
@@ -94,12 +98,11 @@ def _region_in(name: str) -> str | None:
 
 
 def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport:
-    """Compare an image. One whose name has no registry is looked for on the engine first: it may not be pushed yet."""
+    """Compare an image. If its name has no registry, the engine is asked first: the image may not be pushed yet."""
     here = _on_engine(target, versions, engine)
     if here is not None:
         return here
-    images = Images(lambda region: aws.client("ecr", region))
-    return check_image(images, target.image, versions, target.platform)
+    return check_image(remote_images(), target.image, versions, target.platform)
 
 
 def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageReport | None:
@@ -107,24 +110,21 @@ def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageRepor
         return None
     try:
         found: dict[str, Any] = engine.api.images.get(target.image).attrs
-    except Exception:  # no such image, or no engine: the registry decides
+    except (EngineError, DockerException, OSError):  # no such image, or no engine: the registry decides
         return None
     config = {"config": found["Config"], "architecture": found["Architecture"]}
     return compare(target.image, facts_of(config, parse(target.image).tag), frozenset(), versions, target.platform)
 
 
-def say(target: Target, report: ImageReport, versions: Versions, *, as_a_document: bool) -> None:
-    """Print what was found.
-
-    :raises ImageMismatchError: the image does not fit. :raises ImageUnknownError: that cannot be told.
-    """
-    if as_a_document:
-        print(json.dumps({"target": target.title, **as_json(report)}, indent=2))
+def print_report(target: Target, report: ImageReport, versions: Versions, *, as_json: bool) -> None:
+    """Print what was found. Raises ImageMismatchError or ImageUnknownError unless the image is compatible."""
+    if as_json:
+        print(json.dumps({"target": target.title, **comparison.as_json(report)}, indent=2))
     else:
         print(f"{target.title}: {as_text(report)}")
     if report.outcome is Fit.INCOMPATIBLE:
         command = build_command(report, versions, target.platform)
-        raise ImageMismatchError(f"The {target.title} does not fit.", f"Build and push the one that fits: {command}")
+        raise ImageMismatchError(f"The {target.title} is incompatible.", f"Build and push a compatible one: {command}")
     if report.outcome is Fit.UNKNOWN:
         allow = f". Allow {report.action} to have it checked" if report.action else ""
-        raise ImageUnknownError(f"Whether the {target.title} fits is not known.", unknowns(report) + allow)
+        raise ImageUnknownError(f"It is not known whether the {target.title} is compatible.", unknowns(report) + allow)

@@ -21,9 +21,9 @@ _WHEEL_EPOCH = "315532800"
 
 
 def build_wheel(directory: Path, project: Path = ENTRYPOINT_PROJECT) -> str:
-    """Build a project's wheel from its sources, the entrypoint's by default, without network; returns its file name.
+    """Build a project's wheel, the entrypoint's by default, and return its file name.
 
-    Its bytes depend on the sources alone.
+    This needs no network, and the wheel's bytes depend on the sources alone.
     """
     from hatchling.builders.wheel import WheelBuilder  # slow to import, and needed by builds only
 
@@ -40,14 +40,14 @@ def build_wheel(directory: Path, project: Path = ENTRYPOINT_PROJECT) -> str:
 
 
 def dockerfile_name(spec: ImageSpec) -> str:
-    """Name of a spec's Dockerfile in a context that several specs share."""
+    """Return the name of a spec's Dockerfile in a context that several specs share."""
     return f"{spec.identifier}.Dockerfile"
 
 
 def write_context(directory: Path, specs: Sequence[ImageSpec], options: Options) -> str:
-    """Write a build context for one or many images that share their options; returns the wheel's file name.
+    """Write a build context for one or more images that share their options, and return the wheel's file name.
 
-    One folder for all: Docker sends it once, and steps that images have in common run once.
+    The images share one folder: Docker sends it once, and runs the steps that they have in common once.
     """
     steps = directory / "steps"
     shutil.copytree(_HERE / "steps", steps, ignore=shutil.ignore_patterns("__pycache__"))
@@ -85,7 +85,10 @@ def _copy_folder(source: Path, target: Path) -> None:
 
 
 def _set_plain_mode(path: Path) -> None:
-    """The same modes whatever the umask was, group as owner, so that any UID with GID 0 can work with the files."""
+    """Set modes that do not depend on the umask.
+
+    The group, GID 0, has the owner's permissions, so that any UID can work.
+    """
     if path.is_dir():
         path.chmod(0o775)
     else:

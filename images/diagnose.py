@@ -1,4 +1,4 @@
-"""From what Buildx printed to one clear error. Pure."""
+"""Turn the output of Buildx and of `docker push` into one error that says what to do. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError, PushError
 from images.registry.failures import lacks_repository, pull_advice, push_advice
 
-# What the build steps of images/steps print for the person who builds.
+# How the build steps in images/steps print errors.
 _STEP_ERROR = re.compile(r"airflow-ecs-build: error: (.*)")
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|enough free space", re.IGNORECASE)
 _NO_ENGINE = re.compile(
@@ -21,7 +21,7 @@ _NO_BUILDX = re.compile(
     r"|buildx component.{0,12} is missing or broken"
 )
 _NO_BUILDER = re.compile(r'no builder "[^"]*" found')
-# The builder went away in the middle of it: gRPC's words, which Buildx passes on.
+# The connection to the builder was lost: gRPC's words, which Buildx prints.
 _BUILDER_GONE = re.compile(r"code = Unavailable|Unavailable: |error reading from server|transport is closing")
 
 _FAILING_STEP = re.compile(r"^ > (.*?):?\s*$", re.MULTILINE)
@@ -31,7 +31,7 @@ _PREFIXES = re.compile(
 )
 _PUSH = re.compile(r"failed to push|push access denied", re.IGNORECASE)
 _PUSHED_NAME = re.compile(r"failed to push (\S+?):? ")
-# How errors of a push begin where Buildx does not say that it was one.
+# How errors of a push begin if Buildx does not say that it was a push.
 _REFUSAL = re.compile(
     r"(?:denied|unauthorized|name unknown|tag invalid|manifest invalid|toomanyrequests|no basic auth|authorization"
     r"|unexpected status|failed to (?:authorize|fetch (?:oauth|anonymous) token|copy: (?:unexpected|failed to))"
@@ -59,10 +59,10 @@ _ATTESTATION = re.compile(
 _DRIVER = re.compile(r"(?:multiple platforms|cache export|multi-platform build|exporter).*not supported", re.IGNORECASE)
 _APT = re.compile(r"E: (?:Unable to locate package (\S+)|Package '(\S+)' has no installation candidate)")
 
-_SPACE_HINT = "Make room: `docker system df` shows what takes it, `docker builder prune` frees the build cache."
+_SPACE_HINT = "Free some space: `docker system df` shows what uses it, `docker builder prune` frees the build cache."
 _CA_HINT = "Behind a company's proxy or index, give its CA: --ca-bundle FILE."
 
-# pip tries again and then says that there is no such package, or gives up: its earlier lines have the cause.
+# pip retries, and then says that there is no such package: its earlier lines have the cause.
 _INDEX_FAILED = re.compile(
     r"ERROR: (?:No matching distribution found|Could not find a version|HTTP error|Exception:"
     r"|Could not install packages due to an (?:OS|Environment)Error)"
@@ -88,7 +88,7 @@ _INDEX: Sequence[tuple[str, str, str]] = (
     ),
 )
 _KILLED = re.compile(r"exit code: 137|cannot allocate memory|signal: killed", re.IGNORECASE)
-# What to do about a step of ours that failed, which says itself what is wrong.
+# What to do about a failed build step, which itself says what is wrong.
 _PIP: Sequence[tuple[str, str]] = (
     (
         r"DO NOT MATCH THE HASHES",
@@ -126,7 +126,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
     (
         r"Hash Sum mismatch|File has unexpected size|Mirror sync in progress",
         "Debian's mirror is being updated, or a proxy changes what it sends.",
-        "Try again in some minutes. If it goes on, look at the proxy of the engine.",
+        "Try again in some minutes. If that does not help, check the engine's proxy.",
     ),
     (
         r"NO_PUBKEY|is not signed\.",
@@ -135,7 +135,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
     ),
     (
         r"does not have a Release file|no longer has a Release file|E: Failed to fetch \S+ +404 ",
-        "Debian's mirror does not have what the base image asks it for.",
+        "Debian's mirror does not have the packages that the base image asks for.",
         "Build with --no-cache. A Debian release that has moved to archive.debian.org needs a newer --base.",
     ),
     (
@@ -147,7 +147,7 @@ _MIRROR: Sequence[tuple[str, str, str]] = (
 
 
 def diagnose(lines: Sequence[str]) -> BuildToolError:
-    """The error that a failed build's output stands for; the most telling cause wins."""
+    """Return the error that the output of a failed build stands for; the most telling cause wins."""
     text, error = "\n".join(lines), _last_error(lines)
     plain = _PREFIXES.sub("", error)
     steps = _FAILING_STEP.findall(text)
@@ -162,19 +162,19 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
         return BuildxError(f"{error}.", "`docker buildx ls` lists the builders; `docker buildx use NAME` chooses one.")
     if _ATTESTATION.search(error) or _DRIVER.search(error):
         return BuildError(
-            f"This builder cannot do it: {error}",
-            "SBOM, provenance, cache export and several platforms need `docker buildx create --use` or the engine's "
+            f"This builder does not support it: {error}",
+            "SBOM, provenance, cache export and several platforms require `docker buildx create --use` or the engine's "
             "containerd image store.",
         )
     if _BROKEN_CACHE.search(error):
         return BuildError(
-            f"The builder's cache is broken: {error}", "Empty it by `docker builder prune`, and try again."
+            f"The builder's cache is broken: {error}", "Empty it with `docker builder prune`, and try again."
         )
     if _CACHE_STEP.match(step) or _CACHE.search(error):
         return BuildError(
-            f"The build cache cannot be read or written: {error}",
-            "Check --cache-from and --cache-to, and the login to their registry. Amazon ECR takes a cache with "
-            "image-manifest=true,oci-mediatypes=true alone.",  # aws/containers-roadmap#876
+            f"The build cache could not be read or written: {error}",
+            "Check --cache-from and --cache-to, and the login to their registry. Amazon ECR requires "
+            "image-manifest=true,oci-mediatypes=true.",  # aws/containers-roadmap#876
         )
     if _PUSH.search(error) or (
         (step in ("", "exporting to image") or " pushing " in step)
@@ -188,7 +188,7 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
 
 
 def _failed_step(text: str, error: str) -> BuildToolError:
-    """The error of a step of the Dockerfile, or whatever it is."""
+    """Return the error of a step of the Dockerfile, or of what nothing else explains."""
     said = "\n  ".join(dict.fromkeys(match[1] for match in _STEP_ERROR.finditer(text)))
     if _INDEX_FAILED.search(text):
         for words, message, advice in _INDEX:
@@ -197,7 +197,7 @@ def _failed_step(text: str, error: str) -> BuildToolError:
     if _KILLED.search(text):
         return BuildError(
             f"The build was killed: {said or error}",
-            "Most likely it ran out of memory: give the engine more, or build fewer images at once.",
+            "It probably ran out of memory: give the engine more, or build fewer images at once.",
         )
     advice = next((advice for words, advice in _PIP if re.search(words, text)), "")
     if said:
@@ -212,47 +212,46 @@ def _failed_step(text: str, error: str) -> BuildToolError:
         )
     if "exec format error" in text:
         return BuildError(
-            "This machine cannot run programs of the platform asked for.",
+            "This machine cannot run programs of the requested platform.",
             "Install emulation (`docker run --privileged --rm tonistiigi/binfmt --install all`), or build on a machine "
             "of that platform, or leave --platform out.",
         )
     if _BUILDER_GONE.search(error):
         return EngineError(
-            f"The builder broke off: {error}", "Try again. Its log says why, often for want of memory: `docker ps -a`."
+            f"The builder stopped: {error}", "Try again. Its log says why; often it runs out of memory: `docker ps -a`."
         )
     return BuildError(f"The build failed: {error}", advice or "Its output is above; --progress plain shows all of it.")
 
 
 def tag_is_taken(name: str) -> PushError:
-    """The repository's tags are immutable, and this one has another content."""
+    """Return the error for a tag of an immutable repository that has another content."""
     return PushError(
         f"The tag {name} exists with another content, and tags of this repository are immutable.",
-        "Immutable tags never move: give another one with --tag, or `python build.py push --content-tag`, by which "
-        "every content has a tag of its own.",
+        "Immutable tags never move: give another one with --tag, or use `python build.py push --content-tag`, with "
+        "which every content has its own tag.",
     )
 
 
 def diagnose_push(said: str, name: str) -> PushError:
-    """The error that a registry's answer to a push stands for, as the engine passes it on.
-
-    :param name: what was pushed.
-    """
+    """Return the error that the output of `docker push` on standard error stands for; ``name`` is what was pushed."""
+    lines = [line for line in said.strip().splitlines() if not line.startswith("WARNING")]
+    said = _PREFIXES.sub("", "\n".join(lines))
     if _IMMUTABLE.search(said):
         return tag_is_taken(name)
     repository = name.rpartition(":")[0]
     if lacks_repository(said, name):
         return PushError(f"There is no repository {repository}: {said}", push_advice(said, name))
-    return PushError(f"Cannot push {name}: {said}", push_advice(said, name))
+    return PushError(f"{name} could not be pushed: {said}", push_advice(said, name))
 
 
 def _no_push(error: str, plain: str) -> PushError:
-    """The same of Buildx, which may leave out the name."""
+    """Return the error for a push by Buildx, whose output may lack the name."""
     pushed = _PUSHED_NAME.search(error)
     name = pushed[1] if pushed else ""
     if _IMMUTABLE.search(error):
         taken = _TAKEN.search(error)
         return tag_is_taken(name or (f"{taken[2]}:{taken[1]}" if taken else "that was pushed"))
-    return PushError(f"Cannot push: {error}", push_advice(plain, name))
+    return PushError(f"The image could not be pushed: {error}", push_advice(plain, name))
 
 
 def _no_base(where: str, plain: str) -> BaseImageError:
@@ -260,14 +259,14 @@ def _no_base(where: str, plain: str) -> BaseImageError:
     image = name[1].rstrip(":").removeprefix("docker.io/") if name else ""
     said = reason[1] if reason else plain
     return BaseImageError(
-        f"The base image {image or 'of the image'} cannot be had: {said.rstrip('.')}.",
+        f"The base image {image or 'of the image'} could not be pulled: {said.rstrip('.')}.",
         pull_advice(said, image)
         or (f"Try `docker pull {image}`, or name another with --base." if image else "Name another with --base."),
     )
 
 
 def no_engine(address: str | None = None) -> EngineError:
-    """The engine does not answer."""
+    """Return the error for an engine that does not answer."""
     return EngineError(
         f"The Docker engine{f' at {address}' if address else ''} does not answer.",
         "Start it (Docker Desktop, `systemctl start docker`, or `make engine` in this repository), and check that "
@@ -276,7 +275,7 @@ def no_engine(address: str | None = None) -> EngineError:
 
 
 def no_client(name: str) -> EngineError:
-    """No Docker client on PATH."""
+    """Return the error for a missing Docker client."""
     return EngineError(
         f"There is no `{name}` command on PATH.",
         "Install Docker: https://docs.docker.com/engine/install (Debian, as root: `make engine` here).",
@@ -284,7 +283,7 @@ def no_client(name: str) -> EngineError:
 
 
 def no_buildx() -> BuildxError:
-    """The Docker client has no Buildx plugin."""
+    """Return the error for a Docker client without the Buildx plugin."""
     return BuildxError(
         "The Docker client has no Buildx.",
         "Install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin), or run `make engine`.",
@@ -297,7 +296,7 @@ def _last_error(lines: Sequence[str]) -> str:
 
 
 def failing_step(lines: Sequence[str]) -> tuple[str, ...]:
-    """The output of the step that failed, which plain progress repeats between two rules at its end."""
+    """Return the output of the step that failed, which plain progress repeats between two rules at its end."""
     rules = [number for number, line in enumerate(lines) if line.strip() == "------"]
     if len(rules) < 2:
         return tuple(lines[-20:])

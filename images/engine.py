@@ -1,4 +1,4 @@
-"""The Docker engine, behind one small class: Buildx for building, the engine's API for running and reading images."""
+"""The Docker engine: Buildx builds, the docker client pushes, and the engine's API runs and reads images."""
 
 from __future__ import annotations
 
@@ -9,37 +9,35 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import docker.errors
 import requests
+from airflow_ecs_executor.image_check.reference import parse
 from docker.models.images import Image
 
 from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
 from images.docker_address import docker_address
 from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError
-from images.progress import Progress, PushProgress
+from images.progress import Progress
 
 PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
 
 
 class Engine:
-    """The engine that the `docker` command talks to.
-
-    :param client: name or path of the Docker client.
-    """
+    """The engine that the `docker` command talks to; ``client`` is the name or path of that command."""
 
     def __init__(self, client: str = "docker") -> None:
         self.client = client
         self._api: docker.DockerClient | None = None
 
     def require_buildx(self) -> None:
-        """:raises EngineError: no client or no engine. :raises BuildxError: no Buildx."""
+        """Raise EngineError if there is no client or no engine, and BuildxError if the client has no Buildx."""
         if shutil.which(self.client) is None:
             raise no_client(self.client)
         if self._call(["buildx", "version"]).returncode != 0:
@@ -47,7 +45,7 @@ class Engine:
         self.require()
 
     def require(self) -> None:
-        """:raises EngineError: no client, or the engine does not answer."""
+        """Raise EngineError if there is no client, or the engine does not answer."""
         try:
             self.api.ping()
         except (docker.errors.DockerException, OSError):
@@ -55,10 +53,7 @@ class Engine:
 
     @property
     def api(self) -> docker.DockerClient:
-        """The engine's API, at the address that the client's current context names.
-
-        :raises EngineError: the engine does not answer.
-        """
+        """Return the engine's API, at the address that the client's current context names. Raises EngineError."""
         if self._api is None:
             address = docker_address(self.client)
             try:
@@ -71,18 +66,17 @@ class Engine:
         return self._api
 
     def architecture(self) -> str:
-        """The engine's own architecture, as platforms name it: ``amd64``, ``arm64``."""
+        """Return the engine's own architecture, as platforms name it: ``amd64``, ``arm64``."""
         return str(self.api.version()["Arch"])
 
     def bake(
         self, definition: Mapping[str, Any], directory: Path, progress: str, environment: Mapping[str, str]
     ) -> None:
-        """Build every target of a bake definition.
+        """Build every target of a bake definition, whose file is written to ``directory``.
 
-        :param directory: where the bake file is written.
-        :param progress: one of `PROGRESS_MODES`; ``auto`` is a line a step.
-        :param environment: variables for Buildx alone: build arguments whose values must not be seen.
-        :raises BuildToolError: the cause, after the failing step's own output was shown.
+        ``progress`` is one of `PROGRESS_MODES`; ``auto`` is one line per step. ``environment`` is for Buildx alone:
+        build arguments with secret values, and where it finds logins. Raises a BuildToolError, after the output of the
+        failing step was shown.
         """
         file = directory / "docker-bake.json"
         file.write_text(json.dumps(definition, indent=2), encoding="utf-8")
@@ -90,7 +84,7 @@ class Engine:
         command = [self.client, "buildx", "bake", "--file", str(file), "--progress", mode]
         process = subprocess.Popen(
             command,
-            # The definition is ours: newer Buildx need not ask whether it may read files outside this folder.
+            # Newer Buildx asks before it reads files outside this folder, which is not necessary for our definition.
             env={**os.environ, "BUILDX_BAKE_ENTITLEMENTS_FS": "0", **environment},
             stderr=None if mode == "tty" else subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -101,7 +95,7 @@ class Engine:
         try:
             lines = list(_shown(process.stderr or (), progress))
             code = process.wait()
-        except BaseException:  # Ctrl-C above all: no build goes on behind the person's back
+        except BaseException:  # above all Ctrl-C: the build must not continue in the background
             process.send_signal(signal.SIGINT)
             try:
                 process.wait(timeout=10)
@@ -117,10 +111,9 @@ class Engine:
             raise diagnose(lines)
 
     def image(self, reference: str, platform: str | None = None) -> Image:
-        """An image of the engine, pulled if it is not there.
+        """Return an image of the engine; if it is not there, it is pulled, for ``platform`` or the engine's own.
 
-        :param platform: which one to pull, when it is not the engine's own.
-        :raises ImageNotFoundError: neither here nor in its registry.
+        Raises ImageNotFoundError if it is neither on the engine nor in its registry.
         """
         try:
             return self.api.images.get(reference)
@@ -135,26 +128,23 @@ class Engine:
         if self._call(["pull", "--quiet", *only, reference]).returncode == 0:
             return self.api.images.get(reference)
         raise ImageNotFoundError(
-            f"There is no image {reference} on this engine, and it cannot be pulled.",
-            "`docker image ls` lists the images; python build.py build makes one.",
+            f"There is no image {reference} on this engine, and it could not be pulled.",
+            "`docker image ls` lists the images; `python build.py build` builds one.",
         )
 
     def local_image(self, reference: str) -> Image:
-        """An image of the engine, by name or id.
-
-        :raises ImageNotFoundError: there is none; it is not pulled.
-        """
+        """Return an image of the engine, by name or id, without pulling it. Raises ImageNotFoundError."""
         try:
             return self.api.images.get(reference)
         except docker.errors.APIError as error:
             said = "" if isinstance(error, docker.errors.ImageNotFound) else f": {error.explanation}"
             raise ImageNotFoundError(
                 f"There is no image {reference} on this engine{said}.",
-                "`docker image ls` lists the images; python build.py build makes one.",
+                "`docker image ls` lists the images; `python build.py build` builds one.",
             ) from None
 
     def run(self, image: str, arguments: list[str], **options: Any) -> tuple[int, str, str]:
-        """Run a container to its end and remove it: exit code, standard output, standard error."""
+        """Run a container to its end and remove it; return its exit code, standard output and standard error."""
         container = self.api.containers.create(image, arguments, detach=True, **options)
         try:
             container.start()
@@ -171,15 +161,15 @@ class Engine:
             self.api.images.get(image).tag(repository, tag)
 
     def untag(self, reference: str) -> None:
-        """Take a name from an image; the image itself goes when this was its last."""
+        """Remove a name from an image; with its last name, the image is removed."""
         try:
             self.api.images.remove(reference, noprune=False)
         except docker.errors.DockerException:
-            pass  # not there, or in use: nothing a person has to act on
+            pass  # it is gone, or in use: nobody has to act
 
     @contextmanager
     def named(self, image: Image, reference: str) -> Iterator[None]:
-        """Have an image known by a further name in the block; what had that name before has it again afterwards."""
+        """Give an image a further name in the block; afterwards the name means what it meant before."""
         try:
             former: Image | None = self.api.images.get(reference)
         except docker.errors.ImageNotFound:
@@ -196,26 +186,31 @@ class Engine:
             else:
                 self.tag(str(former.id), [reference])
 
-    def push(self, reference: str, auth_config: Mapping[str, str]) -> str:
-        """Push one reference, showing how it goes on; returns the image's digest in the registry.
+    def push(self, name: str, environment: Mapping[str, str]) -> str:
+        """Push one name, ``repository:tag``, with the docker client, and return the image's digest.
 
-        :param auth_config: who pushes, as the engine's API takes it; empty: nobody.
-        :raises PushError: with what the registry said.
+        The client shows the progress. ``environment`` is for the client alone: where it finds the login. An image that
+        was also pulled from the repository may have several digests; then this is one of them. Raises PushError with
+        the registry's answer.
         """
-        repository, _, tag = reference.rpartition(":")
-        progress = PushProgress()
+        command = [self.client, "push", name]
         try:
-            # The engine retries what is dropped on the way, and says so.
-            for event in self.api.api.push(repository, tag, stream=True, decode=True, auth_config=dict(auth_config)):
-                _show(progress.feed(event, time.monotonic()))
-        except docker.errors.APIError as error:
-            progress.error = str(error.explanation)
-        except requests.RequestException as error:
-            progress.error = f"the engine has broken off ({type(error).__name__})"
-        if progress.error:
-            raise diagnose_push(progress.error, reference)
-        _show(progress.end())
-        return progress.digest
+            # Its progress goes to standard error: standard output is for the answer.
+            done = subprocess.run(
+                command,
+                env={**os.environ, **environment},
+                stdout=sys.stderr,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+        except FileNotFoundError:
+            raise no_client(self.client) from None
+        if done.returncode:
+            raise diagnose_push(done.stderr, name)
+        pushed = parse(name)
+        digests = map(parse, self.api.images.get(name).attrs.get("RepoDigests") or ())
+        return next((item.digest for item in digests if replace(item, digest="", tag=pushed.tag) == pushed), "")
 
     def _call(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.client, *arguments], capture_output=True, text=True)
@@ -227,7 +222,7 @@ def _show(lines: Iterable[str]) -> None:
 
 
 def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
-    """Pass the lines on, showing them as the mode asks."""
+    """Yield the lines, and show them as the mode asks."""
     condensed = Progress()
     for line in lines:
         line = line.rstrip("\n")
@@ -239,16 +234,20 @@ def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
 
 
 def refused(error: Exception) -> EngineError | None:
-    """The error for an engine that went away or would not do something, or None when it is something else."""
+    """Return the error for an engine that does not answer or refuses a request; None if the error is another one."""
     if isinstance(error, docker.errors.APIError):
-        return EngineError(f"The Docker engine refused: {error.explanation}", "`docker info` and its log say more.")
+        return EngineError(
+            f"The Docker engine refused the request: {error.explanation}", "`docker info` and its log say more."
+        )
     if isinstance(error, (docker.errors.DockerException, requests.RequestException)):
         return no_engine()
     return None
 
 
 def disk_full(error: Exception) -> BuildToolError | None:
-    """The error for a full disk on this machine, or None when it is something else."""
+    """Return the error for a full disk on this machine; None if the error is another one."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError("No space left on this machine.", "Make room; TMPDIR moves the build context elsewhere.")
+        return DiskFullError(
+            "No space left on this machine.", "Free some space; TMPDIR moves the build context elsewhere."
+        )
     return None

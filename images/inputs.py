@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from airflow_ecs_entrypoint.errors import SettingsError
+from airflow_ecs_entrypoint.s3_uri import parse_s3_uri
+from airflow_ecs_executor.aws.names import REGION
+from airflow_ecs_executor.image_check.comparison import repository_of
+from airflow_ecs_executor.image_check.facts import LABEL_PREFIX
+from airflow_ecs_executor.image_check.reference import ImageReference, parse
+
 from images.errors import InputError, RequestError, SecretError
-from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION, RESERVED_PREFIX
+from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION
 from images.secrets import (
     private_key_in,
     secret_options,
@@ -39,15 +46,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~-]+)?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _COMPUTED_LABELS = (OCI_TITLE, OCI_VERSION, OCI_BASE_NAME, OCI_BASE_DIGEST)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{1,}")
 _FOLDER = re.compile(r"(/[A-Za-z0-9._@+-]+)+/?")
-# One component of a repository's name, and the whole reference: [registry[:port]/]name[:tag][@digest].
-# Source: the distribution project, "reference" grammar.
-_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = rf"(?:(?:[A-Za-z0-9.-]+(?::\d+)?)/)?{_NAME}(?:/{_NAME})*"
-_TAG = r"\w[\w.-]{0,127}"
-_DIGEST = r"sha256:[0-9a-f]{64}"
 _OWN_VARIABLES = {
     "AIRFLOW_ECS_DAGS": "--dags",
     "CONTAINER_DAG_PATH": "--container-dag-path",
@@ -66,42 +65,39 @@ _LARGEST_TEXT = 1024 * 1024
 
 
 def check_given(value: str | None, flag: str) -> None:
-    """:raises RequestError: a value that is given and empty."""
+    """Raise RequestError for a value that is given and empty."""
     if value is not None and not value.strip():
         raise RequestError(f"{flag} is empty.", "Is a variable of your script not set?")
 
 
 def pair(text: str, flag: str) -> tuple[str, str]:
-    """``NAME=VALUE`` of a repeatable flag.
-
-    :raises RequestError: without a name or ``=``.
-    """
+    """Split the ``NAME=VALUE`` of a repeatable flag. Raises RequestError if the name or ``=`` is missing."""
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise RequestError(f"{flag} takes NAME=VALUE, got {name!r}.")
+        raise RequestError(f"{flag} requires NAME=VALUE, got {name!r}.")
     return name, value
 
 
 def assignment(text: str, flag: str) -> tuple[str, str]:
-    """``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
+    """Split the ``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
 
-    :raises RequestError: without a name or ``=``, or with a line break in the value.
+    Raises RequestError as `pair`, and for a line break.
     """
     name, value = pair(text, flag)
     if "\n" in value or "\r" in value:
-        raise RequestError(f"{flag} {name}: the value holds a line break, which a Dockerfile cannot.")
+        raise RequestError(f"{flag} {name}: the value has a line break, which a Dockerfile value cannot have.")
     return name, value
 
 
 def check_env(env: Iterable[tuple[str, str]]) -> None:
-    """Environment variables for the image.
+    """Check environment variables for the image.
 
-    :raises RequestError: a malformed name, or a variable that a flag of its own sets.
-    :raises SecretError: the name or the value looks like a secret; the value is not shown.
+    Raises RequestError for a malformed name, or a variable that has a flag of its own; SecretError, without the value,
+    for what looks like a secret.
     """
     for name, value in env:
         if not _VARIABLE.fullmatch(name):
-            raise RequestError(f"--env {name}: not a name of an environment variable.")
+            raise RequestError(f"--env {name} is not a valid name of an environment variable.")
         if name == "AIRFLOW_HOME" and value != AIRFLOW_HOME:
             raise RequestError(f"--env AIRFLOW_HOME is always {AIRFLOW_HOME}.", "The image contract fixes it.")
         if name in _OWN_VARIABLES:
@@ -112,84 +108,107 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
             raise RequestError(f"--env {name}= is empty, and empty AWS variables break the SDK.", "Leave it out.")
         if sensitive_setting(name, value):
             raise SecretError(
-                f"--env {name} looks like a secret; anybody who can pull the image could read it.", _BETTER_WAY
+                f"--env {name} looks like a secret; everybody who can pull the image could read it.", _BETTER_WAY
             )
 
 
 def check_labels(labels: Iterable[tuple[str, str]]) -> None:
-    """Labels of the user's.
+    """Check the user's labels.
 
-    :raises RequestError: a malformed name, or one of the contract's.
-    :raises SecretError: a value looks like a secret; it is not shown.
+    Raises RequestError for a malformed name, or one of the image contract; SecretError, without the value, for what
+    looks like a secret.
     """
     for name, value in labels:
         if not _LABEL.fullmatch(name):
-            raise RequestError(f"--label {name}: not a label's name.", "Letters, digits, '.', '-', '_' and '/'.")
-        if name.startswith(RESERVED_PREFIX) or name in _COMPUTED_LABELS:
+            raise RequestError(
+                f"--label {name} is not a valid name of a label.", "Letters, digits, '.', '-', '_' and '/'."
+            )
+        if name.startswith(LABEL_PREFIX) or name in _COMPUTED_LABELS:
             raise RequestError(f"--label {name}: this label is a verified fact and cannot be set.")
         if sensitive_setting(name, value):
             raise SecretError(
-                f"--label {name} looks like a secret; anybody who can pull the image could read it.", _BETTER_WAY
+                f"--label {name} looks like a secret; everybody who can pull the image could read it.", _BETTER_WAY
             )
 
 
 def check_region(region: str) -> None:
-    """:raises RequestError: not the name of an AWS region."""
-    if region and not _REGION.fullmatch(region):
-        raise RequestError(f"--region {region!r} is not an AWS region.", "For example: --region eu-west-1")
+    """Raise RequestError for what is not the name of an AWS region; an empty string is none."""
+    if region and not re.fullmatch(REGION, region):
+        raise RequestError(f"--region {region!r} is not a valid AWS region.", "For example: --region eu-west-1")
+
+
+def check_platform(platform: str, known: Sequence[str]) -> None:
+    """Raise RequestError for a platform that the matrix does not have."""
+    if platform not in known:
+        raise RequestError(f"Unknown platform {platform!r}.", f"--platform takes: {', '.join(known)}")
 
 
 def check_s3_uri(uri: str, flag: str) -> None:
-    """:raises RequestError: not ``s3://bucket`` or ``s3://bucket/prefix``."""
-    scheme, _, rest = uri.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if uri and (scheme != "s3" or not _BUCKET.fullmatch(bucket) or not prefix.isprintable() or set("?#") & set(prefix)):
-        raise RequestError(f"{flag} is not an S3 address.", f"For example: {flag} s3://my-bucket/dags")
+    """Raise RequestError for an S3 URI that the container would refuse; an empty string is none."""
+    if not uri:
+        return
+    try:
+        parse_s3_uri(flag, uri)
+    except SettingsError as error:
+        raise RequestError(f"{error}.", f"For example: {flag} s3://my-bucket/dags") from None
 
 
 def check_repository(name: str, flag: str = "--repository") -> None:
-    """:raises RequestError: not a name that tags can be added to."""
-    if not re.fullmatch(_REPOSITORY, name):
+    """Raise RequestError for a name that no tag can be added to."""
+    if _reference(name) is None or repository_of(name) != name:
         raise RequestError(
-            f"{flag} {name!r} is not a repository's name.",
+            f"{flag} {name!r} is not a valid repository name.",
             f"Lower case, without a tag. For example: {flag} registry.example.com/airflow-worker",
         )
 
 
 def check_tag_name(tag: str) -> None:
-    """:raises RequestError: not a tag alone."""
-    if not re.fullmatch(_TAG, tag):
-        raise RequestError(f"--tag {tag!r} is not a tag.", "Without the repository. For example: --tag 1.0")
+    """Raise RequestError for what is not a tag alone."""
+    found = _reference(f"name:{tag}")
+    if found is None or found.tag != tag or found.digest:
+        raise RequestError(f"--tag {tag!r} is not a valid tag.", "Without the repository. For example: --tag 1.0")
 
 
 def check_tag(reference: str) -> None:
-    """:raises RequestError: not ``repository:tag``."""
-    if re.fullmatch(f"{_REPOSITORY}:{_TAG}", reference):
-        return
-    if re.fullmatch(_REPOSITORY, reference):
+    """Raise RequestError for what is not ``repository:tag``."""
+    found = _reference(reference)
+    if found is None or found.digest:
+        raise RequestError(f"--tag {reference!r} is not a valid image name.", "For example: --tag airflow-worker:1.0")
+    if repository_of(reference) == reference:
         raise RequestError(f"--tag {reference} has no tag.", f"For example: --tag {reference}:1.0")
-    raise RequestError(f"--tag {reference!r} is not an image's name.", "For example: --tag airflow-worker:1.0")
 
 
 def check_base(image: str, digest: str) -> None:
-    """:raises RequestError: not an image's reference, not a digest, or two digests."""
-    if not re.fullmatch(f"{_REPOSITORY}(:{_TAG})?(@{_DIGEST})?", image):
-        raise RequestError(f"--base {image!r} is not an image's name.", "For example: --base company/airflow:3.3.2")
-    if digest and not re.fullmatch(_DIGEST, digest):
-        raise RequestError(f"--base-digest {digest!r} is not a digest.", "It is sha256: and 64 hexadecimal digits.")
-    if digest and "@" in image:
-        raise RequestError("--base names a digest already.", "Leave --base-digest out.")
+    """Raise RequestError for what is not an image name, not a digest, or for two digests."""
+    found = _reference(image)
+    if found is None:
+        raise RequestError(f"--base {image!r} is not a valid image name.", "For example: --base company/airflow:3.3.2")
+    if digest and _reference(f"name@{digest}") is None:
+        raise RequestError(
+            f"--base-digest {digest!r} is not a valid digest.", "It is sha256: and 64 hexadecimal digits."
+        )
+    if digest and found.digest:
+        raise RequestError("--base has a digest already.", "Leave --base-digest out.")
+
+
+def _reference(name: str) -> ImageReference | None:
+    try:
+        return parse(name)
+    except ValueError:
+        return None
 
 
 def check_container_path(path: str) -> None:
-    """:raises RequestError: not an absolute folder that may be emptied and filled with DAGs."""
+    """Raise RequestError unless the path is an absolute folder that may be emptied and filled with DAGs."""
     clean = os.path.normpath(path)
     if not _FOLDER.fullmatch(path) or clean != path.rstrip("/"):
         raise RequestError(
             f"--container-dag-path {path!r} is not a plain absolute path.", "For example: /opt/airflow/dags"
         )
     if clean in ("/", "/opt", "/opt/airflow", "/home", "/home/airflow", "/tmp", "/var"):
-        raise RequestError(f"--container-dag-path {path} holds more than DAGs.", "For example: /opt/airflow/dags")
+        raise RequestError(
+            f"--container-dag-path {path} is a folder for more than DAGs.", "For example: /opt/airflow/dags"
+        )
     if any(clean == folder or clean.startswith(folder + "/") for folder in _SYSTEM_FOLDERS):
         raise RequestError(
             f"--container-dag-path {path} is in a folder that is not for DAGs.", "For example: /opt/airflow/dags"
@@ -197,19 +216,19 @@ def check_container_path(path: str) -> None:
 
 
 def check_apt_packages(packages: Iterable[str]) -> None:
-    """:raises RequestError: not names of Debian packages, which would be options or shell code for apt-get."""
+    """Raise RequestError for names that are not Debian packages: they would be options or shell code for apt-get."""
     for package in packages:
         if not _PACKAGE.fullmatch(package):
             raise RequestError(
-                f"--apt-packages {package!r} is not a Debian package.", "For example: --apt-packages git libpq5"
+                f"--apt-packages {package!r} is not a valid name of a Debian package.",
+                "For example: --apt-packages git libpq5",
             )
 
 
 def check_airflow_cfg(path: Path) -> None:
-    """A configuration file for the image.
+    """Check a configuration file for the image.
 
-    :raises InputError: unreadable or malformed.
-    :raises SecretError: options with secrets, which are named without their values.
+    Raises InputError if it is unreadable or malformed; SecretError, which names options without their values.
     """
     try:
         found = secret_options(read_text(path, "--airflow-cfg"))
@@ -217,20 +236,19 @@ def check_airflow_cfg(path: Path) -> None:
         raise InputError(f"--airflow-cfg {path} is not a configuration file: {error}") from None
     if found:
         raise SecretError(
-            f"{path} holds secrets: {', '.join(found)}; anybody who can pull the image could read them.", _BETTER_WAY
+            f"{path} has secrets: {', '.join(found)}; everybody who can pull the image could read them.", _BETTER_WAY
         )
 
 
 def check_constraints(path: Path) -> None:
-    """A constraints file for the image.
+    """Check a constraints file for the image.
 
-    :raises InputError: missing, unreadable or empty.
-    :raises SecretError: it holds an address with a password or token.
+    Raises InputError if it is missing, unreadable or empty; SecretError if it has a URL with a password or token.
     """
     check_file(path, "--constraints")
     if url_with_login(read_text(path, "--constraints")):
         raise SecretError(
-            f"{path} holds an address with a password or token, and is copied into the image.",
+            f"{path} has a URL with a password or token, and is copied into the image.",
             "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
         )
 
@@ -241,11 +259,10 @@ def check_folder(
     left_out: Callable[[str], bool] = lambda path: False,
     done_with_it: str = "copied into the image",
 ) -> None:
-    """A folder that is copied into the image, or whatever is ``done_with_it``.
+    """Check a folder of the user's; ``left_out`` tells which files, by path below the folder, are not used.
 
-    :param left_out: whether a file, by its path below the folder, is not.
-    :raises InputError: missing, no folder, without a file that would be copied, or with one that cannot be.
-    :raises SecretError: a file holds an AWS key or a private key; it is named.
+    Raises InputError if it is missing, has no file, or has one that cannot be used; SecretError, which names the file,
+    for an AWS key or a private key.
     """
     if not path.is_dir():
         raise InputError(f"{flag} {path} is not a folder.", "Give the folder itself, not a file or a pattern.")
@@ -255,9 +272,9 @@ def check_folder(
         if left_out(file.relative_to(path).as_posix()):
             continue
         if file.is_symlink() and not file.exists():
-            raise InputError(f"{file} is a link to nothing.", "Remove it or restore what it points to.")
+            raise InputError(f"{file} is a broken link.", "Remove it or restore what it points to.")
         if not file.is_file():
-            raise InputError(f"{file} is no regular file and cannot be copied.", "Remove it.")
+            raise InputError(f"{file} is not a regular file and cannot be copied.", "Remove it.")
         try:
             with file.open("rb") as opened:
                 content = opened.read() if file.stat().st_size <= _LARGEST_TEXT else opened.read(1)[:0]
@@ -265,15 +282,15 @@ def check_folder(
             raise InputError(f"Cannot read {file}: {error.strerror or error}.") from None
         kinds = secrets_in(content) + (("private key",) if private_key_in(content) else ())
         if kinds:
-            raise SecretError(f"{file} holds a secret ({', '.join(kinds)}) and would be {done_with_it}.", _BETTER_WAY)
+            raise SecretError(f"{file} has a secret ({', '.join(kinds)}) and would be {done_with_it}.", _BETTER_WAY)
     if empty:
-        raise InputError(f"{flag} {path} holds no files.", "Check the path.")
+        raise InputError(f"{flag} {path} has no files.", "Check the path.")
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Files below a folder that are copied into an image, sorted; links are followed.
+    """Return the files below a folder that are copied into an image, sorted; links are followed.
 
-    :raises InputError: links that go round in a circle, or a folder that cannot be listed.
+    Raises InputError if links form a circle, or a folder cannot be listed.
     """
     return list(_walk(folder, ()))
 
@@ -281,7 +298,7 @@ def files_of(folder: Path) -> list[Path]:
 def _walk(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
     here = folder.resolve()
     if here in parents:
-        raise InputError(f"{folder} is a link to a folder that holds it.", "Remove it.")
+        raise InputError(f"{folder} is a link to a folder that contains it.", "Remove it.")
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.name not in IGNORED_NAMES)
     except OSError as error:
@@ -294,16 +311,13 @@ def _walk(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def check_file(path: Path, flag: str) -> None:
-    """:raises InputError: missing, unreadable or empty."""
+    """Raise InputError for a file that is missing, unreadable or empty."""
     if not read_text(path, flag).strip():
         raise InputError(f"{flag} {path} is empty.")
 
 
 def read_text(path: Path, flag: str) -> str:
-    """A text file that a flag names.
-
-    :raises InputError: missing, unreadable, or not text.
-    """
+    """Return the text of a file that a flag names. Raises InputError if it is missing, unreadable, or not text."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -1,8 +1,10 @@
-"""Labels of an image (docs/image-contract.md), as data and as functions of a spec. Pure."""
+"""Labels of an image (docs/image-contract.md). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from airflow_ecs_executor.image_check.facts import AIRFLOW, CONTRACT, DAGS, LABEL_PREFIX, PYTHON
 
 from images.spec import CONTRACT_VERSION, ImageSpec
 
@@ -16,13 +18,9 @@ OCI_REVISION = "org.opencontainers.image.revision"
 OCI_SOURCE = "org.opencontainers.image.source"
 OCI_BASE_NAME = "org.opencontainers.image.base.name"
 OCI_BASE_DIGEST = "org.opencontainers.image.base.digest"
-CONTRACT = "io.airflow-ecs.contract"
-AIRFLOW = "io.airflow-ecs.airflow"
-PYTHON = "io.airflow-ecs.python"
-DAGS = "io.airflow-ecs.dags"
-ENTRYPOINT = "io.airflow-ecs.entrypoint"
-AWS_CLI = "io.airflow-ecs.aws-cli"
-INSECURE = "io.airflow-ecs.insecure"
+ENTRYPOINT = f"{LABEL_PREFIX}entrypoint"
+AWS_CLI = f"{LABEL_PREFIX}aws-cli"
+INSECURE = f"{LABEL_PREFIX}insecure"
 INSECURE_AWS_CREDENTIALS = "aws-credentials"
 
 
@@ -40,7 +38,7 @@ _OF_THE_BASE = (
 
 
 def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
-    """The labels that follow from the spec; the user's own come last and may not replace the contract's."""
+    """Return the labels that follow from the spec, and the user's own, which may not replace those of the contract."""
     written = {
         **dict.fromkeys(_OF_THE_BASE, ""),
         OCI_TITLE: TITLE,
@@ -62,18 +60,10 @@ def labels(spec: ImageSpec, entrypoint_version: str) -> dict[str, str]:
 
 
 def build_labels(created: str, revision: str, source: str, own: Mapping[str, str]) -> dict[str, str]:
-    """Labels that depend on when and where the build runs, which is why no Dockerfile holds them.
+    """Return the labels that depend on when and where the build runs, and so are in no Dockerfile.
 
-    Empty when not known.
-
-    :param created: RFC 3339 time.
-    :param revision: commit of the build's working tree.
-    :param source: address of its repository.
-    :param own: the user's labels, which stand in the Dockerfile and win.
+    ``created`` is an RFC 3339 time, ``revision`` the commit and ``source`` the address of the repository, both empty if
+    they are not known. ``own`` are the user's labels, which are in the Dockerfile and win.
     """
     written = {OCI_CREATED: created, OCI_REVISION: revision, OCI_SOURCE: source}
     return {name: value for name, value in written.items() if name not in own}
-
-
-RESERVED_PREFIX = "io.airflow-ecs."
-"""Labels that `--label` may not set: they are verified facts."""

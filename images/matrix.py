@@ -23,7 +23,7 @@ _DAG_MODES = ("s3", "local", "none")  # what the template knows how to render
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Sort key of a dotted version: ``"3.10"`` sorts after ``"3.9"``."""
+    """Return the sort key of a dotted version: ``"3.10"`` sorts after ``"3.9"``."""
     return tuple(int(part) for part in version.split("."))
 
 
@@ -44,13 +44,13 @@ class BaseFlavour:
     install: tuple[str, ...]
 
     def image_for(self, airflow: str, python: str) -> str:
-        """The base image's reference for one pair of versions."""
+        """Return the name of the base image for an Airflow and a Python."""
         return self.image.format(airflow=airflow, python=python)
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What an image gets where the flags are silent."""
+    """What an image gets if the flags do not say otherwise."""
 
     base: str
     dags: str
@@ -69,27 +69,27 @@ class Matrix:
     defaults: Defaults
 
     def release(self, version: str) -> AirflowRelease:
-        """The release of exactly this version; KeyError if the matrix has none."""
+        """Return the release of exactly this version; KeyError if the matrix has none."""
         for release in self.releases:
             if release.version == version:
                 return release
         raise KeyError(version)
 
     def matching(self, prefix: str = "") -> tuple[AirflowRelease, ...]:
-        """The releases that a version or the beginning of one (``3``, ``2.10``) stands for; without one, all."""
+        """Return the releases that a version or the beginning of one (``3``, ``2.10``) stands for; without one, all."""
         parts = prefix.split(".") if prefix else []
         return tuple(r for r in self.releases if r.version.split(".")[: len(parts)] == parts)
 
     @property
     def pythons(self) -> tuple[str, ...]:
-        """Every Python of the matrix, oldest first."""
+        """Return every Python of the matrix, oldest first."""
         return tuple(sorted({p for r in self.releases for p in r.pythons}, key=version_key))
 
 
 def load_matrix(path: Path = MATRIX_FILE) -> Matrix:
     """Read and validate a matrix file.
 
-    :raises MatrixError: with the path inside the file, such as ``airflow[2].python[0]``.
+    Raises MatrixError with the path inside the file, such as ``airflow[2].python[0]``.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -101,10 +101,7 @@ def load_matrix(path: Path = MATRIX_FILE) -> Matrix:
 
 
 def parse_matrix(data: Any, source: str = "matrix.yaml") -> Matrix:
-    """Validate the parsed content of a matrix file. Pure.
-
-    :raises MatrixError: names the path in the file and what was expected there.
-    """
+    """Validate the parsed content of a matrix file. Pure. Raises MatrixError, as `load_matrix`."""
     reader = _Reader(source)
     top = reader.mapping(data, "", required=("airflow", "bases", "dags", "platforms", "defaults"))
     releases = tuple(
@@ -131,7 +128,7 @@ def parse_matrix(data: Any, source: str = "matrix.yaml") -> Matrix:
 
 
 class _Reader:
-    """Typed access to parsed YAML that names the path of whatever is wrong."""
+    """Typed access to parsed YAML; errors name the path of the value."""
 
     def __init__(self, source: str) -> None:
         self.source = source

@@ -1,4 +1,4 @@
-"""Tags of an image, derived in one place. Pure."""
+"""Tags of an image. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from images.spec import ImageSpec
 
 
 def tags(matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
-    """The tags of an image: its identifier first, then shorter aliases that follow the matrix.
+    """Return the tags of an image: its identifier first, then shorter aliases.
 
     An alias drops what is the default or the newest: ``2.10.5-s3`` (the release's default Python),
-    ``2.10-python3.8-s3`` and ``2-python3.8-s3`` (its newest release on that Python), ``2.10-s3``, ``2-s3``.
-    A pair that the matrix does not know, on a base of the user's own, has no alias.
+    ``2.10-python3.8-s3`` and ``2-python3.8-s3`` (the newest release on that Python), ``2.10-s3``, ``2-s3``. A pair that
+    the matrix does not know, on a base of the user's own, has no alias.
     """
     names = [spec.identifier]
     if not any(spec.airflow == r.version and spec.python in r.pythons for r in matrix.releases):
@@ -31,5 +31,5 @@ def tags(matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
 
 
 def references(matrix: Matrix, spec: ImageSpec, repository: str) -> tuple[str, ...]:
-    """Full image references, ``repository:tag``, the identifier's first."""
+    """Return the full image names, ``repository:tag``, that of the identifier first."""
     return tuple(f"{repository}:{tag}" for tag in tags(matrix, spec))

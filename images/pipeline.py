@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_ecs_executor.image_check.reference import parse
+
 from images import bake
 from images.console import say
 from images.context import write_context
@@ -24,12 +26,12 @@ from images.spec import AWS_CREDENTIALS, ImageSpec
 from images.verify import require_verified, verify
 
 if TYPE_CHECKING:
-    from images.registry.logins import Login
+    from images.registry.logins import RegistryAuth
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Where built images go: their references by identifier, and whether they are pushed."""
+    """The names of the built images, by identifier, and whether they are pushed."""
 
     references: Mapping[str, Sequence[str]]
     push: bool = False
@@ -44,13 +46,10 @@ def build(
 ) -> None:
     """Build images, verify each by running it, then tag and push them.
 
-    Images are built under names of this run's own, which are taken away at the end: when one fails to build or to
-    verify, no tag has moved.
-
-    :param engine: one with Buildx, as `Engine.require_buildx` makes sure.
-    :raises BuildToolError: what went wrong, each kind with its exit code.
+    The images are built under temporary names, which are removed at the end: if one cannot be built or verified, no tag
+    has moved. The engine has to have Buildx (`Engine.require_buildx`). Raises a BuildToolError.
     """
-    logins = _logins(publication) if publication.push else {}  # first: who may not push need not build
+    auths = _auths(publication) if publication.push else {}  # first: who may not push need not build
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
     options = replace(options, labels=build_labels(*_provenance(), own=dict(specs[0].options.labels)))
     platforms = options.platforms or ("",)
@@ -79,7 +78,7 @@ def build(
             for spec in specs:
                 engine.tag(candidates[spec.identifier, platforms[0]], publication.references[spec.identifier])
             if publication.push:
-                _push(engine, specs, options, publication, context, progress, secrets, logins)
+                _push(engine, specs, options, publication, context, progress, secrets, auths)
         finally:
             for reference in candidates.values():
                 engine.untag(reference)
@@ -87,11 +86,10 @@ def build(
         say(f"{'pushed' if publication.push else 'tagged'} {' '.join(publication.references[spec.identifier])}")
 
 
-def _logins(publication: Publication) -> Mapping[str, Login]:
-    # Here: whoever pushes nothing needs neither the AWS SDK nor the executor's modules.
-    from images.registry.push import logins_for
+def _auths(publication: Publication) -> Mapping[str, RegistryAuth]:
+    from images.registry.push import auths_for  # here: whoever pushes nothing does not need the AWS SDK
 
-    return logins_for(name for names in publication.references.values() for name in names)
+    return auths_for(name for names in publication.references.values() for name in names)
 
 
 def _push(
@@ -102,28 +100,28 @@ def _push(
     context: Path,
     progress: str,
     secrets: Mapping[str, str],
-    logins: Mapping[str, Login],
+    auths: Mapping[str, RegistryAuth],
 ) -> None:
-    """Push what was verified: by the engine, or, for what its store cannot hold, from the build cache by Buildx."""
+    """Push what was verified: from the engine, or, if its store cannot hold it, from the build cache by Buildx."""
     from images.registry.docker_config import with_logins
     from images.registry.push import push_as
 
-    if len(options.platforms) > 1 or options.sbom or options.provenance:
-        cached = replace(options, no_cache=False, pull=False)  # else it would build anew, and push what nobody verified
-        definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
-        with with_logins({login.registry: login for login in logins.values()}.values()) as environment:
+    with with_logins(auths.values()) as environment:
+        if len(options.platforms) > 1 or options.sbom or options.provenance:
+            cached = replace(options, no_cache=False, pull=False)  # else Buildx would build and push another image
+            definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
             engine.bake(definition, context, progress, {**secrets, **environment})
-        return
-    for spec in specs:
-        for reference in publication.references[spec.identifier]:
-            say(f"pushing {reference}")
-            push_as(engine, engine.local_image(reference), reference, logins[reference])
+            return
+        for spec in specs:
+            for name in publication.references[spec.identifier]:
+                say(f"pushing {name}")
+                push_as(engine, engine.local_image(name), name, auths.get(parse(name).registry), environment)
 
 
 def credential_arguments() -> dict[str, str]:
-    """Build arguments with the AWS credentials of this process's environment, for the insecure flag alone.
+    """Return build arguments with this environment's AWS credentials, for ``--insecure-bake-aws-credentials`` alone.
 
-    :raises RequestError: there are none.
+    Raises RequestError if the environment has none.
     """
     found = {name: os.environ[key] for name, key in AWS_CREDENTIALS.items() if os.environ.get(key)}
     if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):
@@ -135,7 +133,7 @@ def credential_arguments() -> dict[str, str]:
 
 
 def _provenance() -> tuple[str, str, str]:
-    """When and from what the images are built: RFC 3339 time, commit, repository address."""
+    """Return when and from what the images are built: RFC 3339 time, commit, repository address."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         now = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)

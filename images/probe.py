@@ -1,4 +1,4 @@
-"""Runs inside the container that `verify` starts: what the image really is, as JSON. Standard library, Python 3.8+."""
+"""Print as JSON what the image is. `images.verify` runs this in a container. Standard library, Python 3.8 or newer."""
 
 import importlib.metadata
 import json
@@ -9,7 +9,7 @@ import sys
 
 
 def version_of(distribution):
-    """An installed distribution's version, or None."""
+    """Return the version of an installed distribution, or None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -17,7 +17,7 @@ def version_of(distribution):
 
 
 def output_of(*command):
-    """The last line that a command prints, or its failure."""
+    """Return the last line that a command prints, or its failure."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -27,7 +27,7 @@ def output_of(*command):
 
 
 def bytecode_share():
-    """The share of Airflow's own modules that have bytecode, 0 to 1."""
+    """Return the share of Airflow's own modules that have bytecode, 0 to 1."""
     import importlib.util
 
     folder = os.path.dirname(importlib.util.find_spec("airflow").origin)
@@ -41,6 +41,7 @@ def bytecode_share():
 
 
 def main():
+    """Print the facts."""
     writable = {}
     for path in [os.environ.get("CONTAINER_DAG_PATH", "/opt/airflow/dags"), "/opt/airflow/logs", "/tmp"]:
         writable[path] = os.access(path, os.W_OK)

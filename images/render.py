@@ -1,4 +1,4 @@
-"""Render the Dockerfile of a spec: the same spec gives the same bytes. Pure, but for reading the template."""
+"""Render the Dockerfile of a spec: the same spec gives the same bytes. Pure, except for reading the template."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def quoted(value: str) -> str:
-    """A Dockerfile word in double quotes, in which nothing is expanded.
-
-    :raises ValueError: for line breaks, which a Dockerfile cannot hold in a word.
-    """
+    """Return a Dockerfile word in double quotes, in which nothing is expanded. Raises ValueError for a line break."""
     if "\n" in value or "\r" in value:
         raise ValueError("a Dockerfile value cannot hold a line break")
     for character in ("\\", '"', "$"):
@@ -34,9 +31,9 @@ _TEMPLATES.filters["quoted"] = quoted
 
 
 def render(spec: ImageSpec, wheel: str) -> str:
-    """The Dockerfile of an image.
+    """Return the Dockerfile of an image.
 
-    :param wheel: file name of the entrypoint's wheel in the build context's ``wheels/``.
+    ``wheel`` is the file name of the entrypoint's wheel in the context's ``wheels/``.
     """
     options = spec.options
     constraints = {

@@ -1,4 +1,4 @@
-"""Requirements files, read before Docker is: nested files in one, and no line that would change Airflow."""
+"""Requirements files, checked before Docker starts: nested files become one, and no line may change Airflow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 
 @dataclass(frozen=True)
 class Line:
-    """One logical line of a requirements file and where it stands."""
+    """One logical line of a requirements file, and its place."""
 
     text: str
     file: Path
@@ -38,17 +38,16 @@ class Line:
 
     @property
     def place(self) -> str:
-        """``requirements.txt:3``."""
+        """Return the file and the line's number, as in ``requirements.txt:3``."""
         return f"{self.file}:{self.number}"
 
 
 def read_requirements(path: Path) -> tuple[Line, ...]:
-    """All lines of a requirements file, those of nested ``-r`` files in their place, comments left out.
+    """Return all lines of a requirements file without comments; nested ``-r`` files are included in their place.
 
-    :raises InputError: a file is missing, unreadable, not text, or includes itself.
-    :raises RequirementsError: a line installs from a folder or file, which the image's build cannot see, or names
-        constraints, or an address where more requirements are.
-    :raises SecretError: an address holds a password or token.
+    Raises InputError if a file is missing, unreadable, not text, or includes itself; RequirementsError for a line that
+    installs from a local folder or file, or names constraints or a URL of requirements; SecretError for a URL with a
+    password or token.
     """
     return tuple(_read(path, ()))
 
@@ -56,7 +55,7 @@ def read_requirements(path: Path) -> tuple[Line, ...]:
 def _read(path: Path, parents: tuple[Path, ...]) -> list[Line]:
     resolved = path.resolve()
     if resolved in parents:
-        raise InputError(f"{path} includes itself.", "Remove the circle of -r lines.")
+        raise InputError(f"{path} includes itself.", "Remove one of the -r lines that include each other.")
     lines: list[Line] = []
     for number, text in _logical_lines(_read_text(path)):
         line = Line(text, path, number)
@@ -81,7 +80,7 @@ def _read_text(path: Path) -> str:
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Lines as pip joins them: a backslash continues, comments and empty lines are dropped."""
+    """Return lines as pip joins them: a backslash continues a line, comments and empty lines are dropped."""
     found: list[tuple[int, str]] = []
     joined, start = "", 0
     # The empty line at the end: pip, too, reads a last line that ends in a backslash.
@@ -102,14 +101,14 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 def _check_line(line: Line) -> None:
     if url_with_login(line.text):  # first: the other messages show the line
         raise SecretError(
-            f"{line.place}: an address with a password or token would be readable in the image.",
+            f"{line.place}: a URL with a password or token would be readable in the image.",
             "Put it in a pip.conf and give that as --pip-config FILE: it is mounted as a build secret only.",
         )
     nested = _NESTED.fullmatch(line.text)
     if nested:
         if "://" in nested[1]:
             raise RequirementsError(
-                f"{line.place}: requirements at an address are not read: {line.text}",
+                f"{line.place}: requirements at a URL are not read: {line.text}",
                 "Download that file and name its copy.",
             )
         return
@@ -120,8 +119,8 @@ def _check_line(line: Line) -> None:
         )
     if _EDITABLE.match(line.text):
         raise RequirementsError(
-            f"{line.place}: an editable install is for developing, not for an image: {line.text}",
-            "Leave -e out and name a package of an index, or an address such as git+https://...@TAG.",
+            f"{line.place}: an editable install is not for images: {line.text}",
+            "Leave -e out, and name a package in an index or a URL such as git+https://...@TAG.",
         )
     if _LOCAL.match(line.text):
         raise RequirementsError(
@@ -133,8 +132,9 @@ def _check_line(line: Line) -> None:
 def check_airflow(lines: tuple[Line, ...], airflow: str, python: str) -> None:
     """Refuse requirements that ask for another Airflow than the image's.
 
-    :param python: of the image: a line may be for other Pythons only.
-    :raises RequirementsError: names the line.
+    A line may be for other Pythons than ``python``.
+
+    Raises RequirementsError, which names the line.
     """
     for line in lines:
         if _changes_airflow(line.text, airflow, python):
@@ -157,7 +157,7 @@ def _changes_airflow(text: str, airflow: str, python: str) -> bool:
 
 
 def _environment(python: str) -> dict[str, str]:
-    """What markers are compared with: the image, not the machine that builds it."""
+    """Return what markers are compared with: the image, not the machine that builds it."""
     return {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -170,5 +170,5 @@ def _environment(python: str) -> dict[str, str]:
 
 
 def flattened(lines: tuple[Line, ...]) -> str:
-    """One requirements file with the content of all nested ones."""
+    """Return one requirements file with the lines of all nested ones."""
     return "".join(f"{line.text}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""From what was asked for (flags) to image specs, by the matrix. Pure."""
+"""From a request (the flags) to image specs, by the matrix. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from images.spec import ImageSpec, Options
 
 @dataclass(frozen=True)
 class Request:
-    """The selecting flags. ``None`` means that the flag was not given.
+    """The flags that select images. ``None`` means that the flag was not given.
 
-    ``airflow`` may be a prefix (``3``, ``2.10``) or ``latest``; ``base`` a name of the matrix or an image reference;
-    ``select`` a shell pattern on identifiers.
+    ``airflow`` may be a prefix (``3``, ``2.10``) or ``latest``; ``base`` a name in the matrix or an image name;
+    ``select`` a shell pattern for identifiers.
     """
 
     airflow: str | None = None
@@ -31,16 +31,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The images a request stands for, and remarks on what was left out."""
+    """The images that a request stands for, and remarks on what was left out."""
 
     specs: tuple[ImageSpec, ...]
     remarks: tuple[str, ...] = ()
 
 
 def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
-    """Find the images that a request stands for.
+    """Return the images that a request stands for.
 
-    :raises RequestError: when there is none: why, what is valid, and the nearest command that works.
+    If there is none, RequestError says why, what is valid, and has the nearest command that works.
     """
     if request.dags and request.dags not in matrix.dag_modes:
         modes = ", ".join(f"{name} ({text})" for name, text in matrix.dag_modes.items())
@@ -56,7 +56,7 @@ def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
 
 
 def _resolve_pair(matrix: Matrix, request: Request, options: Options) -> tuple[str, str]:
-    """The newest release that matches ``--airflow`` and runs on ``--python``.
+    """Return the newest release that matches ``--airflow`` and runs on ``--python``.
 
     A base of the user's own may hold any pair; the build checks that it is the one that is named.
     """
@@ -81,8 +81,8 @@ def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowReleas
         known = ", ".join(release.version for release in matrix.releases)
         raise RequestError(
             f"Airflow {wanted} is not in the matrix. Known: {known}.",
-            "Take one of these, a prefix (--airflow 3) or latest; or add the release: make add-airflow. "
-            "For an image of your own with another Airflow give all three: --base IMAGE --airflow X.Y.Z --python X.Y",
+            "Choose one of these, a prefix (--airflow 3) or latest; or add the release: make add-airflow. "
+            "For your own image with another Airflow, give all three flags: --base IMAGE --airflow X.Y.Z --python X.Y",
         )
     return matching
 
@@ -90,20 +90,20 @@ def _matching_releases(matrix: Matrix, wanted: str | None) -> list[AirflowReleas
 def _check_python_is_known(matrix: Matrix, request: Request) -> None:
     if request.python in matrix.pythons:
         return
-    hint = f"Take one of {', '.join(matrix.pythons)}."
+    hint = f"Choose one of {', '.join(matrix.pythons)}."
     minor = ".".join(str(request.python).split(".")[:2])
     if minor != request.python and minor in matrix.pythons:
-        hint = f"Images are chosen by Python's major and minor version: --python {minor}"
+        hint = f"Images are selected by Python's major and minor version: --python {minor}"
     raise RequestError(f"Python {request.python} is not in the matrix.", hint)
 
 
 def _impossible_pair(
     matrix: Matrix, releases: Sequence[AirflowRelease], request: Request, options: Options
 ) -> RequestError:
-    """Why the pair cannot be, what is valid for either half, and the commands that keep one of them."""
+    """Return the error for a pair that does not exist, with what is valid, and commands that keep one half of it."""
     python = str(request.python)
     on_python = [r.version for r in matrix.releases if python in r.pythons]
-    # The newest release that was meant, unless an older one has a Python nearer to the one asked for.
+    # The newest matching release, unless an older one has a Python nearer to the requested one.
     pairs = [(r, p) for r in reversed(releases) for p in r.pythons]
     release, nearest_python = min(pairs, key=lambda pair: _distance(pair[1], python))
     meant = (
@@ -127,7 +127,7 @@ def _distance(python: str, other: str) -> int:
 
 
 def _other_flags(request: Request, options: Options) -> str:
-    """The flags of a request that a suggested command must repeat to mean the same image."""
+    """Return the flags that a suggested command must repeat to mean the same image."""
     flags = (("--dags", request.dags), ("--dag-path", options.dag_path), ("--base", request.base))
     return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in flags if value)
 
@@ -147,7 +147,7 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
         for dags in ([request.dags] if request.dags else matrix.dag_modes)
     ]
     pattern = request.select or "*"
-    # With --base slim the pattern need not begin with slim-: the flag has said it.
+    # With --base slim, the pattern does not have to begin with slim-.
     selected = [
         spec
         for spec in candidates
@@ -168,14 +168,14 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
 
 
 def _bases(matrix: Matrix, request: Request) -> list[str | None]:
-    """The base asked for; else the flavour that a pattern names, as in ``slim-3.*``; else the default."""
+    """Return the base in the request; else the flavour that a pattern names, as in ``slim-3.*``; else the default."""
     if request.base is None and request.select:
         return [name for name in matrix.bases if request.select.startswith(f"{name}-")] or [None]
     return [request.base]
 
 
 def _unbuildable(dags: str, options: Options) -> tuple[str, str] | None:
-    """Why a DAG mode cannot be built with these options, and what to do; None when it can."""
+    """Return why a DAG mode cannot be built with these options, and what to do; None if it can."""
     if dags == "local" and options.dag_path is None:
         return ("DAG mode local copies a folder of DAGs into the image.", "Name it: --dags local --dag-path DIR")
     return None
@@ -197,9 +197,9 @@ def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, pyth
 
 
 def check_combination(request: Request, options: Options, images: Sequence[ImageSpec], tags: Sequence[str]) -> None:
-    """Refuse flags that cannot go together once the number of images is known.
+    """Refuse flags that contradict each other, once the number of images is known.
 
-    :raises RequestError: names the flags.
+    Raises RequestError, which names the flags.
     """
     if len(images) > 1 and tags:
         raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")

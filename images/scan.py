@@ -1,4 +1,4 @@
-"""Look for AWS keys and for generated secrets in an image's environment, history and layers."""
+"""Look for AWS keys and generated secrets in an image's environment, history and layers."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _BLOB = re.compile(r"blobs/sha256/[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Finding:
-    """A secret that was found: where, and of what kind. Never the secret itself."""
+    """A secret that was found: its place and its kind. Never the secret itself."""
 
     where: str
     what: str
 
 
 def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
-    """Secrets in ``NAME=VALUE`` variables of an image.
+    """Return the secrets in ``NAME=VALUE`` variables.
 
-    :param insecure: the image's label says that AWS credentials were baked in on request.
+    ``insecure``: by its label, the image has AWS credentials on request.
     """
     found = []
     for variable in variables:
@@ -65,7 +65,7 @@ def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
 
 
 def scan_history(commands: Sequence[str], insecure: bool) -> list[Finding]:
-    """Secrets in the commands of an image's history, build arguments included."""
+    """Return the secrets in the commands of an image's history, including build arguments."""
     found = []
     for number, command in enumerate(reversed(commands), 1):
         # `ARG` and `ENV` of credentials on request are what the label announces.
@@ -79,15 +79,15 @@ def scan_history(commands: Sequence[str], insecure: bool) -> list[Finding]:
 
 
 def layer_name(digest: str) -> str:
-    """The name in a saved image of the layer with a digest: ``sha256:…``."""
+    """Return the name that the layer with this digest, ``sha256:…``, has in a saved image."""
     return f"blobs/sha256/{digest.partition(':')[2]}"
 
 
 def scan_layers(archive: tarfile.TarFile, known: dict[str, list[Finding]] | None = None) -> list[Finding]:
-    """Secrets in the files of every layer, also of files that a later layer deletes.
+    """Return the secrets in the files of every layer, including files that a later layer deletes.
 
-    :param archive: a saved image, as ``docker save`` writes it, opened as a stream.
-    :param known: findings by layer of images scanned before; layers are named by their digest. Added to.
+    ``archive`` is a saved image, as ``docker save`` writes it, opened as a stream. ``known`` are the findings of images
+    scanned before, by layer; it is added to.
     """
     known = {} if known is None else known
     found: list[Finding] = []
@@ -125,7 +125,7 @@ def _scan_member(layer: tarfile.TarFile, file: tarfile.TarInfo) -> list[Finding]
 
 
 def scan_file(path: str, content: bytes) -> list[Finding]:
-    """Secrets in one file of an image. Pure."""
+    """Return the secrets in one file of an image. Pure."""
     if b"\0" in content[:1024]:
         return []  # a binary
     kinds = list(secrets_in(content))

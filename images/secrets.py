@@ -1,4 +1,4 @@
-"""What a secret looks like: in a setting's name, in a value, in a file. Pure."""
+"""How to recognize secrets: in a setting's name, in a value, in a file. Pure."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ _SENSITIVE_NAME = re.compile(
     r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN(?!IZ)|FERNET_KEY|PRIVATE_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|AUTH_?KEY",
     re.IGNORECASE,
 )
-# Airflow reads the value itself from a command or a secrets backend: these options hold no secret.
+# Airflow reads the value from a command or a secrets backend: these options hold no secret.
 # Source: Airflow documentation, "Setting Configuration Options".
 _REFERENCE_OPTION = re.compile(r"(\w+)_(?:CMD|SECRET)", re.IGNORECASE)
 _AIRFLOW_SECRET_OPTIONS = frozenset({"jwt_secret", "flower_secret", "client_secret"})
-# The section says nothing: all options of [secrets] would be secret.
+# Without the section: by its name, all options of [secrets] would be secret.
 _AIRFLOW_OPTION = re.compile(r"AIRFLOW__\w+?__(\w+)", re.IGNORECASE)
-# They say where a secret is, or count, limit and switch.
+# Names that say where a secret is, or that count, limit or switch something.
 _HARMLESS_NAMES = re.compile(
     r"(_FILE|_PATH|_DIR|_ARN|_URL|_URI|_ENDPOINT|_BACKEND|_BACKEND_KWARGS|_TTL|_EXPIRY|_LIFETIME|_SECONDS|_LENGTH)$"
     r"|(^|_)(MAX|MIN|NUM)_(\w+_)?TOKENS$",
     re.IGNORECASE,
 )
-# Values that no secret has and options with telling names do: switches, and class names in airflow.cfg.
+# Values of options with such names that are not secrets: switches, and class names in airflow.cfg.
 _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none")
 _CLASS = re.compile(r"[a-z_]+(\.\w+)+\.[A-Z]\w+")
 
 ACCESS_KEY_ID = "AWS access key id"
-"""A kind of secret that `secrets_in` names. Alone it opens nothing."""
+"""A kind of secret that `secrets_in` names. Alone it gives no access."""
 
 GENERATED_OPTIONS = ("fernet_key", "secret_key", "jwt_secret")
 """Options of airflow.cfg that Airflow generates when it writes one: shared by everybody who uses the image."""
 
 
 def url_with_password(text: str) -> bool:
-    """Whether the text holds an address such as ``scheme://user:password@host``."""
+    """Return whether the text has a URL such as ``scheme://user:password@host``."""
     return bool(_URL_WITH_PASSWORD.search(text))
 
 
 def url_with_login(text: str) -> bool:
-    """Whether the text holds an address with a password, or such as ``https://token@host``: a token needs no user."""
+    """Return whether the text has a URL with a password, or with a token alone, such as ``https://token@host``."""
     return url_with_password(text) or bool(_URL_WITH_LOGIN.search(text))
 
 
 def sensitive_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret, and not only says where one is."""
+    """Return whether a variable of this name holds a secret, rather than saying where one is."""
     in_airflow = _AIRFLOW_OPTION.fullmatch(name)
     if in_airflow:
         name = in_airflow[1]
@@ -69,7 +69,7 @@ def sensitive_name(name: str) -> bool:
 
 
 def sensitive_value(value: str) -> bool:
-    """Whether a value is itself a secret, whatever its name: an AWS key, a password in an address, a private key."""
+    """Return whether a value is a secret, whatever its name: an AWS key, a password in a URL, a private key."""
     content = value.encode(errors="surrogateescape")
     return (
         url_with_password(value)
@@ -80,12 +80,12 @@ def sensitive_value(value: str) -> bool:
 
 
 def sensitive_setting(name: str, value: str) -> bool:
-    """Whether a variable holds a secret, by its name or by its value."""
+    """Return whether a variable holds a secret, by its name or by its value."""
     return sensitive_value(value) or (sensitive_name(name) and bool(value) and not _SWITCH.fullmatch(value))
 
 
 def secrets_in(content: bytes) -> tuple[str, ...]:
-    """The kinds of secrets that a file's content holds. Never the secrets themselves."""
+    """Return the kinds of secrets in a file's content. Never the secrets themselves."""
     found = []
     # Plain searches first: an image has tens of thousands of files, and these are ten times as fast as the patterns.
     if (b"AKIA" in content or b"ASIA" in content) and any(
@@ -98,14 +98,14 @@ def secrets_in(content: bytes) -> tuple[str, ...]:
 
 
 def private_key_in(content: bytes) -> bool:
-    """Whether a file's content is a private key in PEM form."""
+    """Return whether a file's content is a private key in PEM form."""
     return b"PRIVATE KEY-----" in content and bool(_PRIVATE_KEY.search(content))
 
 
 def secret_options(cfg: str) -> tuple[str, ...]:
-    """Options of an airflow.cfg that hold a secret, as ``section.option``.
+    """Return the options of an airflow.cfg that hold a secret, as ``section.option``.
 
-    :raises ValueError: the text is no configuration file; names lines, and not what stands there.
+    Raises ValueError, with the lines and not their content, if the text is not a configuration file.
     """
     parser = configparser.RawConfigParser(strict=False, default_section="")
     try:

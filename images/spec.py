@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-CONTRACT_VERSION = "1"
+from airflow_ecs_executor.image_check.comparison import CONTRACTS
+
+CONTRACT_VERSION = CONTRACTS[-1]
 """Version of docs/image-contract.md that the images follow."""
 
 AIRFLOW_HOME = "/opt/airflow"
@@ -22,7 +24,7 @@ AWS_CREDENTIALS = {
 
 
 class Constraints(Enum):
-    """How requirements are held back: the image's own constraints, none, or a file of the user's."""
+    """What constrains the requirements: the image's own constraints, nothing, or a file of the user's."""
 
     IMAGE = "image"
     NONE = "none"
@@ -31,7 +33,7 @@ class Constraints(Enum):
 
 @dataclass(frozen=True)
 class Options:
-    """What all images of one request have in common: settings written into them and files copied into them."""
+    """What all images of one request have in common: settings and files that are written into them."""
 
     container_dag_path: str = f"{AIRFLOW_HOME}/dags"
     s3_uri: str = ""
@@ -54,7 +56,7 @@ class Options:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """One image: its versions, base and DAG mode, and the options it shares with others."""
+    """One image: its versions, base and DAG mode, and the options that it shares with others."""
 
     airflow: str
     python: str
@@ -67,15 +69,15 @@ class ImageSpec:
 
     @property
     def prefix(self) -> str:
-        """What identifier and tags begin with: the flavour, unless it is the usual one or an image of the user's."""
+        """Return what identifier and tags begin with: the flavour, unless it is the default or the user's own image."""
         return "" if self.flavour in ("full", "custom") else f"{self.flavour}-"
 
     @property
     def identifier(self) -> str:
-        """A name a person can type and select by pattern: ``2.10.5-python3.8-s3``, ``slim-3.3.2-python3.12-local``."""
+        """Return a name that people can type and select by pattern, such as ``slim-3.3.2-python3.12-local``."""
         return f"{self.prefix}{self.airflow}-python{self.python}-{self.dags}"
 
     @property
     def base_reference(self) -> str:
-        """What ``FROM`` names: the base image, pinned by digest when one is given."""
+        """Return what ``FROM`` names: the base image, pinned by digest if one is given."""
         return f"{self.base_image}@{self.base_digest}" if self.base_digest else self.base_image

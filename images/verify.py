@@ -1,4 +1,4 @@
-"""Check an image by running it: is it what its labels say, and is there a secret in it?"""
+"""Verify an image by running it: compare it with its labels, and look for secrets in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_ecs_executor.image_check.facts import AIRFLOW, CONTRACT, DAGS, PYTHON
+from docker.errors import DockerException
 from docker.models.images import Image
 
 from images import labels
@@ -21,12 +23,12 @@ from images.spec import CONTRACT_VERSION
 
 PROBE = Path(__file__).with_name("probe.py")
 ENTRYPOINT = ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
-_NEEDED_LABELS = (labels.CONTRACT, labels.AIRFLOW, labels.PYTHON, labels.DAGS, labels.ENTRYPOINT, labels.AWS_CLI)
+_NEEDED_LABELS = (CONTRACT, AIRFLOW, PYTHON, DAGS, labels.ENTRYPOINT, labels.AWS_CLI)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was compared: what was expected, and what the image has."""
+    """One comparison: what was expected, and what the image has."""
 
     name: str
     expected: str
@@ -35,11 +37,10 @@ class Check:
 
 
 def check_facts(config: Mapping[str, Any], facts: Mapping[str, Any], entrypoint_output: str) -> list[Check]:
-    """Compare an image's configuration and what ran inside with its labels. Pure.
+    """Compare an image's configuration, and what ran in it, with its labels. Pure.
 
-    :param config: the image's ``Config`` as the engine's API gives it.
-    :param facts: what `images/probe.py` printed in the container.
-    :param entrypoint_output: what the image printed for the command ``version``.
+    ``config`` is the image's ``Config`` of the engine's API, ``facts`` is what `images/probe.py` printed in the
+    container, and ``entrypoint_output`` what the image printed for the command ``version``.
     """
     found = config.get("Labels") or {}
     environment = {name: value for name, _, value in (item.partition("=") for item in config.get("Env") or [])}
@@ -51,15 +52,15 @@ def check_facts(config: Mapping[str, Any], facts: Mapping[str, Any], entrypoint_
     def equal(name: str, expected: Any, value: Any) -> None:
         checks.append(Check(name, str(expected), str(value), str(expected) == str(value)))
 
-    equal("contract version", CONTRACT_VERSION, found.get(labels.CONTRACT))
-    equal("Airflow", found.get(labels.AIRFLOW), facts["airflow"])
-    equal("`version` by the entrypoint", found.get(labels.AIRFLOW), _last_line(entrypoint_output))
-    equal("Python", found.get(labels.PYTHON), facts["python"])
+    equal("contract version", CONTRACT_VERSION, found.get(CONTRACT))
+    equal("Airflow", found.get(AIRFLOW), facts["airflow"])
+    equal("`version` by the entrypoint", found.get(AIRFLOW), _last_line(entrypoint_output))
+    equal("Python", found.get(PYTHON), facts["python"])
     equal("entrypoint version", found.get(labels.ENTRYPOINT), facts["entrypoint"])
     equal("user", "50000:0", f"{facts['uid']}:{facts['gid']}")
     equal("entrypoint", ENTRYPOINT, config.get("Entrypoint"))
     equal("command", [], config.get("Cmd") or [])
-    equal("DAG mode", found.get(labels.DAGS), environment.get("AIRFLOW_ECS_DAGS"))
+    equal("DAG mode", found.get(DAGS), environment.get("AIRFLOW_ECS_DAGS"))
     equal("AWS CLI", found.get(labels.AWS_CLI) == "true", str(facts["aws_cli"]).startswith("aws-cli/"))
     equal("dependency check", "No broken requirements found.", facts["dependency_check"])
     checks.append(Check("AWS SDK", "installed", facts["boto3"] or "absent", bool(facts["boto3"])))
@@ -78,11 +79,10 @@ def _last_line(text: str) -> str:
 def verify(
     engine: Engine, reference: str, platform: str | None = None, known_layers: dict[str, list[Finding]] | None = None
 ) -> list[Check]:
-    """Run an image and check it.
+    """Run an image and check it; if it is not on the engine, it is pulled.
 
-    :param platform: of the image, when it is not the engine's own.
-    :param known_layers: findings by layer of images that were verified before; added to.
-    :raises ImageNotFoundError: there is no such image.
+    ``platform`` is needed if it is not the engine's own. ``known_layers`` are the findings of images that were verified
+    before, by layer; it is added to. Raises ImageNotFoundError.
     """
     image = engine.image(reference, platform)
     config = image.attrs["Config"] or {}
@@ -101,7 +101,7 @@ def verify(
 
 
 def _scan_layers(image: Image, known: dict[str, list[Finding]]) -> list[Finding]:
-    """Secrets in an image's layers; it is not read when all of them were in images before."""
+    """Return the secrets in an image's layers; the image is not read if all layers were in images before."""
     names = [layer_name(digest) for digest in image.attrs["RootFS"].get("Layers") or ()]
     if all(name in known for name in names):
         return [finding for name in names for finding in known[name]]
@@ -110,9 +110,10 @@ def _scan_layers(image: Image, known: dict[str, list[Finding]]) -> list[Finding]
 
 
 def _run_image(engine: Engine, image: str, platform: str | None) -> tuple[dict[str, Any] | None, str]:
-    """What the probe found and what ``version`` printed; without facts, why the image could not be run.
+    """Return what the probe found and what ``version`` printed; or None, and why the image could not be run.
 
-    Without network: a check must not depend on what can be reached, and an image with an S3 address must not load it.
+    The container has no network: a check must not depend on what can be reached, and an image with an S3 URI must not
+    load DAGs from it.
     """
     options: dict[str, Any] = {"network_mode": "none"}
     if platform:
@@ -125,7 +126,7 @@ def _run_image(engine: Engine, image: str, platform: str | None) -> tuple[dict[s
             return None, f"exit code {code}: {_last_line(errors or output)}"
         facts = json.loads(_last_line(output))
         code, output, errors = engine.run(image, ["version"], **options)
-    except Exception as error:  # the engine's own words: no such program, wrong platform
+    except (DockerException, OSError, ValueError) as error:  # no such program, wrong platform, no JSON
         return None, _last_line(str(error))
     return facts, output if code == 0 else f"exit code {code}: {_last_line(errors or output)}"
 
@@ -142,9 +143,11 @@ class ChunkStream(io.RawIOBase):
         self._rest = b""
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as one chunk does, and return the number of bytes."""
         while not self._rest:
             try:
                 self._rest = next(self._chunks)
@@ -157,7 +160,7 @@ class ChunkStream(io.RawIOBase):
 
 
 def table(checks: Sequence[Check]) -> str:
-    """The checks as text, a row each."""
+    """Return the checks as a table, a row each."""
     rows = [("", "check", "expected", "found")]
     rows += [("ok" if check.passed else "WRONG", check.name, check.expected, check.found) for check in checks]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -168,7 +171,7 @@ def table(checks: Sequence[Check]) -> str:
 
 
 def require_verified(reference: str, checks: Sequence[Check]) -> None:
-    """:raises VerificationError: with a table of what is wrong."""
+    """Raise VerificationError, with a table of what is wrong."""
     wrong = [check for check in checks if not check.passed]
     if wrong:
-        raise VerificationError(f"{reference} is not what it should be:\n{table(wrong)}")
+        raise VerificationError(f"{reference} failed the verification:\n{table(wrong)}")

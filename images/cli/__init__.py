@@ -1,4 +1,4 @@
-"""The command line of ``build.py``: one module a group of commands; ``program`` runs them."""
+"""The command line of ``build.py``: one module for each group of commands; ``program`` runs them."""
 
 from images.cli.program import EPILOG, parser_of, run
 

@@ -1,4 +1,4 @@
-"""The commands that make images of the matrix, or list them: build, explain, render, matrix, tags."""
+"""The commands that build images of the matrix, or list them: build, explain, render, matrix, tags."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from images import bake, inputs
-from images.cli.flags import add_content, add_naming, add_selection, references_of, resolved
+from images.cli.flags import (
+    Naming,
+    add_content,
+    add_naming,
+    add_selection,
+    options_of,
+    request_of,
+    resolved,
+)
 from images.cli.parser import Add
 from images.console import say
 from images.context import build_wheel, dockerfile_name, write_context
@@ -20,21 +29,22 @@ from images.errors import InputError, RequestError
 from images.matrix import Matrix
 from images.pipeline import Publication, build, credential_arguments
 from images.render import render
-from images.resolve import Resolution
-from images.spec import ImageSpec
+from images.resolve import Request
+from images.spec import ImageSpec, Options
 
 
 def add_commands(add: Add, matrix: Matrix) -> None:
     """Add the commands to the command line."""
-    child = add("build", _build, "build, verify, tag and, on request, push images")
-    add_selection(child, matrix)
-    add_content(child, matrix)
-    _add_building(child, matrix)
-    child = add("explain", _explain, "say which images the flags stand for, without building")
+    child = add("build", _build, "build, verify, tag and, with --push, push images")
     add_selection(child, matrix)
     add_content(child, matrix)
     add_naming(child, matrix)
-    child.add_argument("--json", action="store_true", help="as JSON")
+    _add_building(child, matrix)
+    child = add("explain", _explain, "show which images the flags stand for, without building")
+    add_selection(child, matrix)
+    add_content(child, matrix)
+    add_naming(child, matrix)
+    child.add_argument("--json", action="store_true", help="print JSON")
     child = add("render", _render, "print the Dockerfile, or write a folder that `docker build` alone can build")
     add_selection(child, matrix)
     add_content(child, matrix)
@@ -42,7 +52,7 @@ def add_commands(add: Add, matrix: Matrix) -> None:
     child = add("matrix", _matrix, "list the images of the matrix")
     add_selection(child, matrix)
     add_content(child, matrix)
-    child.add_argument("--json", action="store_true", help="as a GitHub Actions matrix")
+    child.add_argument("--json", action="store_true", help="print a GitHub Actions matrix")
     child = add("tags", _tags, "print the tags of the images")
     add_selection(child, matrix)
     add_content(child, matrix)
@@ -50,93 +60,115 @@ def add_commands(add: Add, matrix: Matrix) -> None:
 
 
 def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
-    add_naming(parser, matrix)
     group = parser.add_argument_group("how they are built")
     group.add_argument(
         "--platform", action="append", default=[], metavar="OS/ARCH",
         help=f"{', '.join(matrix.platforms)}; repeatable; default: the engine's",
     )  # fmt: skip
-    group.add_argument("--push", action="store_true", help="push the images after they were verified")
+    group.add_argument("--push", action="store_true", help="push the images after they are verified")
     group.add_argument("--ca-bundle", type=Path, metavar="FILE", help="company CA for package downloads (build secret)")
     group.add_argument("--pip-config", type=Path, metavar="FILE", help="pip.conf with private indexes (build secret)")
-    group.add_argument("--cache-from", action="append", default=[], metavar="CACHE", help="as of `docker buildx build`")
-    group.add_argument("--cache-to", action="append", default=[], metavar="CACHE", help="as of `docker buildx build`")
     group.add_argument(
-        "--sbom", nargs="?", const="true", default="", metavar="PARAMETERS", help="attest an SBOM; needs --push"
+        "--cache-from", action="append", default=[], metavar="CACHE", help="as in `docker buildx build`; repeatable"
     )
     group.add_argument(
-        "--provenance",
-        nargs="?",
-        const="true",
-        default="",
-        metavar="PARAMETERS",
-        help="attest provenance; needs --push",
+        "--cache-to", action="append", default=[], metavar="CACHE", help="as in `docker buildx build`; repeatable"
     )
-    group.add_argument("--pull", action="store_true", help="look for a newer base image")
+    for flag, what in (("--sbom", "an SBOM"), ("--provenance", "provenance")):
+        group.add_argument(
+            flag, nargs="?", const="true", default="", metavar="PARAMETERS", help=f"attest {what}; requires --push"
+        )
+    group.add_argument("--pull", action="store_true", help="pull a newer base image, if there is one")
     group.add_argument("--no-cache", action="store_true", help="build every step again")
-    group.add_argument("--dry-run", action="store_true", help="show Dockerfiles and bake file; needs no Docker")
-    group.add_argument("--progress", choices=PROGRESS_MODES, default="auto", help="default: a line a step")
+    group.add_argument("--dry-run", action="store_true", help="print Dockerfiles and bake file; needs no Docker")
+    group.add_argument(
+        "--progress", choices=PROGRESS_MODES, default="auto", help="progress output; default: one line per step"
+    )
+
+
+@dataclass(frozen=True)
+class BuildArguments:
+    """The flags of ``build``, checked as far as one flag can be checked without the others."""
+
+    request: Request
+    options: Options
+    naming: Naming
+    bake: bake.BakeOptions
+    push: bool
+    dry_run: bool
+    progress: str
+
+    @classmethod
+    def of(cls, matrix: Matrix, parsed: argparse.Namespace) -> BuildArguments:
+        """Read the flags."""
+        platforms = tuple(dict.fromkeys(name for text in parsed.platform for name in text.split(",")))
+        for platform in platforms:
+            inputs.check_platform(platform, matrix.platforms)
+        for path, flag in ((parsed.ca_bundle, "--ca-bundle"), (parsed.pip_config, "--pip-config")):
+            if path:
+                inputs.check_file(path, flag)
+        if (parsed.sbom or parsed.provenance) and not parsed.push:
+            raise RequestError("--sbom and --provenance are attached when an image is pushed.", "Add --push.")
+        if len(platforms) > 1 and not parsed.push:
+            raise RequestError(
+                "The engine holds one platform of an image; several can only be pushed.",
+                "Add --push, or build one platform at a time.",
+            )
+        return cls(
+            request=request_of(parsed),
+            options=options_of(parsed),
+            naming=Naming.of(parsed),
+            bake=bake.BakeOptions(
+                platforms=platforms,
+                ca_bundle=parsed.ca_bundle and parsed.ca_bundle.resolve(),
+                pip_config=parsed.pip_config and parsed.pip_config.resolve(),
+                cache_from=tuple(parsed.cache_from),
+                cache_to=tuple(parsed.cache_to),
+                sbom=parsed.sbom,
+                provenance=parsed.provenance,
+                no_cache=parsed.no_cache,
+                pull=parsed.pull,
+            ),
+            push=parsed.push,
+            dry_run=parsed.dry_run,
+            progress=parsed.progress,
+        )
 
 
 def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    resolution = resolved(matrix, parsed)
-    specs = resolution.specs
-    named = {spec.identifier: references_of(matrix, spec, parsed) for spec in specs}
-    if (parsed.sbom or parsed.provenance) and not parsed.push:
-        raise RequestError("--sbom and --provenance are attached when an image is pushed.", "Add --push.")
-    platforms = tuple(dict.fromkeys(name for text in parsed.platform for name in text.split(",")))
-    unknown = [name for name in platforms if name not in matrix.platforms]
-    if unknown:
-        raise RequestError(f"Unknown platform {unknown[0]!r}.", f"--platform takes: {', '.join(matrix.platforms)}")
-    if len(platforms) > 1 and not parsed.push:
-        raise RequestError(
-            "This engine holds one platform of an image, so that several can only be pushed.",
-            "Add --push, or build one platform at a time.",
-        )
-    for path, flag in ((parsed.ca_bundle, "--ca-bundle"), (parsed.pip_config, "--pip-config")):
-        if path:
-            inputs.check_file(path, flag)
-    options = bake.BakeOptions(
-        platforms=platforms,
-        ca_bundle=parsed.ca_bundle and parsed.ca_bundle.resolve(),
-        pip_config=parsed.pip_config and parsed.pip_config.resolve(),
-        cache_from=tuple(parsed.cache_from),
-        cache_to=tuple(parsed.cache_to),
-        sbom=parsed.sbom,
-        provenance=parsed.provenance,
-        no_cache=parsed.no_cache,
-        pull=parsed.pull,
-    )
+    arguments = BuildArguments.of(matrix, parsed)
+    specs = resolved(matrix, arguments.request, arguments.options, arguments.naming.tags).specs
+    named = {spec.identifier: arguments.naming.references(matrix, spec) for spec in specs}
     for spec in specs:
         versions = f"Airflow {spec.airflow}, Python {spec.python}, DAGs {spec.dags}"
         say(f"{spec.identifier}: {versions}, from {spec.base_reference}")
-    if parsed.insecure_bake_aws_credentials:
+    if arguments.options.insecure_aws_credentials:
         credential_arguments()
-        say("WARNING: AWS credentials are written into the image; anybody who can pull it can read and use them")
-    if parsed.dry_run:
+        say("WARNING: AWS credentials are written into the image; everybody who can pull it can read and use them")
+    if arguments.dry_run:
         print("\n".join(_dockerfiles(specs)))
         print("# docker-bake.json")
-        print(json.dumps(bake.bake_file(specs, named, options, Path("CONTEXT"), parsed.push), indent=2))
+        print(json.dumps(bake.bake_file(specs, named, arguments.bake, Path("CONTEXT"), arguments.push), indent=2))
         return
     engine = Engine()
     engine.require_buildx()
-    if not platforms and engine.architecture() == "arm64":
+    if not arguments.bake.platforms and engine.architecture() == "arm64":
         say(
             "note: this builds for linux/arm64, and ECS runs X86_64 unless the task definition's runtimePlatform says "
             "ARM64; --platform linux/amd64 builds for X86_64"
         )
-    build(engine, specs, options, Publication(named, parsed.push), parsed.progress)
+    build(engine, specs, arguments.bake, Publication(named, arguments.push), arguments.progress)
 
 
 def _dockerfiles(specs: Sequence[ImageSpec]) -> list[str]:
-    """The Dockerfiles of images, to be shown."""
+    """Return the Dockerfiles of images, to be printed."""
     with tempfile.TemporaryDirectory(prefix="airflow-ecs-build-") as folder:
         wheel = build_wheel(Path(folder))
     return [render(spec, wheel) for spec in specs]
 
 
 def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    resolution = resolved(matrix, parsed)
+    naming = Naming.of(parsed)
     found = [
         {
             "identifier": spec.identifier,
@@ -144,9 +176,9 @@ def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
             "python": spec.python,
             "dags": spec.dags,
             "base": spec.base_reference,
-            "tags": list(references_of(matrix, spec, parsed)),
+            "tags": list(naming.references(matrix, spec)),
         }
-        for spec in resolution.specs
+        for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags).specs
     ]
     if parsed.json:
         print(json.dumps(found, indent=2))
@@ -158,7 +190,7 @@ def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    specs = resolved(matrix, parsed).specs
+    specs = resolved(matrix, request_of(parsed), options_of(parsed)).specs
     if len(specs) > 1 and parsed.output:
         raise RequestError(f"render -o writes one image's context, but {len(specs)} are selected.")
     if parsed.output:
@@ -179,14 +211,9 @@ def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
     sys.stdout.write("".join(_dockerfiles(specs)))
 
 
-def _every(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:
-    """For listing: all images that the flags allow."""
-    parsed.every = True
-    return resolved(matrix, parsed)
-
-
 def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    specs = _every(matrix, parsed).specs
+    request = replace(request_of(parsed), every=True)  # all images that the flags allow
+    specs = resolved(matrix, request, options_of(parsed)).specs
     if parsed.json:
         include = [
             {"identifier": s.identifier, "airflow": s.airflow, "python": s.python, "dags": s.dags} for s in specs
@@ -198,6 +225,7 @@ def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _tags(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    for spec in resolved(matrix, parsed).specs:
-        for reference in references_of(matrix, spec, parsed):
+    naming = Naming.of(parsed)
+    for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags).specs:
+        for reference in naming.references(matrix, spec):
             print(reference)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from airflow_ecs_executor.aws.stack import StackError, StackOutputs, read_stack
 
 from images import inputs
 from images.console import say
@@ -15,46 +18,47 @@ from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, Resolution, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
 
-if TYPE_CHECKING:
-    from airflow_ecs_executor.aws.stack import StackOutputs
-
 
 def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags that choose images of the matrix."""
     group = parser.add_argument_group("which images")
     group.add_argument(
-        "--airflow", metavar="VERSION", help="release, prefix (3, 2.10) or latest; default: the newest that fits"
+        "--airflow",
+        metavar="VERSION",
+        help="release, prefix (3, 2.10) or latest; default: the newest that runs on --python",
     )
     group.add_argument(
-        "--python", metavar="X.Y", help=f"one of {', '.join(matrix.pythons)}; default: the release's own"
+        "--python", metavar="X.Y", help=f"one of {', '.join(matrix.pythons)}; default: the release's default"
     )
     group.add_argument("--dags", metavar="MODE", help=f"{', '.join(matrix.dag_modes)}; default: {matrix.defaults.dags}")
     group.add_argument(
-        "--base",
-        metavar="BASE",
-        help=f"{', '.join(matrix.bases)} or an image with Airflow; default: {matrix.defaults.base}",
-    )
+        "--base", metavar="BASE",
+        help=f"{', '.join(matrix.bases)} or the name of an image with Airflow; default: {matrix.defaults.base}",
+    )  # fmt: skip
     group.add_argument("--base-digest", default="", metavar="sha256:...", help="pin the base image to this digest")
-    group.add_argument(
-        "--all", dest="every", action="store_true", help="every image of the matrix that the flags allow"
-    )
-    group.add_argument("--select", metavar="PATTERN", help="images by identifier, such as '2.10.5-python3.*-s3'")
+    group.add_argument("--all", dest="every", action="store_true", help="select every image that the flags allow")
+    group.add_argument("--select", metavar="PATTERN", help="select images by identifier, such as '2.10.5-python3.*-s3'")
 
 
 def add_content(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
-    """Add the flags for what goes into the images."""
-    group = parser.add_argument_group("what is in them")
+    """Add the flags for what the images contain."""
+    group = parser.add_argument_group("what they contain")
     group.add_argument(
-        "--s3-uri", default="", metavar="URI", help="mode s3: default S3_URI; a task definition may set it too"
-    )
-    group.add_argument("--dag-path", type=Path, metavar="DIR", help="mode local: the folder of DAGs")
-    group.add_argument("--plugins-s3-uri", default="", metavar="URI", help="mode s3: plugins, to AIRFLOW_HOME/plugins")
+        "--s3-uri", type=str.strip, default="", metavar="URI",
+        help="mode s3: default of S3_URI, which a task definition may set, too",
+    )  # fmt: skip
+    group.add_argument("--dag-path", type=Path, metavar="DIR", help="mode local: folder of DAGs")
     group.add_argument(
-        "--config-s3-uri", default="", metavar="URI", help="mode s3: Python config, to AIRFLOW_HOME/config"
-    )
-    group.add_argument("--plugins-path", type=Path, metavar="DIR", help="mode local: plugins, to AIRFLOW_HOME/plugins")
+        "--plugins-s3-uri", type=str.strip, default="", metavar="URI",
+        help="mode s3: plugins for AIRFLOW_HOME/plugins",
+    )  # fmt: skip
     group.add_argument(
-        "--config-path", type=Path, metavar="DIR", help="mode local: Python config, to AIRFLOW_HOME/config"
+        "--config-s3-uri", type=str.strip, default="", metavar="URI",
+        help="mode s3: Python configuration for AIRFLOW_HOME/config",
+    )  # fmt: skip
+    group.add_argument("--plugins-path", type=Path, metavar="DIR", help="mode local: plugins for AIRFLOW_HOME/plugins")
+    group.add_argument(
+        "--config-path", type=Path, metavar="DIR", help="mode local: Python configuration for AIRFLOW_HOME/config"
     )
     group.add_argument(
         "--container-dag-path", default=matrix.defaults.container_dag_path, metavar="PATH",
@@ -62,52 +66,77 @@ def add_content(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     )  # fmt: skip
     group.add_argument("--requirements", type=Path, metavar="FILE", help="Python packages to install")
     group.add_argument(
-        "--constraints", metavar="FILE|none", help="what holds the requirements; default: the image's own constraints"
+        "--constraints", metavar="FILE|none", help="constraints of the requirements; default: those of the image"
     )
     group.add_argument(
         "--apt-packages", nargs="+", action="extend", default=[], metavar="NAME", help="Debian packages to install"
     )
     group.add_argument("--env", action="append", default=[], metavar="K=V", help="environment variable; repeatable")
-    group.add_argument("--airflow-cfg", type=Path, metavar="FILE", help="airflow.cfg of the image")
+    group.add_argument("--airflow-cfg", type=Path, metavar="FILE", help="airflow.cfg for AIRFLOW_HOME")
     group.add_argument("--region", default="", help="default AWS region (AWS_DEFAULT_REGION)")
     group.add_argument("--no-aws-cli", dest="aws_cli", action="store_false", help="leave the AWS CLI out")
     group.add_argument("--label", action="append", default=[], metavar="K=V", help="label; repeatable")
     group.add_argument(
         "--insecure-bake-aws-credentials", action="store_true",
-        help="INSECURE: write AWS_ACCESS_KEY_ID and so on of this environment into the image, readable by anybody who "
-        "can pull it; use a task role instead",
+        help="INSECURE: write AWS_ACCESS_KEY_ID and so on from this environment into the image, where everybody who "
+        "can pull it can read them; use a task role instead",
     )  # fmt: skip
 
 
 def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags for the images' names."""
     group = parser.add_argument_group("names")
-    group.add_argument("--repository", default=matrix.defaults.repository, help="default: %(default)s")
     group.add_argument(
-        "--tag", action="append", default=[], metavar="REPO:TAG", help="instead of the computed tags; repeatable"
+        "--repository",
+        default=matrix.defaults.repository,
+        help="repository of the computed names; default: %(default)s",
+    )
+    group.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="REPO:TAG",
+        help="use this name instead of the computed ones; repeatable",
     )
 
 
 def add_stack(parser: argparse._ActionsContainer, use: str) -> None:
-    """Add the flags that name a stack of deploy/template.yaml; ``use`` is what it is asked for."""
-    parser.add_argument("--stack", metavar="NAME", help=f"a stack of deploy/template.yaml: {use}")
+    """Add the flags that name a stack of deploy/template.yaml; ``use``: what its outputs are used for (help text)."""
+    parser.add_argument("--stack", metavar="NAME", help=use)
     parser.add_argument("--region", default="", help="AWS region; default: as configured for the AWS SDK")
 
 
-def stack_of(parsed: argparse.Namespace) -> StackOutputs:
-    """The outputs of the stack that ``--stack`` names.
-
-    :raises AwsError: there is no such stack, or its outputs cannot be read.
-    """
-    from airflow_ecs_executor.aws.stack import StackError, read_stack  # here: building needs no AWS SDK
-
+def stack_of(name: str, region: str) -> StackOutputs:
+    """Return the outputs of a stack; ``region`` may be empty. Raises AwsError if they cannot be read."""
     try:
-        return read_stack(parsed.stack, parsed.region or None)
+        return read_stack(name, region or None)
     except StackError as error:
         raise AwsError(error.message, error.remedy) from None
 
 
-def _request(parsed: argparse.Namespace) -> Request:
+@dataclass(frozen=True)
+class Naming:
+    """The flags for the images' names: ``tags`` are names given in full, instead of those in the repository."""
+
+    repository: str
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, parsed: argparse.Namespace) -> Naming:
+        """Return the flags, checked."""
+        for tag in parsed.tag:
+            inputs.check_tag(tag)
+        if not parsed.tag:
+            inputs.check_repository(parsed.repository)
+        return cls(parsed.repository, tuple(parsed.tag))
+
+    def references(self, matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
+        """Return the full names of an image."""
+        return self.tags or references(matrix, spec, self.repository)
+
+
+def request_of(parsed: argparse.Namespace) -> Request:
+    """Return the flags that choose images, checked."""
     inputs.check_base(parsed.base if parsed.base is not None else "default", parsed.base_digest)
     for name in ("airflow", "python", "dags", "select"):
         if getattr(parsed, name) == "":
@@ -119,10 +148,10 @@ def _request(parsed: argparse.Namespace) -> Request:
     )
 
 
-def _options(parsed: argparse.Namespace) -> Options:
-    """The content flags, checked.
+def options_of(parsed: argparse.Namespace) -> Options:
+    """Return the flags for what the images contain, checked.
 
-    :raises BuildToolError: the first flag that cannot be used, and why.
+    Raises a BuildToolError for the first that cannot be used.
     """
     constraints, constraints_file = Constraints.IMAGE, None
     if parsed.constraints == "none":
@@ -131,7 +160,7 @@ def _options(parsed: argparse.Namespace) -> Options:
         constraints, constraints_file = Constraints.FILE, Path(parsed.constraints)
         inputs.check_constraints(constraints_file)
     if parsed.constraints and not parsed.requirements:
-        raise RequestError("--constraints holds requirements back, and there are none.", "Add --requirements FILE.")
+        raise RequestError("--constraints requires --requirements.", "Add --requirements FILE.")
     options = Options(
         container_dag_path=parsed.container_dag_path.rstrip("/") or "/",
         s3_uri=parsed.s3_uri,
@@ -174,34 +203,20 @@ def _options(parsed: argparse.Namespace) -> Options:
     return options
 
 
-def resolved(matrix: Matrix, parsed: argparse.Namespace) -> Resolution:
-    """The images that the flags stand for, with everything that can be checked without Docker checked."""
-    request, options = _request(parsed), _options(parsed)
+def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[str] = ()) -> Resolution:
+    """Return the images that the flags stand for; checks everything that can be checked without Docker."""
     resolution = resolve(matrix, request, options)
-    check_combination(request, options, resolution.specs, getattr(parsed, "tag", []))
+    check_combination(request, options, resolution.specs, tags)
     if options.requirements:
         lines = read_requirements(options.requirements)
         if not lines:
-            raise InputError(f"--requirements {options.requirements} holds no requirement.", "Leave the flag out.")
+            raise InputError(f"--requirements {options.requirements} has no requirements.", "Leave the flag out.")
         for spec in resolution.specs:
             check_airflow(lines, spec.airflow, spec.python)
     for remark in resolution.remarks:
         say(remark)
-    for name, flag in (("plugins", "plugins_path"), ("config", "config_path")):
+    for name, path in (("plugins", options.plugins_path), ("config", options.config_path)):
         beside = options.dag_path.resolve().parent / name if options.dag_path else None
-        if beside and beside.is_dir() and getattr(options, flag) is None:
-            say(f"note: there is a folder {name}/ beside the DAGs; --{name}-path {beside} takes it along")
+        if beside and beside.is_dir() and path is None:
+            say(f"note: there is a folder {name}/ beside the DAGs; --{name}-path {beside} copies it, too")
     return resolution
-
-
-def references_of(matrix: Matrix, spec: ImageSpec, parsed: argparse.Namespace) -> tuple[str, ...]:
-    """The names of an image: those of ``--tag``, or the computed ones.
-
-    :raises RequestError: a name that cannot be one.
-    """
-    if parsed.tag:
-        for tag in parsed.tag:
-            inputs.check_tag(tag)
-        return tuple(parsed.tag)
-    inputs.check_repository(parsed.repository)
-    return references(matrix, spec, parsed.repository)

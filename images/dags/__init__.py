@@ -1,1 +1,4 @@
-"""A folder of DAGs to S3, as files or one ``archive``: ``plan`` (what to do), ``bucket`` (S3), ``push`` (the order)."""
+"""Upload a folder of DAGs to S3.
+
+``plan`` (what to do), ``bucket`` (S3), ``archive``, ``push`` (the order of the steps).
+"""

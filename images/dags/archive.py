@@ -1,4 +1,4 @@
-"""One archive of many files, which depends on nothing but the files' names, contents and executable bits. Pure."""
+"""Archives that depend only on the names, contents and executable bits of their files. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The earliest time that a zip can hold. Were the files' own times in it, every checkout would make another archive.
+# The earliest time that a zip can hold. With the files' own times, every checkout would give another archive.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _TAR_TIME = 315532800
 _LEVEL = 6
@@ -18,21 +18,21 @@ _LEVEL = 6
 
 @dataclass(frozen=True)
 class Member:
-    """A file of the archive."""
+    """A file in the archive."""
 
     body: bytes
     executable: bool
 
     @property
     def mode(self) -> int:
-        """Its permissions."""
+        """Return the file's permissions."""
         return 0o755 if self.executable else 0o644
 
 
 def fingerprint(members: Mapping[str, Member], ending: str) -> str:
-    """Equal for archives of the same files (SHA-256, in hex).
+    """Return a SHA-256 in hex that is equal for archives of the same files.
 
-    Their bytes may differ: zlib, and what stands in for it, compress each in its own way.
+    The bytes of such archives may differ, because zlib's implementations compress differently.
     """
     digest = hashlib.sha256(ending.encode())
     for path in sorted(members):
@@ -42,7 +42,7 @@ def fingerprint(members: Mapping[str, Member], ending: str) -> str:
 
 
 def pack(members: Mapping[str, Member], ending: str) -> bytes:
-    """An archive of files, by their paths; ``ending`` is one of `images.dags.plan.ARCHIVES`."""
+    """Return an archive of files, given by their paths; ``ending`` is one of `images.dags.plan.ARCHIVES`."""
     return _zip(members) if ending == ".zip" else _tar(members)
 
 

@@ -1,4 +1,4 @@
-"""S3 as a push of DAGs uses it. Every error says what was done, and which permission it takes."""
+"""S3, as a push of DAGs uses it. Every error says what could not be done, and which permission it requires."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from images.dags.plan import Content, Destination, Stored
 from images.errors import AwsError
 
 CONCURRENCY = 16
-"""Requests at the same time."""
+"""Number of concurrent requests."""
 _OTHER_REGION = frozenset(
     {"301", "307", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
 )
@@ -30,13 +30,16 @@ _KEY_HINTS = {
     "KMS.NotFoundException": "The KMS key does not exist in the bucket's region: encrypt the bucket with another one.",
 }
 _FINGERPRINT = "airflow-ecs-content"
-"""The metadata of an archive that says what is in it."""
+"""The metadata key of an archive's fingerprint."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """An object that is there. Empty: ``sha256`` (base64) and ``fingerprint`` if it was written without, ``version`` if
-    the bucket kept none."""
+    """An object in the bucket.
+
+    ``sha256`` (base64) and ``fingerprint`` are empty if the object was written without them, ``version`` is empty if
+    the bucket does not keep versions.
+    """
 
     stored: Stored
     sha256: str
@@ -45,21 +48,24 @@ class Found:
 
 
 class Bucket:
-    """The bucket of a destination. Safe to use from many threads."""
+    """The bucket of a destination. Safe to use from several threads."""
 
     def __init__(self, destination: Destination, region: str | None = None) -> None:
-        """:raises AwsError: no region, or a profile that does not exist."""
+        """Create the client. Raises AwsError if there is no region, or the profile does not exist."""
         self.destination = destination
         self.clock = datetime.fromtimestamp(0, timezone.utc)
-        """The time at which S3 has last answered, by its own clock, in whole seconds."""
+        """The time of S3's latest answer, by S3's clock, in whole seconds."""
         config = Config(max_pool_connections=CONCURRENCY, retries={"mode": "standard", "total_max_attempts": 5})
         self._client = aws.client("s3", region, config)
 
+    def __str__(self) -> str:
+        return f"bucket {self.destination.bucket}"
+
     def objects(self) -> dict[str, Stored]:
-        """What is below the prefix, by its path there; a request for each 1,000 objects."""
+        """Return the objects below the prefix, by their path there. One request for each 1,000 objects."""
         found: dict[str, Stored] = {}
         prefix = self.destination.path
-        with self._asking("be listed", "s3:ListBucket"):
+        with self._asking(f"The {self} could not be listed", "s3:ListBucket"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.destination.bucket, Prefix=prefix
             )
@@ -71,12 +77,12 @@ class Bucket:
         return found
 
     def look(self, path: str = "") -> Found | None:
-        """One object; None if it is not there."""
-        with self._asking(f"show {path or 'the archive'}", "s3:GetObject"):
+        """Return one object, or None if it does not exist."""
+        with self._asking(f"{path or 'The archive'} could not be read from the {self}", "s3:GetObject"):
             try:
                 found = self._client.head_object(**self._place(path), ChecksumMode="ENABLED")
             except self._client.exceptions.ClientError:
-                # HEAD's answer has no body, and so no reason: the same asked by GET says why.
+                # The answer to HEAD has no body, and so no reason: GET has one.
                 try:
                     self._client.get_object(**self._place(path))["Body"].close()
                 except self._client.exceptions.NoSuchKey:
@@ -88,9 +94,12 @@ class Bucket:
         return Found(stored, found.get("ChecksumSHA256", ""), fingerprint, _version(found))
 
     def put(self, path: str, body: bytes, content: Content, fingerprint: str = "") -> str:
-        """Write an object, and return its version ID, if the bucket keeps versions. S3 compares the checksum."""
+        """Write an object and return its version ID, which is empty if the bucket keeps no versions.
+
+        S3 compares the checksum.
+        """
         metadata = {_FINGERPRINT: fingerprint} if fingerprint else {}
-        with self._asking(f"take {path or 'the archive'}", "s3:PutObject"):
+        with self._asking(f"{path or 'The archive'} could not be uploaded to the {self}", "s3:PutObject"):
             answer = self._client.put_object(
                 **self._place(path), Body=body, ChecksumSHA256=content.sha256, Metadata=metadata
             )
@@ -99,15 +108,15 @@ class Bucket:
 
     def delete(self, path: str) -> None:
         """Delete an object."""
-        with self._asking(f"delete {path}", "s3:DeleteObject"):
+        with self._asking(f"{path} could not be deleted from the {self}", "s3:DeleteObject"):
             self._read_clock(self._client.delete_object(**self._place(path)))
 
     def keeps_versions(self) -> bool | None:
-        """Whether a replaced object stays; None if that may not be asked."""
-        with self._asking("tell whether it keeps versions", "s3:GetBucketVersioning"):
+        """Return whether the bucket keeps replaced objects; None if the caller may not ask."""
+        with self._asking(f"The versioning of the {self} could not be read", "s3:GetBucketVersioning"):
             try:
                 answer = self._client.get_bucket_versioning(Bucket=self.destination.bucket)
-            except Exception as error:
+            except aws.CALL_ERRORS as error:
                 if classify(error).denied:
                     return None
                 raise
@@ -123,20 +132,21 @@ class Bucket:
         self.clock = max(self.clock, now)
 
     @contextmanager
-    def _asking(self, doing: str, permission: str) -> Iterator[None]:
+    def _asking(self, what: str, permission: str) -> Iterator[None]:
+        """Turn what a call raises into an AwsError; ``what`` could not be done, as the beginning of a sentence."""
         try:
             yield
-        except Exception as error:
+        except aws.CALL_ERRORS as error:
             name, found = self.destination.bucket, classify(error)
             if found.code == "NoSuchBucket":
-                raise AwsError(f"There is no bucket {name}.", f"To make it: aws s3 mb s3://{name}") from None
-            failure = aws.failed(f"The bucket {name} cannot {doing}", error, permission)
+                raise AwsError(f"The bucket {name} does not exist.", f"Create it: aws s3 mb s3://{name}") from error
+            failure = aws.failed(what, error, permission)
             failure.hint = _hint(found, permission) or failure.hint
-            raise failure from None
+            raise failure from error
 
 
 def _hint(found: ApiError, permission: str) -> str:
-    """What to do about errors that S3 alone has (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
+    """Return what to do about errors that only S3 has (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
     if found.code in _OTHER_REGION or "the region '" in found.reason:
         return "The bucket is in another region: give it with --region."
     if found.denied and _OF_KEY.search(found.reason) and not policy_to_change(found.reason):
@@ -150,7 +160,7 @@ def _hint(found: ApiError, permission: str) -> str:
 
 
 def _version(answer: Mapping[str, Any]) -> str:
-    """The version ID in an answer. "null" pins nothing: the next upload may overwrite what it names.
+    """Return the version ID in an answer; empty for "null", which the next upload may overwrite.
 
     Source: Amazon S3 User Guide, "Adding objects to versioning-suspended buckets".
     """

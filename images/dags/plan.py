@@ -1,46 +1,45 @@
-"""What a push of DAGs has to do: the files here and the objects there, compared. Pure."""
+"""What a push of DAGs has to do: local files and objects in S3, compared. Pure."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import translate
+
+from airflow_ecs_entrypoint.errors import DagsError, SettingsError
+from airflow_ecs_entrypoint.s3_uri import S3Location, parse_s3_uri
+from airflow_ecs_entrypoint.sync.plan import Paths
 
 from images.errors import InputError, RequestError
 
 ARCHIVES = (".tar.gz", ".tgz", ".zip")
 """Endings of what is pushed as one archive."""
-_READ_ONLY = ".tar.zst"  # the entrypoint knows it, but not every Python can write it
-_RESERVED = ".airflow-ecs"
+_READ_ONLY = "tar.zst"
+"""The entrypoint reads it, but not every Python can write it."""
 _MAX_KEY = 1024  # bytes; Amazon S3 User Guide, "Naming Amazon S3 objects"
 
 
-@dataclass(frozen=True)
-class Destination:
-    """A place in a bucket: a prefix, which ends in ``/`` or is empty, or the key of one archive."""
-
-    bucket: str
-    path: str
+class Destination(S3Location):
+    """Where a push writes: a prefix, or the key of one archive."""
 
     def __str__(self) -> str:
-        """The address as S3_URI has it: a prefix named like an archive keeps the ``/`` that tells them apart."""
-        text = f"s3://{self.bucket}/{self.path}"
-        plain = text.rstrip("/")
-        return text if plain.lower().endswith((*ARCHIVES, _READ_ONLY)) else plain
+        """Return the value for S3_URI; a prefix named like an archive keeps the ``/`` that tells them apart."""
+        uri = f"s3://{self.bucket}/{self.path}"
+        plain = S3Location(self.bucket, self.path.rstrip("/"))
+        return uri if plain.archive else uri.rstrip("/")
 
     @property
-    def archive(self) -> str:
-        """The archive's ending; empty for a prefix."""
+    def ending(self) -> str:
+        """What the key of the archive ends in, one of `ARCHIVES`; empty for a prefix."""
         return next((ending for ending in ARCHIVES if self.path.lower().endswith(ending)), "")
 
 
 @dataclass(frozen=True)
 class Content:
-    """What an object shall hold: its size in bytes, and digests (MD5 in hex, SHA-256 in base64, as S3 has them)."""
+    """What an object must contain: its size in bytes, and digests (MD5 in hex, SHA-256 in base64, as S3 has them)."""
 
     size: int
     md5: str
@@ -49,7 +48,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as a listing tells of it."""
+    """An object as S3 lists it."""
 
     size: int
     etag: str
@@ -58,7 +57,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """Paths below the prefix, sorted. ``unclear`` have the right size, but their listing does not tell the content."""
+    """Paths below the prefix, sorted. ``unclear`` have the right size, but the listing does not show their content."""
 
     upload: tuple[str, ...]
     unclear: tuple[str, ...]
@@ -67,36 +66,32 @@ class Plan:
 
 
 def destination_of(uri: str) -> Destination:
-    """Where ``s3://bucket/prefix`` or ``s3://bucket/dags.zip`` leads; a prefix is a folder, not ``dags-old``.
+    """Return the place that ``s3://bucket/prefix`` or ``s3://bucket/dags.zip`` names.
 
-    :raises RequestError: a kind of archive that cannot be written, or a place that the entrypoint would refuse.
+    Raises RequestError if the entrypoint would refuse the URI, or such an archive cannot be written.
     """
-    bucket, _, path = uri.removeprefix("s3://").partition("/")
-    path = path.lstrip("/")
-    if path.lower().endswith(_READ_ONLY):
-        raise RequestError(f"A {_READ_ONLY} is not written here.", f"Choose one of: {', '.join(ARCHIVES)}")
-    if "\\" in path or any(part in ("", ".", "..") for part in path.removesuffix("/").split("/") if path):
+    try:
+        location = parse_s3_uri("URI", uri)
+    except SettingsError as error:
+        raise RequestError(f"{error}.", "For example: s3://my-bucket/team/dags") from None
+    if location.archive == _READ_ONLY:
         raise RequestError(
-            "The address has a backslash, or an empty, '.' or '..' part, which the entrypoint refuses.",
-            "For example: s3://my-bucket/team/dags",
+            f"The build tool does not write .{_READ_ONLY} archives.", f"Choose one of: {', '.join(ARCHIVES)}"
         )
-    found = Destination(bucket, path)
-    if found.archive or not path or path.endswith("/"):
-        return found
-    return Destination(bucket, f"{path}/")
+    return Destination(location.bucket, location.path)
 
 
 def content_of(body: bytes) -> Content:
-    """The size and the digests of bytes."""
+    """Return the size and the digests of bytes."""
     sha256 = base64.b64encode(hashlib.sha256(body).digest()).decode()
     return Content(len(body), hashlib.md5(body, usedforsecurity=False).hexdigest(), sha256)
 
 
 def same(content: Content, stored: Stored) -> bool | None:
-    """Whether an object has this content; None if its listing does not tell.
+    """Return whether an object has this content; None if the listing does not show it.
 
-    The ETag of an object that was written in one piece, and not encrypted by KMS, is its MD5 (Amazon S3 API Reference,
-    Object): any other ETag says nothing.
+    The ETag of an object that was written in one piece and is not encrypted with KMS is its MD5 (Amazon S3 API
+    Reference, Object). Any other ETag says nothing about the content.
     """
     if content.size != stored.size:
         return False
@@ -109,8 +104,8 @@ def plan(
 ) -> Plan:
     """Compare a folder's files with a prefix's objects, both by their paths below it.
 
-    Folder markers of consoles (keys that end in ``/``, so that of the prefix itself is an empty path) and objects that
-    are ``left_out`` stay as they are.
+    Folder markers of consoles (keys that end in ``/``; that of the prefix itself is an empty path) and objects that are
+    ``left_out`` stay as they are.
     """
     objects = {path: stored for path, stored in objects.items() if path and not path.endswith("/")}
     verdicts = {path: same(content, objects[path]) if path in objects else False for path, content in files.items()}
@@ -126,10 +121,10 @@ def plan(
 def check_replacement(
     destination: Destination, files: Iterable[str], objects: Iterable[str], found: Plan, *, replace: bool
 ) -> None:
-    """Refuse deletions by which something else than old DAGs would be lost.
+    """Refuse to delete objects that are probably not old DAGs.
 
-    :param replace: a prefix that has nothing in common with the folder is meant.
-    :raises RequestError: a whole bucket would be cleared, or a prefix that has nothing in common with the folder.
+    Raises RequestError if a whole bucket would be cleared, or, without ``replace``, a prefix that has nothing in common
+    with the folder.
     """
     if not found.delete:
         return
@@ -145,49 +140,41 @@ def check_replacement(
         )
 
 
-def check_folders(destination: Destination, files: Iterable[str], kept: Iterable[str]) -> None:
-    """Refuse to bring a file to where a kept object needs a folder, or the other way round.
+def check_paths(destination: Destination, files: Iterable[str], kept: Iterable[str] = ()) -> None:
+    """Refuse files that the entrypoint, or S3, would refuse; ``kept`` are the objects that stay in S3.
 
-    :raises RequestError: the entrypoint would refuse the whole prefix.
+    Raises InputError for the name of a file, and RequestError if a kept object and the files do not fit into one
+    folder.
     """
-    files, kept = set(files), set(kept)
-    clash = next((path for path in sorted(files) if _parents(path) & kept), None) or next(
-        (path for path in sorted(kept) if _parents(path) & files), None
-    )
-    if clash:
-        both = sorted(_parents(clash) & (files | kept))[0]
-        raise RequestError(
-            f"{both} would be a file and a folder at once in {destination}, which the entrypoint refuses.",
-            "Delete or rename one of them, or leave --keep-removed or --exclude out.",
-        )
+    paths = Paths(str(destination), sys.maxsize)
+    prefix = "" if destination.archive else destination.path
+    files = sorted(files)
+    for path in files:
+        _check_key(path, prefix)
+        try:
+            paths.add(path, 0, path)
+        except DagsError as error:
+            raise InputError(
+                f"The entrypoint would refuse the files: {error}.", "--exclude leaves files out."
+            ) from None
+    for path in sorted(set(kept).difference(files)):
+        if not path or path.endswith("/"):
+            continue  # a folder marker of a console
+        try:
+            paths.add(path, 0, path)
+        except DagsError as error:
+            raise RequestError(
+                f"The entrypoint would refuse {destination}: {error}.",
+                "Or leave out --keep-removed and --exclude, which keep objects in S3.",
+            ) from None
 
 
-def _parents(path: str) -> set[str]:
-    parts = path.split("/")
-    return {"/".join(parts[:count]) for count in range(1, len(parts))}
-
-
-def leaving_out(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether one of the patterns takes a path out; as DAGS_EXCLUDE of the entrypoint and ``aws s3 sync`` have it.
-
-    A pattern is compared with the whole path below the folder, ``*`` matches ``/`` too, and one that ends in ``/``
-    stands for all in that folder.
-    """
-    if not patterns:
-        return lambda path: False
-    whole = re.compile("|".join(translate(f"{item}*" if item.endswith("/") else item) for item in patterns))
-    return lambda path: whole.match(path) is not None
-
-
-def check_path(path: str, prefix: str) -> None:
-    """:raises InputError: a path that the entrypoint, or S3, would refuse."""
+def _check_key(path: str, prefix: str) -> None:
     try:
         length = len(f"{prefix}{path}".encode())
     except UnicodeEncodeError:
-        raise InputError(f"The name {path!r} is not UTF-8, as S3 needs it.", "Rename the file.") from None
-    if "\\" in path or not path.isprintable():
-        raise InputError(f"The name {path!r} holds a backslash or a control character.", "Rename the file.")
+        raise InputError(f"The name {path!r} is not UTF-8, which S3 requires.", "Rename the file.") from None
+    if not path.isprintable():
+        raise InputError(f"The name {path!r} has a control character.", "Rename the file.")
     if length > _MAX_KEY:
         raise InputError(f"The name {path[:40]}… has more than {_MAX_KEY} bytes with its prefix.", "Shorten it.")
-    if path.split("/")[0] == _RESERVED:
-        raise InputError(f"{path} has a name that the entrypoint keeps for itself.", "Leave it out: --exclude")

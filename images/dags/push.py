@@ -1,4 +1,4 @@
-"""Push DAGs: what changed goes up, then what is gone goes away, then it is known what a task can pin."""
+"""Push DAGs: upload what has changed, delete what is gone, and find the version that a task can pin."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from airflow_ecs_entrypoint.sync.plan import excluded
+
 from images import inputs
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY, Bucket, Found
 from images.dags.plan import (
-    check_folders,
-    check_path,
+    Destination,
+    check_paths,
     check_replacement,
     content_of,
-    leaving_out,
     plan,
     same,
 )
@@ -27,14 +28,14 @@ from images.errors import BuildToolError, InputError
 
 T = TypeVar("T")
 _PAUSE = 0.2
-"""Seconds between two looks at S3's clock, when the second should have ended and has not."""
+"""Seconds between two requests for S3's clock if the second has not ended when it should have."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was done, or would be: paths, and how many files were as they should be.
+    """What was done, or would be: paths, and the number of files that did not have to change.
 
-    ``version`` is what S3_VERSION of a task can be: a time in UTC, or an archive's version ID; empty if there is none.
+    ``version`` is a value for S3_VERSION: a time in UTC, or an archive's version ID; empty if nothing can be pinned.
     """
 
     uploaded: tuple[str, ...]
@@ -54,28 +55,26 @@ class Choices:
 
 
 def push(folder: Path, bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
-    """Make the destination hold what the folder holds.
+    """Make the destination the same as the folder; ``say`` is called with a line for each step.
 
-    :param say: told of each step.
-    :raises BuildToolError: what went wrong; S3 then has a part of the new files, and all the old ones that they do not
-        replace: the same push completes it.
+    After a BuildToolError, S3 has some of the new files, and all old files that they do not replace; the same push
+    completes it.
     """
-    files = _files(folder, bucket.destination.path if not bucket.destination.archive else "", choices.exclude)
+    files = _files(folder, bucket.destination, choices.exclude)
     if bucket.destination.archive:
         return _push_archive(files, bucket, choices, say)
     return _push_files(files, bucket, choices, say)
 
 
-def _files(folder: Path, prefix: str, exclude: Sequence[str]) -> dict[str, Path]:
-    """The files to push, by their path below the folder."""
-    leave_out = leaving_out(exclude)
+def _files(folder: Path, destination: Destination, exclude: Sequence[str]) -> dict[str, Path]:
+    """Return the files to push, by their path below the folder."""
+    leave_out = excluded(exclude)
     inputs.check_folder(folder, "DIR", leave_out, "uploaded")
     found = {path.relative_to(folder).as_posix(): path for path in inputs.files_of(folder)}
     found = {name: path for name, path in found.items() if not leave_out(name)}
     if not found:
-        raise InputError(f"{folder} holds no files but those that --exclude leaves out.", "Correct the patterns.")
-    for name in found:
-        check_path(name, prefix)
+        raise InputError(f"{folder} has only files that --exclude leaves out.", "Correct the patterns.")
+    check_paths(destination, found)
     return found
 
 
@@ -88,15 +87,15 @@ def _read(path: Path) -> bytes:
 
 def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     members = {name: Member(_read(path), bool(path.stat().st_mode & 0o100)) for name, path in files.items()}
-    mark = fingerprint(members, bucket.destination.archive)
-    body = cache(lambda: pack(members, bucket.destination.archive))
+    mark = fingerprint(members, bucket.destination.ending)
+    body = cache(lambda: pack(members, bucket.destination.ending))
     there = bucket.look()
     if there is not None and _is_same_archive(there, mark, body):
         kept = True if there.version else bucket.keeps_versions()
         if there.version or not kept:
             _say_why_unpinned(bucket, kept, say)
             return Pushed((), (), len(files), there.version)
-        say("the bucket keeps versions since the archive was uploaded: once more, for a version to pin")
+        say("the bucket keeps versions since the archive was uploaded: uploading it again, so that it has a version")
     name = bucket.destination.path.rpartition("/")[2]
     say(f"upload {name}, {len(files)} files, {len(body()):,} bytes")
     if choices.dry_run:
@@ -107,7 +106,10 @@ def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, s
 
 
 def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool:
-    """Whether an archive holds what it shall: by what this command noted with it, else by its bytes."""
+    """Return whether an archive has the expected files.
+
+    By the fingerprint that an earlier push stored, else by its bytes.
+    """
     if there.fingerprint:
         return there.fingerprint == mark
     content = content_of(body())
@@ -117,8 +119,8 @@ def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool
 def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
     objects = bucket.objects()
     contents = {name: content_of(_read(path)) for name, path in files.items()}
-    found = plan(contents, objects, leaving_out(choices.exclude), choices.keep_removed)
-    check_folders(bucket.destination, files, objects.keys() - set(found.delete))
+    found = plan(contents, objects, excluded(choices.exclude), choices.keep_removed)
+    check_paths(bucket.destination, files, objects.keys() - set(found.delete))
     if not choices.dry_run:
         check_replacement(bucket.destination, files, objects, found, replace=choices.replace)
 
@@ -146,8 +148,8 @@ def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say
         for name in found.delete:
             say(f"delete {name}")
         return result
-    _all_or_told(upload, changed, "uploaded")
-    _all_or_told(delete, found.delete, "deleted")
+    _do_all(upload, changed, "uploaded")
+    _do_all(delete, found.delete, "deleted")
     moment, since = bucket.clock, time.monotonic()
     kept = bucket.keeps_versions()
     _say_why_unpinned(bucket, kept, say)
@@ -161,18 +163,18 @@ def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], No
     name = bucket.destination.bucket
     if kept is None:
         say(
-            f"note: no version to pin: whether {name} keeps versions may not be asked; allow s3:GetBucketVersioning on "
-            "the bucket"
+            f"note: no version to pin: {name} does not let this user see whether it keeps versions; allow "
+            "s3:GetBucketVersioning on the bucket"
         )
     elif not kept:
         say(
-            f"note: no version to pin: {name} keeps none. To keep them: aws s3api put-bucket-versioning "
-            f"--bucket {name} --versioning-configuration Status=Enabled"
+            f"note: no version to pin: {name} does not keep versions. Enable versioning: aws s3api "
+            f"put-bucket-versioning --bucket {name} --versioning-configuration Status=Enabled"
         )
 
 
-def _all_or_told(do: Callable[[str], None], names: Sequence[str], done: str) -> None:
-    """Do it for each, and say what was done when one fails."""
+def _do_all(do: Callable[[str], None], names: Sequence[str], done: str) -> None:
+    """Call ``do`` for each name; if a call fails, the error says how many were done."""
     finished: list[str] = []
 
     def counted(name: str) -> None:
@@ -187,9 +189,9 @@ def _all_or_told(do: Callable[[str], None], names: Sequence[str], done: str) -> 
 
 
 def _at_once(do: Callable[[str], T], names: Sequence[str]) -> list[T]:
-    """The results of ``do`` for each name, several at a time.
+    """Return the results of ``do`` for each name, several at a time.
 
-    After an error, or Ctrl-C, only what is under way is ended.
+    After an error, or Ctrl-C, the calls that have begun end, and no further ones begin.
     """
     pool = ThreadPoolExecutor(CONCURRENCY)
     try:
@@ -203,10 +205,10 @@ def _at_once(do: Callable[[str], T], names: Sequence[str]) -> list[T]:
 
 
 def _wait_for_the_end_of(moment: datetime, since: float, bucket: Bucket) -> None:
-    """Wait until a second has passed by S3's clock, which showed it at ``since``: then nothing is added to it any more.
+    """Wait until a second has ended by S3's clock, which showed it at ``since``: no object can get that time any more.
 
-    S3 keeps times in whole seconds. No earlier second will do, also when nothing had to be changed: a listing does not
-    tell when objects that are gone were deleted.
+    S3 keeps times in whole seconds. An earlier second is not enough, even if nothing had to be changed: a listing does
+    not show when objects were deleted.
     """
     while bucket.clock <= moment:
         time.sleep(max(since + 1 - time.monotonic(), _PAUSE))

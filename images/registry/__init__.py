@@ -1,1 +1,1 @@
-"""An image to a registry: who pushes (``logins``, ``ecr``, ``docker_config`` for Buildx), and the ``push`` itself."""
+"""Push images to a registry: logins (``logins``, ``ecr``, ``docker_config``), and the ``push`` itself."""

@@ -1,4 +1,4 @@
-"""A docker client with further logins, for a while: `docker buildx bake` knows none but those of its configuration."""
+"""Give the docker client further logins for a while: it knows only those of its configuration."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from images.registry.logins import Login
+from images.registry.logins import RegistryAuth
 
 _HELPER = """\
 #!/bin/sh
-# A credential helper (github.com/docker/docker-credential-helpers): the login is in the environment of who asks.
+# A credential helper (github.com/docker/docker-credential-helpers): the login is in the environment of the caller.
 [ "$1" = get ] && printf '%s' "${{{variable}}}"
 """
 
 
 @contextmanager
-def with_logins(logins: Iterable[Login], environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
-    """What docker's client has to have in its environment, as long as the block lasts, to use these logins.
+def with_logins(logins: Iterable[RegistryAuth], environ: Mapping[str, str] = os.environ) -> Iterator[dict[str, str]]:
+    """Return variables with which the docker client uses these logins, as long as the block lasts.
 
-    It keeps the user's configuration: contexts, builders, plugins and other logins. Passwords are in the environment
-    alone; the temporary folder, which is the user's only, names programs that print them from there.
+    The user's configuration stays in effect: contexts, builders, plugins and other logins. Passwords are only in the
+    environment. The temporary folder, which only the user can read, has programs that print them from there.
     """
-    asked = [login for login in logins if not login.stored]
-    if not asked:
+    logins = list(logins)
+    if not logins:
         yield {}
         return
     home = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
@@ -44,7 +44,7 @@ def with_logins(logins: Iterable[Login], environ: Mapping[str, str] = os.environ
             "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
         }
         helpers = {}
-        for number, login in enumerate(asked):
+        for number, login in enumerate(logins):
             helper, variable = f"airflow-ecs-{number}", f"AIRFLOW_ECS_LOGIN_{number}"
             helpers[login.registry] = helper
             program = programs / f"docker-credential-{helper}"
@@ -61,12 +61,12 @@ def with_logins(logins: Iterable[Login], environ: Mapping[str, str] = os.environ
 
 
 def with_helpers(config: Mapping[str, Any], helpers: Mapping[str, str]) -> dict[str, Any]:
-    """A docker configuration that asks these credential helpers, by registry, before all others. Pure."""
+    """Return a docker configuration that asks these credential helpers, by registry, before all others. Pure."""
     return {**config, "credHelpers": {**(config.get("credHelpers") or {}), **helpers}}
 
 
 def _config(home: Path) -> dict[str, Any]:
-    """The user's configuration; nothing where there is none that docker could read."""
+    """Return the user's configuration; an empty one if docker could not read it."""
     try:
         found = json.loads((home / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

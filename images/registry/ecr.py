@@ -1,4 +1,4 @@
-"""Amazon ECR: a login for the engine, a repository's settings, a new repository.
+"""Amazon ECR: a login, the settings of a repository, a new repository.
 
 docs.aws.amazon.com/AmazonECR/latest/APIReference
 """
@@ -11,84 +11,81 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_ecs_executor.aws.errors import classify
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
+from airflow_ecs_executor.image_check.registry import Credentials
 
 from images import aws
-from images.registry.logins import Login
+from images.registry.logins import RegistryAuth
 
 PUBLIC = "public.ecr.aws"
 _PUBLIC_REGION = "us-east-1"
-"""The only one that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
+"""The only region that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
 IMMUTABLE = "IMMUTABLE"
 TAGS = [{"Key": "managed-by", "Value": "airflow-ecs"}]
 
 
 @dataclass(frozen=True)
 class Repository:
-    """``mutability`` is ECR's ``imageTagMutability``; empty where it may not be read."""
+    """A private repository. ``mutability`` is its ``imageTagMutability``; empty if the caller may not read it."""
 
     mutability: str = ""
 
 
 def is_ecr(reference: ImageReference) -> bool:
-    """Whether an image is in Amazon ECR, private or public."""
+    """Return whether an image is in Amazon ECR, private or public."""
     return reference.ecr is not None or reference.registry == PUBLIC
 
 
-def log_in(reference: ImageReference) -> Login:
-    """A login for an image's registry, by AWS's credentials; it is good for twelve hours.
-
-    :raises AwsError: there is none.
-    """
+def log_in(reference: ImageReference) -> RegistryAuth:
+    """Return a login to an image's registry, which AWS gives for twelve hours. Raises AwsError."""
     if reference.registry == PUBLIC:
         client, action = aws.client("ecr-public", _PUBLIC_REGION), "ecr-public:GetAuthorizationToken"
     else:
         client, action = aws.client("ecr", _place(reference)[1]), "ecr:GetAuthorizationToken"
     try:
-        answer: Any = client.get_authorization_token()["authorizationData"]
-    except Exception as error:
-        raise aws.failed(f"No login to {reference.registry}", error, action) from None
+        document = client.get_authorization_token()
+    except aws.CALL_ERRORS as error:
+        raise aws.failed(f"No login to {reference.registry}", error, action) from error
+    answer: Any = document["authorizationData"]
     given = answer if isinstance(answer, dict) else answer[0]
     user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
-    return Login(registry_at(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
+    return RegistryAuth(registry_at(reference, given.get("proxyEndpoint", "")), Credentials(user, password))
 
 
 def registry_at(reference: ImageReference, endpoint: str) -> str:
-    """Who answers for an image: its own host, unless the API is a stand-in for AWS's.
+    """Return the host to push to: the image's own registry, unless the API is a stand-in for AWS's.
 
-    A stand-in (AWS_ENDPOINT_URL) says in ``proxyEndpoint`` where its registry is. AWS names the registry of the
-    caller's account there, by the name without FIPS or dual stack, though the token is good for every registry.
+    A stand-in (AWS_ENDPOINT_URL) names its registry in ``proxyEndpoint``. AWS names there the registry of the caller's
+    account, without FIPS or dual stack, although the token is valid for every registry.
     """
     host = urlsplit(endpoint).netloc
     return host if host and parse(f"{host}/any").ecr is None else reference.registry
 
 
 def find_repository(reference: ImageReference) -> Repository | None:
-    """A private repository; None if it does not exist.
+    """Return a private repository, or None if it does not exist.
 
-    One that may not be described is assumed to be there: who may push need not be allowed to.
-
-    :raises AwsError: the question is not answered.
+    If the caller may not describe it, it is assumed to exist: a push does not require that permission. Raises AwsError
+    if it could not be described for another reason.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)
     try:
         found = client.describe_repositories(registryId=account, repositoryNames=[reference.repository])
-    except Exception as error:
+    except aws.CALL_ERRORS as error:
         failure = classify(error)
         if failure.code == "RepositoryNotFoundException":
             return None
         if failure.denied:
             return Repository()
-        raise aws.failed(f"The repository {reference.repository} cannot be looked up", error) from None
+        raise aws.failed(f"The repository {reference.repository} could not be described", error) from error
     return Repository(str(found["repositories"][0].get("imageTagMutability", "")))
 
 
 def create_repository(reference: ImageReference) -> Repository:
-    """Create a private repository with tags that are never moved, scanned images, and encryption; or find it.
+    """Create a private repository with immutable tags, scan on push, and encryption; or return it if it exists by now.
 
-    :raises AwsError: it cannot be created.
+    Raises AwsError.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)
@@ -101,12 +98,12 @@ def create_repository(reference: ImageReference) -> Repository:
             encryptionConfiguration={"encryptionType": "AES256"},
             tags=TAGS,
         )
-    except Exception as error:
-        if classify(error).code == "RepositoryAlreadyExistsException":  # somebody else was faster
+    except aws.CALL_ERRORS as error:
+        if classify(error).code == "RepositoryAlreadyExistsException":  # another process has created it
             return find_repository(reference) or Repository()
         raise aws.failed(
-            f"The repository {reference.repository} cannot be created", error, "ecr:CreateRepository"
-        ) from None
+            f"The repository {reference.repository} could not be created", error, "ecr:CreateRepository"
+        ) from error
     return Repository(IMMUTABLE)
 
 

@@ -1,6 +1,6 @@
-"""What a registry refused, and what to do: in the words of the engine, of BuildKit or of the registry. Pure.
+"""What to do about a refused push or pull, by the words of the docker client, BuildKit or the registry. Pure.
 
-Whichever of them passes a refusal on, the words are those of the registry's answer (github.com/opencontainers/
+Whichever of them reports a refusal, the words are those of the registry's answer (github.com/opencontainers/
 distribution-spec: error codes), of the HTTP status, or of Go's network library.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from airflow_ecs_executor.image_check.reference import ImageReference
+from airflow_ecs_executor.aws.wording import policy_to_change
+from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference, parse
 
 _PUBLIC = "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
@@ -25,8 +25,8 @@ _PUSH_ACTIONS = (
 class _Rule(NamedTuple):
     """A kind of refusal, by its words, and what to do when an image is pushed or pulled.
 
-    ``{host}`` is the registry's, ``{login}`` a command that logs in there, ``{access}`` how to be let in. Empty: the
-    rule says nothing about it.
+    ``{host}`` stands for the registry, ``{login}`` for a command that logs in there, and ``{access}`` for how to get
+    read access. An empty text: the rule says nothing about it.
     """
 
     words: str
@@ -38,20 +38,20 @@ def _both(words: str, advice: str) -> _Rule:
     return _Rule(words, advice, advice)
 
 
-# Names of images and addresses have words and numbers that say nothing about the refusal.
+# Image names and URLs contain words and numbers that say nothing about the refusal.
 _NAMES = re.compile(r"https?://\S+|[\w.:-]+(?:/[\w.-]+)+(?::[\w.-]+)?(?:@[\w:]+)?")
 _STATUS = r"(?:status(?: code)?|HTTP):?"
 
-# The first rule that fits decides: an answer may have words of several.
+# The first matching rule decides: an answer may match several.
 _RULES: Sequence[_Rule] = (
     _both(
         r"error (?:getting|storing) credentials|docker-credential-[\w-]+.*not found",
-        "The credential helper in docker's config.json (credsStore, credHelpers) fails: correct it, or take it out.",
+        "The credential helper in docker's config.json (credsStore, credHelpers) fails: correct or remove it.",
     ),
     # docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html; vllm-project/vllm#48065, camunda/keycloak#641
     _Rule(
         r"maximum allowed number of|configured upper limit|quota",
-        "The registry takes no more: delete images (Amazon ECR: by a lifecycle policy), or have its quota raised.",
+        "The registry's quota is used up: delete images (Amazon ECR: by a lifecycle policy), or have the quota raised.",
         "",
     ),
     _both(
@@ -61,7 +61,7 @@ _RULES: Sequence[_Rule] = (
     _both(
         r"HTTP response to HTTPS client|first record does not look like a TLS handshake",
         "{host} speaks HTTP, not HTTPS: name it in insecure-registries of the engine's daemon.json (for a builder of "
-        "its own in buildkitd.toml), or have it speak HTTPS.",
+        "its own in buildkitd.toml), or enable HTTPS there.",
     ),
     _both(
         r"certificate has expired or is not yet valid",
@@ -69,7 +69,7 @@ _RULES: Sequence[_Rule] = (
     ),
     _both(
         r"certificate is (?:not )?valid for|any IP SANs|legacy Common Name",
-        "The certificate is for another name: call the registry by the name that it is for.",
+        "The certificate is for another name: use the name that it is for.",
     ),
     # docs.docker.com/engine/security/certificates, docs.docker.com/build/buildkit/configure
     _both(
@@ -85,19 +85,20 @@ _RULES: Sequence[_Rule] = (
     ),
     _Rule(
         rf"entity too large|{_STATUS} 413",
-        "The registry, or a proxy before it, takes no layer this large: raise its limit (nginx: client_max_body_size).",
+        "The registry, or a proxy in front of it, refuses a layer of this size: raise its limit (nginx: "
+        "client_max_body_size).",
         "",
     ),
     _both(
         r"internal server error|bad gateway|service (?:temporarily )?unavailable|gateway time-?out"
         rf"|{_STATUS} 5\d\d",
-        "The registry is in trouble: try again later.",
+        "The registry has a server error: try again later.",
     ),
     _Rule(
         r"time(?:d )?out|deadline exceeded|no such host|server misbehaving|failure in name resolution|\bEOF\b|GOAWAY"
         r"|connection re(?:fused|set)|broken pipe|closed network connection|closed pipe|network is unreachable"
         r"|no route to host|stream error|request canceled|cannot reuse body|blob upload (?:unknown|invalid)"
-        r"|unknown blob|broken off",
+        r"|unknown blob",
         "Check the registry's name and the engine's way to it (DNS, proxy, firewall), then push again.",
         "Check the engine's way to {host} (DNS, proxy, firewall), then try again, or name a copy of the image in "
         "another registry with --base.",
@@ -105,19 +106,21 @@ _RULES: Sequence[_Rule] = (
     _Rule(
         r"no match for platform",
         "",
-        "The image exists for other platforms alone: give another --platform, or another --base.",
+        "The image exists only for other platforms: give another --platform, or another --base.",
     ),
     _Rule(
         r"manifest.invalid",
-        "The registry may not take attestations or several platforms: push without --sbom and --provenance, or for one "
-        "--platform.",
+        "The registry may not support attestations or several platforms: push without --sbom and --provenance, or for "
+        "one --platform.",
         "",
     ),
-    _both(r"organization.{0,9} policy", "A policy of the organization denies it: ask whoever manages that."),
+    _both(
+        r"organization.{0,9} policy", "A policy of the organization denies it: ask the administrator of that policy."
+    ),
     _Rule(
         r"no basic auth credentials|unauthorized|authentication required|authorization (?:failed|status)|denied"
         rf"|forbidden|insufficient_scope|token has expired|{_STATUS} 40[13]",
-        "Log in as somebody who has the permission to push there: {login}.",
+        "Log in as a user who has the permission to push there: {login}.",
         "{access}; or name another with --base.",
     ),
 )
@@ -128,18 +131,19 @@ _DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)"
 
 
 def lacks_repository(said: str, name: str) -> bool:
-    """Whether a push failed because there is no repository: Amazon ECR makes none, and answers with 404."""
+    """Return whether a push failed because there is no repository.
+
+    Amazon ECR does not create one, and answers with 404.
+    """
     reference = _reference(name)
     return bool(_NO_REPOSITORY.search(said) or (reference and reference.ecr and _answered(said, HTTPStatus.NOT_FOUND)))
 
 
 def push_advice(said: str, name: str) -> str:
-    """What to do about a push that failed; empty where only the message can tell.
+    """Return what to do about a push that failed; empty if only the message can tell.
 
-    :param name: what was pushed; may be empty.
+    ``name``, what was pushed, may be empty.
     """
-    from airflow_ecs_executor.aws.wording import policy_to_change  # here: building needs none of the executor's modules
-
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):
         policy = policy_to_change(said)
@@ -151,7 +155,7 @@ def push_advice(said: str, name: str) -> str:
     advice = _filled(rule.push, reference) if rule else ""
     if reference is None or reference.ecr is None:
         return advice
-    # What Amazon ECR says gets lost on the way (aws/containers-roadmap#2159, CircleCI-Public/aws-ecr-orb#259,
+    # Clients do not show Amazon ECR's reason (aws/containers-roadmap#2159, CircleCI-Public/aws-ecr-orb#259,
     # docker/build-push-action#1042, serverless/serverless#13116).
     if _answered(said, HTTPStatus.FORBIDDEN):
         return (
@@ -169,7 +173,7 @@ def push_advice(said: str, name: str) -> str:
 
 
 def pull_advice(said: str, name: str) -> str:
-    """What to do about an image that cannot be pulled; empty where only the message can tell."""
+    """Return what to do about an image that could not be pulled; empty if only the message can tell."""
     words = _NAMES.sub("", said)
     for rule in _RULES:
         if rule.pull and re.search(rule.words, words, re.IGNORECASE):
@@ -178,14 +182,14 @@ def pull_advice(said: str, name: str) -> str:
 
 
 def _answered(said: str, status: HTTPStatus) -> bool:
-    """Whether the registry's answer has this HTTP status."""
+    """Return whether the registry's answer has this HTTP status."""
     words = rf"{_STATUS} {status.value}\b|\b{status.value} {status.phrase}"
     return bool(re.search(words, _NAMES.sub("", said), re.IGNORECASE))
 
 
 def _filled(advice: str, reference: ImageReference | None) -> str:
     host = reference.registry if reference else "the registry"
-    access = f"Log in as somebody who may read it: {_login(reference)}"
+    access = f"Log in as a user who may read it: {_login(reference)}"
     if host == _PUBLIC:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
         access = f"Log out (`docker logout {host}`): an expired login is refused, and public images need none"
     return advice.replace("{host}", host).replace("{access}", access).replace("{login}", _login(reference))
@@ -194,8 +198,6 @@ def _filled(advice: str, reference: ImageReference | None) -> str:
 def _login(reference: ImageReference | None) -> str:
     if reference is None:
         return "`docker login` with the name of the registry"
-    from airflow_ecs_executor.image_check.reference import DOCKER_HUB  # here: as above
-
     host = reference.registry
     if host == DOCKER_HUB:
         return "`docker login`"
@@ -207,13 +209,11 @@ def _login(reference: ImageReference | None) -> str:
 
 
 def _by_aws(service: str, region: str, host: str) -> str:
-    """docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html"""
+    """Return the command of docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html."""
     return f"`aws {service} get-login-password --region {region} | docker login --username AWS --password-stdin {host}`"
 
 
 def _reference(name: str) -> ImageReference | None:
-    from airflow_ecs_executor.image_check.reference import parse  # here: as above
-
     try:
         return parse(name)
     except ValueError:

@@ -1,38 +1,43 @@
-"""Who pushes: a login for a registry, as the engine's API takes it."""
+"""Logins to registries: what `docker login` has stored, and what AWS gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass
 
-from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
-from airflow_ecs_executor.image_check.reference import parse
+import docker.auth
+import docker.errors
+from airflow_ecs_executor.image_check.reference import DOCKER_HUB
+from airflow_ecs_executor.image_check.registry import Credentials
+from airflow_ecs_executor.image_check.remote import Images
+
+from images import aws
+from images.console import say
 
 
 @dataclass(frozen=True)
-class Login:
-    """``registry`` is a host, with its port; without credentials the engine pushes as nobody.
-
-    ``stored``: docker itself has them as well.
-    """
+class RegistryAuth:
+    """A login that the docker client does not have by itself; ``registry`` is a host, with its port."""
 
     registry: str
-    credentials: Credentials = field(default_factory=Credentials)
-    stored: bool = False
-
-    @property
-    def auth_config(self) -> Mapping[str, str]:
-        """The engine's AuthConfig (docs.docker.com/reference/api/engine, authentication)."""
-        found = self.credentials
-        if found.identity_token:
-            return {"identitytoken": found.identity_token}
-        return {"username": found.user, "password": found.password} if found else {}
+    credentials: Credentials
 
 
-def stored_login(reference: str) -> Login:
-    """What `docker login` or a credential helper has for an image's registry; without credentials if nothing.
+def stored_credentials(registry: str) -> Credentials | None:
+    """Return what `docker login` or a credential helper has for a registry, by its host; None if there is nothing."""
+    name = docker.auth.INDEX_NAME if registry == DOCKER_HUB else registry
+    try:
+        with warnings.catch_warnings():  # docker-py warns of a missing helper, and then raises an error
+            warnings.simplefilter("ignore")
+            found = docker.auth.load_config().resolve_authconfig(name) or {}
+    except (docker.errors.DockerException, OSError, ValueError, TypeError, AttributeError) as error:
+        say(f"note: the login to {registry} in docker's config.json could not be read: {error}")
+        return None
+    given = {str(name).lower(): str(value or "") for name, value in found.items()}
+    credentials = Credentials(given.get("username", ""), given.get("password", ""), given.get("identitytoken", ""))
+    return credentials if credentials.user or credentials.identity_token else None
 
-    :raises ValueError: not an image's name.
-    """
-    registry = parse(reference).registry
-    return Login(registry, stored_credentials(registry), stored=True)
+
+def remote_images() -> Images:
+    """Return what looks images up in registries, with AWS's credentials and those of the docker client."""
+    return Images(lambda region: aws.client("ecr", region), stored_credentials)

@@ -1,23 +1,25 @@
-"""Push an image of the engine: to Amazon ECR by AWS's login, or to any other registry as docker is logged in."""
+"""Push an image of the engine: to Amazon ECR with AWS's login, or to any other registry with docker's own login."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.facts import CONTRACT
 from airflow_ecs_executor.image_check.reference import ImageReference, has_registry, parse
-from airflow_ecs_executor.image_check.remote import Images, RemoteName
+from airflow_ecs_executor.image_check.remote import RemoteName
 from docker.models.images import Image
 
-from images import aws, labels
+from images import labels
 from images.console import say
 from images.diagnose import tag_is_taken
 from images.engine import Engine
 from images.errors import AwsError, PushError, RequestError
 from images.registry import ecr
-from images.registry.logins import Login, stored_login
+from images.registry.docker_config import with_logins
+from images.registry.logins import RegistryAuth, remote_images, stored_credentials
 
 _LONGEST_TAG = 128
 _CONTENT_DIGITS = 12
@@ -25,32 +27,30 @@ _CONTENT_DIGITS = 12
 
 @dataclass(frozen=True)
 class Target:
-    """Where an image goes."""
+    """The name under which an image is pushed."""
 
     repository: str
     tag: str
 
     @property
     def name(self) -> str:
-        """``repository:tag``."""
+        """Return ``repository:tag``."""
         return f"{self.repository}:{self.tag}"
 
 
 def target_of(
     image: str, names: tuple[str, ...], content: str, *, to: str = "", tag: str = "", content_tag: bool = False
 ) -> Target:
-    """Where an image goes that was called ``image``. Pure.
+    """Return the name under which an image is pushed. Pure.
 
-    :param names: its names on the engine.
-    :param content: its digest there.
-    :param to: the repository; empty: that of the image's name.
-    :param tag: instead of that of its name; ``content_tag`` adds its content to this or that.
-    :raises RequestError: the name has no registry, or no tag, and nothing else says which.
+    ``image`` is its name or id as the user gave it; ``names`` are its names and ``content`` its digest on the engine.
+    ``to`` and ``tag`` replace repository and tag of its name; ``content_tag`` adds digits of its digest to the tag.
+    Raises RequestError if no registry or no tag is given.
     """
     named = next((name for name in names if _same(name, image)), "")
     if not to and not (named and has_registry(named)):
         raise RequestError(
-            f"The name {image} says no registry to push to.",
+            f"The name {image} has no registry to push to.",
             "Give --to REPOSITORY, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow-worker, "
             "or --stack NAME for the repository of a stack of deploy/template.yaml.",
         )
@@ -68,17 +68,16 @@ def _same(name: str, given: str) -> bool:
 
 
 def with_content(tag: str, content: str) -> str:
-    """``TAG-`` and the first digits of a content's digest: another tag for every content, as long as a tag may be."""
+    """Return ``TAG-`` and the first digits of a digest: another tag for every content, no longer than a tag may be."""
     digits = content.rpartition(":")[2][:_CONTENT_DIGITS]
     return f"{tag[: _LONGEST_TAG - _CONTENT_DIGITS - 1]}-{digits}"
 
 
 def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_run: bool) -> str:
-    """Push an image, unless it is there already; returns its digest, empty if nothing is pushed for a dry run.
+    """Push an image, unless the registry has it already, and return its digest; empty if a dry run would push.
 
-    :param create: create the repository of Amazon ECR if there is none.
-    :raises PushError: there is no repository, the tag is taken and cannot be moved, or the registry refuses.
-    :raises AwsError: Amazon ECR cannot be used.
+    ``create``: create a missing repository in Amazon ECR. Raises PushError if there is no repository, the tag is taken
+    and immutable, or the registry refuses; AwsError if Amazon ECR cannot be used.
     """
     reference = parse(target.name)
     _remark(image)
@@ -91,7 +90,7 @@ def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_r
         repository = found
     there = _there(target)
     if there is not None and image.id in there.contents:
-        say(f"{target.name} is there already, with the same content")
+        say(f"{target.name} exists already, with the same content")
         return there.digest
     if there is not None:
         if repository.mutability == ecr.IMMUTABLE:
@@ -105,21 +104,21 @@ def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_r
 
 def _remark(image: Image) -> None:
     found = image.labels or {}
-    if labels.CONTRACT not in found:
-        say("note: this image was not built by build.py: what is in it was not verified")
+    if CONTRACT not in found:
+        say("note: this image was not built by build.py: its content was not verified")
     if labels.INSECURE in found:
-        say(f"WARNING: this image holds {found[labels.INSECURE]}: whoever can pull it can read and use them")
+        say(f"WARNING: this image has {found[labels.INSECURE]}: everybody who can pull it can read and use them")
 
 
 def _repository(reference: ImageReference, target: Target, *, create: bool, dry_run: bool) -> ecr.Repository | None:
-    """The repository, created on request; None if it would be."""
+    """Return the repository, created on request; None if it would be created."""
     found = ecr.find_repository(reference)
     if found is not None and (found.mutability or not create):
         return found
     if not create:
         raise PushError(
             f"There is no repository {target.repository}.",
-            "Create it, with --create-repository for instance, or correct the name.",
+            "Create it, for example with --create-repository, or correct the name.",
         )
     if dry_run:
         say(f"would create the repository {target.repository}")
@@ -130,54 +129,52 @@ def _repository(reference: ImageReference, target: Target, *, create: bool, dry_
 
 
 def _there(target: Target) -> RemoteName | None:
-    """What the registry has under the name; None also if that cannot be told, for then pushing tells."""
-    images = Images(lambda region: aws.client("ecr", region))
+    """Return what the registry has under the name; None also if it does not say, as the push will tell."""
     try:
-        return images.identify(target.name)
+        return remote_images().identify(target.name)
     except RegistryError:
         return None
 
 
 def _push(engine: Engine, image: Image, target: Target, reference: ImageReference) -> str:
-    login = ecr.log_in(reference) if ecr.is_ecr(reference) else stored_login(target.name)
-    say(f"pushing {target.name}{f', by {login.registry}' if login.registry != reference.registry else ''}")
-    digest = push_as(engine, image, target.name, login)
+    auth = ecr.log_in(reference) if ecr.is_ecr(reference) else None
+    say(f"pushing {target.name}{f', by {auth.registry}' if auth and auth.registry != reference.registry else ''}")
+    with with_logins([auth] if auth else []) as environment:
+        digest = push_as(engine, image, target.name, auth, environment)
     say(f"pushed {target.name}")
-    return digest
+    there = _there(target)
+    return there.digest if there is not None else digest
 
 
-def push_as(engine: Engine, image: Image, name: str, login: Login) -> str:
-    """Push an image under a name, to the registry of a login; returns its digest.
+def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, environment: Mapping[str, str]) -> str:
+    """Push an image under a name, ``repository:tag``, and return its digest.
 
-    :raises PushError: with what the registry said.
+    ``environment`` is what `with_logins` has made, with ``auth`` in it; None: the docker client uses its own login.
+    Raises PushError with the registry's answer.
     """
     reference = parse(name)
-    if login.registry != reference.registry:
-        name = f"{login.registry}/{reference.repository}:{reference.tag}"
+    if auth and auth.registry != reference.registry:
+        name = f"{auth.registry}/{reference.repository}:{reference.tag}"
     with engine.named(image, name):
-        return engine.push(name, login.auth_config)
+        return engine.push(name, environment)
 
 
-def logins_for(names: Iterable[str]) -> dict[str, Login]:
-    """Who pushes each of these names: for Amazon ECR AWS's login, else whom docker knows at its registry.
+def auths_for(names: Iterable[str]) -> dict[str, RegistryAuth]:
+    """Return the logins for these names that the docker client does not have, by registry: those of Amazon ECR.
 
-    :raises AwsError: AWS gives none, and docker has none.
+    Raises AwsError if AWS gives none, and docker has none either.
     """
-    by_registry: dict[str, Login] = {}
-    found = {}
-    for name in names:
-        registry = parse(name).registry
-        found[name] = by_registry[registry] = by_registry.get(registry) or _login_for(name)
-    return found
+    references = {reference.registry: reference for reference in map(parse, names)}
+    found = {registry: _auth_for(reference) for registry, reference in references.items()}
+    return {registry: auth for registry, auth in found.items() if auth}
 
 
-def _login_for(name: str) -> Login:
-    reference, stored = parse(name), stored_login(name)
+def _auth_for(reference: ImageReference) -> RegistryAuth | None:
     if not ecr.is_ecr(reference):
-        return stored
+        return None
     try:
-        return ecr.log_in(reference)  # docker's may be of yesterday, and is good for twelve hours
+        return ecr.log_in(reference)  # docker's own may have expired: it is good for twelve hours
     except AwsError:
-        if not stored.credentials:
+        if not stored_credentials(reference.registry):
             raise
-        return stored
+        return None

@@ -1,4 +1,4 @@
-"""Build step: does the base image carry what its name promises? Runs as the user airflow, imports no Airflow.
+"""Build step: compare the base image with what its name promises. Runs as the user airflow, and imports no Airflow.
 
 Importing Airflow would write an airflow.cfg with a generated fernet key, the same for everybody who uses the image.
 """
@@ -12,7 +12,7 @@ import sys
 
 
 def problems(airflow, python):
-    """What is wrong with this base image, a line each."""
+    """Return what is wrong with this base image, one line each."""
     found = []
     try:
         installed = importlib.metadata.version("apache-airflow")
@@ -37,6 +37,7 @@ def problems(airflow, python):
 
 
 def main():
+    """Check the base image and end with 1 if something is wrong."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--airflow", required=True)
     parser.add_argument("--python", required=True)

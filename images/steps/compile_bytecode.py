@@ -1,7 +1,7 @@
 """Build step, as root: compile the standard library and Airflow's environment of the base image to bytecode.
 
-The official images ship none, so each new container would compile Airflow again, at every start. Files are checked
-by the source's time stamp (never "unchecked"), so that a derived image that patches a module runs the patch.
+The official images have no bytecode, so each new container would compile Airflow again. Files are checked by the
+source's time stamp (never "unchecked"), so that a derived image that patches a module runs the patch.
 """
 
 import compileall
@@ -16,7 +16,7 @@ SKIPPED = re.compile(r"/(tests?|idle_test)/")
 
 
 def library_folders():
-    """The folders with importable sources: standard library, this interpreter's packages, the user airflow's."""
+    """Return the folders with importable sources: standard library, the interpreter's packages, the user airflow's."""
     paths = sysconfig.get_paths()
     user_site = os.path.join(
         os.environ.get("AIRFLOW_USER_HOME_DIR", "/home/airflow"),
@@ -31,7 +31,7 @@ def library_folders():
 
 
 def give_to_owner_of_sources(folder):
-    """Bytecode belongs to whom the sources belong to, group-writable as they are.
+    """Give bytecode to the owner of the sources, group-writable as they are.
 
     pip, run as airflow in a derived image, must be able to delete it when it upgrades a package.
     """
@@ -46,6 +46,7 @@ def give_to_owner_of_sources(folder):
 
 
 def main():
+    """Compile the folders."""
     for folder in library_folders():
         # Some packages ship templates that are no Python: they fail to compile, and nothing imports them.
         compileall.compile_dir(folder, maxlevels=50, quiet=2, workers=0, rx=SKIPPED)

@@ -1,6 +1,6 @@
-"""Build step, as root: the AWS CLI in an environment of its own.
+"""Build step, as root: install the AWS CLI into an environment of its own.
 
-From PyPI it is version 1, which pins botocore; in Airflow's environment it would break the constraints.
+PyPI has version 1, which pins botocore; in Airflow's environment it would break the constraints.
 """
 
 import subprocess
@@ -12,6 +12,7 @@ PREFIX = "/opt/aws-cli"
 
 
 def main():
+    """Install the AWS CLI."""
     subprocess.check_call([sys.executable, "-m", "venv", "--without-pip", PREFIX])
     locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", sys.argv[1]]
     code, lines = run_pip(["--python", PREFIX + "/bin/python", "install", *locked])

@@ -18,7 +18,7 @@ AIRFLOW_DISTRIBUTIONS = ("apache-airflow", "apache-airflow-core", "apache-airflo
 
 
 def airflow_versions():
-    """Installed versions of Airflow's own distributions, as they are on disk now."""
+    """Return the installed versions of Airflow's own distributions, as they are on disk now."""
     importlib.invalidate_caches()
     versions = {}
     for name in AIRFLOW_DISTRIBUTIONS:
@@ -30,7 +30,7 @@ def airflow_versions():
 
 
 def image_constraints():
-    """The constraints of the base image: the file that official images carry, else what is installed now."""
+    """Return the constraints of the base image: the file that official images have, else what is installed now."""
     shipped = os.path.join(os.environ.get("AIRFLOW_USER_HOME_DIR", "/home/airflow"), "constraints.txt")
     if os.path.isfile(shipped):
         with open(shipped, encoding="utf-8") as file:
@@ -41,13 +41,13 @@ def image_constraints():
 
 
 def without_airflow(constraints):
-    """Constraints without lines on Airflow itself, which `airflow_versions` pins."""
+    """Return constraints without lines on Airflow itself, which `airflow_versions` pins."""
     ours = re.compile(r"({})\s*(\[.*\])?\s*==".format("|".join(AIRFLOW_DISTRIBUTIONS)), re.IGNORECASE)
     return "\n".join(line for line in constraints.splitlines() if not ours.match(line.strip()))
 
 
 def pip_environment():
-    """pip's environment: the company's CA and configuration, when the build was given them as secrets."""
+    """Return pip's environment, with the company's CA and configuration if the build has them as secrets."""
     environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_ROOT_USER_ACTION="ignore")
     environment.pop("PIP_USER", None)  # older official images set it, and pip refuses it in a virtual environment
     ca_bundle, pip_config = "/run/secrets/ca-bundle", "/run/secrets/pip-config"
@@ -59,7 +59,7 @@ def pip_environment():
 
 
 def run_pip(arguments):
-    """Run pip, passing its output on; returns the exit code and the output."""
+    """Run pip and show its output; return the exit code and the output."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pip", *arguments],
         env=pip_environment(),
@@ -76,7 +76,7 @@ def run_pip(arguments):
 
 
 def explain(lines, versions):
-    """One sentence on why pip failed, naming the requirement that would move Airflow if that is it."""
+    """Return one sentence on why pip failed, with the requirement that would change Airflow if that is the reason."""
     # pip's account of a conflict: `The user requested X`, `Y 1.0 depends on X>=2`, `(constraint) X==1`.
     account = [line.strip() for line in lines if re.search(r"user requested|depends on", line)]
     airflow = re.compile(r"(?<![\w-])({})(?![\w-])".format("|".join(re.escape(name) for name in versions)))
@@ -100,11 +100,13 @@ def explain_moved(moved, lines, versions):
 
 
 def fail(message):
+    """Print an error in the form that the build tool finds in Docker's output, and return the exit code."""
     print("airflow-ecs-build: error: " + message, file=sys.stderr)
     return 1
 
 
 def main():
+    """Install the packages."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--constraints", default="image", help="image, none, or a file")
     parser.add_argument("--requirements", help="a requirements file")

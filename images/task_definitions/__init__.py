@@ -1,1 +1,1 @@
-"""A task definition for an image: its ``definition`` and ``settings``, ``fargate``, ``sidecars``, ``registration``."""
+"""A task definition for an image: ``request`` (flags), ``definition``, ``settings``, ``fargate``, ``registration``."""

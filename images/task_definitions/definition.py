@@ -14,7 +14,7 @@ from typing import Any
 from images.secrets import sensitive_setting
 
 STREAM_PREFIX = "task"
-"""Of the containers' log streams: without one, the executor could not find them (docs/logging.md)."""
+"""The prefix of the log streams, without which the executor could not find them (docs/logging.md)."""
 TAGS: Mapping[str, str] = {"managed-by": "airflow-ecs"}
 
 Document = dict[str, Any]
@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Logs:
-    """Where containers' output goes: a log group of CloudWatch; ``create`` lets ECS make it."""
+    """The CloudWatch log group of the containers' output; ``create`` lets ECS create it."""
 
     group: str
     region: str
@@ -31,9 +31,9 @@ class Logs:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a task definition says of our container, and of the task around it.
+    """What a task definition says about the Airflow container, and about the ECS task around it.
 
-    ``cpu``: units, 1024 a vCPU. ``memory``: MiB. ``ephemeral_storage``: GiB, None for Fargate's 20. ``architecture``:
+    ``cpu``: units, 1024 per vCPU. ``memory``: MiB. ``ephemeral_storage``: GiB, None for Fargate's 20. ``architecture``:
     ``X86_64`` or ``ARM64``. ``secrets``: ARNs by the names of variables. ``stop_timeout``: seconds from SIGTERM to
     SIGKILL. ``sidecars``: container definitions. ``depends_on``: conditions by the names of sidecars.
     """
@@ -57,7 +57,7 @@ class Definition:
 
 
 def render(definition: Definition) -> Document:
-    """The request for RegisterTaskDefinition."""
+    """Return the request for RegisterTaskDefinition."""
     ours: Document = {
         "name": definition.container,
         "image": definition.image,
@@ -91,7 +91,7 @@ def render(definition: Definition) -> Document:
 
 
 def _sidecar(sidecar: Mapping[str, Any], logs: Logs) -> Document:
-    """One that ends is no reason to end the task, and it writes its log where ours does, unless it says otherwise."""
+    """Return a sidecar that, by default, does not end the task and logs where the Airflow container does."""
     return {"essential": False, "logConfiguration": _log_configuration(logs), **sidecar}
 
 
@@ -110,22 +110,22 @@ def _named(values: Mapping[str, str], key: str) -> list[Document]:
     return [{"name": name, key: value} for name, value in sorted(values.items())]
 
 
-# What is registered already
+# Comparing with a registered revision
 
 _OF_A_REVISION = (
     *("taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities"),
     *("registeredAt", "registeredBy", "deregisteredAt"),
 )
-# What ECS fills in where a request says nothing, as DescribeTaskDefinition shows it.
+# Defaults that ECS fills in, as DescribeTaskDefinition shows them.
 _CONTAINER_DEFAULTS: Mapping[str, Any] = {"cpu": 0, "essential": True}
 _HEALTH_CHECK_DEFAULTS: Mapping[str, Any] = {"interval": 30, "timeout": 5, "retries": 3}
 _IN_NO_ORDER: Mapping[str, str] = {"environment": "name", "secrets": "name", "dependsOn": "containerName"}
 
 
 def normalised(document: Mapping[str, Any], tags: Iterable[Mapping[str, str]] | None = None) -> Document:
-    """A task definition as it may be compared with another, whether it is rendered or described.
+    """Return a rendered or described task definition in a form in which it can be compared.
 
-    :param tags: those of a described one, which are beside it in the answer.
+    ``tags`` are those of a described one, which its answer has beside it.
     """
     found = {name: value for name, value in document.items() if name not in _OF_A_REVISION}
     found["tags"] = [
@@ -158,7 +158,7 @@ def _container(container: Mapping[str, Any]) -> Document:
 
 
 def _without_nothing(value: Any) -> Any:
-    """Without members that are empty or null: ECS adds and drops them at will. Empty texts are values."""
+    """Drop members that are empty or null, which ECS adds and drops at will. Empty strings are values."""
     if isinstance(value, Mapping):
         cleaned = {key: _without_nothing(item) for key, item in value.items()}
         return {key: item for key, item in cleaned.items() if item is not None and item != [] and item != {}}
@@ -168,10 +168,9 @@ def _without_nothing(value: Any) -> Any:
 
 
 def difference(registered: Document | None, rendered: Document, name: str) -> list[str]:
-    """What differs between normalised definitions, as lines of a unified diff; values that look secret are not shown.
+    """Return the lines of a unified diff of normalised definitions; values that look like secrets are masked.
 
-    :param registered: None if there is none.
-    :param name: the registered one's.
+    ``name`` is that of the registered definition, which is None if there is none.
     """
     before = _lines(registered) if registered is not None else []
     return list(difflib.unified_diff(before, _lines(rendered), name, "new", n=2, lineterm=""))
@@ -182,7 +181,7 @@ def _lines(document: Document) -> list[str]:
 
 
 def _masked(value: Any) -> Any:
-    """For people's eyes: what somebody else has registered may hold anything."""
+    """Mask values that look like secrets: what others have registered may contain anything."""
     if isinstance(value, Mapping):
         hidden = "value" in value and sensitive_setting(str(value.get("name", "")), str(value["value"]))
         return {key: "***" if hidden and key == "value" else _masked(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""What AWS Fargate offers: sizes of tasks, as data, and the nearest one to a wish. Pure."""
+"""Sizes of tasks that AWS Fargate offers, and the nearest one to a size that it does not. Pure."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SIZES: Mapping[int, Sequence[int]] = {
     8192: range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB),
     16384: range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB),
 }
-"""MiB of memory that a task may have, by its CPU units (1024 a vCPU)."""
+"""MiB of memory that a task may have, by its CPU units (1024 per vCPU)."""
 STORAGE = range(21, 201)
-"""GiB of ephemeral storage beyond the 20 that every task has (EphemeralStorage, sizeInGiB)."""
+"""GiB of ephemeral storage, instead of the 20 that every task has (EphemeralStorage, sizeInGiB)."""
 STOP_TIMEOUT = range(2, 121)
 """Seconds (ContainerDefinition, stopTimeout; docs.aws.amazon.com/AmazonECS/latest/developerguide, task definition
 parameters for Fargate)."""
 
 
 def check_size(cpu: int, memory: int) -> None:
-    """:raises RequestError: not a size of Fargate's; the nearest ones are named."""
+    """Raise RequestError, with the nearest sizes, for a size that Fargate does not offer."""
     if cpu not in SIZES:
         nearest = _nearest(list(SIZES), cpu)
         raise RequestError(
-            f"--cpu {cpu} is not a size of Fargate's.",
+            f"Fargate does not offer --cpu {cpu}.",
             f"The nearest is --cpu {nearest} ({nearest / 1024:g} vCPU); all: {', '.join(map(str, SIZES))}.",
         )
     allowed = SIZES[cpu]
@@ -40,26 +40,26 @@ def check_size(cpu: int, memory: int) -> None:
     hint = f"The nearest for --cpu {cpu} is --memory {_nearest(allowed, memory)}"
     others = [units for units, sizes in SIZES.items() if memory in sizes]
     if others:
-        hint += f"; --memory {memory} goes with --cpu {', '.join(map(str, others))}"
+        hint += f"; --memory {memory} requires --cpu {', '.join(map(str, others))}"
     raise RequestError(
-        f"--memory {memory} does not go with --cpu {cpu}: Fargate takes {_words(allowed)} MiB there.", f"{hint}."
+        f"Fargate does not offer --memory {memory} with --cpu {cpu}, but {_words(allowed)} MiB.", f"{hint}."
     )
 
 
 def check_storage(gib: int) -> None:
-    """:raises RequestError: not a size of ephemeral storage."""
+    """Raise RequestError for a size of ephemeral storage that Fargate does not offer."""
     if gib not in STORAGE:
         raise RequestError(
-            f"--ephemeral-storage {gib}: Fargate takes {STORAGE[0]} to {STORAGE[-1]} GiB.",
+            f"--ephemeral-storage {gib}: Fargate offers {STORAGE[0]} to {STORAGE[-1]} GiB.",
             f"The nearest is {_nearest(STORAGE, gib)}; without the flag a task has 20.",
         )
 
 
 def check_stop_timeout(seconds: int) -> None:
-    """:raises RequestError: not a stop timeout."""
+    """Raise RequestError for a stop timeout that Fargate does not allow."""
     if seconds not in STOP_TIMEOUT:
         raise RequestError(
-            f"--stop-timeout {seconds}: Fargate takes {STOP_TIMEOUT[0]} to {STOP_TIMEOUT[-1]} seconds.",
+            f"--stop-timeout {seconds}: Fargate allows {STOP_TIMEOUT[0]} to {STOP_TIMEOUT[-1]} seconds.",
             f"The nearest is {_nearest(STOP_TIMEOUT, seconds)}.",
         )
 

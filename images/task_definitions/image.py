@@ -9,18 +9,17 @@ from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
 from airflow_ecs_executor.image_check.facts import ImageFacts, facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
-from airflow_ecs_executor.image_check.remote import Images
 
-from images import aws
 from images.errors import ImageMismatchError, ImageUnknownError, RequestError
+from images.registry.logins import remote_images
 
 _NAMES = {image: ecs for ecs, image in ARCHITECTURES.items()}
-"""ECS's names of CPUs, by an image's."""
+"""ECS's names of CPU architectures, by those of images."""
 
 
 @dataclass(frozen=True)
 class TaskImage:
-    """``pinned``: its name with its digest, which names the same content forever. ``architecture``: as ECS calls it."""
+    """An image. ``pinned`` is its name with its digest, ``architecture`` is ECS's name of its CPU."""
 
     pinned: str
     architecture: str
@@ -30,21 +29,19 @@ class TaskImage:
 def find(name: str, platform: Platform | None) -> TaskImage:
     """Look an image up in its registry.
 
-    ECS documents ``repository:tag`` and ``repository@digest`` (ContainerDefinition, image), not both at once, so the
-    tag is left out.
+    Of an image for several platforms, linux/amd64 unless ``platform`` says otherwise.
 
-    :param platform: of an image for several; None: linux/amd64 if it has that.
-    :raises RequestError: the name has no registry, or is none.
-    :raises ImageMismatchError: it is not for that platform, nor for any of ECS's.
-    :raises ImageUnknownError: it cannot be looked at, or does not say which Airflow it has.
+    ECS documents ``repository:tag`` and ``repository@digest`` (ContainerDefinition, image), not both at once, so the
+    tag is left out. Raises RequestError for the name, ImageMismatchError for the platform, and ImageUnknownError if the
+    image could not be looked up, or does not say which Airflow it has.
     """
     if not has_registry(name):
         raise RequestError(
-            f"The name {name} says no registry, from which ECS could pull it.",
-            f"Push it first: python build.py push {name} --to REPOSITORY (or --stack NAME). Its last lines are names "
-            "to give here.",
+            f"The name {name} has no registry from which ECS could pull it.",
+            f"Push it first: python build.py push {name} --to REPOSITORY (or --stack NAME). Its last lines are the "
+            "names to use here.",
         )
-    images = Images(lambda region: aws.client("ecr", region))
+    images = remote_images()
     try:
         tag = parse(name).tag
         pinned = f"{repository_of(name)}@{images.identify(name).digest}"
@@ -52,10 +49,12 @@ def find(name: str, platform: Platform | None) -> TaskImage:
     except NoSuchPlatformError as error:
         raise ImageMismatchError(f"{name}: {error}.", f"Give --platform, or build it for {platform}.") from None
     except NoSuchImageError as error:
-        raise ImageUnknownError(f"There is no image {name}: {error}.", "python build.py push prints names.") from None
+        raise ImageUnknownError(
+            f"There is no image {name}: {error}.", "`python build.py push` prints the names of images."
+        ) from None
     except RegistryError as error:
         allow = f"Allow {error.action}." if error.action else ""
-        raise ImageUnknownError(f"The image {name} cannot be looked at: {error}.", allow) from None
+        raise ImageUnknownError(f"The image {name} could not be looked up: {error}.", allow) from None
     except ValueError as error:
         raise RequestError(f"{error}.", "For example: registry.example.com/airflow-worker:1.0") from None
     facts = facts_of(remote.config, tag)
@@ -66,11 +65,11 @@ def find(name: str, platform: Platform | None) -> TaskImage:
         )
     if facts.architecture not in _NAMES:
         raise ImageMismatchError(
-            f"{name} is for {facts.architecture or 'nothing that it says'}: Fargate has no such CPU."
+            f"{name} is for {facts.architecture or 'a CPU that it does not name'}, which Fargate does not have."
         )
     if not facts.airflow:
         raise ImageUnknownError(
-            f"Nothing in {name} says which Airflow it has.",
-            "Build it by python build.py, or label it org.apache.airflow.version=VERSION.",
+            f"The image {name} does not say which Airflow it has.",
+            "Build it with python build.py, or label it org.apache.airflow.version=VERSION.",
         )
     return TaskImage(pinned, _NAMES[facts.architecture], facts)

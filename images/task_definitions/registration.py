@@ -17,44 +17,40 @@ from images.task_definitions.definition import Document, normalised
 _PASS_ROLE = "iam:PassRole"
 _CONCURRENT = "Too many concurrent attempts to create a new revision"
 _PAUSES = (1, 2, 4, 8, 16)
-"""Seconds, each at most, before a family is registered again."""
+"""Longest pauses in seconds before a family is registered again."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A revision, with what of it may be compared."""
+    """A registered revision, and the document to compare."""
 
     arn: str
     document: Document
 
     @property
     def name(self) -> str:
-        """``family:revision``."""
+        """Return ``family:revision``."""
         return self.arn.rpartition("/")[2]
 
 
 def newest(client: Any, family: str) -> Registered | None:
-    """The newest ACTIVE revision of a family; None if there is none.
-
-    :param client: boto3's, of ECS.
-    :raises AwsError: that cannot be told.
-    """
+    """Return the newest ACTIVE revision of a family, or None if there is none. Raises AwsError."""
     try:
         answer = client.describe_task_definition(taskDefinition=family, include=["TAGS"])
-    except Exception as error:
+    except aws.CALL_ERRORS as error:
         if classify(error).code == "ClientException":  # "Unable to describe task definition."
             return None
         raise aws.failed(
-            f"The task definition {family} cannot be described", error, "ecs:DescribeTaskDefinition"
-        ) from None
+            f"The task definition {family} could not be described", error, "ecs:DescribeTaskDefinition"
+        ) from error
     found = answer["taskDefinition"]
     return Registered(str(found["taskDefinitionArn"]), normalised(found, answer.get("tags") or ()))
 
 
 def validate(client: Any, document: Document) -> None:
-    """Hold a task definition against the SDK's model of the API.
+    """Compare a task definition with the SDK's model of the API.
 
-    :raises InputError: a member that does not exist, or has another type: one of a sidecar's.
+    Raises InputError if a member does not exist or has another type: it came from a sidecar.
     """
     from botocore.validate import validate_parameters
 
@@ -62,37 +58,36 @@ def validate(client: Any, document: Document) -> None:
     try:
         validate_parameters(document, shape)
     except ParamValidationError as error:
-        raise InputError(f"ECS would not take this task definition. {error}") from None
+        raise InputError(f"ECS would refuse this task definition. {error}") from None
 
 
 def register(client: Any, document: Document) -> str:
-    """Register a revision, and return its ARN.
+    """Register a revision, and return its ARN. Raises AwsError.
 
-    ECS refuses it while another revision of the family is made, and the SDK does not try again
+    ECS refuses it while another revision of the family is being created, and the SDK does not retry
     (hashicorp/terraform-provider-aws#9777).
-
-    :raises AwsError: with what to do.
     """
     pauses = iter(_PAUSES)
     while True:
         try:
-            arn: str = client.register_task_definition(**document)["taskDefinition"]["taskDefinitionArn"]
-        except Exception as error:
+            answer = client.register_task_definition(**document)
+        except aws.CALL_ERRORS as error:
             pause = next(pauses, None) if _CONCURRENT in str(error) else None
             if pause is None:
-                raise explained(document, error) from None
+                raise explained(document, error) from error
             time.sleep(random.uniform(0.5, 1) * pause)
         else:
-            return arn
+            return str(answer["taskDefinition"]["taskDefinitionArn"])
 
 
 def explained(document: Document, error: Exception) -> AwsError:
+    """Return the error for a registration that failed."""
     found = classify(error)
-    failure = aws.failed(f"{document['family']} cannot be registered", error, "ecs:RegisterTaskDefinition")
+    failure = aws.failed(f"{document['family']} could not be registered", error, "ecs:RegisterTaskDefinition")
     roles = ", ".join(document[key] for key in ("executionRoleArn", "taskRoleArn") if key in document)
     if found.denied and (found.action == _PASS_ROLE or "PassRole" in found.reason):
         failure.hint = (
-            f"Whoever registers a task definition hands its roles to ECS: allow {_PASS_ROLE} on {roles} "
+            f"Registering a task definition passes its roles to ECS: allow {_PASS_ROLE} on {roles} "
             "(condition iam:PassedToService: ecs-tasks.amazonaws.com)."
         )
     elif found.denied and found.action == "ecs:TagResource":

@@ -1,4 +1,4 @@
-"""The environment of a task's container: what its Airflow needs, from flags and a stack's outputs. Pure."""
+"""The environment of a task's container: what its Airflow requires, from flags and a stack's outputs. Pure."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What is asked for: by flags, and, in ``stack_…``, by the outputs of a stack, which flags overrule."""
+class RequestedSettings:
+    """What the flags ask for; ``stack_…`` are outputs of a stack, which flags override."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Settings:
-    """Variables with their values, and with ARNs of secrets; and what a person should know."""
+    """Variables with their values and with ARNs of secrets, and notes for people."""
 
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
@@ -49,23 +49,23 @@ class Settings:
 
 
 def check_variable(name: str, value: str) -> None:
-    """A plain variable.
+    """Check a plain variable.
 
-    :raises RequestError: not a variable's name. :raises SecretError: it looks like a secret; it is not shown.
+    Raises RequestError for its name, and SecretError, without the value, if it looks like a secret.
     """
     if not _VARIABLE.fullmatch(name):
-        raise RequestError(f"--env {name}: not a name of an environment variable.")
+        raise RequestError(f"--env {name} is not a valid name of an environment variable.")
     if sensitive_setting(name, value):
         raise SecretError(
-            f"--env {name} looks like a secret; whoever may describe the task definition could read it.",
-            f"Put it into Secrets Manager or Systems Manager, and give --secret {name}=ARN.",
+            f"--env {name} looks like a secret; everybody who may describe the task definition can read it.",
+            f"Store it in Secrets Manager or Systems Manager, and give --secret {name}=ARN.",
         )
 
 
 def check_secret(name: str, arn: str) -> None:
-    """:raises RequestError: not a variable's name, or not what ECS takes as the place of a secret."""
+    """Raise RequestError if the name, or the place of the secret, is not valid."""
     if not _VARIABLE.fullmatch(name):
-        raise RequestError(f"--secret {name}: not a name of an environment variable.")
+        raise RequestError(f"--secret {name} is not a valid name of an environment variable.")
     found = _SECRET.fullmatch(arn)
     if found and (not found["part"] or found["part"].count(":") == 3):
         return
@@ -76,92 +76,99 @@ def check_secret(name: str, arn: str) -> None:
         )
     if not _PARAMETER.fullmatch(arn):
         raise RequestError(
-            f"--secret {name} takes the ARN of a secret, not the secret itself.",
+            f"--secret {name} requires the ARN of a secret, not the secret itself.",
             f"For example: --secret {name}=arn:aws:secretsmanager:eu-west-1:123456789012:secret:airflow-a1b2c3, or "
             "arn:aws:ssm:eu-west-1:123456789012:parameter/airflow",
         )
 
 
-def settings(image: ImageFacts, wishes: Wishes) -> Settings:
-    """The container's environment.
+def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
+    """Return the container's environment.
 
-    :raises RequestError: the image's Airflow, or its DAG mode, needs what nothing says; or wishes contradict.
+    Raises RequestError if the image's Airflow or DAG mode requires something that is missing, or flags contradict each
+    other.
     """
-    for name in wishes.environment.keys() & wishes.secrets.keys():
-        raise RequestError(f"{name} is given by --env and by --secret.", "Leave one of them out.")
-    known = {**image.environment, **wishes.environment, **wishes.secrets}
+    for name in requested.environment.keys() & requested.secrets.keys():
+        raise RequestError(f"{name} is given with --env and with --secret.", "Leave one of them out.")
+    known = {**image.environment, **requested.environment, **requested.secrets}
     environment, secrets, notes = dict[str, str](), dict[str, str](), list[str]()
-    _dags(image, wishes, known, environment)
-    if wishes.logs_uri:
-        environment |= {_REMOTE_LOGGING: "True", _REMOTE_FOLDER: wishes.logs_uri}
+    _dags(image, requested, known, environment)
+    if requested.logs_uri:
+        environment |= {_REMOTE_LOGGING: "True", _REMOTE_FOLDER: requested.logs_uri}
     elif _REMOTE_LOGGING not in known:
-        notes.append("note: a task's log goes with its container: --logs-uri (or --stack) keeps it for Airflow's UI")
+        notes.append("task logs are lost with the container: --logs-uri (or --stack) keeps them for Airflow's UI")
     if image.airflow.startswith("2."):
-        _airflow_2(wishes, known, secrets, notes)
+        _airflow_2(requested, known, secrets, notes)
     else:
-        _airflow_3(wishes, known, environment)
-    environment |= wishes.environment
-    secrets = {name: arn for name, arn in secrets.items() if name not in wishes.environment} | dict(wishes.secrets)
+        _airflow_3(requested, known, environment)
+    environment |= requested.environment
+    secrets = {name: arn for name, arn in secrets.items() if name not in requested.environment} | dict(
+        requested.secrets
+    )
     environment = {name: value for name, value in environment.items() if name not in secrets}
     return Settings(environment, secrets, tuple(notes))
 
 
-def _dags(image: ImageFacts, wishes: Wishes, known: Mapping[str, str], environment: dict[str, str]) -> None:
-    if wishes.s3_uri:
-        environment["S3_URI"] = wishes.s3_uri
+def _dags(
+    image: ImageFacts, requested: RequestedSettings, known: Mapping[str, str], environment: dict[str, str]
+) -> None:
+    if requested.s3_uri:
+        environment["S3_URI"] = requested.s3_uri
     elif image.dags == "s3" and not known.get("S3_URI"):
-        if not wishes.stack_s3_uri:
+        if not requested.stack_s3_uri:
             raise RequestError(
-                "The image loads its DAGs from S3, and nothing says from where.",
+                "The image loads its DAGs from S3, which requires an S3 URI.",
                 "Give --s3-uri s3://BUCKET/PREFIX, or --stack NAME.",
             )
-        environment["S3_URI"] = wishes.stack_s3_uri
+        environment["S3_URI"] = requested.stack_s3_uri
 
 
-def _airflow_2(wishes: Wishes, known: Mapping[str, str], secrets: dict[str, str], notes: list[str]) -> None:
-    if wishes.execution_api_url:
+def _airflow_2(
+    requested: RequestedSettings, known: Mapping[str, str], secrets: dict[str, str], notes: list[str]
+) -> None:
+    if requested.execution_api_url:
         raise RequestError("--execution-api-url is for Airflow 3, and the image has Airflow 2.", "Leave it out.")
     if not _is_set(DATABASE, known):
-        if not wishes.stack_database:
+        if not requested.stack_database:
             raise RequestError(
-                "Tasks of Airflow 2 need the metadata database, and nothing says which.",
+                "Airflow 2 tasks require the metadata database.",
                 f"Give --secret {DATABASE}=ARN of a secret with its URL, or --stack NAME.",
             )
-        secrets[DATABASE] = wishes.stack_database
+        secrets[DATABASE] = requested.stack_database
     if not _is_set(FERNET_KEY, known):
-        if wishes.stack_fernet_key:
-            secrets[FERNET_KEY] = wishes.stack_fernet_key
+        if requested.stack_fernet_key:
+            secrets[FERNET_KEY] = requested.stack_fernet_key
         else:
             notes.append(
-                f"note: tasks cannot read connections and variables that a fernet key encrypts: --secret {FERNET_KEY}="
+                f"tasks cannot read connections and variables that a fernet key encrypts: --secret {FERNET_KEY}="
                 "ARN (or --stack)"
             )
 
 
-def _airflow_3(wishes: Wishes, known: Mapping[str, str], environment: dict[str, str]) -> None:
-    if wishes.execution_api_url:
-        environment[EXECUTION_API] = wishes.execution_api_url
+def _airflow_3(requested: RequestedSettings, known: Mapping[str, str], environment: dict[str, str]) -> None:
+    if requested.execution_api_url:
+        environment[EXECUTION_API] = requested.execution_api_url
     elif not _is_set(EXECUTION_API, known):
         raise RequestError(
-            "Tasks of Airflow 3 talk to the API server, and nothing says where it is.",
+            "Airflow 3 tasks require the address of the API server.",
             "Give --execution-api-url http://HOST:8080/execution/, as the containers reach it.",
         )
 
 
 def _is_set(variable: str, known: Mapping[str, str]) -> bool:
-    """Whether an option of Airflow is set, in whichever of its ways."""
+    """Return whether an option of Airflow is set, by any of its variables."""
     return any(known.get(name) for name in (variable, f"{variable}_CMD", f"{variable}_SECRET"))
 
 
 def check_execution_api_url(url: str) -> None:
-    """:raises RequestError: not an address at which a container could find the API server."""
+    """Raise RequestError for a URL at which a container could not find the API server."""
     example = "For example: --execution-api-url http://airflow.internal:8080/execution/"
     try:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        raise RequestError(f"--execution-api-url {url!r} is not an address.", example) from None
+        raise RequestError(f"--execution-api-url {url!r} is not a valid URL.", example) from None
     if parts.scheme not in ("http", "https") or not host or not parts.path.rstrip("/").endswith("/execution"):
-        raise RequestError(f"--execution-api-url {url!r} is not the address of an execution API.", example)
+        raise RequestError(f"--execution-api-url {url!r} is not the URL of an execution API.", example)
     if host in _HERE:
         raise RequestError(f"--execution-api-url {url}: in a container, {host} is the container itself.", example)

@@ -1,4 +1,4 @@
-"""Containers beside ours in a task: a metrics agent, a proxy. Read from files of container definitions."""
+"""Containers that run beside the Airflow container, such as a metrics agent or a proxy, from JSON files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from images.errors import InputError, RequestError, SecretError
 from images.secrets import sensitive_setting
 
 CONDITIONS = ("START", "HEALTHY", "COMPLETE", "SUCCESS")
-"""Of ContainerDependency (Amazon ECS API Reference)."""
+"""Values of ``condition`` in ContainerDependency (Amazon ECS API Reference)."""
 
 
 def read_sidecars(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
-    """The container definitions in files, each of one or of a list.
+    """Return the container definitions in files, each with one or with a list.
 
-    :raises InputError: a file that cannot be read, or holds something else.
-    :raises SecretError: a variable that looks like a secret.
+    Raises InputError if a file cannot be read, or has something else; SecretError if a variable looks like a secret.
     """
     found = []
     for file in files:
@@ -36,7 +35,7 @@ def _checked(item: Any, file: Path) -> dict[str, Any]:
     if not isinstance(item, dict) or not all(isinstance(item.get(key), str) and item[key] for key in ("name", "image")):
         raise InputError(
             f"--sidecar {file} is not a container definition.",
-            'It has a name and an image at least: {"name": "agent", "image": "public.ecr.aws/…"}, or a list of such.',
+            'It requires a name and an image: {"name": "agent", "image": "public.ecr.aws/…"}, or a list of such.',
         )
     variables = item.get("environment")
     for variable in variables if isinstance(variables, list) else ():
@@ -44,32 +43,32 @@ def _checked(item: Any, file: Path) -> dict[str, Any]:
         if sensitive_setting(name, value):
             raise SecretError(
                 f"--sidecar {file}: {name} of {item['name']} looks like a secret.",
-                "Give it in `secrets` of the container definition, by the ARN of where it is kept.",
+                "Give the ARN of the stored secret in `secrets` of the container definition.",
             )
     return item
 
 
 def check_names(container: str, sidecars: Sequence[dict[str, Any]]) -> None:
-    """:raises RequestError: two containers of one name."""
+    """Raise RequestError if two containers have the same name."""
     names = [container, *(item["name"] for item in sidecars)]
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
-        raise RequestError(f"Two containers are called {twice}.", "Each container of a task has a name of its own.")
+        raise RequestError(f"Two containers have the name {twice}.", "Each container of a task requires its own name.")
 
 
 def depends_on(texts: Sequence[str], sidecars: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """``NAME:CONDITION``, of sidecars that our container waits for.
+    """Return the conditions, by sidecar, that the Airflow container waits for; ``texts`` are ``NAME:CONDITION``.
 
-    :raises RequestError: no such sidecar or condition, or one that would never come.
+    Raises RequestError if the sidecar or the condition does not exist, or the condition would never be met.
     """
     known = {item["name"]: item for item in sidecars}
     found = {}
     for text in texts:
         name, _, condition = text.partition(":")
         if name not in known:
-            raise RequestError(f"--depends-on {name}: there is no such sidecar.", "Give its file: --sidecar FILE.")
+            raise RequestError(f"--depends-on {name}: the sidecar does not exist.", "Give its file: --sidecar FILE.")
         if condition not in CONDITIONS:
-            raise RequestError(f"--depends-on {text}: no such condition.", f"NAME:{'|'.join(CONDITIONS)}")
+            raise RequestError(f"--depends-on {text}: the condition does not exist.", f"NAME:{'|'.join(CONDITIONS)}")
         if condition == "HEALTHY" and not known[name].get("healthCheck"):
             raise RequestError(f"--depends-on {text}: {name} has no healthCheck, so it never becomes healthy.")
         found[name] = condition

@@ -13,11 +13,11 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from airflow_ecs_executor.image_check.credentials import Credentials
+from airflow_ecs_executor.image_check.registry import Credentials
 
 from images.registry.docker_config import with_logins
 from images.registry.ecr import TAGS
-from images.registry.logins import Login
+from images.registry.logins import RegistryAuth
 from local.aws_services.stack import Stack
 from local.fakes.registry import FakeRegistry
 from tests.images.conftest import docker_build
@@ -115,7 +115,7 @@ class TestAmazonEcr:
         digest, config = in_registry(registry, "team/new", "1.0")
         assert config == identity
         assert done.stdout == f"{ECR}/team/new:1.0\n{ECR}/team/new@{digest}\n"
-        assert f"created the repository {ECR}/team/new" in done.stderr and "3 MB sent" in done.stderr
+        assert f"created the repository {ECR}/team/new" in done.stderr and "Pushed" in done.stderr
         made = ecr.repositories["team/new"]
         assert made["imageTagMutability"] == "IMMUTABLE" and made["tags"] == TAGS
         assert made["imageScanningConfiguration"] == {"scanOnPush": True}
@@ -133,7 +133,7 @@ class TestAmazonEcr:
         ecr.requests.clear()
         again = push("push-test:2.0", "--to", target, "--create-repository")
         assert (again.returncode, again.stdout) == (0, once.stdout)
-        assert "is there already, with the same content" in again.stderr
+        assert "exists already, with the same content" in again.stderr
         assert ecr.requests == ["DescribeRepositories", "BatchGetImage"]
 
         second = small.build("push-test:2.0")
@@ -186,7 +186,7 @@ class TestAmazonEcr:
         assert "would create the repository" in done.stderr and "would push" in done.stderr
         assert not ecr.repositories and ecr.requests == ["DescribeRepositories"]
         assert push(*flags).returncode == 0
-        assert "is there already" in push(*flags, "--dry-run").stderr
+        assert "exists already" in push(*flags, "--dry-run").stderr
         assert client.images.get("push-test:6.0").tags == ["push-test:6.0"]
 
     def test_a_name_that_is_the_target_s_already_stays(
@@ -225,7 +225,7 @@ class TestOtherRegistries:
             assert done.returncode == 0, done.stderr
             assert done.stdout.startswith(f"{target}:9.0\n") and password not in done.stdout + done.stderr
             again = push("push-test:9.0", "--to", target)
-            assert (again.stdout, "is there already" in again.stderr) == (done.stdout, True)
+            assert (again.stdout, "exists already" in again.stderr) == (done.stdout, True)
 
     def test_an_image_that_is_not_ours_is_pushed_with_a_note(self, small: Small, push: Pushes, registry: str) -> None:
         small.build(f"{registry}/team/foreign:1", instructions="LABEL a=b", size=1000)
@@ -277,6 +277,6 @@ def test_buildx_pushes_by_a_login_of_its_environment_alone(
     assert in_registry(registry, "team/baked", "1")
 
 
-def login_of(registry: str, token: str) -> Login:
+def login_of(registry: str, token: str) -> RegistryAuth:
     """The login in an authorization token of Amazon ECR."""
-    return Login(registry, Credentials(*base64.b64decode(token).decode().split(":")))
+    return RegistryAuth(registry, Credentials(*base64.b64decode(token).decode().split(":")))

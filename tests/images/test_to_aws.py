@@ -84,7 +84,7 @@ def test_an_image_is_pushed_to_the_stack_s_repository(
     assert client.images.get(NAME).tags == [NAME]
     assert list(Path(account.environment["DOCKER_CONFIG"]).iterdir()) == []
     again = account("push", NAME, "--stack", STACK, "--content-tag")
-    assert again.stdout.split() == [*pushed] and "is there already" in again.stderr
+    assert again.stdout.split() == [*pushed] and "exists already" in again.stderr
 
 
 def test_its_task_definition_is_registered_once_and_fits_a_scheduler(account: Account, pushed: tuple[str, str]) -> None:

@@ -13,12 +13,11 @@ from airflow_ecs_executor.aws import container_logs
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify, lacks_definition, not_started
 from airflow_ecs_executor.aws.task_outcome import Outcome, outcome_of
 from airflow_ecs_executor.image_check import http
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.ecr import EcrRegistry
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.manifest import document_in
 from airflow_ecs_executor.image_check.reference import parse
-from airflow_ecs_executor.image_check.registry import Registry
+from airflow_ecs_executor.image_check.registry import Credentials, Registry
 
 from images import aws
 from images.dags.bucket import Bucket
@@ -269,7 +268,7 @@ def _registry(entry: Entry) -> Answer:
         found = diagnose_push(entry.message, entry.extra["name"])
         return Answer(type(found).__name__, found.hint)
     reference = parse(entry.extra["image"])
-    known = Credentials("user", "secret") if entry.extra.get("logged_in") else Credentials()
+    known = Credentials("user", "secret") if entry.extra.get("logged_in") else None
     try:
         registry = Registry(_Http(entry), reference, lambda _: known)  # type: ignore[arg-type]
         document_in(registry.manifest(reference.version), reference.digest, reference.version)
@@ -279,7 +278,7 @@ def _registry(entry: Entry) -> Answer:
         text = str(error)
         if "docker login" in text:
             return Answer("access", text)
-        return Answer("temporary" if "too many requests" in text or "in trouble" in text else "final", text)
+        return Answer("temporary" if "too many requests" in text or "server error" in text else "final", text)
     return Answer("found", "")
 
 

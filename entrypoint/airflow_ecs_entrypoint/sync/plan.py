@@ -74,8 +74,9 @@ class Paths:
         if parts[0] == OWN_FOLDER:
             raise DagsError(f"{name} begins with a reserved name: rename or delete it")
         parents = ["/".join(parts[:count]) for count in range(1, len(parts))]
-        if path in self._folders or any(parent in self.files for parent in parents):
-            raise DagsError(f"{name} is both a file and a folder: rename or delete one of them")
+        for both in (path, *parents):
+            if both in (self._folders if both == path else self.files):
+                raise DagsError(f"{both} is both a file and a folder in {self._what}: rename or delete one of them")
         if path in self.files:
             raise DagsError(f"{name} appears twice: keep one of them")
         self.files.add(path)

@@ -9,14 +9,17 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-_CONTRACT, _DAGS = "io.airflow-ecs.contract", "io.airflow-ecs.dags"
-_AIRFLOW_LABELS = ("io.airflow-ecs.airflow", "org.apache.airflow.version")
-_PYTHON_LABELS = ("io.airflow-ecs.python", "org.apache.airflow.python.version")
+LABEL_PREFIX = "io.airflow-ecs."
+"""The labels of this project, which the build tool writes (docs/image-contract.md)."""
+CONTRACT, DAGS = f"{LABEL_PREFIX}contract", f"{LABEL_PREFIX}dags"
+AIRFLOW, PYTHON = f"{LABEL_PREFIX}airflow", f"{LABEL_PREFIX}python"
+_AIRFLOW_LABELS = (AIRFLOW, "org.apache.airflow.version")
+_PYTHON_LABELS = (PYTHON, "org.apache.airflow.python.version")
 _AIRFLOW_VARIABLES = ("AIRFLOW_VERSION",)
 _PYTHON_VARIABLES = ("AIRFLOW_PYTHON_VERSION", "PYTHON_VERSION")
 _TAG = re.compile(r"(?:slim-)?(?P<airflow>[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.]*)-python(?P<python>[0-9]+\.[0-9]+)(?:-.*)?")
-_AIRFLOW = re.compile(r"[0-9]+\.[0-9]+[0-9A-Za-z.+-]*")
-_PYTHON = re.compile(r"(?:v|[Pp]ython )?(?P<short>[0-9]+\.[0-9]+)(?![0-9])")
+_AIRFLOW_VERSION = re.compile(r"[0-9]+\.[0-9]+[0-9A-Za-z.+-]*")
+_PYTHON_VERSION = re.compile(r"(?:v|[Pp]ython )?(?P<short>[0-9]+\.[0-9]+)(?![0-9])")
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,13 @@ def facts_of(config: Mapping[str, Any], tag: str = "") -> ImageFacts:
     if tagged:
         airflow.append(tagged["airflow"])
         python.append(tagged["python"])
-    short = (_PYTHON.match(text) for text in python)
+    short = (_PYTHON_VERSION.match(text) for text in python)
     return ImageFacts(
-        airflow=next((text for text in airflow if _AIRFLOW.fullmatch(text)), ""),
+        airflow=next((text for text in airflow if _AIRFLOW_VERSION.fullmatch(text)), ""),
         python=next((found["short"] for found in short if found), ""),
         architecture=_text(config.get("architecture")),
-        contract=_text(labels.get(_CONTRACT)),
-        dags=_text(labels.get(_DAGS)),
+        contract=_text(labels.get(CONTRACT)),
+        dags=_text(labels.get(DAGS)),
         environment=environment,
     )
 

@@ -6,10 +6,10 @@ github.com/opencontainers/distribution-spec: spec.md; for logins, distribution.g
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping
 from urllib.parse import urlsplit
 
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, RegistryError
 from airflow_ecs_executor.image_check.http import LOOPBACK, Answer, Http
 from airflow_ecs_executor.image_check.manifest import INDEXES, MANIFESTS, document_in
@@ -22,20 +22,31 @@ _KNOWN_REALMS: Mapping[str, Mapping[str, str]] = {
     "ghcr.io": {"realm": "https://ghcr.io/token", "service": "ghcr.io"},
     "public.ecr.aws": {"realm": "https://public.ecr.aws/token/", "service": "public.ecr.aws"},
 }
-"""What these answer to a request without a token: knowing it spares that request."""
+"""What these registries answer to a request without a token: knowing it saves that request."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The login to one registry: user and password, or an identity token."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
 
 
 class Registry:
-    """One registry, for one look-up."""
+    """One registry, for the requests of one look-up."""
 
-    def __init__(self, http: Http, reference: ImageReference, credentials: Callable[[str], Credentials]) -> None:
-        """``credentials`` finds what is stored for a host; it is asked only if the registry wants a login."""
+    def __init__(
+        self, http: Http, reference: ImageReference, credentials: Callable[[str], Credentials | None] | None
+    ) -> None:
+        """``credentials`` finds the login to a registry by its host; None if every request is to be anonymous."""
         self._http = http
         self._reference = reference
         self._find_credentials = credentials
-        self._credentials = Credentials()
+        self._credentials: Credentials | None = None
         self._login: dict[str, Any] = {}
-        """What every request is sent with, once that is known."""
+        """The parameters of every request, once they are known."""
         self._asked = False
 
     def manifest(self, version: str) -> bytes:
@@ -69,30 +80,28 @@ class Registry:
         if scheme == "bearer":
             self._log_in_by_token(dict(_PARAMETER.findall(challenge)))
         elif scheme == "basic":
-            self._credentials = self._find_credentials(self._reference.registry)
-            if not self._credentials.user:
+            found = self._stored_credentials()
+            if found is None or not found.user:
                 raise self._denied()
-            self._login = {"user": (self._credentials.user, self._credentials.password)}
+            self._login = {"user": (found.user, found.password)}
         else:
-            raise RegistryError(
-                f"{self._reference.registry} wants a login of a kind that is not known here: {scheme!r}"
-            )
+            raise RegistryError(f"{self._reference.registry} requires a login of an unknown kind: {scheme!r}")
 
     def _log_in_by_token(self, challenge: Mapping[str, str]) -> None:
         realm = challenge.get("realm", "")
         if urlsplit(realm).scheme != "https" and not LOOPBACK.fullmatch(urlsplit(realm).netloc):
-            raise RegistryError(f"{self._reference.registry} wants a login at {realm!r}, which is no safe place for it")
-        found = self._credentials = self._find_credentials(self._reference.registry)
+            raise RegistryError(f"{self._reference.registry} requires a login at {realm!r}, which does not use HTTPS")
+        found = self._stored_credentials()
         wanted = {
             "service": challenge.get("service", ""),
             "scope": f"repository:{self._reference.repository}:pull",
         }
-        if found.identity_token:
+        if found is not None and found.identity_token:
             form = {**wanted, "grant_type": "refresh_token", "client_id": "airflow-ecs-executor"}
             form["refresh_token"] = found.identity_token
             answer = self._http.request("POST", realm, data=form)
         else:
-            user = (found.user, found.password) if found.user else None
+            user = (found.user, found.password) if found is not None and found.user else None
             answer = self._http.request("GET", realm, params=wanted, user=user)
         if answer.status in (400, 401, 403):
             raise self._denied(answer.body)
@@ -101,8 +110,13 @@ class Registry:
         document = document_in(answer.body, "", "a token")
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str):
-            raise RegistryError(f"{urlsplit(realm).netloc} gives no token")
+            raise RegistryError(f"{urlsplit(realm).netloc} returned no token")
         self._login = {"authorization": f"Bearer {token}"}
+
+    def _stored_credentials(self) -> Credentials | None:
+        if self._find_credentials is not None:
+            self._credentials = self._find_credentials(self._reference.registry)
+        return self._credentials
 
     # What went wrong
 
@@ -116,11 +130,15 @@ class Registry:
                 f"logout{host}`"
             )
         if self._credentials:
-            return RegistryError(f"{name} is not for the user that is logged in here: `docker login{host}` as another")
-        trouble = f" ({self._credentials.trouble})" if self._credentials.trouble else ""
-        return RegistryError(
-            f"{name} does not exist or is private{trouble}: `docker login{host}` as the user that runs this"
-        )
+            return RegistryError(
+                f"the user that is logged in here may not read {name}: `docker login{host}` as another user"
+            )
+        if self._find_credentials is None:
+            return RegistryError(
+                f"{name} does not exist or is private, and the executor logs in to Amazon ECR only: check a private "
+                "image with `python build.py check`, or copy it to Amazon ECR"
+            )
+        return RegistryError(f"{name} does not exist or is private: `docker login{host}` as the user that runs this")
 
     def _error(self, answer: Answer, path: str) -> RegistryError:
         registry, status = self._reference.registry, answer.status
@@ -131,6 +149,10 @@ class Registry:
             name = f"{self._reference.repository}{'@' if self._reference.digest else ':'}{version}"
             return NoSuchImageError(f"{registry} has no image {name}: push it, or correct the name")
         if status == 429:
-            return RegistryError(f"{registry} has had too many requests from here (429): log in, or try again later")
-        kind = "is in trouble" if status >= 500 or status == 408 else "answers as no registry does"
-        return RegistryError(f"{registry} {kind} (HTTP status {status} for {path.partition('/')[0]})")
+            return RegistryError(
+                f"{registry} has received too many requests from here (429): log in, or try again later"
+            )
+        said = f"(HTTP status {status} for {path.partition('/')[0]})"
+        if status >= 500 or status == 408:
+            return RegistryError(f"{registry} has a server error {said}: try again later")
+        return RegistryError(f"{registry} does not answer like a registry {said}: check its name")

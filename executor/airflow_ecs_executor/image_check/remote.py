@@ -1,14 +1,13 @@
-"""Images in registries: one question for all kinds of them, answered in time."""
+"""Look images up in registries of all kinds, within a time limit."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Protocol, TypeVar
 
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.credentials import Credentials, stored_credentials
 from airflow_ecs_executor.image_check.errors import RegistryError
 from airflow_ecs_executor.image_check.manifest import (
     choose,
@@ -20,14 +19,17 @@ from airflow_ecs_executor.image_check.manifest import (
 )
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
+if TYPE_CHECKING:
+    from airflow_ecs_executor.image_check.registry import Credentials
+
 T = TypeVar("T")
 TIMEOUT = 10.0
-"""Seconds for one look-up, with everything that it takes."""
+"""Seconds for one look-up, with all its requests."""
 
 
 @dataclass(frozen=True)
 class RemoteImage:
-    """An image as its registry has it.
+    """An image in its registry.
 
     ``config`` is its configuration (OCI image specification, config.md); ``digests`` are those by which ECS may call
     it: of the manifest, and of the index if there is one.
@@ -52,7 +54,7 @@ class RemoteName:
 
 
 class _Source(Protocol):
-    """A registry, whichever API it is asked by."""
+    """A registry, by whichever API it is read."""
 
     def manifest(self, version: str) -> bytes: ...
 
@@ -60,17 +62,18 @@ class _Source(Protocol):
 
 
 class Images:
-    """Looks images up. May be used by any thread."""
+    """Looks images up. Safe to use from several threads."""
 
     def __init__(
         self,
         ecr: Callable[[str], Any],
-        credentials: Callable[[str], Credentials] = stored_credentials,
+        credentials: Callable[[str], Credentials | None] | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        """``ecr`` makes a boto3 client of Amazon ECR for a region; ``credentials`` finds those for a host.
+        """Look up images with these credentials.
 
-        ``timeout``: seconds for one look-up.
+        ``ecr`` makes a boto3 client of Amazon ECR for a region. ``credentials`` finds the login to another registry by
+        its host; None if these are to be asked anonymously. ``timeout``: seconds for one look-up.
         """
         self._ecr = ecr
         self._credentials = credentials
@@ -79,7 +82,7 @@ class Images:
     def look_up(self, name: str, platform: Platform | None) -> RemoteImage:
         """Find an image by name; of several, the one for ``platform`` (None: any).
 
-        Raises ValueError for what is no image's name, and RegistryError.
+        Raises ValueError if the name is not valid, and RegistryError.
         """
         reference = parse(name)
         return self._in_time(reference, lambda source: _resolve(source, reference, platform))
@@ -98,14 +101,14 @@ class Images:
             except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
                 outcome.append(error)
 
-        # In a thread, because the resolution of a name, for one, cannot be bounded.
+        # In a thread, because the resolution of a host name, for example, has no time limit.
         thread = threading.Thread(target=work, name="airflow-ecs-registry", daemon=True)
         thread.start()
         thread.join(self._timeout)
         if not outcome:
             raise RegistryError(
-                f"{reference.registry} has not answered within {self._timeout:g} s: check its name, and the network's "
-                "way to it"
+                f"{reference.registry} did not answer within {self._timeout:g} s: check its name, and the network "
+                "route to it"
             )
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
@@ -113,7 +116,7 @@ class Images:
         return found
 
     def _ask(self, reference: ImageReference, ask: Callable[[_Source], T]) -> T:
-        # Here: whoever looks no image up need not pay for it.
+        # Here, because most processes look no image up.
         from airflow_ecs_executor.image_check.ecr import EcrRegistry
         from airflow_ecs_executor.image_check.http import Http
         from airflow_ecs_executor.image_check.registry import Registry

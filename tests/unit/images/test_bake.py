@@ -76,45 +76,21 @@ def test_credentials_are_named_and_never_written(specs: tuple[ImageSpec, ...], m
     assert "args" not in target(specs)
 
 
-class TestOutput:
-    @pytest.mark.parametrize("push, output", [(False, ["type=docker"]), (True, ["type=registry"])])
-    def test_images_go_into_the_engine_or_to_a_registry(
-        self, specs: tuple[ImageSpec, ...], push: bool, output: list[str]
-    ) -> None:
-        assert target(specs, push=push)["output"] == output
-
-    @pytest.mark.parametrize(
-        "sbom, provenance, attest",
-        [
-            ("true", "", ["type=sbom"]),
-            ("", "mode=max", ["type=provenance,mode=max"]),
-            ("generator=x/y:1", "true", ["type=sbom,generator=x/y:1", "type=provenance"]),
-            ("", "false", ["type=provenance,disabled=true"]),
-        ],
-    )
-    def test_attestations_go_to_registries_only(
-        self, specs: tuple[ImageSpec, ...], sbom: str, provenance: str, attest: list[str]
-    ) -> None:
-        options = BakeOptions(sbom=sbom, provenance=provenance)
-        assert target(specs, options, push=True)["attest"] == attest
-        assert "attest" not in target(specs, options, push=False)
-
-
-def test_platforms_caches_and_switches_are_passed_on(specs: tuple[ImageSpec, ...]) -> None:
-    options = BakeOptions(
-        platforms=("linux/amd64", "linux/arm64"),
-        cache_from=("type=registry,ref=r/c",),
-        cache_to=("type=inline", "type=local,dest=/c"),
-        no_cache=True,
-        pull=True,
-        labels={"org.opencontainers.image.created": "2026-01-01T00:00:00Z"},
-    )
-    found = target(specs, options)
-    assert found["platforms"] == ["linux/amd64", "linux/arm64"]
-    assert found["cache-from"] == ["type=registry,ref=r/c"]
-    assert found["cache-to"] == ["type=inline", "type=local,dest=/c"]
-    assert (found["no-cache"], found["pull"]) == (True, True)
-    assert found["labels"] == {"org.opencontainers.image.created": "2026-01-01T00:00:00Z"}
+@pytest.mark.parametrize(
+    "sbom, provenance, attest",
+    [
+        ("true", "", ["type=sbom"]),
+        ("", "mode=max", ["type=provenance,mode=max"]),
+        ("generator=x/y:1", "true", ["type=sbom,generator=x/y:1", "type=provenance"]),
+        ("", "false", ["type=provenance,disabled=true"]),
+    ],
+)
+def test_attestations_go_to_registries_only(
+    specs: tuple[ImageSpec, ...], sbom: str, provenance: str, attest: list[str]
+) -> None:
+    options = BakeOptions(sbom=sbom, provenance=provenance)
+    assert target(specs, options, push=True)["attest"] == attest
+    assert "attest" not in target(specs, options, push=False)
 
 
 def test_bake_expands_nothing(specs: tuple[ImageSpec, ...]) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions, compare
+from airflow_ecs_executor.image_check.comparison import Fit, Versions, compare
 from airflow_ecs_executor.image_check.facts import facts_of
 
-from images import errors
-from images.check import is_task_definition, platform_of
+from images.check import is_task_definition
 from images.labels import labels
 from images.matrix import Matrix
 from images.spec import ImageSpec
@@ -76,25 +74,11 @@ def test_images_and_task_definitions_are_told_apart(name: str, is_definition: bo
     assert is_task_definition(name) == is_definition
 
 
-def test_a_platform() -> None:
-    assert platform_of("linux/arm64") == Platform("arm64", "linux")
-
-
-def test_exit_codes_are_the_executor_s() -> None:
-    assert EXIT_CODES[Fit.INCOMPATIBLE] == errors.ImageMismatchError.exit_code
-    assert EXIT_CODES[Fit.UNKNOWN] == errors.ImageUnknownError.exit_code
-
-
 def test_a_registry_that_does_not_answer(run: Run) -> None:
-    answer = run("check", NOWHERE, *PAIR)
-    assert answer.code == 19
-    assert "unknown" in answer.output and "127.0.0.1:9" in answer.errors and "Traceback" not in answer.errors
-
-
-def test_the_answer_as_json_is_whole_whatever_it_is(run: Run) -> None:
     answer = run("check", NOWHERE, *PAIR, "--json")
     assert answer.code == 19
     document = json.loads(answer.output)
+    assert "127.0.0.1:9" in answer.errors
     assert document["target"] == f"image {NOWHERE}" and document["outcome"] == "unknown" and document["error"]
 
 
@@ -194,12 +178,7 @@ def test_the_region_of_a_task_definition_is_that_of_the_aws_cli(run: Run, monkey
     assert answer.code == 20 and "Give --region, or set AWS_REGION." in answer.errors
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     answer = run("check", "airflow-worker", *PAIR)
-    assert answer.code == 20 and "cannot be described" in answer.errors
-
-
-def test_a_task_definition_that_cannot_be_described(run: Run) -> None:
-    answer = run("check", "airflow-worker", *PAIR, "--region", "eu-west-1")
-    assert answer.code == 20
+    assert answer.code == 20 and "could not be described" in answer.errors
     assert "ecs:DescribeTaskDefinition" in answer.errors and "airflow-worker:latest" in answer.errors
 
 
@@ -220,10 +199,3 @@ def test_flags_that_mean_nothing(run: Run, arguments: tuple[str, ...], words: st
 def test_a_name_that_is_no_images(run: Run) -> None:
     answer = run("check", "Example.com/UPPER:1", *PAIR)
     assert answer.code == 19 and "UPPER" in answer.errors
-
-
-def test_the_executor_s_modules_are_found_from_everywhere(tmp_path: Path) -> None:
-    from tests.unit.images.test_cli import program
-
-    done = program("check", NOWHERE, *PAIR, cwd=tmp_path, flags=("-I",))
-    assert done.returncode == 19, done.stderr

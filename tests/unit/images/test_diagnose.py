@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from images import errors
@@ -124,7 +122,6 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
     "output, error, message",
     [
         (UNTRUSTED_INDEX, errors.BuildError, "is not trusted inside the build.\n  Behind a company's proxy or index"),
-        (UNTRUSTED_INDEX, errors.BuildError, "--ca-bundle FILE"),
         (UNREACHABLE_INDEX, errors.BuildError, "cannot be reached from inside the build.\n  Check the network"),
         (UNKNOWN_PACKAGE, errors.BuildError, "No matching distribution found for humanize"),
         (
@@ -136,18 +133,24 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
         (
             UNREACHABLE_BASE,
             errors.BaseImageError,
-            "The base image library/debian-standin:nonexistent cannot be had: failed to do request",
+            "The base image library/debian-standin:nonexistent could not be pulled: failed to do request",
         ),
-        (UNREACHABLE_BASE, errors.BaseImageError, "no such host"),
-        (MISSING_BASE, errors.BaseImageError, "The base image apache/airflow:9.9.9 cannot be had: "),
+        (MISSING_BASE, errors.BaseImageError, "The base image apache/airflow:9.9.9 could not be pulled: "),
         (MISSING_BASE, errors.BaseImageError, "not found.\n  Try `docker pull apache/airflow:9.9.9`, or name another"),
-        (DENIED_BASE, errors.BaseImageError, "The base image company/airflow:1 cannot be had: pull access denied"),
+        (
+            DENIED_BASE,
+            errors.BaseImageError,
+            "The base image company/airflow:1 could not be pulled: pull access denied",
+        ),
         (MISSING_PACKAGE, errors.BuildError, "Debian has no package no-such-package-x.\n  Check --apt-packages"),
         (NO_MIRROR, errors.BuildError, "Debian's packages cannot be downloaded"),
-        (FULL, errors.DiskFullError, "No space left for the build.\n  Make room: `docker system df`"),
-        (PUSH_DENIED, errors.PushError, "Cannot push: target x: failed to solve: failed to push registry.example.com"),
-        (FOREIGN_PLATFORM, errors.BuildError, "cannot run programs of the platform asked for.\n  Install emulation"),
-        ("ERROR: Attestation is not supported for the docker driver.", errors.BuildError, "docker buildx create --use"),
+        (FULL, errors.DiskFullError, "No space left for the build.\n  Free some space: `docker system df`"),
+        (
+            PUSH_DENIED,
+            errors.PushError,
+            "The image could not be pushed: target x: failed to solve: failed to push registry.example.com",
+        ),
+        (FOREIGN_PLATFORM, errors.BuildError, "cannot run programs of the requested platform.\n  Install emulation"),
         (
             "ERROR: Cache export is not supported for the docker driver.",
             errors.BuildError,
@@ -156,7 +159,7 @@ UNKNOWN_PACKAGE = "\n".join(line for line in UNTRUSTED_INDEX.splitlines() if "SS
         (
             "ERROR: Multi-platform build is not supported for the docker driver.",
             errors.BuildError,
-            "This builder cannot do it: Multi-platform build is not supported",
+            "This builder does not support it: Multi-platform build is not supported",
         ),
         (
             "ERROR: Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?",
@@ -264,7 +267,7 @@ def test_a_push_by_buildx_that_is_refused_says_what_to_do(said: str, advice: str
 )
 def test_the_name_of_an_image_says_nothing_about_the_cause(name: str) -> None:
     said = f"failed to push {name}: unexpected status from HEAD request to https://r.example/v2/{name}: 401"
-    assert diagnose([f"ERROR: {said} Unauthorized"]).hint.startswith("Log in as somebody")
+    assert diagnose([f"ERROR: {said} Unauthorized"]).hint.startswith("Log in as a user")
 
 
 def test_amazon_ecr_s_403_is_a_permission_first_for_a_push_logs_in() -> None:
@@ -289,7 +292,10 @@ HUB = "docker.io/apache/airflow:3.0.2"
             "`docker login`",
         ),
         ("failed to authorize: failed to fetch oauth token: x: 401 Unauthorized", "may read it: `docker login`"),
-        ("failed to authorize: failed to fetch oauth token: x: 504 Gateway Timeout", "in trouble: try again later"),
+        (
+            "failed to authorize: failed to fetch oauth token: x: 504 Gateway Timeout",
+            "has a server error: try again later",
+        ),
         (
             "failed to do request: Head x: x509: certificate signed by unknown authority",
             "certs.d/registry-1.docker.io/ca.crt",
@@ -312,7 +318,7 @@ def test_a_base_image_that_cannot_be_pulled_says_what_to_do(said: str, advice: s
     ):
         error = diagnose("\n".join(lines).splitlines())
         assert type(error) is errors.BaseImageError
-        assert "The base image apache/airflow:3.0.2 cannot be had" in str(error) and advice in error.hint
+        assert "The base image apache/airflow:3.0.2 could not be pulled" in str(error) and advice in error.hint
 
 
 def test_who_has_reached_the_limit_of_amazon_ecr_public_is_not_told_to_log_out() -> None:
@@ -418,13 +424,6 @@ def test_every_kind_of_error_has_an_exit_code_of_its_own() -> None:
     codes = [kind.exit_code for kind in kinds]
     assert len(set(codes)) == len(codes) > 10
     assert not {0, 1, 6, 130} & set(codes), "success, unexpected, build.py's own, and Ctrl-C"
-
-
-def test_every_exit_code_is_in_the_help() -> None:
-    from images.cli import EPILOG
-
-    listed = set(map(int, re.findall(r"(?<![\d.])\d+(?= )", EPILOG)))
-    assert {kind.exit_code for kind in BuildToolError.__subclasses__()} <= listed
 
 
 def test_what_is_missing_says_how_to_get_it() -> None:

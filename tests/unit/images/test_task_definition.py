@@ -22,7 +22,7 @@ from images.labels import labels
 from images.spec import ImageSpec
 from images.task_definitions.definition import Definition, Logs, difference, normalised, render
 from images.task_definitions.registration import explained, register
-from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, Wishes, settings
+from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, RequestedSettings, settings
 from local.ecs.control import EcsApi
 from local.fakes.registry import FakeRegistry, digest_of, entry, put_image, put_index
 from tests.unit.executor.cloudformation import VALUES, CloudFormation, described
@@ -205,9 +205,9 @@ class TestRegistering:
         answer = run("task-definition", put(registry, "3.3.2"), "--stack", "airflow-ecs", *flags)
         by = "the role airflow-execution needs it by a policy of ExecutionPolicyArns"
         assert said(answer)
-        assert f"ONE takes secretsmanager:GetSecretValue on {SECRET}x: {by}" in answer.errors
-        assert f"OTHER takes ssm:GetParameters on {parameter}: {by}" in answer.errors
-        assert "the log group /other takes logs:CreateLogGroup, " in answer.errors
+        assert f"ONE requires secretsmanager:GetSecretValue on {SECRET}x: {by}" in answer.errors
+        assert f"OTHER requires ssm:GetParameters on {parameter}: {by}" in answer.errors
+        assert "the log group /other requires logs:CreateLogGroup, " in answer.errors
 
     def test_the_same_is_not_registered_again_and_a_difference_is(
         self, run: Run, registry: FakeRegistry, ecs: Any, tmp_path: Path
@@ -291,8 +291,8 @@ class TestImage:
             ("127.0.0.1:9/worker:1", 19, "127.0.0.1:9 does not answer"),
             ("{host}/worker:none", 19, "There is no image"),
             ("{host}/UPPER:1", 2, "is not a valid image name"),
-            ("{host}/worker:silent", 19, "says which Airflow it has"),
-            ("{host}/worker:odd", 18, "Fargate has no such CPU"),
+            ("{host}/worker:silent", 19, "does not say which Airflow it has"),
+            ("{host}/worker:odd", 18, "which Fargate does not have"),
         ],
     )
     def test_one_that_cannot_be_used(self, run: Run, registry: FakeRegistry, name: str, code: int, words: str) -> None:
@@ -320,23 +320,23 @@ class TestFlags:
             ("--ephemeral-storage 20", 2, "21 to 200"),
             ("--stop-timeout 300", 2, "2 to 120"),
             ("--platform linux/s390x", 2, "--platform takes"),
-            ("--family a/b", 2, "--family 'a/b' is not a name"),
+            ("--family a/b", 2, "--family 'a/b' is not a valid name"),
             ("--container=", 2, "--container is empty"),
-            ("--task-role admin", 2, "takes the ARN of a role"),
-            ("--env A", 2, "--env takes NAME=VALUE"),
+            ("--task-role admin", 2, "requires the ARN of a role"),
+            ("--env A", 2, "--env requires NAME=VALUE"),
             ("--env A=1 --env A=2", 2, "--env A is given twice"),
-            ("--env A-B=1", 2, "not a name of an environment variable"),
+            ("--env A-B=1", 2, "is not a valid name of an environment variable"),
             ("--env DB_PASSWORD=hunter2", 5, "--secret DB_PASSWORD=ARN"),
             ("--env AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql://u:hunter2@h/d", 5, "looks like a secret"),
-            ("--secret PASSWORD=hunter2", 2, "takes the ARN of a secret, not the secret itself"),
+            ("--secret PASSWORD=hunter2", 2, "requires the ARN of a secret, not the secret itself"),
             (f"--secret A={SECRET}:key", 2, f"--secret A={SECRET}:password::"),
-            (f"--secret A={SECRET} --env A=1", 2, "given by --env and by --secret"),
+            (f"--secret A={SECRET} --env A=1", 2, "given with --env and with --secret"),
             ("--execution-api-url http://localhost:8080/execution/", 2, "localhost is the container itself"),
-            ("--execution-api-url airflow:8080", 2, "is not the address of an execution API"),
-            ("--s3-uri bucket/dags", 2, "is not an S3 address"),
-            ("--logs-uri file:///logs", 2, "is not an S3 address"),
+            ("--execution-api-url airflow:8080", 2, "is not the URL of an execution API"),
+            ("--s3-uri bucket/dags", 2, "does not begin with s3://"),
+            ("--logs-uri file:///logs", 2, "does not begin with s3://"),
             ("--sidecar missing.json", 4, "missing.json"),
-            ("--depends-on agent:START", 2, "there is no such sidecar"),
+            ("--depends-on agent:START", 2, "the sidecar does not exist"),
             ("", 2, "Give --execution-api-url"),
         ],
     )
@@ -352,7 +352,7 @@ class TestFlags:
     ) -> None:
         answer = run("task-definition", put(registry, "2.11.2"), "--stack", "airflow-ecs", "--region", "eu-west-1")
         assert (answer.code, answer.output) == (2, "")
-        assert "The image has Airflow 2.11.2, and the stack is made for Airflow 3." in answer.errors
+        assert "The image has Airflow 2.11.2, and the stack is for Airflow 3." in answer.errors
         assert "AirflowMajorVersion=2" in answer.errors
         assert not ecs.list_task_definitions(familyPrefix="data-worker")["taskDefinitionArns"]
 
@@ -369,7 +369,7 @@ class TestFlags:
             ("{", 4, "is not JSON"),
             ('"agent"', 4, "is not a container definition"),
             ('{"name": "agent"}', 4, "is not a container definition"),
-            ('{"name": "airflow", "image": "a"}', 2, "Two containers are called airflow"),
+            ('{"name": "airflow", "image": "a"}', 2, "Two containers have the name airflow"),
             ('{"name": "a", "image": "a", "environment": [{"name": "API_KEY", "value": "hunter2"}]}', 5, "API_KEY"),
             ('{"name": "a", "image": "a", "portMapping": []}', 4, "Unknown parameter in containerDefinitions[1]"),
         ],
@@ -382,7 +382,9 @@ class TestFlags:
         answer = run("task-definition", put(registry, "3.3.2"), *flags)
         assert answer.code == code and words in answer.errors and "hunter2" not in answer.errors
 
-    @pytest.mark.parametrize(("condition", "words"), [("DONE", "no such condition"), ("HEALTHY", "has no healthCheck")])
+    @pytest.mark.parametrize(
+        ("condition", "words"), [("DONE", "the condition does not exist"), ("HEALTHY", "has no healthCheck")]
+    )
     def test_conditions_that_never_come(
         self, run: Run, registry: FakeRegistry, tmp_path: Path, condition: str, words: str
     ) -> None:
@@ -397,35 +399,39 @@ class TestSettings:
 
     def test_dags_come_from_where_the_image_says(self) -> None:
         image = ImageFacts(airflow="3.3.2", dags="s3", environment={"S3_URI": "s3://baked/dags"})
-        wishes = Wishes(execution_api_url=URL, stack_s3_uri="s3://stack/dags")
-        assert "S3_URI" not in settings(image, wishes).environment
-        with pytest.raises(RequestError, match="nothing says from where"):
-            settings(ImageFacts(airflow="3.3.2", dags="s3"), Wishes(execution_api_url=URL))
-        assert "S3_URI" not in settings(ImageFacts(airflow="3.3.2", dags="local"), wishes).environment
+        requested = RequestedSettings(execution_api_url=URL, stack_s3_uri="s3://stack/dags")
+        assert "S3_URI" not in settings(image, requested).environment
+        with pytest.raises(RequestError, match="requires an S3 URI"):
+            settings(ImageFacts(airflow="3.3.2", dags="s3"), RequestedSettings(execution_api_url=URL))
+        assert "S3_URI" not in settings(ImageFacts(airflow="3.3.2", dags="local"), requested).environment
 
     def test_the_database_may_be_known_in_any_of_airflow_s_ways(self) -> None:
         image = ImageFacts(airflow="2.10.5", dags="none")
-        with pytest.raises(RequestError, match="need the metadata database"):
-            settings(image, Wishes())
+        with pytest.raises(RequestError, match="require the metadata database"):
+            settings(image, RequestedSettings())
         for name in (f"{DATABASE}_CMD", f"{DATABASE}_SECRET"):
-            found = settings(image, Wishes({name: "x"}, stack_database=SECRET))
+            found = settings(image, RequestedSettings({name: "x"}, stack_database=SECRET))
             assert DATABASE not in found.secrets
-        own = settings(image, Wishes(secrets={DATABASE: "own"}, stack_database=SECRET, stack_fernet_key=SECRET))
+        own = settings(
+            image, RequestedSettings(secrets={DATABASE: "own"}, stack_database=SECRET, stack_fernet_key=SECRET)
+        )
         assert own.secrets == {DATABASE: "own", FERNET_KEY: SECRET}
-        assert any("fernet key" in note for note in settings(image, Wishes(secrets={DATABASE: "own"})).notes)
+        assert any("fernet key" in note for note in settings(image, RequestedSettings(secrets={DATABASE: "own"})).notes)
 
     def test_airflow_2_has_no_execution_api(self) -> None:
         with pytest.raises(RequestError, match="is for Airflow 3"):
-            settings(ImageFacts(airflow="2.10.5"), Wishes(execution_api_url=URL))
+            settings(ImageFacts(airflow="2.10.5"), RequestedSettings(execution_api_url=URL))
 
     def test_a_secret_takes_the_place_of_a_variable(self) -> None:
         image = ImageFacts(airflow="3.3.2", dags="s3")
-        found = settings(image, Wishes(secrets={"S3_URI": SECRET}, execution_api_url=URL, stack_s3_uri="s3://a/b"))
+        found = settings(
+            image, RequestedSettings(secrets={"S3_URI": SECRET}, execution_api_url=URL, stack_s3_uri="s3://a/b")
+        )
         assert "S3_URI" not in found.environment and found.secrets == {"S3_URI": SECRET}
 
     def test_a_log_that_goes_with_its_container_is_noted(self) -> None:
         image = ImageFacts(airflow="3.3.2", dags="none")
-        assert any("--logs-uri" in note for note in settings(image, Wishes(execution_api_url=URL)).notes)
+        assert any("--logs-uri" in note for note in settings(image, RequestedSettings(execution_api_url=URL)).notes)
 
 
 class Configuration(dict[tuple[str, str], str]):

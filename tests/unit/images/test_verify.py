@@ -144,7 +144,7 @@ def test_only_what_is_wrong_is_raised() -> None:
     require_verified("worker:1", checks[:1])
     with pytest.raises(VerificationError) as raised:
         require_verified("worker:1", checks)
-    assert str(raised.value).startswith("worker:1 is not what it should be:\n")
+    assert str(raised.value).startswith("worker:1 failed the verification:\n")
     assert "Python" in str(raised.value) and "Airflow" not in str(raised.value)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import boto3
 import pytest
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.remote import Images
 
 from local.fakes.registry import FakeRegistry, entry, put_image, put_index
@@ -40,7 +39,7 @@ def images(registry):
 class LookUps(Images):
     def __init__(self, registry, timeout=10.0):
         self.regions = []
-        self.credentials = Credentials()
+        self.credentials = None
         super().__init__(self._ecr_of(registry), lambda host: self.credentials, timeout)
 
     def _ecr_of(self, registry):

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from airflow_ecs_executor.image_check import http as http_module
-from airflow_ecs_executor.image_check.credentials import Credentials
 from airflow_ecs_executor.image_check.errors import NoSuchImageError, NoSuchPlatformError, RegistryError
 from airflow_ecs_executor.image_check.http import Answer
 from airflow_ecs_executor.image_check.reference import parse
-from airflow_ecs_executor.image_check.registry import Registry
+from airflow_ecs_executor.image_check.registry import Credentials, Registry
+from airflow_ecs_executor.image_check.remote import Images
 
 from local.fakes.registry import (
     DOCKER_INDEX,
@@ -107,9 +107,8 @@ def test_an_identity_token_is_exchanged(registry, images, one):
 @pytest.mark.parametrize(
     ("credentials", "words"),
     [
-        (Credentials(), "does not exist or is private: `docker login 127.0.0.1"),
-        (Credentials("airflow", "wrong"), "not for the user that is logged in here"),
-        (Credentials(trouble="docker-credential-x failed"), "docker-credential-x failed"),
+        (None, "does not exist or is private: `docker login 127.0.0.1"),
+        (Credentials("airflow", "wrong"), "the user that is logged in here may not read"),
     ],
 )
 def test_without_the_right_login_the_message_says_what_to_do(registry, images, one, login, credentials, words):
@@ -133,6 +132,12 @@ def test_a_login_that_has_expired_is_told_apart():
         registry.manifest("1")
 
 
+def test_without_a_way_to_log_in_a_private_image_is_not_known(registry, one):
+    registry.login = "bearer"
+    with pytest.raises(RegistryError, match=r"the executor logs in to Amazon ECR only: .*`python build\.py check`"):
+        Images(lambda region: None).look_up(f"{registry.host}/team/worker:1", AMD64)
+
+
 def test_a_login_is_not_carried_to_another_host(registry, images, one):
     with FakeRegistry() as storage:
         storage.blobs.update(registry.blobs)
@@ -146,7 +151,7 @@ def test_a_login_is_sent_to_safe_places_only(registry, images, one, monkeypatch)
     registry.login = "bearer"
     images.credentials = Credentials(*registry.user)
     monkeypatch.setattr(registry, "url", "http://elsewhere.example")
-    assert "no safe place" in refusal(images, f"{registry.host}/team/worker:1")
+    assert "does not use HTTPS" in refusal(images, f"{registry.host}/team/worker:1")
     assert registry.requests == ["manifests/1"]
 
 
@@ -195,9 +200,9 @@ def test_an_image_that_is_not_there(registry, images, one):
     ("fault", "words"),
     [
         (429, "too many requests"),
-        (503, "is in trouble (HTTP status 503"),
-        (408, "is in trouble (HTTP status 408"),
-        (418, "answers as no registry does"),
+        (503, "has a server error (HTTP status 503"),
+        (408, "has a server error (HTTP status 408"),
+        (418, "does not answer like a registry"),
     ],
 )
 def test_a_registry_that_refuses(registry, images, one, fault, words):
@@ -218,7 +223,7 @@ def test_a_name_that_nobody_knows(images):
 def test_a_registry_that_does_not_come_to_an_end_is_left_in_time(registry, one, fault):
     registry.faults["manifests"] = fault
     text = refusal(LookUps(registry, timeout=0.5), f"{registry.host}/team/worker:1")
-    assert registry.host in text and ("does not answer" in text or "has not answered" in text)
+    assert registry.host in text and ("does not answer" in text or "did not answer" in text)
 
 
 def test_the_resolution_of_a_name_is_waited_for_no_longer(registry, one, monkeypatch):
@@ -226,7 +231,7 @@ def test_the_resolution_of_a_name_is_waited_for_no_longer(registry, one, monkeyp
 
     monkeypatch.setattr(Registry, "manifest", lambda *_: registry.closing.wait())
     text = refusal(LookUps(registry, timeout=0.2), f"{registry.host}/team/worker:1")
-    assert "has not answered within 0.2 s" in text
+    assert "did not answer within 0.2 s" in text
 
 
 def test_an_answer_without_end_is_cut(registry, images, one, monkeypatch):

@@ -1,16 +1,16 @@
-# 2.11.2-python3.12-local: an Airflow worker image for Amazon ECS, image contract version 1.
+# 2.10.5-python3.8-none: an Airflow worker image for Amazon ECS, image contract version 1.
 # Rendered from images/Dockerfile.j2 and matrix.yaml. Build it with `python build.py`, or, in the folder that
 # `python build.py render -o DIR` writes, with `docker build`; the arguments below can be given as --build-arg.
 
-ARG aws_default_region="eu-west-1"
-ARG s3_uri="s3://bucket/dags"
-ARG requirements_path="requirements.txt"
+ARG aws_default_region=""
+ARG s3_uri=""
+ARG requirements_path=""
 
 # --- The base, with bytecode for all that a task imports. Shared by every image on this base.
-FROM apache/airflow:2.11.2-python3.12 AS base
+FROM apache/airflow:2.10.5-python3.8 AS base
 USER 50000:0
 RUN --mount=type=bind,source=steps,target=/steps \
-    python /steps/check_base.py --airflow 2.11.2 --python 3.12
+    python /steps/check_base.py --airflow 2.10.5 --python 3.8
 USER root
 RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/compile_bytecode.py
@@ -24,41 +24,26 @@ RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/install_aws_cli.py /steps/aws-cli.txt \
     && ln -sf /opt/aws-cli/bin/aws /usr/local/bin/aws
 
-# Debian packages that were asked for.
-# hadolint ignore=DL3008
-RUN --mount=type=secret,id=ca-bundle,mode=0444 \
-    if [ -f /run/secrets/ca-bundle ]; then ca="-o=Acquire::https::CAInfo=/run/secrets/ca-bundle"; fi \
-    && apt-get ${ca:+"${ca}"} update \
-    && DEBIAN_FRONTEND=noninteractive apt-get ${ca:+"${ca}"} install -y --no-install-recommends \
-       git libpq5 \
-    && rm -rf /var/lib/apt/lists/*
-
 USER 50000:0
 
 # The entrypoint.
 RUN --mount=type=bind,source=wheels,target=/wheels \
     umask 0002 \
     && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check --force-reinstall \
-       /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+       /wheels/airflow_ecs_entrypoint-0.1.0-py3-none-any.whl
 
 # --- Requirements; this stage takes part when requirements_path is not empty.
 FROM base AS base-requirements
 ARG requirements_path
 COPY --chown=50000:0 ${requirements_path} /opt/airflow-ecs/requirements.txt
-COPY --chown=50000:0 constraints.txt /opt/airflow-ecs/constraints.txt
 RUN --mount=type=bind,source=steps,target=/steps \
     --mount=type=cache,id=airflow-ecs-pip-50000,target=/tmp/.cache/pip,uid=50000 \
     --mount=type=secret,id=ca-bundle,uid=50000 \
     --mount=type=secret,id=pip-config,uid=50000 \
     PIP_CACHE_DIR=/tmp/.cache/pip \
-    python /steps/install_packages.py --constraints /opt/airflow-ecs/constraints.txt --requirements /opt/airflow-ecs/requirements.txt
+    python /steps/install_packages.py --constraints image --requirements /opt/airflow-ecs/requirements.txt
 
 FROM base${requirements_path:+-requirements} AS installed
-
-# --- Configuration that was asked for.
-COPY --chown=50000:0 airflow.cfg /opt/airflow/airflow.cfg
-ENV AIRFLOW__CORE__PARALLELISM="8"
-ENV QUOTED="a \"b\" \$c \\d"
 
 FROM installed AS configured
 
@@ -74,11 +59,9 @@ ARG s3_uri
 ENV S3_URI=${s3_uri}
 
 FROM located${s3_uri:+-uri} AS worker
-ENV PLUGINS_S3_URI="s3://bucket/plugins"
-ENV CONFIG_S3_URI="s3://bucket/config"
 
 # --- DAGs.
-ARG container_dag_path="/srv/dags"
+ARG container_dag_path="/opt/airflow/dags"
 ENV CONTAINER_DAG_PATH=${container_dag_path}
 USER root
 # Without an airflow.cfg, Airflow's command line writes one at each start, with a key of its own making.
@@ -89,7 +72,7 @@ RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugin
        fi
 USER 50000:0
 WORKDIR /opt/airflow
-ENV AIRFLOW_ECS_DAGS=local
+ENV AIRFLOW_ECS_DAGS=none
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
@@ -102,17 +85,12 @@ LABEL org.opencontainers.image.authors="" \
       org.opencontainers.image.revision="" \
       org.opencontainers.image.source="" \
       org.opencontainers.image.title="airflow-ecs-worker" \
-      org.opencontainers.image.description="Apache Airflow 2.11.2 worker for Amazon ECS" \
-      org.opencontainers.image.version="2.11.2-python3.12-local" \
-      org.opencontainers.image.base.name="apache/airflow:2.11.2-python3.12" \
+      org.opencontainers.image.description="Apache Airflow 2.10.5 worker for Amazon ECS" \
+      org.opencontainers.image.version="2.10.5-python3.8-none" \
+      org.opencontainers.image.base.name="apache/airflow:2.10.5-python3.8" \
       io.airflow-ecs.contract="1" \
-      io.airflow-ecs.airflow="2.11.2" \
-      io.airflow-ecs.python="3.12" \
-      io.airflow-ecs.dags="local" \
-      io.airflow-ecs.entrypoint="1.2.3" \
-      io.airflow-ecs.aws-cli="true" \
-      com.example.team="data platform"
-COPY --chown=50000:0 config/ /opt/airflow/config/
-COPY --chown=50000:0 plugins/ /opt/airflow/plugins/
-ARG host_dag_path="dags"
-COPY --chown=50000:0 ${host_dag_path}/ ${container_dag_path}/
+      io.airflow-ecs.airflow="2.10.5" \
+      io.airflow-ecs.python="3.8" \
+      io.airflow-ecs.dags="none" \
+      io.airflow-ecs.entrypoint="0.1.0" \
+      io.airflow-ecs.aws-cli="true"

@@ -1,35 +1,36 @@
-# slim-3.3.2-python3.14-none: an Airflow worker image for Amazon ECS, image contract version 1.
+# 3.3.2-python3.12-s3: an Airflow worker image for Amazon ECS, image contract version 1.
 # Rendered from images/Dockerfile.j2 and matrix.yaml. Build it with `python build.py`, or, in the folder that
 # `python build.py render -o DIR` writes, with `docker build`; the arguments below can be given as --build-arg.
 
 ARG aws_default_region=""
-ARG s3_uri=""
+ARG s3_uri="s3://my-bucket/dags"
 ARG requirements_path=""
 
 # --- The base, with bytecode for all that a task imports. Shared by every image on this base.
-FROM apache/airflow:slim-3.3.2-python3.14 AS base
+FROM apache/airflow:3.3.2-python3.12 AS base
 USER 50000:0
 RUN --mount=type=bind,source=steps,target=/steps \
-    python /steps/check_base.py --airflow 3.3.2 --python 3.14
+    python /steps/check_base.py --airflow 3.3.2 --python 3.12
 USER root
 RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/compile_bytecode.py
 
-USER 50000:0
-
-# What this base lacks to work on AWS.
+# The AWS CLI, away from Airflow's packages.
 RUN --mount=type=bind,source=steps,target=/steps \
-    --mount=type=cache,id=airflow-ecs-pip-50000,target=/tmp/.cache/pip,uid=50000 \
-    --mount=type=secret,id=ca-bundle,uid=50000 \
-    --mount=type=secret,id=pip-config,uid=50000 \
-    PIP_CACHE_DIR=/tmp/.cache/pip \
-    python /steps/install_packages.py apache-airflow-providers-amazon asyncpg boto3 psycopg2-binary
+    --mount=type=cache,id=airflow-ecs-pip-0,target=/root/.cache/pip,uid=0 \
+    --mount=type=secret,id=ca-bundle,uid=0 \
+    --mount=type=secret,id=pip-config,uid=0 \
+    PIP_CACHE_DIR=/root/.cache/pip \
+    python /steps/install_aws_cli.py /steps/aws-cli.txt \
+    && ln -sf /opt/aws-cli/bin/aws /usr/local/bin/aws
+
+USER 50000:0
 
 # The entrypoint.
 RUN --mount=type=bind,source=wheels,target=/wheels \
     umask 0002 \
     && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check --force-reinstall \
-       /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+       /wheels/airflow_ecs_entrypoint-0.1.0-py3-none-any.whl
 
 # --- Requirements; this stage takes part when requirements_path is not empty.
 FROM base AS base-requirements
@@ -71,7 +72,7 @@ RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugin
        fi
 USER 50000:0
 WORKDIR /opt/airflow
-ENV AIRFLOW_ECS_DAGS=none
+ENV AIRFLOW_ECS_DAGS=s3
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
@@ -85,11 +86,11 @@ LABEL org.opencontainers.image.authors="" \
       org.opencontainers.image.source="" \
       org.opencontainers.image.title="airflow-ecs-worker" \
       org.opencontainers.image.description="Apache Airflow 3.3.2 worker for Amazon ECS" \
-      org.opencontainers.image.version="slim-3.3.2-python3.14-none" \
-      org.opencontainers.image.base.name="apache/airflow:slim-3.3.2-python3.14" \
+      org.opencontainers.image.version="3.3.2-python3.12-s3" \
+      org.opencontainers.image.base.name="apache/airflow:3.3.2-python3.12" \
       io.airflow-ecs.contract="1" \
       io.airflow-ecs.airflow="3.3.2" \
-      io.airflow-ecs.python="3.14" \
-      io.airflow-ecs.dags="none" \
-      io.airflow-ecs.entrypoint="1.2.3" \
-      io.airflow-ecs.aws-cli="false"
+      io.airflow-ecs.python="3.12" \
+      io.airflow-ecs.dags="s3" \
+      io.airflow-ecs.entrypoint="0.1.0" \
+      io.airflow-ecs.aws-cli="true"

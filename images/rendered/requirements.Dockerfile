@@ -1,16 +1,16 @@
-# 2.10.5-python3.8-s3: an Airflow worker image for Amazon ECS, image contract version 1.
+# 3.3.2-python3.12-s3: an Airflow worker image for Amazon ECS, image contract version 1.
 # Rendered from images/Dockerfile.j2 and matrix.yaml. Build it with `python build.py`, or, in the folder that
 # `python build.py render -o DIR` writes, with `docker build`; the arguments below can be given as --build-arg.
 
-ARG aws_default_region=""
+ARG aws_default_region="eu-west-1"
 ARG s3_uri=""
-ARG requirements_path=""
+ARG requirements_path="requirements.txt"
 
 # --- The base, with bytecode for all that a task imports. Shared by every image on this base.
-FROM apache/airflow:2.10.5-python3.8 AS base
+FROM apache/airflow:3.3.2-python3.12 AS base
 USER 50000:0
 RUN --mount=type=bind,source=steps,target=/steps \
-    python /steps/check_base.py --airflow 2.10.5 --python 3.8
+    python /steps/check_base.py --airflow 3.3.2 --python 3.12
 USER root
 RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/compile_bytecode.py
@@ -24,13 +24,22 @@ RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/install_aws_cli.py /steps/aws-cli.txt \
     && ln -sf /opt/aws-cli/bin/aws /usr/local/bin/aws
 
+# Debian packages that were asked for.
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca-bundle,mode=0444 \
+    if [ -f /run/secrets/ca-bundle ]; then ca="-o=Acquire::https::CAInfo=/run/secrets/ca-bundle"; fi \
+    && apt-get ${ca:+"${ca}"} update \
+    && DEBIAN_FRONTEND=noninteractive apt-get ${ca:+"${ca}"} install -y --no-install-recommends \
+       git libpq5 \
+    && rm -rf /var/lib/apt/lists/*
+
 USER 50000:0
 
 # The entrypoint.
 RUN --mount=type=bind,source=wheels,target=/wheels \
     umask 0002 \
     && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check --force-reinstall \
-       /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+       /wheels/airflow_ecs_entrypoint-0.1.0-py3-none-any.whl
 
 # --- Requirements; this stage takes part when requirements_path is not empty.
 FROM base AS base-requirements
@@ -44,6 +53,9 @@ RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/install_packages.py --constraints image --requirements /opt/airflow-ecs/requirements.txt
 
 FROM base${requirements_path:+-requirements} AS installed
+
+# --- Configuration that was asked for.
+ENV AIRFLOW__CORE__PARALLELISM="8"
 
 FROM installed AS configured
 
@@ -85,12 +97,13 @@ LABEL org.opencontainers.image.authors="" \
       org.opencontainers.image.revision="" \
       org.opencontainers.image.source="" \
       org.opencontainers.image.title="airflow-ecs-worker" \
-      org.opencontainers.image.description="Apache Airflow 2.10.5 worker for Amazon ECS" \
-      org.opencontainers.image.version="2.10.5-python3.8-s3" \
-      org.opencontainers.image.base.name="apache/airflow:2.10.5-python3.8" \
+      org.opencontainers.image.description="Apache Airflow 3.3.2 worker for Amazon ECS" \
+      org.opencontainers.image.version="3.3.2-python3.12-s3" \
+      org.opencontainers.image.base.name="apache/airflow:3.3.2-python3.12" \
       io.airflow-ecs.contract="1" \
-      io.airflow-ecs.airflow="2.10.5" \
-      io.airflow-ecs.python="3.8" \
+      io.airflow-ecs.airflow="3.3.2" \
+      io.airflow-ecs.python="3.12" \
       io.airflow-ecs.dags="s3" \
-      io.airflow-ecs.entrypoint="1.2.3" \
-      io.airflow-ecs.aws-cli="true"
+      io.airflow-ecs.entrypoint="0.1.0" \
+      io.airflow-ecs.aws-cli="true" \
+      com.example.team="data platform"

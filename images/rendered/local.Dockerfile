@@ -1,18 +1,16 @@
-# 3.0.6-python3.9-s3: an Airflow worker image for Amazon ECS, image contract version 1.
+# 3.3.2-python3.12-local: an Airflow worker image for Amazon ECS, image contract version 1.
 # Rendered from images/Dockerfile.j2 and matrix.yaml. Build it with `python build.py`, or, in the folder that
 # `python build.py render -o DIR` writes, with `docker build`; the arguments below can be given as --build-arg.
 
 ARG aws_default_region=""
 ARG s3_uri=""
 ARG requirements_path=""
-ARG aws_access_key_id=""
-ARG aws_session_token=""
 
 # --- The base, with bytecode for all that a task imports. Shared by every image on this base.
-FROM apache/airflow:3.0.6-python3.9 AS base
+FROM apache/airflow:3.3.2-python3.12 AS base
 USER 50000:0
 RUN --mount=type=bind,source=steps,target=/steps \
-    python /steps/check_base.py --airflow 3.0.6 --python 3.9
+    python /steps/check_base.py --airflow 3.3.2 --python 3.12
 USER root
 RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/compile_bytecode.py
@@ -32,7 +30,7 @@ USER 50000:0
 RUN --mount=type=bind,source=wheels,target=/wheels \
     umask 0002 \
     && python -m pip install --no-index --no-deps --no-cache-dir --disable-pip-version-check --force-reinstall \
-       /wheels/airflow_ecs_entrypoint-1.2.3-py3-none-any.whl
+       /wheels/airflow_ecs_entrypoint-0.1.0-py3-none-any.whl
 
 # --- Requirements; this stage takes part when requirements_path is not empty.
 FROM base AS base-requirements
@@ -47,18 +45,7 @@ RUN --mount=type=bind,source=steps,target=/steps \
 
 FROM base${requirements_path:+-requirements} AS installed
 
-# --- INSECURE, on request: whoever can pull this image can read these credentials.
-FROM installed AS installed-key
-ARG aws_access_key_id
-ARG aws_secret_access_key
-ENV AWS_ACCESS_KEY_ID=${aws_access_key_id} \
-    AWS_SECRET_ACCESS_KEY=${aws_secret_access_key}
-
-FROM installed-key AS installed-key-session
-ARG aws_session_token
-ENV AWS_SESSION_TOKEN=${aws_session_token}
-
-FROM installed${aws_access_key_id:+-key}${aws_session_token:+-session} AS configured
+FROM installed AS configured
 
 # --- Defaults for AWS; a stage takes part when its value is not empty, so that no variable is ever set to nothing.
 FROM configured AS configured-region
@@ -85,7 +72,7 @@ RUN install -d -o 50000 -g 0 -m 0775 "${container_dag_path}" /opt/airflow/plugin
        fi
 USER 50000:0
 WORKDIR /opt/airflow
-ENV AIRFLOW_ECS_DAGS=s3
+ENV AIRFLOW_ECS_DAGS=local
 ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]
 CMD []
 
@@ -98,13 +85,14 @@ LABEL org.opencontainers.image.authors="" \
       org.opencontainers.image.revision="" \
       org.opencontainers.image.source="" \
       org.opencontainers.image.title="airflow-ecs-worker" \
-      org.opencontainers.image.description="Apache Airflow 3.0.6 worker for Amazon ECS" \
-      org.opencontainers.image.version="3.0.6-python3.9-s3" \
-      org.opencontainers.image.base.name="apache/airflow:3.0.6-python3.9" \
+      org.opencontainers.image.description="Apache Airflow 3.3.2 worker for Amazon ECS" \
+      org.opencontainers.image.version="3.3.2-python3.12-local" \
+      org.opencontainers.image.base.name="apache/airflow:3.3.2-python3.12" \
       io.airflow-ecs.contract="1" \
-      io.airflow-ecs.airflow="3.0.6" \
-      io.airflow-ecs.python="3.9" \
-      io.airflow-ecs.dags="s3" \
-      io.airflow-ecs.entrypoint="1.2.3" \
-      io.airflow-ecs.aws-cli="true" \
-      io.airflow-ecs.insecure="aws-credentials"
+      io.airflow-ecs.airflow="3.3.2" \
+      io.airflow-ecs.python="3.12" \
+      io.airflow-ecs.dags="local" \
+      io.airflow-ecs.entrypoint="0.1.0" \
+      io.airflow-ecs.aws-cli="true"
+ARG host_dag_path="dags"
+COPY --chown=50000:0 ${host_dag_path}/ ${container_dag_path}/
