@@ -12,6 +12,7 @@ from airflow.exceptions import AirflowException
 from airflow.executors.base_executor import BaseExecutor
 from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.aws.task_definition import read_definition
+from airflow_ecs_executor.checks import environment
 from airflow_ecs_executor.executor import AwsEcsExecutor
 from airflow_ecs_executor.image_check.facts import ImageFacts
 
@@ -190,7 +191,7 @@ def test_a_revoked_task_frees_its_slot_and_nothing_is_told(ecs: EcsApi, launch: 
 
 def test_revoking_what_is_no_task_raises_nothing(ecs: EcsApi, said: Callable[[], str]) -> None:
     Scheduler().executor.revoke_task(ti=object())
-    assert "Cannot revoke" in said()
+    assert "Unexpected error while" in said()
 
 
 # The end
@@ -224,9 +225,11 @@ def test_end_waits_for_what_runs_and_hears_of_it(ecs: EcsApi) -> None:
 def test_a_container_s_environment_is_compared_with_airflow_s_configuration(variable: str, is_airflow_2: bool) -> None:
     described = {"family": "worker", "revision": 1, "containerDefinitions": [{"name": "airflow", "image": "x"}]}
     definition = read_definition(described, "airflow")
-    missing = "\n".join(airflow_compat.environment_warnings(definition, ImageFacts(), {}))
+    missing = "\n".join(environment.warnings_of(definition, ImageFacts(), {}, airflow_compat))
     assert (f"set {variable}" in missing or f"give {variable}" in missing) is (
         is_airflow_2 is not airflow_compat.HAS_WORKLOADS
     )
-    given = airflow_compat.environment_warnings(definition, ImageFacts(), {variable: "http://airflow:8080/execution/"})
+    given = environment.warnings_of(
+        definition, ImageFacts(), {variable: "http://airflow:8080/execution/"}, airflow_compat
+    )
     assert f"{variable}" not in "\n".join(given)

@@ -8,6 +8,7 @@ import time
 from typing import Any, Callable
 
 import pytest
+from airflow_ecs_executor.airflow_side import QueuedWorkload
 
 from local.ecs.control import EcsApi
 from tests.unit.executor.harness import Airflow, Scheduler, containers_at_once, finish_all, key, launched, patient
@@ -45,7 +46,7 @@ def test_an_executor_that_raises_does_not_end_the_loop(
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert scheduler.states() == ["success"]
-    assert "Unexpected error in the ECS executor; the scheduler goes on" in said()
+    assert "Unexpected error in the ECS executor; the scheduler continues" in said()
 
 
 def test_without_a_name_the_deployment_is_that_of_the_database(ecs: EcsApi) -> None:
@@ -223,7 +224,7 @@ def test_two_schedulers_share_a_quota_fairly_and_fail_nothing(ecs: EcsApi) -> No
 def test_a_heartbeat_spends_little_time_on_what_was_queued(ecs: EcsApi) -> None:
     scheduler: Any = Scheduler(parallelism=20_000, run_task_rate="0.1", run_task_burst="1")
     for number in range(20_000):
-        scheduler.executor.submit(key(number), ["airflow"], None)
+        scheduler.executor.submit(QueuedWorkload(key(number), ["airflow"], None))
     scheduler.executor.sync()
     pending = scheduler.airflow.figures.gauges["pending_launches"][-1]
     assert 0 < pending < 20_000, "the rest waits for the next heartbeat"

@@ -79,11 +79,11 @@ def test_what_the_container_lacks_is_warned_about_unless_nothing_is_to_be_looked
 ) -> None:
     register(ecs, FAMILY, put_worker(registry, "right"))
     airflow = Airflow()
-    airflow.warnings = ["[core] fernet_key is not set in the container"]
+    airflow.options = {"remote_logging": "True"}
     start("off", f"{FAMILY}:matching", airflow=airflow)
     assert warned() == ""
     start("strict", f"{FAMILY}:matching", airflow=airflow)
-    assert f"{FAMILY}:1: [core] fernet_key is not set in the container" in warned()
+    assert f"{FAMILY}:1: [logging] remote_logging is on in the scheduler and not set in the container" in warned()
 
 
 def test_what_fits_is_read_from_the_registry_and_starts_without_a_warning(

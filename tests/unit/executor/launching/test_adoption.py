@@ -176,7 +176,7 @@ def test_adoption_is_bounded_in_time_and_what_is_not_known_is_followed(
     started = time.monotonic()
     assert scheduler.adopt(just_queued(key(), arn)) == []
     assert time.monotonic() - started < 8.0
-    assert "without a look" in warned() or "goes on beside the scheduler" in warned()
+    assert "without being verified" in warned() or "continues in the background" in warned()
 
 
 def test_without_the_right_to_list_tasks_the_unsaved_are_queued_again(ecs: EcsApi, warned: Callable[[], str]) -> None:

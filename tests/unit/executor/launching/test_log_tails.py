@@ -123,5 +123,5 @@ def test_more_failures_than_can_be_told_are_dropped_with_one_warning(caplog):
     assert not caplog.text
     for number in range(5):
         receiver.tails.want(number, "arn", "worker:1")
-    assert caplog.text.count("not all ends of their logs are fetched") == 1
+    assert caplog.text.count("the logs of some of them are not read") == 1
     receiver.tails.leave(5)

@@ -183,7 +183,7 @@ def test_the_end_of_the_executor_does_not_wait_for_ever(ecs: EcsApi, caplog: pyt
     begun = time.monotonic()
     scheduler.executor.end(0.01)
     assert 0.5 <= time.monotonic() - begun < 5
-    assert "1 ECS tasks still run: the next scheduler takes them over" in caplog.text
+    assert "1 ECS tasks still run: the next scheduler adopts them" in caplog.text
     assert ecs.running() == 1
 
 
