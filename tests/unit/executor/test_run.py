@@ -11,7 +11,7 @@ import pytest
 from airflow_ecs_executor.airflow_side import QueuedWorkload
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Airflow, Scheduler, containers_at_once, finish_all, key, launched, patient
+from tests.unit.executor.harness import Airflow, Scheduler, finish_all, key, launched, patient
 
 # What Airflow is told
 
@@ -156,27 +156,6 @@ def test_row_17_a_task_revoked_before_its_launch_is_never_launched(ecs: EcsApi) 
         scheduler.revoke(key(number))
     scheduler.run_to_the_end()
     assert [task["tags"]["airflow:task_id"] for task in ecs.tasks()] == ["task-0"]
-
-
-def test_a_task_queued_again_after_a_revocation_waits_for_its_container_to_stop(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=None, stop_seconds=0.5)
-    scheduler.queue(key())
-    scheduler.run(lambda: ecs.running() == 1)
-    scheduler.revoke(key())
-    scheduler.queue(key())
-    scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
-    finish_all(ecs)
-    scheduler.run_to_the_end()
-    assert containers_at_once(ecs.tasks()) == 1
-
-
-def test_revoking_what_is_not_known_changes_nothing(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    scheduler.revoke(key("unknown"))
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states() == ["running", "success"]
 
 
 # Processes

@@ -145,6 +145,7 @@ def test_what_aws_takes_away_is_launched_again(ecs: EcsApi, end: str) -> None:
     ecs.stop_tasks(list(arns.values()), end)
     scheduler.run_to_the_end()
     assert scheduler.ends() == {key(number): ["success"] for number in range(5)}
+    assert sorted(scheduler.airflow.interrupted) == sorted(arns)
     counters = scheduler.airflow.figures.counters
     lost = (counters["spot_interruptions"], counters["infrastructure_interruptions"])
     assert lost == ((5, 0) if "spot" in end else (0, 5))
