@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -35,11 +34,6 @@ def running(ecs: EcsApi) -> str:
                 "taskArn"
             ]
         )
-
-
-def instance(arn: str | None, executor_config: Any = None) -> Any:
-    """A running task instance."""
-    return SimpleNamespace(try_number=1, external_executor_id=arn, executor_config=executor_config)
 
 
 def airflow_shows(*requests: dict[str, Any]) -> list[list[list[str]]]:

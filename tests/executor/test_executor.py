@@ -19,7 +19,7 @@ from airflow_ecs_executor.image_check.facts import ImageFacts
 from local.ecs.control import EcsApi
 from tests.executor.harness import Scheduler, key
 from tests.unit.executor import harness
-from tests.unit.executor.harness import Hostile, finish_all
+from tests.unit.executor.harness import Hostile, deep, finish_all
 from tests.unit.executor.worker_images import SECRETS
 
 pytestmark = pytest.mark.oldest
@@ -109,17 +109,10 @@ def test_records_of_the_event_log_outlive_the_scheduler_s_queue(ecs: EcsApi) -> 
     assert kept is not None and kept.extra == "because"
 
 
-def _deep(levels: int) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for _ in range(levels):
-        tree = {"overrides": tree}
-    return tree
-
-
 def test_row_2_an_executor_config_that_airflow_itself_cannot_show_fails_its_task_alone(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     scheduler.queue(key("hostile"), {"overrides": Hostile()})
-    scheduler.queue(key("deep"), _deep(3000))
+    scheduler.queue(key("deep"), deep(3000))
     scheduler.queue(key("other"), {"pod_override": object()})
     scheduler.queue(key("good"), {"tags": [{"key": "a", "value": "b"}]})
     scheduler.run_to_the_end()

@@ -21,18 +21,12 @@ class Generator:
         return f"new token of {extras['sub']}"
 
 
-def launched(ecs: EcsApi) -> list[str]:
-    (task,) = ecs.tasks()
-    (container,) = task["request"]["overrides"]["containerOverrides"]
-    command: list[str] = container["command"]
-    return command
-
-
 def test_a_workload_is_run_by_a_command_of_this_airflow(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    command = launched(ecs)
+    (task,) = ecs.tasks()
+    command = task["command"]
     if airflow_compat.HAS_WORKLOADS:
         assert command[:-1] == ["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string"]
         assert json.loads(command[-1])["ti"]["task_id"] == key().task_id

@@ -42,7 +42,6 @@ class LogTails:
         lines: int,
         deliver: Callable[[Launch, str], None],
         delays: Sequence[float],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start no thread yet.
 
@@ -51,13 +50,11 @@ class LogTails:
             lines: How many lines to read; 0 reads nothing.
             deliver: Called with the launch and the text.
             delays: The seconds before each read of a log.
-            clock: The clock of the rate limit.
         """
         self._logs = logs
         self._lines = lines
         self._deliver = deliver
         self._delays = delays
-        self._clock = clock
         self._pid = 0
         self._warned: set[str] = set()
 
@@ -94,7 +91,7 @@ class LogTails:
         self._thread.start()
 
     def _push(self, wanted: Wanted) -> None:
-        self._waiting.push(self._clock() + self._delays[wanted.reads], wanted)
+        self._waiting.push(time.monotonic() + self._delays[wanted.reads], wanted)
 
     def _run(self) -> None:
         while True:
@@ -110,7 +107,7 @@ class LogTails:
         """Wait until a log is due and a call is permitted by the rate; None: leave."""
         with self._wake:
             while not self._leaving:
-                now = self._clock()
+                now = time.monotonic()
                 pause = self._waiting.wait(now)
                 if pause is not None:
                     pause = max(pause, self._limiter.wait(now))
@@ -145,7 +142,7 @@ class LogTails:
             self._lines = 0  # until the scheduler is restarted
             return False
         if error.kind is ErrorKind.THROTTLED:
-            self._limiter.throttled(self._clock())
+            self._limiter.throttled(time.monotonic())
         elif error.kind is ErrorKind.CREDENTIALS:
             self._logs.renew()
         missing = error.code == "ResourceNotFoundException"  # the container has printed nothing

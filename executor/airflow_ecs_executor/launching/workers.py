@@ -48,7 +48,6 @@ class Workers:
         airflow: AirflowSide,
         settings: Settings,
         deployment: Deployment,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start no thread yet."""
         self._ledger = ledger
@@ -62,10 +61,7 @@ class Workers:
         self._describe_limiter = RateLimiter(settings.describe_tasks_rate, max(1.0, settings.describe_tasks_rate))
         self._stop_limiter = RateLimiter(_STOP_RATE, _STOP_BURST)
         self._concurrency = settings.launch_concurrency
-        self._tails = LogTails(
-            services.logs, settings.container_log_lines, self._logged, ledger.policy.log_delays, clock=clock
-        )
-        self._clock = clock
+        self._tails = LogTails(services.logs, settings.container_log_lines, self._logged, ledger.policy.log_delays)
         self._idle = threading.Condition(ledger.lock)
         self._pid: int | None = None
         self._threads: list[threading.Thread] = []
@@ -103,11 +99,11 @@ class Workers:
             self._ledger.work.notify_all()
             self._ledger.watch.notify_all()
             self._idle.notify_all()
-        deadline = self._clock() + timeout
+        deadline = time.monotonic() + timeout
         if self._pid == os.getpid():
             for thread in self._threads:
-                thread.join(max(0.0, deadline - self._clock()))
-        self._tails.leave(max(0.0, deadline - self._clock()))
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self._tails.leave(max(0.0, deadline - time.monotonic()))
         self._pid = None
 
     # Launching and stopping
@@ -136,7 +132,7 @@ class Workers:
         self._leader = True
         try:
             while not self._leaving:
-                now = self._clock()
+                now = time.monotonic()
                 job, pause = self._job_now(now)
                 if job is not None:
                     return job
@@ -198,9 +194,9 @@ class Workers:
         with ledger.lock:
             self._credential_failures = 0
             if tasks and tasks[0].get("taskArn"):
-                ledger.launched(launch, tasks[0]["taskArn"], self._clock())
+                ledger.launched(launch, tasks[0]["taskArn"], time.monotonic())
             else:
-                ledger.not_placed(launch, not_started(answer.get("failures") or ()), self._clock())
+                ledger.not_placed(launch, not_started(answer.get("failures") or ()), time.monotonic())
 
     def _freeze_request(self, launch: Launch) -> None:
         """Make the request of a launch and store its arguments, or tell the ledger that this is not possible."""
@@ -221,7 +217,7 @@ class Workers:
             else:
                 self._not_ready(launch, error, str(getattr(exception, "operation_name", "")), arguments_uri)
         else:
-            launch.request = FrozenRequest(parameters, new_client_token(), self._clock())
+            launch.request = FrozenRequest(parameters, new_client_token(), time.monotonic())
             launch.arguments_uri = arguments_uri
             launch.created_after = time.time() - ledger.policy.clock_skew
 
@@ -229,7 +225,7 @@ class Workers:
         called = f" ({operation})" if operation else ""
         message = f"A task cannot be launched yet{called}: {error.reason}"
         with self._ledger.lock:
-            now = self._clock()
+            now = time.monotonic()
             self._slow_down(error, None, now)  # the rate of launches did not cause it
             self._ledger.not_ready(launch, message, now, arguments_uri)
         self._warn(f"build {error.code}", message)
@@ -242,7 +238,7 @@ class Workers:
         if lacks_definition(error) and self._image_checks.mark_inactive(definition):
             error = replace(error, kind=ErrorKind.REVISION_GONE)
         with self._ledger.lock:
-            now = self._clock()
+            now = time.monotonic()
             self._slow_down(error, self._launch_limiter, now)
             if error.kind is ErrorKind.TAGGING_DENIED:
                 self._tags = False
@@ -264,7 +260,7 @@ class Workers:
         except Exception as exception:  # noqa: BLE001 - classify logs what is a defect
             error = classify(exception)
         with self._ledger.lock:
-            now = self._clock()
+            now = time.monotonic()
             if error is None or error.kind is ErrorKind.PERMANENT:
                 self._ledger.stopped(stop.arn, now)
             else:
@@ -284,7 +280,7 @@ class Workers:
             self._warn_of(error, "review", f"Airflow's database did not say which tasks are wanted: {error.reason}")
             return
         with self._ledger.lock:
-            self._ledger.reviewed(unwanted, self._clock())
+            self._ledger.reviewed(unwanted, time.monotonic())
 
     def _discard(self, discard: Discard) -> None:
         error = None
@@ -293,7 +289,7 @@ class Workers:
         except Exception as exception:  # noqa: BLE001 - classify logs what is a defect
             error = classify(exception)
         with self._ledger.lock:
-            now, discards = self._clock(), self._ledger.discards
+            now, discards = time.monotonic(), self._ledger.discards
             if error is None or error.kind is ErrorKind.PERMANENT:
                 discards.removed()
             else:
@@ -329,7 +325,7 @@ class Workers:
 
     def _warn(self, topic: str, message: str, once: bool = False) -> None:
         """Log a warning, and warnings of the same topic at most once a minute."""
-        now = self._clock()
+        now = time.monotonic()
         last = self._warned.get(topic)
         if last is None or (not once and now - last > _WARNING_INTERVAL):
             self._warned[topic] = now
@@ -356,7 +352,7 @@ class Workers:
         """Wait for tasks to describe. An empty list: containers are to be searched for; None: leave."""
         ledger = self._ledger
         while not self._leaving:
-            now = self._clock()
+            now = time.monotonic()
             if ledger.to_locate(now) and now >= ledger.paused_until:
                 return []
             pause = max(self._describe_limiter.wait(now), ledger.paused_until - now)
@@ -381,7 +377,7 @@ class Workers:
                 self._describe_apart(arns)
                 return
             with self._ledger.lock:
-                now = self._clock()
+                now = time.monotonic()
                 self._slow_down(error, self._describe_limiter, now)
                 if error.kind is ErrorKind.THROTTLED:
                     self._ledger.counters.throttled += 1
@@ -396,7 +392,7 @@ class Workers:
         failed = self._failed_after_start(described.tasks, outcomes)
         with self._ledger.lock:
             self._credential_failures = 0
-            now = self._clock()
+            now = time.monotonic()
             for arn in described.tasks:
                 self._ledger.seen(arn, now)
             for arn in described.missing:
@@ -412,7 +408,7 @@ class Workers:
         """Find the ARN for which ECS refuses the whole call: only that one counts as missing."""
         if len(arns) == 1:
             with self._ledger.lock:
-                self._ledger.missing(arns[0], self._clock())
+                self._ledger.missing(arns[0], time.monotonic())
             return
         middle = len(arns) // 2
         self._describe(arns[:middle])
@@ -466,7 +462,9 @@ class Workers:
         """Search for the containers of launches whose ARN is not known."""
         ledger = self._ledger
         with ledger.lock:
-            launches = {self._deployment.identity_of(launch.key): launch for launch in ledger.to_locate(self._clock())}
+            launches = {
+                self._deployment.identity_of(launch.key): launch for launch in ledger.to_locate(time.monotonic())
+            }
         wanted = {identity: launch.created_after for identity, launch in launches.items()}
         try:
             found = find(self._ecs, self._deployment.started_by, wanted, self._concurrency, _LOCATE_TIMEOUT)
@@ -476,11 +474,11 @@ class Workers:
             with ledger.lock:
                 for launch in launches.values():
                     if error.denied:
-                        ledger.cannot_locate(launch, self._clock())
+                        ledger.cannot_locate(launch, time.monotonic())
                     else:
-                        ledger.locate_later(launch, self._clock())
+                        ledger.locate_later(launch, time.monotonic())
             return
         with ledger.lock:
             for identity, launch in launches.items():
                 sighting = found.get(identity)
-                ledger.located(launch, sighting.arn if sighting else None, self._clock())
+                ledger.located(launch, sighting.arn if sighting else None, time.monotonic())

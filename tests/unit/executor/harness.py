@@ -366,6 +366,14 @@ def containers_at_once(tasks: list[dict[str, Any]]) -> int:
     return worst
 
 
+def deep(levels: int) -> dict[str, Any]:
+    """An executor_config that is nested too deeply."""
+    tree: dict[str, Any] = {}
+    for _ in range(levels):
+        tree = {"overrides": tree}
+    return tree
+
+
 class Hostile:
     """An object that resists every use."""
 
