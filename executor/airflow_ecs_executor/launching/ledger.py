@@ -165,8 +165,6 @@ class Ledger:
         self._order_stop(launch, reason, release)
         if launch.step is Step.RUNNING and launch.arn is not None:
             self._request_stop(launch.arn, reason, now)
-        elif launch.step is Step.LOCATING:
-            launch.fail_with = reason
         elif launch.step is Step.PENDING and not launch.may_have_started:
             self._fail(launch, reason)
 
@@ -196,7 +194,7 @@ class Ledger:
     def reviewed(self, unwanted: Collection[TaskKey], now: float) -> None:
         """Give up tasks that Airflow has not wanted for a while; before that, a container may end by itself."""
         for key, launch in list(self._live.items()):
-            if key not in unwanted or not launch.awaited:
+            if key not in unwanted:
                 launch.unwanted_since = None
             elif launch.unwanted_since is None:
                 launch.unwanted_since = now
@@ -565,10 +563,10 @@ class Ledger:
             return
         if launch.request is not None:
             launch.request.may_have_started = False
-        if launch.fail_with is None and launch.awaited:
+        if launch.fail_with is None:
             self._launch_again(launch, now, same_request=False)
         else:
-            self._fail(launch, launch.fail_with or _NO_CONTAINER)
+            self._fail(launch, launch.fail_with)
 
     def cannot_locate(self, launch: Launch, now: float) -> None:
         """The search is not permitted. Sending an unanswered request again shows what has become of it."""

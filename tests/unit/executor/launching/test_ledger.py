@@ -309,6 +309,17 @@ def test_room_that_another_task_makes_is_tried_at_once_by_those_that_wait_each_i
     assert woken in (["b", "c", "b"], ["c", "b", "c"])
 
 
+def test_what_was_woken_is_not_launched_again_when_its_former_pause_ends() -> None:
+    story = Story(room_base=10.0, backoff_base=100.0)
+    arn = story.launch("x")
+    story.submit("a")
+    story.reject(ErrorKind.CAPACITY)
+    story.end(arn, OutcomeKind.SUCCEEDED)
+    story.reject(ErrorKind.CONFLICT)
+    story.now += 10
+    assert story.send() is None
+
+
 def test_what_waits_for_something_else_by_now_is_not_woken() -> None:
     story = Story(backoff_base=100.0)
     arn = story.launch("x")
@@ -407,7 +418,8 @@ def test_a_revoked_task_waits_no_longer(story: Story) -> None:
 def test_a_task_that_airflow_has_ended_is_stopped_and_followed_no_longer(story: Story) -> None:
     arn = story.launch("a")
     story.let_go("a")
-    assert story.stops() == [arn]
+    story.revoke("a")
+    assert story.stops() == [arn, arn]
     story.ledger.stopped(arn, story.now)
     assert story.ledger.running == 0
     assert story.told == [] and story.is_empty()
@@ -432,6 +444,7 @@ def test_a_revoked_container_whose_end_is_never_seen_is_followed_no_longer() -> 
     assert story.stops() == [arn]
     story.ledger.stopped(arn, story.now)
     story.now += 299
+    story.revoke("a")
     story.ledger.seen(arn, story.now)
     assert story.ledger.running == 1
     story.now += 2
@@ -454,6 +467,18 @@ def test_without_the_right_to_search_a_revoked_launch_is_resolved_by_its_request
     assert story.send() is None, "the new launch waits for that container's end"
     story.end(arn, OutcomeKind.FAILED)
     assert story.send() is not None
+
+
+def test_without_the_right_to_search_a_revoked_launch_that_was_given_up_is_resolved_too() -> None:
+    story = Story(wait_limit=0)
+    story.submit("a")
+    launch = story.reject(ErrorKind.SERVER)
+    story.revoke("a")
+    story.now += 60
+    story.ledger.cannot_locate(launch, story.now)
+    story.now += 60
+    arn = story.launch()
+    assert story.stops() == [arn] and story.told == []
 
 
 def test_three_launches_of_one_task_instance_follow_each_other(story: Story) -> None:
@@ -582,7 +607,7 @@ def test_nothing_goes_out_while_there_are_no_credentials(story: Story) -> None:
     story.submit("a")
     launch = story.reject(ErrorKind.CREDENTIALS)
     story.ledger.pause(story.now + 5)
-    assert story.send() is None
+    assert story.send() is None and story.ledger.seconds_to_next_launch(story.now) == 5
     story.now += 5
     assert story.send() is launch
     assert launch.attempts == 0
@@ -656,7 +681,8 @@ def test_row_9_missing_is_patient_and_never_launches_a_second_container() -> Non
         story.ledger.missing(arn, story.now)
     assert story.told == [("launched", "a")]
     story.ledger.seen(arn, story.now)
-    for _ in range(14):
+    for _ in range(13):
+        assert story.told == [("launched", "a")]
         story.now += 5
         story.ledger.missing(arn, story.now)
     assert story.told == [("launched", "a"), ("failed", "a")]
@@ -946,6 +972,8 @@ def test_an_adopted_task_that_never_started_is_launched_from_the_database(story:
     story.now += LONG
     launch = story.send()
     assert launch is not None and launch.workload is None
+    story.ledger.launched(launch, "arn-new", story.now)
+    assert not launch.adopted
 
 
 @pytest.mark.parametrize(("queued", "told"), [(True, []), (False, [("failed", "a")])])
