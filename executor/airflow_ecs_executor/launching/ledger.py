@@ -1,8 +1,9 @@
 """In-memory state of every task this executor owns, and its transitions. No I/O.
 
 No threads, no AWS, no Airflow: each method takes the time and what was observed, and records what follows from it.
-The launcher threads and the poller thread hold ``lock`` while they call a method; the scheduler's thread reads the
-events. Waiting (for capacity, a quota, or an API that answers) never uses up an attempt.
+Whoever calls a method holds ``lock``. Only the scheduler's thread takes events from the queue, and it does so, and
+reads properties and counters, without the lock: each is a single operation of the interpreter. Waiting (for capacity,
+a quota, or an API that answers) never uses up an attempt.
 """
 
 from __future__ import annotations

@@ -203,15 +203,3 @@ def test_a_successor_finds_containers_whatever_ecs_refuses_or_leaves_out(ecs: Ec
     assert scheduler.adopt(*orphans) == []
     scheduler.run(lambda: len(scheduler.ends()) == 1)
     assert len(ecs.tasks()) == 3, "nothing is launched a second time"
-
-
-@pytest.mark.parametrize("answer", ["throttle", "server_error"])
-def test_a_search_that_failed_is_made_again_before_anything_is_queued_again(ecs: EcsApi, answer: str) -> None:
-    first = Scheduler()
-    launched(ecs, first, 1)
-    first.die()
-    ecs.fault("ListTasks", answer, times=3)
-    scheduler = Scheduler()
-    assert scheduler.adopt(Orphan(key(0), None, time.time() - 60, True)) == []
-    scheduler.run(lambda: scheduler.states() == ["running"])
-    assert len(ecs.tasks()) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import UNSET, Scheduler, key
+from tests.unit.executor.harness import Scheduler, key
 
 
 def test_a_task_runs_in_a_container_of_its_own_and_succeeds(ecs: EcsApi) -> None:
@@ -104,17 +104,6 @@ def test_row_10_a_lost_answer_is_not_a_second_container(ecs: EcsApi) -> None:
     tasks = ecs.tasks()
     assert len(tasks) == 20 and ecs.calls()["RunTask"]["count"] > 20
     assert all(ends == ["success"] for ends in scheduler.ends().values()) and len(scheduler.ends()) == 20
-
-
-@pytest.mark.parametrize("attempts", ["1", UNSET], ids=["at the last attempt", "with attempts left"])
-def test_a_server_error_after_the_launch_is_not_a_second_container(ecs: EcsApi, attempts: str) -> None:
-    scheduler = Scheduler(max_run_task_attempts=attempts)
-    ecs.configure(run_seconds=0.5)
-    ecs.fault("RunTask", "server_error", times=1, carried_out=True)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1
-    assert scheduler.ends() == {key(): ["success"]}
 
 
 def test_row_13_an_empty_answer_costs_an_attempt_and_loses_nothing(ecs: EcsApi) -> None:
