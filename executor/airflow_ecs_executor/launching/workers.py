@@ -152,7 +152,8 @@ class Workers:
     def _job_now(self, now: float) -> tuple[Callable[[], None] | None, float]:
         """Return what can be done now, or else the seconds until something may be due."""
         ledger = self._ledger
-        pauses = [ledger.seconds_to_review(now)]
+        review_in = ledger.seconds_to_review(now)
+        pauses = [review_in]
         stop_in = ledger.seconds_to_next_stop(now)
         if stop_in is not None:
             stop_in = max(stop_in, self._stop_limiter.wait(now))
@@ -169,7 +170,7 @@ class Workers:
                 self._launch_limiter.take(now)
                 return partial(self._launch, launch), 0.0
             pauses.append(launch_in)
-        if pauses[0] <= 0:
+        if review_in <= 0:
             return partial(self._review, ledger.review(now)), 0.0
         discard = ledger.discards.next(now)
         if discard is not None:
@@ -180,9 +181,7 @@ class Workers:
         return None, min(pauses)
 
     def _launch(self, launch: Launch) -> None:
-        if launch.request is None:
-            self._freeze_request(launch)
-        request, ledger = launch.request, self._ledger
+        ledger, request = self._ledger, launch.request or self._freeze_request(launch)
         if request is None:
             return
         try:
@@ -198,8 +197,8 @@ class Workers:
             else:
                 ledger.not_placed(launch, not_started(answer.get("failures") or ()), time.monotonic())
 
-    def _freeze_request(self, launch: Launch) -> None:
-        """Make the request of a launch and store its arguments, or tell the ledger that this is not possible."""
+    def _freeze_request(self, launch: Launch) -> FrozenRequest | None:
+        """Make the request of a launch and store its arguments; None if the ledger was told that this is impossible."""
         ledger, arguments_uri = self._ledger, None
         try:
             parameters, arguments = self._requests.build(launch, self._tags)
@@ -220,6 +219,8 @@ class Workers:
             launch.request = FrozenRequest(parameters, new_client_token(), time.monotonic())
             launch.arguments_uri = arguments_uri
             launch.created_after = time.time() - ledger.policy.clock_skew
+            return launch.request
+        return None
 
     def _not_ready(self, launch: Launch, error: ApiError, operation: str, arguments_uri: str | None) -> None:
         called = f" ({operation})" if operation else ""
