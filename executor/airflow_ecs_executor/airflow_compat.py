@@ -1,7 +1,7 @@
-"""All that differs between the supported versions of Airflow, found out by looking, not by comparing versions.
+"""Compatibility with Airflow 2.10 to 3.3, by feature detection: everything that differs between versions.
 
 Airflow 2 queues commands (``airflow tasks run …``). Airflow 3 queues workloads with a short-lived token, which the
-Task SDK runs in the container; from 3.2 on callbacks are workloads too, and from 3.3 on a container can run them.
+Task SDK runs in the container. Since 3.2, callbacks are workloads too; since 3.3, a container can run them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy.engine import make_url
 
-from airflow_ecs_executor.aws.task_definition import TaskDefinition
-from airflow_ecs_executor.checks.environment import container_of, differences
+from airflow_ecs_executor.airflow_side import QueuedWorkload, Stats, Workload
+from airflow_ecs_executor.aws.identity import TaskKey
 from airflow_ecs_executor.image_check.comparison import Versions
-from airflow_ecs_executor.image_check.facts import ImageFacts
 
 try:
     from airflow.executors import workloads
@@ -33,14 +32,13 @@ except ImportError:
     workloads = None  # type: ignore[assignment, unused-ignore]
 
 HAS_WORKLOADS = workloads is not None
-"""Airflow 3: the executor is given workloads, not commands."""
+"""Airflow 3: the executor receives workloads instead of commands, and the lines of a task's log may be JSON objects.
+Airflow 2 sorts the lines of a log by the time in their first word."""
 CONTAINERS_RUN_CALLBACKS = hasattr(BaseExecutor, "run_workload")
-"""The program that runs a workload in a container knows callbacks, not only tasks."""
+"""The program that runs a workload in a container can run callbacks too."""
 INHERITS_QUEUE_WORKLOAD = hasattr(BaseExecutor, "_process_workloads")
-"""The base class queues workloads itself; on 3.0 that is left to the executor."""
+"""The base class queues workloads itself; on 3.0 the executor has to."""
 
-READS_STRUCTURED_LOGS = HAS_WORKLOADS
-"""Airflow 3: the lines of a task's log may be JSON objects. Airflow 2 sorts lines by the time in their first word."""
 _SECRETS_MASKERS = (
     "airflow._shared.secrets_masker",  # 3.1 and up
     "airflow.sdk.execution_time.secrets_masker",  # 3.0
@@ -50,52 +48,48 @@ _SECRETS_MASKERS = (
 _RUN_WORKLOAD = ("python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string")
 _UNFINISHED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING)
 _QUERY_SIZE = 500
-"""Task instances in one query."""
+"""The most task instances in one query."""
 
 
 def versions() -> Versions:
-    """Return what an image has to have to run this Airflow's tasks."""
+    """Return the versions that an image requires to run this Airflow's tasks."""
     return Versions(airflow=airflow.__version__, python=".".join(map(str, sys.version_info[:2])))
 
 
-def environment_warnings(
-    definition: TaskDefinition | None, facts: ImageFacts | None, overrides: Mapping[str, str]
-) -> list[str]:
-    """Say what in a container's environment is not as in this Airflow. ``overrides`` are those of every launch."""
-    if definition is None or not definition.image:
-        return []
-    container = container_of(definition, facts, overrides)
-    return differences(conf, container, is_airflow_2=not HAS_WORKLOADS)
+def configuration() -> Any:
+    """Return the scheduler's configuration."""
+    return conf
 
 
 def configuration_of(executor: BaseExecutor) -> Any:
-    """Return where an executor reads its options: its team's configuration (3.1 and up), else Airflow's."""
+    """Return the configuration of an executor: its team's (since 3.1), or else Airflow's."""
     return getattr(executor, "conf", conf)
 
 
 def database_place() -> str:
-    """Return where the metadata database is, without who connects to it and how."""
+    """Return where the metadata database is, without user, password and driver."""
     url = make_url(conf.get("database", "sql_alchemy_conn"))
     return f"{url.host}:{url.port}/{url.database} {url.query.get('options', '')}"
 
 
-def stats() -> Any:
-    """Return what has ``incr``, ``gauge`` and ``timing``: the client that the base class of executors uses."""
-    return getattr(base_executor, "stats", None) or base_executor.Stats
+def stats() -> Stats:
+    """Return the client for metrics that the base class of executors uses."""
+    found: Stats = getattr(base_executor, "stats", None) or base_executor.Stats
+    return found
 
 
-def key_and_config(workload: Any) -> tuple[Any, Any]:
-    """Return a workload's key and its executor_config. Callbacks have no configuration."""
+def queued_workload(workload: Workload) -> QueuedWorkload:
+    """Return a workload of Airflow 3 with its key and its executor_config. Callbacks have no configuration."""
     ti = getattr(workload, "ti", None)
     if ti is not None:
-        return ti.key, ti.executor_config
-    return getattr(workload, "key", None) or workload.callback.id, None
+        return QueuedWorkload(ti.key, workload, ti.executor_config)
+    return QueuedWorkload(getattr(workload, "key", None) or workload.callback.id, workload, None)
 
 
-def command_of(workload: Any, generator: Any, renew_token: bool) -> list[str]:
+def command_of(workload: Workload, generator: Any, renew_token: bool) -> list[str]:
     """Return the command that runs a workload in a container.
 
-    ``renew_token`` replaces the token of an Airflow 3 workload, whose life (600 s) began when it was queued.
+    ``renew_token`` replaces the token of an Airflow 3 workload, which is valid for 600 s after it was queued.
     """
     if isinstance(workload, (list, tuple)):
         return [str(part) for part in workload]
@@ -111,10 +105,10 @@ def _new_token(workload: Any, generator: Any) -> str:
     return str(make(subject, generator) if make is not None else generator.generate({"sub": subject}))
 
 
-def load_workload(key: Any, generator: Any) -> tuple[Any, Any] | None:
-    """Make the workload of a task instance anew from the database, with its executor_config.
+def load_workload(key: TaskKey, generator: Any) -> QueuedWorkload | None:
+    """Make the workload of a task instance from the database.
 
-    None when there is no such task instance any more, or it is at another try.
+    Return None if the task instance does not exist any more, or is at another try.
     """
     if not isinstance(key, TaskInstanceKey):
         return None
@@ -123,19 +117,19 @@ def load_workload(key: Any, generator: Any) -> tuple[Any, Any] | None:
         if ti is None or ti.try_number != key.try_number:
             return None
         if workloads is None:
-            return ti.command_as_list(local=True), ti.executor_config
-        return workloads.ExecuteTask.make(ti, generator=generator), ti.executor_config
+            return QueuedWorkload(key, ti.command_as_list(local=True), ti.executor_config)
+        return QueuedWorkload(key, workloads.ExecuteTask.make(ti, generator=generator), ti.executor_config)
 
 
-def back_to_queued(key: Any) -> bool:
-    """Make an interrupted task instance runnable again; False when it has reported an end itself."""
+def back_to_queued(key: TaskKey) -> bool:
+    """Set an interrupted task instance to queued; return False if it has reported its end."""
     if not isinstance(key, TaskInstanceKey):
         return False
     with create_session() as session:
         changed = (
             session.query(TaskInstance)
             .filter(*_primary_key(key), TaskInstance.try_number == key.try_number, TaskInstance.state.in_(_UNFINISHED))
-            # Queued now: else it would count as stuck in the queue since its first start.
+            # Queued now: otherwise it would count as stuck in the queue since its first start.
             .update(
                 {"state": TaskInstanceState.QUEUED, "queued_dttm": datetime.now(timezone.utc)},
                 synchronize_session=False,
@@ -144,13 +138,13 @@ def back_to_queued(key: Any) -> bool:
     return bool(changed)
 
 
-def unwanted(keys: Sequence[Any]) -> set[Any]:
-    """Return the keys of task instances that are at another try, have ended, are deferred, or are gone.
+def unwanted(keys: Sequence[TaskKey]) -> set[TaskKey]:
+    """Return the keys of task instances that are at another try, have ended, are deferred, or do not exist any more.
 
-    Callbacks are always wanted: their keys name no task instance.
+    Callbacks are always wanted, because their keys name no task instance.
     """
     asked = [key for key in keys if isinstance(key, TaskInstanceKey)]
-    wanted: set[Any] = set()
+    wanted: set[TaskKey] = set()
     with create_session() as session:
         for start in range(0, len(asked), _QUERY_SIZE):
             part = asked[start : start + _QUERY_SIZE]
@@ -172,9 +166,9 @@ def _primary_key(key: Any, model: Any = TaskInstance) -> list[Any]:
 
 
 def external_executor_id(ti: Any, try_number: int) -> str | None:
-    """Return the external executor id of a try of a task instance, of which ``ti`` may be a newer try.
+    """Return the external executor id of a try of a task instance; ``ti`` may be a newer try of it.
 
-    Airflow 3 asks for the log of an older try with the record of that try; Airflow 2 does so with the newest one.
+    To show the log of an older try, Airflow 3 passes the record of that try, and Airflow 2 the record of the newest.
     """
     found: str | None = ti.external_executor_id
     if ti.try_number != try_number:
@@ -189,7 +183,7 @@ def external_executor_id(ti: Any, try_number: int) -> str | None:
 
 
 def redact(text: str) -> str:
-    """Put asterisks in the place of the secrets that this process knows; without Airflow's masker, of all of it."""
+    """Replace the secrets that this process knows by asterisks, or the whole text if Airflow's masker is missing."""
     for name in _SECRETS_MASKERS:
         try:
             module = importlib.import_module(name)
@@ -203,11 +197,11 @@ def adoptable_columns(tis: Any) -> Mapping[Any, dict[str, Any]]:
     """Return, by task instance, the values that adoption needs: ``key``, ``arn``, ``state`` and ``queued``.
 
     ``queued`` is in seconds since the epoch, or None. The scheduler loads only some columns of the task instances
-    that it offers; reading the others one by one would be a query each, so they are read in one.
+    that it offers. The others are read for all of them at once, because SQLAlchemy would make a query for each.
     """
     missing = [ti for ti in tis if _unloaded(ti)]
     if missing:
-        session = missing[0]._sa_instance_state.session
+        session = missing[0]._sa_instance_state.session  # noqa: SLF001 - SQLAlchemy's attribute of mapped objects
         if session is not None:
             for start in range(0, len(missing), _QUERY_SIZE):
                 part = missing[start : start + _QUERY_SIZE]

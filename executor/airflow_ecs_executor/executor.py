@@ -1,6 +1,6 @@
-"""The executor as Airflow's scheduler sees it: it hands over what is queued, and hears what has happened.
+"""The executor class that Airflow's scheduler calls.
 
-No method but ``start``, ``try_adopt_task_instances``, ``end`` and ``terminate`` waits for anything; no method that the
+Only ``start``, ``try_adopt_task_instances``, ``end`` and ``terminate`` wait for anything, and no method that the
 scheduler calls in its loop raises.
 """
 
@@ -15,13 +15,15 @@ from airflow.exceptions import AirflowException
 from airflow.executors.base_executor import BaseExecutor
 
 from airflow_ecs_executor import airflow_compat
+from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.checks.health import HealthCheckError
 from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.launching.adoption import Orphan
-from airflow_ecs_executor.launching.ledger import Policy
-from airflow_ecs_executor.run import EVENT_NAMES, Run
+from airflow_ecs_executor.launching.events import EventKind
+from airflow_ecs_executor.launching.policy import Policy
+from airflow_ecs_executor.run import Run
 from airflow_ecs_executor.task_log import TaskLog
 
 log = logging.getLogger("airflow_ecs_executor")
@@ -35,10 +37,10 @@ class AwsEcsExecutor(BaseExecutor):
     supports_multi_team: bool = True
     supports_callbacks: bool = airflow_compat.CONTAINERS_RUN_CALLBACKS
     policy: Policy = Policy()
-    """How patient it is, as far as no option says; set another before ``start``."""
+    """Limits and pauses for which there is no option."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Neither read the configuration nor call AWS: Airflow makes executors in processes that schedule nothing."""
+        """Neither read the configuration nor call AWS: Airflow also makes executors in processes without scheduler."""
         super().__init__(*args, **kwargs)
         self._kept_logs: deque[Any] = deque(maxlen=_KEPT_LOGS)
         self._run: Run | None = None
@@ -50,7 +52,7 @@ class AwsEcsExecutor(BaseExecutor):
     # The scheduler's start and end
 
     def start(self) -> None:
-        """Check the configuration and AWS. Raises AirflowException, which keeps the scheduler from starting."""
+        """Check the configuration and AWS. Raises AirflowException, which stops the scheduler's start."""
         try:
             settings = self._read_settings()
             for warning in settings.warnings:
@@ -62,7 +64,7 @@ class AwsEcsExecutor(BaseExecutor):
         self._run = run
 
     def end(self, heartbeat_interval: float = 1.0) -> None:
-        """Wait until what runs has ended, for a while, and launch nothing: the rest is left to the next scheduler."""
+        """Wait for running tasks for a limited time, and launch nothing; the next scheduler adopts the rest."""
         if self._run is not None:
             self._run.end(heartbeat_interval)
             self._run = None
@@ -82,53 +84,53 @@ class AwsEcsExecutor(BaseExecutor):
             self.queued_tasks[workload.ti.key] = workload
 
     def _process_workloads(self, workload_items: Sequence[Any]) -> None:
-        """Airflow 3: take what the base class has chosen to run."""
-        for workload in workload_items:
-            key, executor_config = airflow_compat.key_and_config(workload)
-            self.queued_tasks.pop(key, None)
+        """Airflow 3: accept the workloads that the base class has chosen to run."""
+        for item in workload_items:
+            workload = airflow_compat.queued_workload(item)
+            self.queued_tasks.pop(workload.key, None)
             if hasattr(self, "queued_callbacks"):
-                self.queued_callbacks.pop(key, None)
-            self._submit(key, workload, executor_config)
-            self.running.add(key)
+                self.queued_callbacks.pop(workload.key, None)
+            self._submit(workload)
+            self.running.add(workload.key)
 
     def execute_async(
         self, key: Any, command: Any, queue: str | None = None, executor_config: Any | None = None
     ) -> None:
-        """Airflow 2: take a command. ``queue`` has no meaning here: every task has a container of its own."""
-        self._submit(key, command, executor_config)
+        """Airflow 2: accept a command. ``queue`` has no meaning here: every task has a container of its own."""
+        self._submit(QueuedWorkload(key, command, executor_config))
 
-    def _submit(self, key: Any, workload: Any, executor_config: Any) -> None:
+    def _submit(self, workload: QueuedWorkload) -> None:
         if self._run is not None:
-            self._run.submit(key, workload, executor_config)
+            self._run.submit(workload)
 
     def trigger_tasks(self, open_slots: int) -> None:
-        """Let a task that is queued again while its former container is still ending go on to its next launch.
+        """Also trigger tasks that are queued again while their former container is still ending.
 
-        A deferred task or a rescheduled sensor comes back with the same key. The base class of Airflow 2 and 3.0 waits
-        ten seconds for the former run, then forgets the task; ECS may take longer than that to stop a container. Here
-        the new launch waits, in the ledger, until the former container is gone.
+        A deferred task or a rescheduled sensor returns with the same key. The base class of Airflow 2 and 3.0 waits
+        ten seconds for the former run and then forgets the task, but ECS may take longer to stop a container. Here the
+        new launch waits, in the ledger, until the former container is gone.
         """
         again = self.running.intersection(self.queued_tasks)
         self.running.difference_update(again)
         try:
             super().trigger_tasks(open_slots)
         except Exception:
-            log.exception("Unexpected error in queueing tasks; the scheduler goes on")
+            log.exception("Unexpected error in queueing tasks; the scheduler continues")
 
     def _process_tasks(self, task_tuples: Sequence[Any]) -> None:
-        """Airflow 2: the base class shows each executor_config in its traces, which one of them may refuse."""
+        """Airflow 2: pass tasks on one by one, because the base class formats executor_config, which may raise."""
         for task_tuple in task_tuples:
             key = task_tuple[0]
             try:
                 super()._process_tasks([task_tuple])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - objects of any class may be in executor_config
                 self.queued_tasks.pop(key, None)
-                reason = f"The task could not be queued: {type(error).__name__}. Is its executor_config in order?"
-                self.log_task_event(event=EVENT_NAMES["failed"], extra=reason, ti_key=key)
+                reason = f"The task could not be queued: {type(error).__name__}. Check its executor_config."
+                self.log_task_event(event=EventKind.FAILED.value, extra=reason, ti_key=key)
                 self.fail(key, reason)
 
     def revoke_task(self, *, ti: Any) -> None:
-        """Forget a task that was queued for too long, and stop its container if it has one."""
+        """Forget a task that was queued for too long, and stop its container if there is one."""
         try:
             key = ti.key
             self.queued_tasks.pop(key, None)
@@ -136,33 +138,33 @@ class AwsEcsExecutor(BaseExecutor):
             if self._run is not None:
                 self._run.revoke(key)
         except Exception:
-            log.exception("Cannot revoke %s", ti)
+            log.exception("Unexpected error while %s was revoked", ti)
 
     def change_state(self, key: Any, state: Any, info: Any = None, remove_running: bool = True) -> None:
-        """Take a state of a task. Airflow itself calls this too: a task without heartbeats has failed.
+        """Set a task's state. Airflow itself calls this too, for instance to fail a task that sends no heartbeats.
 
-        What the run reports here it has ended already, so that it has nothing left to let go of.
+        If the run reports the state, it has ended the task already, and has nothing to let go of.
         """
         super().change_state(key, state, info, remove_running=remove_running)
         if remove_running and self._run is not None:
             try:
                 self._run.let_go(key)
             except Exception:
-                log.exception("Cannot stop the container of %s", key)
+                log.exception("Unexpected error: the container of %s is not stopped", key)
 
     # The heartbeat
 
     def sync(self) -> None:
-        """Hand over what was queued, and tell Airflow what has happened. Never waits, never raises."""
+        """Hand over queued tasks, and report to Airflow what has happened. Never waits, never raises."""
         if self._run is not None:
             self._run.sync()
 
     def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> None:
-        """Write into the task's event log, which Airflow's UI shows.
+        """Write to the task's event log, which Airflow's UI shows.
 
-        The scheduler empties the queue of these records while it hands them to SQLAlchemy, which keeps only weak
-        references to them: a record that nobody else keeps is gone before it is written (Airflow 3.3.2 then writes
-        empty rows, which the database refuses). So they are kept here until many newer ones have come.
+        The scheduler removes these records from their queue while it hands them to SQLAlchemy, which keeps only weak
+        references. A record without another reference is collected before it is written (Airflow 3.3.2 then writes
+        empty rows, which the database refuses). Therefore the latest records are kept here.
         """
         super().log_task_event(event=event, extra=extra, ti_key=ti_key)
         if self._task_event_logs:
@@ -171,19 +173,19 @@ class AwsEcsExecutor(BaseExecutor):
     # The log in Airflow's UI
 
     def get_task_log(self, ti: Any, try_number: int) -> tuple[list[str], list[str]]:
-        """Return messages about the log of a try's container, and its text. Never raises.
+        """Return messages about the log of a try's container, and the log itself. Never raises.
 
-        Airflow's webserver or API server asks while the task runs, on an executor that was never started.
+        Airflow's web server or API server calls this while the task runs, on an executor that was never started.
         """
         return self._task_log.of(ti, try_number)
 
     # Restart
 
     def try_adopt_task_instances(self, tis: Sequence[Any]) -> list[Any]:
-        """Take over tasks of a scheduler that is gone; return those that have to be queued again."""
+        """Adopt tasks of a scheduler that is gone; return those that have to be queued again."""
         if self._run is None or not tis:
             return list(tis)
-        columns = airflow_compat.adoptable_columns(tis)  # an error of the database is Airflow's to retry
+        columns = airflow_compat.adoptable_columns(tis)  # Airflow retries after an error of the database
         by_key = {columns[id(ti)]["key"]: ti for ti in tis}
         orphans = [
             Orphan(
@@ -194,6 +196,6 @@ class AwsEcsExecutor(BaseExecutor):
             )
             for values in columns.values()
         ]
-        left = self._run.adopt(orphans)
-        self.running.update(key for key in by_key if key not in left and key not in self.queued_tasks)
-        return [by_key[key] for key in left]
+        again = self._run.adopt(orphans)
+        self.running.update(key for key in by_key if key not in again and key not in self.queued_tasks)
+        return [by_key[key] for key in again]

@@ -1,4 +1,4 @@
-"""The log of a task's container, as Airflow's webserver or API server asks an executor for it."""
+"""The log of a task's container, for Airflow's web server (Airflow 2) or API server (Airflow 3)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ log = logging.getLogger("airflow_ecs_executor")
 
 
 class TaskLog:
-    """Answers for all tasks of one executor; the settings are read with the first question."""
+    """The logs of all tasks of one executor; the settings are read for the first request."""
 
     def __init__(self, settings: Callable[[], Settings], airflow: AirflowSide) -> None:
-        """``settings`` may raise ConfigurationError."""
+        """Read nothing yet. ``settings`` may raise ConfigurationError."""
         self._read_settings = settings
         self._airflow = airflow
         self._settings: Settings | None = None
         self._logs: container_logs.ContainerLogs | None = None
 
     def of(self, ti: Any, try_number: int) -> tuple[list[str], list[str]]:
-        """Return messages about the log of a try's container, and its text. Never raises.
+        """Return messages about the log of a try's container, and the log itself. Never raises.
 
-        The messages are never empty: without any, Airflow looks for a log server in the container, which nobody can
-        reach.
+        There is always a message: without one, Airflow requests the log from a server in the container, which it
+        cannot reach.
         """
         try:
             settings, logs = self._ready()
@@ -38,13 +38,13 @@ class TaskLog:
             return logs.shown(
                 self._airflow.external_executor_id(ti, try_number),
                 describable(definition),
-                container_logs.structured if self._airflow.READS_STRUCTURED_LOGS else container_logs.plain,
+                container_logs.structured if self._airflow.HAS_WORKLOADS else container_logs.plain,
             )
         except ConfigurationError as error:
             return [f"No container log: {problem}" for problem in error.problems], []
         except Exception as error:
             log.exception("Cannot show the container's log of %s", ti)
-            return [f"No container log: {type(error).__name__}; the log of this process has the details."], []
+            return [f"No container log: {type(error).__name__}. The log of this process has the details."], []
 
     def _ready(self) -> tuple[Settings, container_logs.ContainerLogs]:
         if self._settings is None or self._logs is None:

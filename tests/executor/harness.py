@@ -14,7 +14,7 @@ from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.config.options import named
 from airflow_ecs_executor.executor import AwsEcsExecutor
-from airflow_ecs_executor.launching.ledger import Policy
+from airflow_ecs_executor.launching.policy import Policy
 
 from tests.unit.executor import harness
 from tests.unit.executor.harness import FAST, OPTIONS, UNSET

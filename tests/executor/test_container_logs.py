@@ -8,13 +8,11 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from airflow_ecs_executor import airflow_compat
-from airflow_ecs_executor.executor import AwsEcsExecutor
 
 from local.ecs.control import EcsApi
 from local.fakes.logs import FakeLogs
@@ -36,11 +34,6 @@ def running(ecs: EcsApi) -> str:
                 "taskArn"
             ]
         )
-
-
-def instance(arn: str | None, executor_config: Any = None) -> Any:
-    """A running task instance."""
-    return SimpleNamespace(try_number=1, external_executor_id=arn, executor_config=executor_config)
 
 
 def airflow_shows(*requests: dict[str, Any]) -> list[list[list[str]]]:
@@ -97,18 +90,6 @@ def test_airflow_s_reader_shows_the_container_s_log_beside_its_own(running: str,
         assert [moment[:19] for moment, text in shown if text == "dags loaded"] == ["2026-01-01T00:00:00"]
     assert "dags loaded" not in str(older) and ("of the first try" in str(older)) is not is_airflow_3
     assert stream_of(ended) not in {request["logStreamName"] for request in logs.requests}, str(after)
-
-
-@pytest.mark.oldest
-def test_an_executor_that_was_never_started_answers(
-    running: str, logs: FakeLogs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables(OPTIONS).items():
-        monkeypatch.setenv(name, value)
-    logs.put(GROUP, stream_of(running), "hello")
-    messages, text = AwsEcsExecutor().get_task_log(instance(running), 1)
-    assert messages == [f"Container log: CloudWatch log group {GROUP}, stream {stream_of(running)}, us-east-1"]
-    assert len(text) == 1 and "hello" in text[0]
 
 
 @pytest.mark.oldest

@@ -9,7 +9,6 @@ import pytest
 from airflow_ecs_executor import airflow_compat
 
 from local.ecs.control import EcsApi
-from local.fakes.s3 import FakeS3
 from tests.executor.harness import Scheduler, key, task_workload
 
 pytestmark = pytest.mark.oldest
@@ -22,38 +21,17 @@ class Generator:
         return f"new token of {extras['sub']}"
 
 
-def launched(ecs: EcsApi) -> list[str]:
-    (task,) = ecs.tasks()
-    (container,) = task["request"]["overrides"]["containerOverrides"]
-    command: list[str] = container["command"]
-    return command
-
-
 def test_a_workload_is_run_by_a_command_of_this_airflow(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    command = launched(ecs)
+    (task,) = ecs.tasks()
+    command = task["command"]
     if airflow_compat.HAS_WORKLOADS:
         assert command[:-1] == ["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string"]
         assert json.loads(command[-1])["ti"]["task_id"] == key().task_id
     else:
         assert command[:6] == ["airflow", "tasks", "run", key().dag_id, key().task_id, key().run_id]
-
-
-def test_by_option_every_command_goes_through_s3_and_no_token_is_in_the_overrides(ecs: EcsApi, s3: FakeS3) -> None:
-    scheduler = Scheduler(workload_s3_uri="s3://bucket/workloads", workload_s3_use="always")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    (body,) = s3.buckets["bucket"].values()
-    arguments = json.loads(body)["arguments"]
-    (task,) = ecs.tasks()
-    if airflow_compat.HAS_WORKLOADS:
-        assert "a-token" in " ".join(arguments)
-        assert "a-token" not in json.dumps(task["request"])
-    else:
-        assert arguments[:2] == [key().dag_id, key().task_id]
-    assert launched(ecs)[3:4] == ["--arguments-from"]
 
 
 def test_a_workload_is_given_a_new_token_and_nothing_else_changes() -> None:

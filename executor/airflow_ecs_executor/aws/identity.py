@@ -1,8 +1,8 @@
-"""How a container is told apart: which deployment launched it, for which try of which task instance.
+"""How ECS tasks are attributed: which deployment launched them, for which try of which task instance.
 
-``startedBy`` names the deployment, so that ListTasks finds its containers; a variable in the container's environment
-names the try of the task instance, so that DescribeTasks tells them apart, with or without the right to tag. Tags
-say the same to people and to cost reports.
+``startedBy`` names the deployment, so that ListTasks finds its ECS tasks. A variable in the container's environment
+names the try of the task instance, so that DescribeTasks can tell containers apart even without the permission to tag.
+Tags give the same information to people and to cost reports.
 """
 
 from __future__ import annotations
@@ -10,24 +10,37 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from typing import Any, Mapping
+from dataclasses import dataclass
+from typing import Any, Hashable, Mapping
 
 IDENTITY_VARIABLE = "AIRFLOW_ECS_TASK_INSTANCE"
+TaskKey = Hashable
+"""Airflow's ``TaskInstanceKey``, or the key of a callback."""
 
 # AWS: up to 256 characters in a tag's value, of letters, digits, spaces and _ . : / = + - @ (Amazon ECS, "Tagging").
 _TAG_VALUE_LENGTH = 256
 _NOT_IN_TAGS = re.compile(r"[^\w\s.:/=+\-@]")
 
 
-def deployment_of(database_place: str) -> str:
-    """Name a deployment by the place of its metadata database, which all of its schedulers share."""
+@dataclass(frozen=True)
+class Deployment:
+    """All schedulers of one metadata database, as ECS knows them."""
+
+    name: str
+    started_by: str
+    """The value of ``startedBy`` in their requests, unless an ``executor_config`` says otherwise."""
+    container_name: str
+    """The container in the task definition that runs the Airflow task."""
+
+    def identity_of(self, key: TaskKey) -> str:
+        """Return what identifies a try of a task instance, or a callback: 32 hexadecimal digits."""
+        parts = [self.name, *(f"{name}={value}" for name, value in sorted(_names(key).items()))]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def name_of_deployment(database_place: str) -> str:
+    """Return a name that is derived from the place of the metadata database, which all schedulers share."""
     return "airflow-" + hashlib.sha256(database_place.encode()).hexdigest()[:16]
-
-
-def identity_of(deployment: str, key: Any) -> str:
-    """Name a try of a task instance (or a callback) of a deployment: 32 hexadecimal digits."""
-    parts = [deployment, *(f"{name}={value}" for name, value in sorted(_names(key).items()))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _names(key: Any) -> dict[str, str]:
@@ -37,27 +50,24 @@ def _names(key: Any) -> dict[str, str]:
     return {"callback_id": str(getattr(key, "id", key))}
 
 
-def tags_of(key: Any) -> list[dict[str, str]]:
-    """Tags that name the task instance, as RunTask takes them."""
-    return [
-        {"key": f"airflow:{name}", "value": _tag_value(value)[:_TAG_VALUE_LENGTH]}
-        for name, value in _names(key).items()
-    ]
+def tags_of(key: TaskKey) -> list[dict[str, str]]:
+    """Return tags that name the task instance, in the form that RunTask requires."""
+    return [{"key": f"airflow:{name}", "value": _tag_value(value)} for name, value in _names(key).items()]
 
 
 def _tag_value(text: str) -> str:
     allowed = _NOT_IN_TAGS.sub("_", text)
-    own = allowed.lower().startswith("aws:")  # AWS keeps the prefix to itself
-    return ("_" + allowed if own else allowed)[:_TAG_VALUE_LENGTH]
+    reserved = allowed.lower().startswith("aws:")  # AWS reserves this prefix
+    return ("_" + allowed if reserved else allowed)[:_TAG_VALUE_LENGTH]
 
 
 def new_client_token() -> str:
-    """A client token of RunTask: at most 64 ASCII characters, never the same twice."""
+    """Return a new, unique client token for RunTask: at most 64 ASCII characters."""
     return uuid.uuid4().hex
 
 
 def identity_in(task: Mapping[str, Any]) -> str | None:
-    """Find the identity in a described task's overrides."""
+    """Return the identity in a described task's overrides, or None."""
     for override in (task.get("overrides") or {}).get("containerOverrides") or ():
         for variable in override.get("environment") or ():
             if variable.get("name") == IDENTITY_VARIABLE:

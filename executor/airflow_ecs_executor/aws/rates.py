@@ -1,29 +1,30 @@
-"""How fast to call an API that is rationed by a token bucket which others share.
+"""Rate limits for an API whose quota is shared with other callers.
 
-AWS throttles each ECS action per account and region by a token bucket (Amazon ECS API Reference, "Request
-throttling"). The limiter keeps a model of that bucket, and gives way when AWS says that the model is wrong, because
-another scheduler or another program draws from the same bucket.
+AWS throttles each ECS action per account and region with a token bucket (Amazon ECS API Reference, "Request
+throttling"). The limiter models that bucket. When AWS throttles a call all the same, because another scheduler or
+another program uses the same quota, the limiter reduces its rate.
 """
 
 from __future__ import annotations
 
 
 class RateLimiter:
-    """A token bucket that slows down when calls are throttled, and recovers when they are not.
+    """A token bucket whose rate decreases when calls are throttled, and recovers when they are not.
 
-    Times are seconds of a monotonic clock, given by the caller. Not thread-safe: the caller holds a lock.
+    The caller passes the time, in seconds of a monotonic clock. Not thread-safe: the caller holds a lock.
     """
 
     _WINDOW = 1.0
     _TOLERATED = 0.1
-    """The share of throttled calls in a window that only the edge of the bucket explains."""
+    """The share of throttled calls in a window up to which the rate is kept."""
     _DECREASE = 0.7
     _RECOVERY = 0.05
-    """Of the configured rate, given back in the first window without throttling; twice as much in each next one."""
+    """The share of the configured rate that is restored after the first window without throttling; it doubles after
+    each further one."""
     _FLOOR = 0.02
 
     def __init__(self, rate: float, burst: float) -> None:
-        """Allow ``rate`` calls a second sustained, and ``burst`` at once."""
+        """Permit ``rate`` calls per second, and ``burst`` calls at once."""
         self.configured = rate
         self.burst = max(1.0, burst)
         self.rate = rate
@@ -35,7 +36,7 @@ class RateLimiter:
         self._recovery = self._RECOVERY
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a call may be made; 0 when it may be made now."""
+        """Return the seconds until a call is permitted; 0 if it is permitted now."""
         self._refill(now)
         return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self.rate
 
@@ -46,7 +47,7 @@ class RateLimiter:
         self._calls += 1
 
     def throttled(self, now: float) -> None:
-        """AWS rejected a call: its bucket is empty, so ours is."""
+        """Record that AWS throttled a call: its bucket is empty, so this one is emptied too."""
         self._refill(now)
         self._throttled += 1
         self._tokens = min(self._tokens, 0.0)

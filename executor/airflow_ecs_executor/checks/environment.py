@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.aws.run_task import parse_json
 from airflow_ecs_executor.aws.task_definition import TaskDefinition
 from airflow_ecs_executor.config import options
@@ -51,6 +52,16 @@ class Container:
     def get(self, section: str, name: str) -> str | None:
         """Return the value of an option; None if it is not set, or not known."""
         return self.values.get(variable_of(section, name))
+
+
+def warnings_of(
+    definition: TaskDefinition | None, facts: ImageFacts | None, overrides: Mapping[str, str], airflow: AirflowSide
+) -> list[str]:
+    """Say what in a container's environment is not as in this Airflow. ``overrides`` are those of every launch."""
+    if definition is None or not definition.image:
+        return []
+    container = container_of(definition, facts, overrides)
+    return differences(airflow.configuration(), container, is_airflow_2=not airflow.HAS_WORKLOADS)
 
 
 def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides: Mapping[str, str]) -> Container:

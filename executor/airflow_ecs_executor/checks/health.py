@@ -19,7 +19,7 @@ from airflow_ecs_executor.aws.workload_store import WorkloadStore
 from airflow_ecs_executor.config import options
 from airflow_ecs_executor.config.options import Option
 from airflow_ecs_executor.config.settings import Settings
-from airflow_ecs_executor.launching.ledger import Policy
+from airflow_ecs_executor.launching.policy import Policy
 
 log = logging.getLogger("airflow_ecs_executor")
 

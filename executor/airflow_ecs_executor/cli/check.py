@@ -10,15 +10,14 @@ from typing import Any
 
 from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.aws.errors import classify
-from airflow_ecs_executor.aws.identity import deployment_of
-from airflow_ecs_executor.checks import health
+from airflow_ecs_executor.checks import environment, health
 from airflow_ecs_executor.checks.images import IncompatibleImageError, NoMatchingRevisionError
 from airflow_ecs_executor.cli import exit_codes
 from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions, as_json, as_text
-from airflow_ecs_executor.services import services_of
+from airflow_ecs_executor.services import deployment_of, services_of
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -54,15 +53,14 @@ def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> di
     from botocore.exceptions import BotoCoreError, ClientError  # here, so that `--help` does not wait for it
 
     name = settings.run_task["taskDefinition"]
-    deployment = settings.deployment or deployment_of(airflow.database_place())
-    services = services_of(settings, versions, deployment)
+    services = services_of(settings, versions, deployment_of(settings, airflow.database_place()))
     health.check(services.ecs, settings, services.store)
     try:
         checked = services.image_checks.examine(name)
     except (BotoCoreError, ClientError, OSError) as exception:
         raise health.HealthCheckError([classify(exception).reason]) from None
     report, title = checked.report, checked.title
-    warnings = airflow.environment_warnings(checked.definition, report.facts, settings.environment)
+    warnings = environment.warnings_of(checked.definition, report.facts, settings.environment, airflow)
     lines = [f"task definition {title}, container {settings.container_name}: {as_text(report)}"]
     lines += [f"  environment       {warning}" for warning in warnings]
     return {

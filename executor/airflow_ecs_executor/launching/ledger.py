@@ -1,235 +1,39 @@
-"""The book of all tasks that this executor has in hand, and the rules by which each of them goes on.
+"""In-memory state of every task this executor owns, and its transitions. No I/O.
 
-No threads, no AWS, no Airflow: every method is told the time and what was seen, and notes what follows. The launcher
-and the poller do the talking and hold ``lock`` while they write here; the scheduler's thread reads the events.
-
-A launch goes PENDING → SENDING → RUNNING → DONE. It goes back to PENDING when nothing of the task has run, and to
-LOCATING while it is not known whether a container exists. An attempt is a container that could not start: waiting, for
-room, a quota, or an API that answers, uses up none.
+No threads, no AWS, no Airflow: each method takes the time and what was observed, and records what follows from it.
+Whoever calls a method holds ``lock``. Only the scheduler's thread takes events from the queue, and it does so, and
+reads properties and counters, without the lock: each is a single operation of the interpreter. Waiting (for capacity,
+a quota, or an API that answers) never uses up an attempt.
 """
 
 from __future__ import annotations
 
-import heapq
-import random
 import threading
-from collections import deque
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Collection, Iterable, NamedTuple
+from collections import Counter, deque
+from typing import Collection, Iterable, Iterator, NamedTuple
 
-from airflow_ecs_executor.aws.ecs import DESCRIBE_LIMIT
+from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
+from airflow_ecs_executor.aws.identity import TaskKey
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
+from airflow_ecs_executor.launching.discards import Discards
+from airflow_ecs_executor.launching.due_queue import DueQueue
+from airflow_ecs_executor.launching.events import Counters, Event, EventKind
+from airflow_ecs_executor.launching.launch import Absence, Launch, Step, StopOrder, Wait
+from airflow_ecs_executor.launching.policy import Policy, jittered
+from airflow_ecs_executor.launching.poll_queue import PollQueue
 
 _TOKEN_LIFE = 3600.0
 """Seconds for which a client token surely stands for the task that it started. AWS keeps it for 24 hours at most, or
 for less if the task ends sooner (Amazon ECS API Reference, "Ensuring idempotency")."""
-_MISSING_LOOKS = 3
-"""How often a task must be unknown to ECS, besides the grace period, before it counts as gone."""
-_CHANGES_OF_STATE = frozenset({"launched", "succeeded", "failed"})
+_NO_CONTAINER = "No container of this task is known."
 
 
-class Step(Enum):
-    """Where a launch stands."""
+class StopCall(NamedTuple):
+    """A container to be stopped."""
 
-    PENDING = "pending"
-    SENDING = "sending"
-    RUNNING = "running"
-    LOCATING = "locating"
-    DONE = "done"
-
-
-@dataclass
-class Wait:
-    """What is known of a launch that AWS cannot serve now."""
-
-    since: float
-    pauses: int = 0
-    noted: float | None = None
-    """When the task's event log last heard of it."""
-
-
-class Launch:
-    """One queued run of a workload, until a container has run it to its end."""
-
-    __slots__ = (
-        "abandoned",
-        "adopted",
-        "after",
-        "arn",
-        "attempts",
-        "created",
-        "executor_config",
-        "first_sent",
-        "key",
-        "looks_missing",
-        "missing_since",
-        "not_before",
-        "quiet",
-        "reason",
-        "relaunches",
-        "relocate",
-        "request",
-        "revoked",
-        "since",
-        "step",
-        "stopped_at",
-        "stored",
-        "uncertain",
-        "unlocatable",
-        "unwanted_since",
-        "wait",
-        "workload",
-    )
-
-    def __init__(self, key: Any, workload: Any, executor_config: Any, now: float) -> None:
-        """Start as PENDING, due at once. ``workload`` None means: Airflow's database has it."""
-        self.key = key
-        self.workload = workload
-        self.executor_config = executor_config
-        self.created = now
-        self.not_before = now
-        self.step = Step.PENDING
-        self.arn: str | None = None
-        self.request: dict[str, Any] | None = None
-        """The frozen RunTask request with its client token, while it may have to be sent again."""
-        self.first_sent: float | None = None
-        self.stored: str | None = None
-        """Where the arguments are that the request points to, until a container has read them."""
-        self.uncertain = False
-        """Whether an unanswered request may have started a container."""
-        self.attempts = 0
-        """Attempts to get a container started that have failed."""
-        self.relaunches = 0
-        """How often it was launched again after AWS had taken its capacity away."""
-        self.wait: Wait | None = None
-        self.revoked = False
-        self.quiet = False
-        """Nobody waits for the result: revoked, or the same task instance was queued again."""
-        self.abandoned = False
-        """Its container is followed no longer than until it has been stopped."""
-        self.stopped_at: float | None = None
-        """When StopTask was answered."""
-        self.unwanted_since: float | None = None
-        """Since which review Airflow's database has said so."""
-        self.after: Launch | None = None
-        """The launch of the same task instance whose container has to be gone first."""
-        self.adopted = False
-        """Launched by another scheduler: its ARN is the database's word."""
-        self.missing_since: float | None = None
-        self.looks_missing = 0
-        self.reason = ""
-        self.relocate = False
-        """LOCATING: launch it when no container is found, instead of failing it."""
-        self.unlocatable = False
-        """The search for containers is not permitted."""
-        self.since: float | None = None
-        """Containers created before this time (seconds since the epoch) belong to an earlier run."""
-
-
-class Discard(NamedTuple):
-    """Stored arguments that no container is going to read; ordered by when they are to be removed."""
-
-    due: float
-    order: int
-    uri: str
-    tries: int = 0
-
-
-class Event(NamedTuple):
-    """Something that the scheduler's thread has to hear of."""
-
-    kind: str
-    """``launched``, ``succeeded``, ``failed``, or, for the task's event log only, ``note``, ``wait``, ``remark`` or
-    ``log``."""
-    launch: Launch
-    info: str
-    """The task's ARN, the reason, or what the container logged last."""
-    seconds: float = 0.0
-    """With ``launched``: since the task was queued."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether it is still to be told: of a launch that has become quiet, only what changes no task's state."""
-        return not self.launch.quiet or self.kind not in _CHANGES_OF_STATE
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How patient to be. Times are seconds."""
-
-    max_attempts: int = 3
-    relaunch: bool = True
-    """Whether a task is launched again after AWS has taken its capacity away."""
-    max_relaunches: int = 3
-    wait_limit: float | None = None
-    """For how long a launch waits for room, or for an API that answers. None: until Airflow revokes the task."""
-    missing_grace: float = 60.0
-    poll_interval: float = 3.0
-    backoff_base: float = 4.0
-    backoff_cap: float = 120.0
-    unanswered_base: float = 1.0
-    unanswered_cap: float = 30.0
-    throttled_base: float = 0.2
-    throttled_cap: float = 10.0
-    room_base: float = 5.0
-    room_cap: float = 60.0
-    """A wait begins with the base as pause; each next one is twice as long, up to the cap."""
-    note_delay: float = 10.0
-    """How long a launch is throttled, or not answered, before its event log says so: a burst always is for moments."""
-    note_interval: float = 300.0
-    """Between two events about the same wait."""
-    review_interval: float = 300.0
-    """Between two looks into Airflow's database whether the tasks in hand are still wanted."""
-    unwanted_grace: float = 1800.0
-    """For how long a container may outlive its task: Airflow gives it 20 minutes ([core] task_success_overtime)."""
-    credentials_base: float = 1.0
-    """The first pause after a call without valid credentials; each next one is twice as long, up to the cap."""
-    credentials_cap: float = 30.0
-    resend_limit: float = 300.0
-    """How long a request that is not answered is sent again before its container is looked for instead: Airflow 3's
-    token in it lives for 600 s."""
-    locate_delay: float = 15.0
-    """Until a container that was just launched is surely listed: ECS is eventually consistent."""
-    stop_grace: float = 300.0
-    """For how long a stopped container may be said to run: ECS kills it after 120 s at the latest (``stopTimeout``)."""
-    discard_tries: int = 5
-    clock_skew: float = 5.0
-    """By which the clocks of AWS and of the scheduler may differ."""
-    log_delays: tuple[float, ...] = (5.0, 10.0, 20.0)
-    """Before each look at a failed container's log: CloudWatch has its last lines some seconds after its end."""
-    health_pause: float = 1.0
-    """Before a throttled or unanswered call of the check at start is made again; doubled each time."""
-    end_timeout: float = 600.0
-    """For how long ``end`` waits for tasks that run: the next scheduler takes them over."""
-    terminate_timeout: float = 30.0
-    leave_timeout: float = 5.0
-
-    def backoff(self, attempt: int) -> float:
-        """Return the delay after failed attempt number ``attempt``: exponential, with up to half of it random."""
-        return _jittered(min(self.backoff_base**attempt, self.backoff_cap))
-
-
-def _jittered(seconds: float) -> float:
-    return seconds * random.uniform(0.5, 1.0)
-
-
-@dataclass
-class Counters:
-    """What has happened since the executor started."""
-
-    launched: int = 0
-    throttled: int = 0
-    unanswered: int = 0
-    api_errors: int = 0
-    server_errors: int = 0
-    no_capacity: int = 0
-    never_started: int = 0
-    spot_interruptions: int = 0
-    infrastructure_interruptions: int = 0
-    succeeded: int = 0
-    failed: int = 0
+    arn: str
+    reason: str
 
 
 class Ledger:
@@ -241,186 +45,36 @@ class Ledger:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Forget everything, locks included, as a forked process has to."""
+        """Forget everything, including the locks, as a forked process has to."""
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
-        """There is something to launch or to stop."""
+        """Notified when there is something to launch, to stop or to remove."""
         self.watch = threading.Condition(self.lock)
-        """There is something to look at."""
+        """Notified when there is something to poll or to search for."""
         self.events: deque[Event] = deque()
         self.counters = Counters()
         self.closing = False
-        """Nothing is launched any more."""
+        """Whether nothing is launched any more."""
         self.paused_until = 0.0
-        """No request goes out before this time, for want of credentials."""
-        self._live: dict[Any, Launch] = {}
-        self._due: list[tuple[float, int, Launch]] = []
-        self._order = 0
+        """Until then there are no valid credentials, and no call is made."""
+        self.discards = Discards(self.policy, self.work.notify)
+        self._live: dict[TaskKey, Launch] = {}
+        """The newest launch of each task instance; older ones follow by ``waits_for``."""
+        self._steps: Counter[Step] = Counter()
+        self._due: DueQueue[Launch] = DueQueue(_is_due)
+        self._without_room: dict[Launch, None] = {}
+        """Those that wait for capacity, in the order in which they were last refused."""
         self._followed: dict[str, Launch] = {}
-        """By ARN, in the order in which they were last looked at."""
-        self._looked: dict[str, float] = {}
-        self._hurried: deque[str] = deque()
-        self._locating: dict[int, Launch] = {}
-        self._stops: list[tuple[float, int, str, str]] = []
+        self._polls = PollQueue(self.policy.poll_interval)
+        self._locating: dict[Launch, None] = {}
+        self._stops: DueQueue[StopCall] = DueQueue(lambda due, stop: stop.arn in self._followed)
         self._stopping = 0
-        self._sending = 0
-        self._pending = 0
-        self._without_room: dict[int, Launch] = {}
-        """Those that wait for room, in the order in which they were last refused."""
         self._reviewed: float | None = None
-        self._discards: list[Discard] = []
-        self._discarding = 0
-
-    # What the scheduler's thread does
-
-    def submit(self, arrivals: Iterable[tuple[Any, Any, Any]], now: float) -> None:
-        """Take over queued workloads: ``(key, workload, executor_config)`` each.
-
-        A task instance that was deferred, or is a rescheduled sensor, comes with the same key again, perhaps before
-        its former container is seen to have ended: it is launched when that one is gone. The former container must
-        not change the task's state any more, not even by having ended well: a task that is queued, and that no
-        executor has, would be failed for it.
-        """
-        if self.closing:
-            return
-        arrivals = list(arrivals)
-        keys = {key for key, _, _ in arrivals}
-        for event in self.events:
-            if event.launch.key in keys:
-                event.launch.quiet = True
-        for key, workload, executor_config in arrivals:
-            launch = Launch(key, workload, executor_config, now)
-            self._chain(launch)
-            self._live[key] = launch
-            self._pending += 1
-            if launch.after is None:
-                self._push(launch)
-
-    def _chain(self, launch: Launch) -> None:
-        former = self._live.get(launch.key)
-        if former is None:
-            return
-        former.quiet = True
-        if former.step is Step.PENDING and not former.uncertain:
-            launch.after = former.after
-            former.after = None
-            self._end(former)
-            return
-        launch.after = former
-        if former.arn is not None and former.step is Step.RUNNING:
-            self.hurry([former.arn])
-
-    def revoke(self, key: Any, reason: str, now: float) -> None:
-        """Give a task up without an event: what is pending is dropped, and a container is stopped."""
-        launch = self._live.get(key)
-        while launch is not None:
-            former = launch.after
-            launch.quiet = True
-            self._drop(launch, reason, now)
-            launch = former
-
-    def _drop(self, launch: Launch, reason: str, now: float) -> None:
-        launch.revoked = True
-        launch.reason = reason
-        if launch.step is Step.RUNNING and launch.arn is not None:
-            self._request_stop(launch.arn, reason, now)
-        elif launch.step is Step.LOCATING:
-            launch.relocate = False
-        elif launch.step is Step.PENDING and not launch.uncertain:
-            self._fail(launch, reason)
-
-    def let_go(self, key: Any, reason: str, now: float) -> None:
-        """Airflow has ended the task without us: its container is stopped, and followed no longer."""
-        launch = self._live.get(key)
-        while launch is not None:
-            launch.abandoned = True
-            launch = launch.after
-        self.revoke(key, reason, now)
-
-    def seconds_to_review(self, now: float) -> float:
-        """Return how long until Airflow's database is to be asked which of the tasks in hand are still wanted."""
-        if self._reviewed is None:
-            self._reviewed = now
-        return max(0.0, self._reviewed + self.policy.review_interval - now)
-
-    def review(self, now: float) -> list[Any]:
-        """Return the tasks in hand; `reviewed` has to follow."""
-        self._reviewed = now
-        return [key for key in self._live if self.has_in_hand(key)]
-
-    def reviewed(self, unwanted: Collection[Any], now: float) -> None:
-        """Give up the tasks that Airflow has not wanted for a while: a container may have to end by itself first."""
-        for key, launch in list(self._live.items()):
-            if key not in unwanted or launch.quiet:
-                launch.unwanted_since = None
-            elif launch.unwanted_since is None:
-                launch.unwanted_since = now
-            elif launch.arn is None or now - launch.unwanted_since >= self.policy.unwanted_grace:
-                launch.abandoned = True
-                self._drop(launch, "Airflow had ended the task, or started another try of it", now)
-
-    def adopt(self, key: Any, arn: str | None, now: float, *, since: float | None, relocate: bool) -> bool:
-        """Follow a task that another scheduler launched; without an ARN, look for its container first.
-
-        False: its container is one that this scheduler stops, so that the task has to be queued again.
-        """
-        if self.has_in_hand(key):
-            return True  # this scheduler was taken for dead: it goes on
-        if arn in self._followed:
-            return False
-        launch = Launch(key, None, None, now)
-        launch.adopted, launch.since = True, since
-        self._chain(launch)
-        self._live[key] = launch
-        if arn is not None:
-            self._follow(launch, arn, now)
-        else:
-            launch.relocate = relocate
-            self._locate(launch, now)
-        return True
-
-    def announce(self, arn: str) -> None:
-        """Have the ARN of an adopted task saved."""
-        launch = self._followed.get(arn)
-        if launch is not None:
-            self.events.append(Event("launched", launch, arn))
-
-    def close(self) -> None:
-        """Launch nothing any more; what is pending stays queued in Airflow's database, for the next scheduler."""
-        self.closing = True
-        for launch in self._all():
-            if launch.step is Step.PENDING:
-                self._end(launch)
-        self.work.notify()
-
-    def stop_all(self, reason: str, now: float) -> None:
-        """Close, and stop every container."""
-        self.close()
-        for arn in self._followed:
-            self._request_stop(arn, reason, now)
-        for launch in self._all():
-            launch.revoked = True
-            launch.reason = reason
-
-    def _all(self) -> list[Launch]:
-        """Every launch, those that wait for a former one of the same task instance included."""
-        found: list[Launch] = []
-        for head in self._live.values():
-            launch: Launch | None = head
-            while launch is not None:
-                found.append(launch)
-                launch = launch.after
-        return found
-
-    def has_in_hand(self, key: Any) -> bool:
-        """Whether this scheduler launches or follows a task, and reports its end to Airflow."""
-        launch = self._live.get(key)
-        return launch is not None and not launch.quiet
 
     @property
     def pending(self) -> int:
         """Tasks without a container, as far as is known."""
-        return self._pending + len(self._locating)
+        return self._steps[Step.PENDING] + self._steps[Step.LOCATING]
 
     @property
     def running(self) -> int:
@@ -429,153 +83,275 @@ class Ledger:
 
     @property
     def waiting(self) -> int:
-        """Tasks that wait for room or for a quota."""
+        """Tasks that wait for capacity or for a quota."""
         return len(self._without_room)
 
     @property
     def in_flight(self) -> int:
         """RunTask calls that wait for their answer."""
-        return self._sending
+        return self._steps[Step.SENDING]
 
     @property
     def stops_outstanding(self) -> int:
         """Containers that are still to be stopped."""
         return len(self._stops) + self._stopping
 
+    def owns(self, key: TaskKey) -> bool:
+        """Whether this scheduler launches or follows a task, and reports its end to Airflow."""
+        launch = self._live.get(key)
+        return launch is not None and launch.awaited
+
+    # Queued tasks
+
+    def submit(self, arrivals: Collection[QueuedWorkload], now: float) -> None:
+        """Take over queued workloads.
+
+        A deferred task instance and a rescheduled sensor return with the same key, perhaps before their former
+        container was seen to end; the new launch waits until that container is gone. The former container must not
+        change the task's state any more, not even by a success: Airflow fails a task that is queued and that no
+        executor has.
+        """
+        if self.closing:
+            return
+        keys = {arrival.key for arrival in arrivals}
+        for event in self.events:
+            if event.launch.key in keys:
+                event.launch.awaited = False
+        for arrival in arrivals:
+            launch = Launch(arrival.key, arrival, now, not_before=now)
+            self._add(launch)
+            if launch.waits_for is None:
+                self._push(launch)
+
+    def _add(self, launch: Launch) -> None:
+        """Make a launch the newest of its task instance; an older one that has no container yet is dropped."""
+        former = self._live.get(launch.key)
+        if former is not None:
+            former.awaited = False
+            if former.step is Step.PENDING and not former.may_have_started:
+                self._end(former)
+            elif former.arn is not None and former.step is Step.RUNNING:
+                self.poll_first([former.arn])
+        launch.waits_for = self._live.get(launch.key)
+        self._live[launch.key] = launch
+        self._steps[launch.step] += 1
+
+    def close(self) -> None:
+        """Launch nothing any more; pending tasks stay queued in Airflow's database, for the next scheduler."""
+        self.closing = True
+        for launch in self._all():
+            if launch.step is Step.PENDING:
+                self._end(launch)
+        self.work.notify()
+
+    def _all(self) -> list[Launch]:
+        return [launch for newest in self._live.values() for launch in _chain(newest)]
+
+    # Tasks that are not to run any more
+
+    def revoke(self, key: TaskKey, reason: str, now: float) -> None:
+        """Give up a task without an event: a pending launch is dropped, and a container is stopped."""
+        self._give_up_task(key, reason, now, release=False)
+
+    def let_go(self, key: TaskKey, reason: str, now: float) -> None:
+        """Give up a task that Airflow itself has ended: its container is stopped, and not followed any longer."""
+        self._give_up_task(key, reason, now, release=True)
+
+    def _give_up_task(self, key: TaskKey, reason: str, now: float, release: bool) -> None:
+        for launch in list(_chain(self._live.get(key))):
+            launch.awaited = False
+            self._drop(launch, reason, now, release)
+
+    def _drop(self, launch: Launch, reason: str, now: float, release: bool) -> None:
+        self._order_stop(launch, reason, release)
+        if launch.step is Step.RUNNING and launch.arn is not None:
+            self._request_stop(launch.arn, reason, now)
+        elif launch.step is Step.PENDING and not launch.may_have_started:
+            self._fail(launch, reason)
+
+    def _order_stop(self, launch: Launch, reason: str, release: bool = False) -> None:
+        former = launch.stop or StopOrder(reason)
+        launch.stop = StopOrder(reason, release or former.release, former.stopped_at)
+
+    def stop_all(self, reason: str, now: float) -> None:
+        """Close, and stop every container."""
+        self.close()
+        for arn in self._followed:
+            self._request_stop(arn, reason, now)
+        for launch in self._all():
+            self._order_stop(launch, reason)
+
+    def seconds_to_review(self, now: float) -> float:
+        """Return the seconds until Airflow's database is to be asked which tasks are still wanted."""
+        if self._reviewed is None:
+            self._reviewed = now
+        return max(0.0, self._reviewed + self.policy.review_interval - now)
+
+    def review(self, now: float) -> list[TaskKey]:
+        """Return the tasks to ask for; `reviewed` has to follow."""
+        self._reviewed = now
+        return [key for key in self._live if self.owns(key)]
+
+    def reviewed(self, unwanted: Collection[TaskKey], now: float) -> None:
+        """Give up tasks that Airflow has not wanted for a while; before that, a container may end by itself."""
+        for key, launch in list(self._live.items()):
+            if key not in unwanted:
+                launch.unwanted_since = None
+            elif launch.unwanted_since is None:
+                launch.unwanted_since = now
+            elif launch.arn is None or now - launch.unwanted_since >= self.policy.unwanted_grace:
+                self._drop(launch, "Airflow had ended the task, or started another try of it", now, release=True)
+
+    # Adoption
+
+    def adopt(
+        self, key: TaskKey, arn: str | None, now: float, *, created_after: float | None, launch_if_missing: bool
+    ) -> bool:
+        """Follow a task that another scheduler launched; without an ARN, search for its container first.
+
+        Returns:
+            False if its container is one that this scheduler stops: the task has to be queued again.
+        """
+        if self.owns(key):
+            return True  # this scheduler was taken for dead, and has the task still
+        if arn in self._followed:
+            return False
+        launch = Launch(key, None, now, created_after, adopted=True)
+        self._add(launch)
+        if arn is not None:
+            self._follow(launch, arn, now)
+        else:
+            self._locate(launch, now, fail_with=None if launch_if_missing else _NO_CONTAINER)
+        return True
+
+    def report_launched(self, arn: str) -> None:
+        """Have the ARN of an adopted task saved."""
+        launch = self._followed.get(arn)
+        if launch is not None:
+            self.events.append(Event(EventKind.LAUNCHED, launch, arn))
+
     # Launching
 
-    def next_launch(self, now: float) -> tuple[Launch | None, float | None]:
-        """Return the launch whose request goes out now, or the seconds until one may be due (None: unknown)."""
-        if now < self.paused_until:
-            return None, self.paused_until - now
-        while self._due:
-            due, _, launch = self._due[0]
-            if launch.step is not Step.PENDING or launch.not_before != due:
-                heapq.heappop(self._due)
-                continue
-            if due > now:
-                return None, due - now
-            return launch, None
-        return None, None
+    def seconds_to_next_launch(self, now: float) -> float | None:
+        """Return the seconds until a request is to be sent, or None if none is pending."""
+        return self._unless_paused(self._due.wait(now), now)
 
-    def begin_sending(self, launch: Launch) -> None:
-        """Note that ``next_launch``'s answer is being sent."""
-        heapq.heappop(self._due)
-        self._without_room.pop(id(launch), None)
-        launch.step = Step.SENDING
-        self._sending += 1
-        self._pending -= 1
+    def next_launch(self, now: float) -> Launch | None:
+        """Return a launch whose request is to be sent now, if there is one; the result of the call has to follow."""
+        launch = self._due.pop(now) if now >= self.paused_until else None
+        if launch is not None:
+            self._without_room.pop(launch, None)
+            self._move(launch, Step.SENDING)
+        return launch
 
     def launched(self, launch: Launch, arn: str, now: float) -> None:
-        """ECS has taken the task."""
-        self._sending -= 1
+        """ECS has accepted the task."""
         self.counters.launched += 1
         launch.adopted = False
         self._follow(launch, arn, now)
-        self.events.append(Event("launched", launch, arn, now - launch.created))
-        if launch.revoked:
-            self._request_stop(arn, launch.reason, now)
+        self.events.append(Event(EventKind.LAUNCHED, launch, arn, now - launch.created))
 
     def refused(self, launch: Launch, reason: str) -> None:
-        """The task can never be launched: its executor_config, or its workload, is wrong."""
-        self._sending -= 1
+        """The task can never be launched: its ``executor_config`` or its workload is wrong."""
         self._fail(launch, reason)
 
-    def not_ready(self, launch: Launch, reason: str, now: float) -> None:
-        """Its request could not be made now: that is tried again."""
-        self._sending -= 1
+    def not_ready(self, launch: Launch, reason: str, now: float, arguments_uri: str | None) -> None:
+        """The request could not be made now: try again. ``arguments_uri`` was stored for it, or may have been."""
         self.counters.api_errors += 1
-        self._discard(launch)
+        if arguments_uri is not None:
+            self.discards.add(arguments_uri)
         self._wait_for_answer(launch, reason, now)
 
     def not_placed(self, launch: Launch, answer: NotStarted, now: float) -> None:
-        """ECS answered that it did not start the task (``failures[]``, or an answer with nothing in it)."""
-        self._sending -= 1
+        """ECS answered that it did not start the task (``failures[]``, or an empty answer)."""
         if answer.temporary:
             self._wait_for_room(launch, answer.explanation, now)
         else:
             self._attempt_failed(launch, answer.explanation, now)
 
     def rejected(self, launch: Launch, error: ApiError, now: float) -> None:
-        """The call failed: decide by its kind."""
-        kind = error.kind
+        """The call failed: decide by the kind of the error."""
+        kind, counters = error.kind, self.counters
+        if kind not in (ErrorKind.THROTTLED, ErrorKind.CAPACITY):
+            counters.api_errors += 1
         if kind is ErrorKind.CONFLICT and error.resource_ids:
-            self.counters.api_errors += 1
             self.launched(launch, error.resource_ids[0], now)
             return
-        self._sending -= 1
-        launch.uncertain |= error.outcome_unknown
-        # What AWS has turned away was not carried out: a new request may go out, with a token that is still fresh.
+        if launch.request is not None:
+            launch.request.may_have_started |= error.outcome_unknown
         if kind is ErrorKind.THROTTLED:
-            self.counters.throttled += 1
+            counters.throttled += 1
+            # AWS has not carried out what it throttled: a new request may go out, whose token is still fresh.
             pauses = (self.policy.throttled_base, self.policy.throttled_cap)
-            self._wait(launch, error.explanation, now, pauses, self.policy.note_delay, same_request=launch.uncertain)
-            return
-        if kind is not ErrorKind.CAPACITY:
-            self.counters.api_errors += 1
-        if kind is ErrorKind.OUTCOME_UNKNOWN:
-            self.counters.unanswered += 1
+            self._launch_later(launch, error.explanation, now, pauses, same_request=launch.may_have_started)
+        elif kind is ErrorKind.OUTCOME_UNKNOWN:
+            counters.unanswered += 1
             self._wait_for_answer(launch, error.explanation, now)
         elif kind is ErrorKind.SERVER:
-            self.counters.server_errors += 1
+            counters.server_errors += 1
             self._wait_for_answer(launch, error.explanation, now)
         elif kind is ErrorKind.CREDENTIALS:
-            self._again(launch, now, same_request=launch.uncertain)
+            self._launch_again(launch, now, same_request=launch.may_have_started)
         elif kind in (ErrorKind.TAGGING_DENIED, ErrorKind.REVISION_GONE):
-            self._again(launch, now, same_request=False)
+            self._launch_again(launch, now, same_request=False)
         elif kind is ErrorKind.CAPACITY:
             self._wait_for_room(launch, error.explanation, now)
         elif kind is ErrorKind.CONFLICT:
             self._attempt_failed(launch, error.explanation, now)
         else:
-            self._give_up(launch, error.explanation, now)
+            self._fail_unless_started(launch, error.explanation, now)
 
     def pause(self, until: float) -> None:
-        """Send nothing before a time: there are no credentials now."""
+        """Make no call before a time: there are no valid credentials."""
         self.paused_until = max(self.paused_until, until)
 
+    def _unless_paused(self, wait: float | None, now: float) -> float | None:
+        return None if wait is None else max(wait, self.paused_until - now)
+
     def _wait_for_answer(self, launch: Launch, reason: str, now: float) -> None:
-        """Send the same request again: it is not known what became of it."""
+        """Send the same request again: its outcome is not known."""
         pauses = (self.policy.unanswered_base, self.policy.unanswered_cap)
-        self._wait(launch, reason, now, pauses, self.policy.note_delay, same_request=True)
+        self._launch_later(launch, reason, now, pauses, same_request=True)
 
     def _wait_for_room(self, launch: Launch, reason: str, now: float) -> None:
-        """Launch it again when there may be room for it: in time, or as soon as another task has ended."""
+        """Launch again when there may be capacity: after a pause, or as soon as another task has ended."""
         self.counters.no_capacity += 1
-        self._without_room[id(launch)] = launch
+        self._without_room[launch] = None
         pauses = (self.policy.room_base, self.policy.room_cap)
-        self._wait(launch, reason, now, pauses, 0.0, same_request=False)
+        self._launch_later(launch, reason, now, pauses, same_request=False, note_delay=0.0)
 
-    def _wait(
+    def _launch_later(
         self,
         launch: Launch,
         reason: str,
         now: float,
         pauses: tuple[float, float],
-        note_delay: float,
         same_request: bool,
+        note_delay: float | None = None,
     ) -> None:
-        """Try it again after a pause, which begins with the first of ``pauses`` and doubles up to the second."""
+        """Launch again after a pause, which starts with the first of ``pauses`` and doubles up to the second."""
         policy = self.policy
         wait = launch.wait = launch.wait or Wait(now)
         if policy.wait_limit is not None and now - wait.since >= policy.wait_limit:
-            self._give_up(
-                launch, f"No container could be started within {policy.wait_limit:.0f} s. Last: {reason}", now
-            )
+            text = f"No container could be started within {policy.wait_limit:.0f} s. Last: {reason}"
+            self._fail_unless_started(launch, text, now)
             return
-        due = wait.since + note_delay if wait.noted is None else wait.noted + policy.note_interval
-        if now >= due and not launch.revoked:
+        if wait.noted is None:
+            due = wait.since + (policy.note_delay if note_delay is None else note_delay)
+        else:
+            due = wait.noted + policy.note_interval
+        if now >= due and launch.stop is None:
             wait.noted = now
             text = f"Waiting to be launched, for {now - wait.since:.0f} s so far; no attempt is used up. {reason}"
-            self.events.append(Event("wait", launch, text))
+            self.events.append(Event(EventKind.WAITING, launch, text))
         base, cap = pauses
-        pause = _jittered(min(base * 2.0 ** min(wait.pauses, 30), cap))
+        pause = jittered(min(base * 2.0 ** min(wait.pauses, 30), cap))
         wait.pauses += 1
-        self._again(launch, now + pause, same_request)
+        self._launch_again(launch, now + pause, same_request)
 
     def _room_made(self, now: float) -> None:
-        """Launch one that waits for room now, each in its turn: a task has ended."""
-        for launch in self._without_room.values():
+        """Launch the first of those that wait for capacity now: a task has ended."""
+        for launch in self._without_room:
             if launch.step is Step.PENDING and launch.not_before > now:
                 launch.not_before = now
                 if launch.wait is not None:
@@ -588,183 +364,161 @@ class Ledger:
         launch.wait = None
         limit = self.policy.max_attempts
         if launch.attempts >= limit:
-            self._give_up(launch, f"No container could be started in {launch.attempts} attempts. Last: {reason}", now)
+            text = f"No container could be started in {launch.attempts} attempts. Last: {reason}"
+            self._fail_unless_started(launch, text, now)
             return
-        if not launch.revoked:
+        if launch.stop is None:
             text = f"Attempt {launch.attempts} of {limit} to start a container failed: {reason}"
-            self.events.append(Event("note", launch, text))
-        self._again(launch, now + self.policy.backoff(launch.attempts), same_request=False)
+            self.events.append(Event(EventKind.ATTEMPT_FAILED, launch, text))
+        self._launch_again(launch, now + self.policy.backoff(launch.attempts), same_request=False)
 
-    def _give_up(self, launch: Launch, reason: str, now: float) -> None:
-        if launch.uncertain:
-            launch.reason, launch.relocate = reason, False
-            self._locate(launch, now)
+    def _fail_unless_started(self, launch: Launch, reason: str, now: float) -> None:
+        """Fail a task; if a request may have started a container, search for it first."""
+        if launch.may_have_started:
+            self._locate(launch, now, fail_with=reason)
         else:
             self._fail(launch, reason)
 
-    def _again(self, launch: Launch, not_before: float, same_request: bool) -> None:
-        """Send a launch again: the same request, or, for a new attempt, a new one with a new client token."""
-        unwanted = self.closing or launch.revoked or launch.quiet
-        # An unanswered request of an unwanted launch is resolved before it is forgotten: its container has to be
-        # stopped. When this executor closes, that is left to the next scheduler.
-        if unwanted and (self.closing or not launch.uncertain):
-            if self.closing or launch.quiet:
-                self._end(launch)
-            else:
-                self._fail(launch, launch.reason)
+    def _launch_again(self, launch: Launch, not_before: float, same_request: bool) -> None:
+        """Launch again: with the same request, or, for a new attempt, with a new one and a new client token."""
+        request = launch.request
+        # The outcome of an unanswered request is found out even if nobody wants the launch any more: its container has
+        # to be stopped. When this executor closes, that is left to the next scheduler.
+        if self.closing or (not launch.awaited and not launch.may_have_started):
+            self._end(launch)
             return
-        if launch.uncertain:
-            # A new token must not go out while the old one may have started a container.
-            age = not_before - launch.first_sent if launch.first_sent is not None else 0.0
-            if launch.unlocatable and age > _TOKEN_LIFE:
+        if launch.stop is not None and not launch.may_have_started:
+            self._fail(launch, launch.stop.reason)
+            return
+        if request is not None and request.may_have_started:
+            # A new token must not be sent while the old one may have started a container.
+            age = not_before - request.first_sent
+            if request.search_denied and age > _TOKEN_LIFE:
                 self._fail(launch, "ECS did not answer for an hour; whether a container was started is not known.")
                 return
-            if not launch.unlocatable and (age > self.policy.resend_limit or not same_request):
-                launch.relocate = True
-                self._locate(launch, not_before)
+            if not request.search_denied and (age > self.policy.resend_limit or not same_request):
+                self._locate(launch, not_before, fail_with=None)
                 return
         elif not same_request:
-            launch.request = launch.first_sent = None
-            self._discard(launch)
-        launch.step = Step.PENDING
+            launch.request = None
+            self._discard_arguments(launch)
+        self._move(launch, Step.PENDING)
         launch.arn = None
         launch.not_before = not_before
-        self._pending += 1
-        if launch.after is None:
+        if launch.waits_for is None:
             self._push(launch)
 
     def _push(self, launch: Launch) -> None:
-        self._order += 1
-        heapq.heappush(self._due, (launch.not_before, self._order, launch))
+        self._due.push(launch.not_before, launch)
         self.work.notify()
 
-    # Following
+    def _move(self, launch: Launch, step: Step) -> None:
+        self._steps[launch.step] -= 1
+        self._steps[step] += 1
+        launch.step = step
+
+    # Running tasks
 
     def _follow(self, launch: Launch, arn: str, now: float) -> None:
-        launch.step = Step.RUNNING
+        self._move(launch, Step.RUNNING)
         launch.arn = arn
-        launch.request = launch.first_sent = None
-        launch.uncertain = False
-        launch.missing_since = None
-        launch.looks_missing = 0
+        launch.request = launch.absence = None
         self._followed[arn] = launch
-        self._looked[arn] = now
+        self._polls.add(arn, now)
         self.watch.notify()
+        if launch.stop is not None:
+            self._request_stop(arn, launch.stop.reason, now)
+
+    def _unfollow(self, arn: str) -> None:
+        del self._followed[arn]
+        self._polls.remove(arn)
 
     def next_batch(self, now: float) -> tuple[list[str], float | None]:
-        """Return the tasks to describe now, longest unseen first, or the seconds until there are any (None: unknown).
+        """Return the tasks to describe now, or the seconds until a task is due (None: there is no task)."""
+        return self._polls.next_batch(now)
 
-        A batch waits until the longest unseen task is due, and is then filled up with those that are due soon: few
-        full calls cost less than many small ones.
-        """
-        batch: list[str] = []
-        while self._hurried and len(batch) < DESCRIBE_LIMIT:
-            arn = self._hurried.popleft()
-            if arn in self._followed and arn not in batch:
-                batch.append(arn)
-        if not self._followed:
-            return batch, None
-        if not batch:
-            oldest = next(iter(self._looked))
-            due = self._looked[oldest] + self.policy.poll_interval
-            if due > now:
-                return [], due - now
-        soon = now - self.policy.poll_interval / 2
-        chosen = set(batch)
-        for arn, looked in self._looked.items():
-            if len(batch) >= DESCRIBE_LIMIT or looked > soon:
-                break
-            if arn not in chosen:
-                batch.append(arn)
-        for arn in batch:
-            self._mark_looked(arn, now)
-        return batch, None
-
-    def _mark_looked(self, arn: str, now: float) -> None:
-        self._looked.pop(arn, None)
-        self._looked[arn] = now
-
-    def hurry(self, arns: Iterable[str]) -> None:
-        """Look at these tasks first."""
-        self._hurried.extend(arns)
+    def poll_first(self, arns: Iterable[str]) -> None:
+        """Poll these tasks before the others."""
+        self._polls.poll_first(arns)
         self.watch.notify()
 
     def launch_of(self, arn: str) -> Launch | None:
-        """The launch that a followed task belongs to."""
+        """Return the launch that a followed task belongs to."""
         return self._followed.get(arn)
 
     def seen(self, arn: str, now: float) -> None:
-        """The task goes on; or ECS says so, long after it was stopped, since its host is lost."""
+        """ECS says that the task runs; if it says so long after StopTask, the task's host is lost."""
         launch = self._followed.get(arn)
         if launch is None:
             return
-        launch.missing_since, launch.looks_missing = None, 0
-        if launch.stopped_at is not None and now - launch.stopped_at > self.policy.stop_grace:
+        launch.absence = None
+        stopped_at = launch.stop.stopped_at if launch.stop else None
+        if stopped_at is not None and now - stopped_at > self.policy.stop_grace:
             self._release(launch)
 
     def not_this_run(self, arn: str, now: float) -> None:
-        """An adopted task's ARN is that of an earlier run: look for the container of this one."""
+        """The ARN of an adopted task is that of an earlier run: search for the container of this run."""
         launch = self._followed.get(arn)
         if launch is not None:
             self._unfollow(arn)
-            launch.arn, launch.relocate = None, True
-            self._locate(launch, now)
+            launch.arn = None
+            self._locate(launch, now, fail_with=None)
 
     def missing(self, arn: str, now: float) -> None:
-        """ECS does not know the task: it may not know it yet, or have forgotten it."""
+        """ECS does not know the task: either not yet, or it has forgotten it."""
         launch = self._followed.get(arn)
         if launch is None:
             return
-        launch.looks_missing += 1
-        if launch.missing_since is None:
-            launch.missing_since = now
-        patient = now - launch.missing_since < self.policy.missing_grace or launch.looks_missing < _MISSING_LOOKS
-        if patient:
+        absence = launch.absence = launch.absence or Absence(now)
+        absence.polls += 1
+        seconds = now - absence.since
+        if seconds < self.policy.missing_grace or absence.polls < self.policy.missing_polls:
             return
         self._unfollow(arn)
         self._fail(
             launch,
-            f"{arn}: ECS has not known this task for {now - launch.missing_since:.0f} s. It forgets tasks about an "
-            "hour after they have stopped; whether this one ran to its end is not known.",
+            f"{arn}: ECS has not known this task for {seconds:.0f} s. ECS forgets tasks about an hour after they have "
+            "stopped; whether this task ran to its end is not known.",
         )
 
-    def ended(self, arn: str, outcome_of: Outcome, now: float, relaunch: bool = True) -> None:
-        """The task has ended. ``relaunch`` False: its task instance has reported itself, or cannot run again."""
+    def ended(self, arn: str, outcome: Outcome, now: float, relaunch: bool = True) -> None:
+        """The task has ended. ``relaunch`` False: its task instance has reported its end, or cannot run again."""
         launch = self._followed.get(arn)
         if launch is None:
             return
         self._unfollow(arn)
-        if not outcome_of.temporary:
+        if not outcome.temporary:
             self._room_made(now)
-        ending, reason = outcome_of.kind, outcome_of.explanation
-        if outcome_of.has_reason and not launch.revoked:
-            self.events.append(Event("remark", launch, reason))
-        if launch.quiet:
+        kind, reason, counters = outcome.kind, outcome.explanation, self.counters
+        if outcome.has_reason and launch.stop is None:
+            self.events.append(Event(EventKind.CONTAINER_REASON, launch, reason))
+        if not launch.awaited:
             self._end(launch)
-        elif ending is OutcomeKind.SUCCEEDED:
-            self.counters.succeeded += 1
-            launch.stored = None  # read, and removed, by the container
-            self._report(launch, "succeeded", arn)
-        elif ending is OutcomeKind.NEVER_STARTED:
-            self.counters.never_started += 1
-            if outcome_of.temporary:
+        elif kind is OutcomeKind.SUCCEEDED:
+            counters.succeeded += 1
+            launch.arguments_uri = None  # the container has read them, and removes them
+            self.events.append(Event(EventKind.SUCCEEDED, launch, arn))
+            self._end(launch)
+        elif kind is OutcomeKind.NEVER_STARTED:
+            counters.never_started += 1
+            if outcome.temporary:
                 self._wait_for_room(launch, reason, now)
             else:
                 self._attempt_failed(launch, reason, now)
-        elif ending is OutcomeKind.SPOT:
-            self.counters.spot_interruptions += 1
+        elif kind is OutcomeKind.SPOT:
+            counters.spot_interruptions += 1
             self._interrupted(launch, "Interrupted: AWS took the Spot capacity back", reason, now, relaunch)
-        elif ending is OutcomeKind.INFRASTRUCTURE:
-            self.counters.infrastructure_interruptions += 1
+        elif kind is OutcomeKind.INFRASTRUCTURE:
+            counters.infrastructure_interruptions += 1
             self._interrupted(launch, "Interrupted: AWS took the host of the ECS task away", reason, now, relaunch)
-        elif ending is OutcomeKind.STOPPED_BY_USER:
+        elif kind is OutcomeKind.STOPPED_BY_USER:
             self._fail(launch, f"Stopped before it ran. {reason}")
         else:
             self._fail(launch, reason)
 
     def logged(self, launch: Launch, text: str) -> None:
-        """What a container that failed has logged last has become known, some time after its end."""
-        self.events.append(Event("log", launch, text))
+        """The last lines of a failed container's log were read, some time after its end."""
+        self.events.append(Event(EventKind.CONTAINER_LOG, launch, text))
 
     def _interrupted(self, launch: Launch, what: str, reason: str, now: float, relaunch: bool) -> None:
         limit = self.policy.max_relaunches
@@ -776,174 +530,152 @@ class Ledger:
             launch.relaunches += 1
             launch.wait = None
             text = f"{what}; launching again ({launch.relaunches} of {limit}). {reason}"
-            self.events.append(Event("note", launch, text))
-            self._again(launch, now + _jittered(1.0), same_request=False)
+            self.events.append(Event(EventKind.ATTEMPT_FAILED, launch, text))
+            self._launch_again(launch, now + jittered(1.0), same_request=False)
 
-    def _unfollow(self, arn: str) -> None:
-        del self._followed[arn]
-        self._looked.pop(arn, None)
+    # The search for containers whose ARN is not known
 
-    # Looking for containers whose ARN is not known
-
-    def _locate(self, launch: Launch, now: float) -> None:
-        launch.step = Step.LOCATING
+    def _locate(self, launch: Launch, now: float, fail_with: str | None) -> None:
+        """Search for a launch's container; without one, fail with a reason, or launch it if that is None."""
+        self._move(launch, Step.LOCATING)
         launch.not_before = now + self.policy.locate_delay
-        self._locating[id(launch)] = launch
+        launch.fail_with = fail_with
+        self._locating[launch] = None
         self.watch.notify()
 
     def seconds_to_locate(self, now: float) -> float | None:
-        """Return how long until a container may be looked for, or None."""
+        """Return the seconds until a container is to be searched for, or None."""
         if not self._locating:
             return None
-        return max(0.0, min(launch.not_before for launch in self._locating.values()) - now)
+        return max(0.0, min(launch.not_before for launch in self._locating) - now)
 
     def to_locate(self, now: float) -> list[Launch]:
-        """The launches whose container may be looked for now."""
-        return [launch for launch in self._locating.values() if launch.not_before <= now]
+        """Return the launches whose container is to be searched for now."""
+        return [launch for launch in self._locating if launch.not_before <= now]
 
     def located(self, launch: Launch, arn: str | None, now: float) -> None:
-        """The search is over: follow the container, launch one, or fail."""
-        if self._locating.pop(id(launch), None) is None:
+        """The search is complete: follow the container, launch a new one, or fail."""
+        if not self._end_search(launch):
             return
         if arn is not None and arn not in self._followed:
             self._follow(launch, arn, now)
-            self.announce(arn)
-            if launch.revoked:
-                self._request_stop(arn, launch.reason, now)
-            self.hurry([arn])
+            self.report_launched(arn)
+            self.poll_first([arn])
             return
-        launch.uncertain = False
-        if launch.relocate and not launch.quiet:
-            self._again(launch, now, same_request=False)
+        if launch.request is not None:
+            launch.request.may_have_started = False
+        if launch.fail_with is None:
+            self._launch_again(launch, now, same_request=False)
         else:
-            self._fail(launch, launch.reason or "No container of this task was found.")
+            self._fail(launch, launch.fail_with)
 
     def cannot_locate(self, launch: Launch, now: float) -> None:
-        """The search is not permitted. An unanswered request goes out again, which shows what has become of it."""
-        if self._locating.pop(id(launch), None) is None:
+        """The search is not permitted. Sending an unanswered request again shows what has become of it."""
+        if not self._end_search(launch):
             return
-        launch.unlocatable = True
-        if launch.request is not None and (launch.relocate or launch.revoked):
-            self._again(launch, now, same_request=True)
+        request = launch.request
+        if request is not None:
+            request.search_denied = True
+        if request is not None and (launch.fail_with is None or launch.stop is not None):
+            self._launch_again(launch, now, same_request=True)
         else:
-            known = " Whether a container was started is not known." if launch.uncertain else ""
-            self._fail(launch, (launch.reason or "No container of this task is known.") + known)
+            unknown = " Whether a container was started is not known." if launch.may_have_started else ""
+            self._fail(launch, (launch.fail_with or _NO_CONTAINER) + unknown)
+
+    def _end_search(self, launch: Launch) -> bool:
+        """Return whether a launch was still searched for."""
+        if launch not in self._locating:
+            return False
+        del self._locating[launch]
+        return True
 
     def locate_later(self, launch: Launch, now: float) -> None:
-        """The search could not be made."""
-        launch.not_before = now + _jittered(self.policy.locate_delay)
+        """The search failed: repeat it later."""
+        launch.not_before = now + jittered(self.policy.locate_delay)
 
-    # Stopping
+    # Stopping containers
 
     def _request_stop(self, arn: str, reason: str, due: float) -> None:
-        self._order += 1
-        heapq.heappush(self._stops, (due, self._order, arn, reason))
+        self._stops.push(due, StopCall(arn, reason))
         self.work.notify()
 
-    def next_stop(self, now: float) -> tuple[str, str] | None:
-        """Take the next container to stop: its ARN and the reason; ``stopped`` or ``stop_failed`` has to follow."""
-        while self._stops and self._stops[0][0] <= now:
-            _, _, arn, reason = heapq.heappop(self._stops)
-            if arn in self._followed:
-                self._stopping += 1
-                return arn, reason
-        return None
-
     def seconds_to_next_stop(self, now: float) -> float | None:
-        """Return how long until a container is to be stopped, or None."""
-        return max(0.0, self._stops[0][0] - now) if self._stops else None
+        """Return the seconds until a container is to be stopped, or None."""
+        return self._unless_paused(self._stops.wait(now), now)
+
+    def next_stop(self, now: float) -> StopCall | None:
+        """Return a container to be stopped now, if there is one; `stopped` or `stop_failed` has to follow."""
+        stop = self._stops.pop(now)
+        if stop is not None:
+            self._stopping += 1
+        return stop
 
     def stopped(self, arn: str, now: float) -> None:
-        """It was stopped, or nothing helps."""
+        """The container was stopped, or cannot be."""
         self._stopping -= 1
         launch = self._followed.get(arn)
-        if launch is not None and launch.revoked:
-            launch.stopped_at = now
-            if launch.abandoned:
+        if launch is not None and launch.stop is not None:
+            launch.stop.stopped_at = now
+            if launch.stop.release:
                 self._release(launch)
 
-    def _release(self, launch: Launch) -> None:
-        """Follow a stopped container no longer, unless another launch of its task instance waits for its end."""
-        if launch.arn is not None and self._live.get(launch.key) is launch:
-            self._unfollow(launch.arn)
-            self._fail(launch, launch.reason)
-
-    def stop_failed(self, arn: str, reason: str, now: float) -> None:
+    def stop_failed(self, stop: StopCall, now: float) -> None:
         """The container could not be stopped now: try again, as long as it is followed."""
         self._stopping -= 1
-        if arn in self._followed:
-            self._request_stop(arn, reason, now + self.policy.backoff(1))
+        if stop.arn in self._followed:
+            self._request_stop(stop.arn, stop.reason, now + self.policy.backoff(1))
 
-    # Ends
+    def _release(self, launch: Launch) -> None:
+        """Stop following a stopped container, unless a newer launch of its task instance waits for its end."""
+        if launch.arn is not None and launch.stop is not None and self._live.get(launch.key) is launch:
+            self._unfollow(launch.arn)
+            self._fail(launch, launch.stop.reason)
+
+    # The end of a launch
 
     def _fail(self, launch: Launch, reason: str) -> None:
-        if not launch.quiet:
+        if launch.awaited:
             self.counters.failed += 1
-        self._report(launch, "failed", reason)
-
-    def _report(self, launch: Launch, kind: str, info: str) -> None:
-        self.events.append(Event(kind, launch, info))
+        self.events.append(Event(EventKind.FAILED, launch, reason))
         self._end(launch)
 
     def _end(self, launch: Launch) -> None:
-        if launch.step is Step.PENDING:
-            self._pending -= 1
-        launch.step = Step.DONE
+        if not launch.may_have_started:  # otherwise a container may be about to read them
+            self._discard_arguments(launch)
+        self._move(launch, Step.DONE)
         launch.request = launch.workload = None
-        if not launch.uncertain:  # else a container may be about to read them
-            self._discard(launch)
-        self._locating.pop(id(launch), None)
-        self._without_room.pop(id(launch), None)
-        successor = self._live.get(launch.key)
-        if successor is launch:
-            if launch.after is None:
-                del self._live[launch.key]
-            else:
-                self._live[launch.key] = launch.after
-            return
-        while successor is not None and successor.after is not launch:
-            successor = successor.after
-        if successor is not None:
-            successor.after = launch.after
-            launch.after = None
-            if successor.after is None and successor.step is Step.PENDING:
-                self._push(successor)
+        self._locating.pop(launch, None)
+        self._without_room.pop(launch, None)
+        self._unchain(launch)
 
-    def _discard(self, launch: Launch) -> None:
-        if launch.stored is not None:
-            self._push_discard(launch.stored, 0.0)
-            launch.stored = None
+    def _unchain(self, launch: Launch) -> None:
+        """Take a launch out of the chain of its task instance; a newer one may be the next to be launched."""
+        former, launch.waits_for = launch.waits_for, None
+        newest = self._live.get(launch.key)
+        if newest is not launch:
+            for newer in _chain(newest):
+                if newer.waits_for is launch:
+                    newer.waits_for = former
+                    if former is None and newer.step is Step.PENDING:
+                        self._push(newer)
+        elif former is None:
+            del self._live[launch.key]
+        else:
+            self._live[launch.key] = former
 
-    def _push_discard(self, uri: str, due: float, tries: int = 0) -> None:
-        self._order += 1
-        heapq.heappush(self._discards, Discard(due, self._order, uri, tries))
-        self.work.notify()
+    def _discard_arguments(self, launch: Launch) -> None:
+        if launch.arguments_uri is not None:
+            self.discards.add(launch.arguments_uri)
+            launch.arguments_uri = None
 
-    @property
-    def discards_outstanding(self) -> int:
-        """Stored arguments that are still to be removed."""
-        return len(self._discards) + self._discarding
 
-    def next_discard(self, now: float) -> Discard | None:
-        """Take what is to be removed next; ``discarded`` or ``discard_failed`` has to follow."""
-        if not self._discards or self._discards[0].due > now:
-            return None
-        self._discarding += 1
-        return heapq.heappop(self._discards)
+def _is_due(due: float, launch: Launch) -> bool:
+    """Whether an entry of the queue still stands: the launch may have ended, or may be due at another time by now."""
+    return launch.step is Step.PENDING and launch.not_before == due
 
-    def seconds_to_next_discard(self, now: float) -> float | None:
-        """Return how long until something is to be removed, or None."""
-        return max(0.0, self._discards[0].due - now) if self._discards else None
 
-    def discarded(self) -> None:
-        """It was removed, or nothing helps."""
-        self._discarding -= 1
-
-    def discard_failed(self, discard: Discard, now: float) -> bool:
-        """It could not be removed now: try again, a few times; False when that has been done."""
-        self._discarding -= 1
-        tries = discard.tries + 1
-        if tries == self.policy.discard_tries:
-            return False
-        self._push_discard(discard.uri, now + self.policy.backoff(tries), tries)
-        return True
+def _chain(launch: Launch | None) -> Iterator[Launch]:
+    """Yield a launch, and the older ones that it waits for."""
+    while launch is not None:
+        yield launch
+        launch = launch.waits_for

@@ -1,77 +1,78 @@
-"""The end of a failed container's log, fetched a little after its end, by a thread that nothing waits for."""
+"""The last lines of failed containers' logs, read by a thread that nothing waits for."""
 
 from __future__ import annotations
 
-import heapq
 import logging
 import os
 import threading
 import time
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 from airflow_ecs_executor.aws.container_logs import ContainerLogs, NoContainerLog, explain, tail_text
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify
 from airflow_ecs_executor.aws.rates import RateLimiter
+from airflow_ecs_executor.launching.due_queue import DueQueue
+from airflow_ecs_executor.launching.launch import Launch
 
 log = logging.getLogger("airflow_ecs_executor")
 
 _RATE, _BURST = 2.0, 5.0
-"""GetLogEvents calls a second: few, since the quota of the account and region cannot be raised, and is the UI's, too
+"""GetLogEvents calls per second: few, because the quota of account and region cannot be raised, and the UI uses it too
 (Amazon CloudWatch Logs User Guide, "CloudWatch Logs quotas")."""
 _MOST_WAITING = 200
-"""Failed containers that may wait: at the rate above, the last of them is told of within two minutes."""
+"""Failed containers that may wait: at the rate above, the last one is reported within two minutes."""
 
 
 class Wanted(NamedTuple):
-    """A log whose end is to be read; ordered by when that is due."""
+    """A log whose last lines are to be read."""
 
-    due: float
-    order: int
-    look: int
-    """How often it was looked for already."""
-    subject: Any
+    launch: Launch
     arn: str
     definition: str
+    reads: int = 0
+    """How often it was read without finding a line."""
 
 
 class LogTails:
-    """Reads the ends of logs, one after the other, and delivers them."""
+    """Reads the last lines of logs, one log after the other, and delivers them."""
 
     def __init__(
         self,
         logs: ContainerLogs,
         lines: int,
-        deliver: Callable[[Any, str], None],
+        deliver: Callable[[Launch, str], None],
         delays: Sequence[float],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start no thread yet. ``lines``: how many to read; 0 reads nothing. ``deliver`` takes subject and text.
+        """Start no thread yet.
 
-        ``delays`` are the seconds before each look.
+        Args:
+            logs: The logs of this deployment's containers.
+            lines: How many lines to read; 0 reads nothing.
+            deliver: Called with the launch and the text.
+            delays: The seconds before each read of a log.
         """
         self._logs = logs
         self._lines = lines
         self._deliver = deliver
         self._delays = delays
-        self._clock = clock
         self._pid = 0
         self._warned: set[str] = set()
 
-    def want(self, subject: Any, arn: str, definition: str) -> None:
-        """Have the end of a container's log delivered, if there is one. Never waits."""
+    def want(self, launch: Launch, arn: str, definition: str) -> None:
+        """Have the last lines of a container's log delivered, if there are any. Never waits."""
         if not self._lines:
             return
         if self._pid != os.getpid():
             self._start()
         with self._wake:
             if len(self._waiting) < _MOST_WAITING:
-                self._push(0, subject, arn, definition)
+                self._push(Wanted(launch, arn, definition))
                 self._wake.notify()
                 return
-        self._warn(f"More than {_MOST_WAITING} containers failed at once: not all ends of their logs are fetched")
+        self._warn(f"More than {_MOST_WAITING} containers failed at once: the logs of some of them are not read")
 
     def leave(self, timeout: float) -> None:
-        """End the thread, waiting ``timeout`` seconds at most for the call that is under way."""
+        """End the thread; wait ``timeout`` seconds at most for a call that is under way."""
         if self._pid != os.getpid():
             return
         with self._wake:
@@ -83,17 +84,14 @@ class LogTails:
     def _start(self) -> None:
         self._pid = os.getpid()
         self._wake = threading.Condition()
-        self._waiting: list[Wanted] = []
-        self._order = 0
+        self._waiting: DueQueue[Wanted] = DueQueue()
         self._leaving = False
         self._limiter = RateLimiter(_RATE, _BURST)
         self._thread = threading.Thread(target=self._run, name="airflow-ecs-log-tails", daemon=True)
         self._thread.start()
 
-    def _push(self, look: int, subject: Any, arn: str, definition: str) -> None:
-        self._order += 1
-        due = self._clock() + self._delays[look]
-        heapq.heappush(self._waiting, Wanted(due, self._order, look, subject, arn, definition))
+    def _push(self, wanted: Wanted) -> None:
+        self._waiting.push(time.monotonic() + self._delays[wanted.reads], wanted)
 
     def _run(self) -> None:
         while True:
@@ -101,55 +99,57 @@ class LogTails:
             if wanted is None:
                 return
             try:
-                self._look(wanted)
-            except Exception:  # a defect of ours must not end the thread
-                log.exception("Unexpected error in reading the end of a container's log")
+                self._read(wanted)
+            except Exception:
+                log.exception("Unexpected error while reading the last lines of a container's log")
 
     def _next(self) -> Wanted | None:
-        """Wait until a log is due and a call is free; None: leave."""
+        """Wait until a log is due and a call is permitted by the rate; None: leave."""
         with self._wake:
             while not self._leaving:
-                now = self._clock()
-                pause = max(self._waiting[0].due - now, self._limiter.wait(now)) if self._waiting else None
-                if pause is not None and pause <= 0:
-                    self._limiter.take(now)
-                    return heapq.heappop(self._waiting)
+                now = time.monotonic()
+                pause = self._waiting.wait(now)
+                if pause is not None:
+                    pause = max(pause, self._limiter.wait(now))
+                    if pause <= 0:
+                        self._limiter.take(now)
+                        return self._waiting.pop(now)
                 self._wake.wait(pause)
             return None
 
-    def _look(self, wanted: Wanted) -> None:
+    def _read(self, wanted: Wanted) -> None:
         action, stream = "ecs:DescribeTaskDefinition", None
         try:
             stream = self._logs.stream(wanted.arn, wanted.definition)
             action = "logs:GetLogEvents"
             lines = self._logs.tail(stream, self._lines)
         except NoContainerLog:
-            return  # so it was configured
-        except Exception as exception:
+            return  # the task definition is configured that way
+        except Exception as exception:  # noqa: BLE001 - classify logs what is a defect
             error = classify(exception)
-            if not self._may_look_again(error):
-                self._warn(f"The ends of failed containers' logs are not read: {explain(error, action, stream)}")
+            if not self._may_read_again(error):
+                self._warn(f"The logs of failed containers are not read: {explain(error, action, stream)}")
                 return
             lines = []
         if lines and stream is not None:
-            self._deliver(wanted.subject, tail_text(stream, lines))
-        elif wanted.look + 1 < len(self._delays):
+            self._deliver(wanted.launch, tail_text(stream, lines))
+        elif wanted.reads + 1 < len(self._delays):
             with self._wake:
-                self._push(wanted.look + 1, wanted.subject, wanted.arn, wanted.definition)
+                self._push(wanted._replace(reads=wanted.reads + 1))
 
-    def _may_look_again(self, error: ApiError) -> bool:
+    def _may_read_again(self, error: ApiError) -> bool:
         if error.denied:
-            self._lines = 0  # until the scheduler is started anew
+            self._lines = 0  # until the scheduler is restarted
             return False
         if error.kind is ErrorKind.THROTTLED:
-            self._limiter.throttled(self._clock())
+            self._limiter.throttled(time.monotonic())
         elif error.kind is ErrorKind.CREDENTIALS:
             self._logs.renew()
-        missing = error.code == "ResourceNotFoundException"  # of a container that has printed nothing
+        missing = error.code == "ResourceNotFoundException"  # the container has printed nothing
         return missing or error.kind is not ErrorKind.PERMANENT
 
     def _warn(self, message: str) -> None:
-        """Say a thing once."""
+        """Log a warning once."""
         topic = message.split(":")[0]
         if topic not in self._warned:
             self._warned.add(topic)

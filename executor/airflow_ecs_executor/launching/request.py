@@ -1,4 +1,4 @@
-"""From the settings, a command and a task's ``executor_config`` to one RunTask request. Pure."""
+"""Makes a RunTask request from the settings, a command and a task's ``executor_config``. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ from airflow_ecs_executor.config.settings import Settings
 
 CONTAINER_VARIABLE = "AIRFLOW_IS_EXECUTOR_CONTAINER"
 MAX_OVERRIDES = 8192
+"""Characters (Amazon ECS API Reference, RunTask)."""
 
 
 class ExecutorConfigError(Exception):
-    """A task's ``executor_config``, or what it makes of the request, cannot be launched.
-
-    The text is for the author of the DAG: what is wrong, and what to do.
-    """
+    """A task cannot be launched with its ``executor_config``. The message is for the author of the DAG."""
 
 
 def build_run_task(
     settings: Settings,
     command: Sequence[str],
-    executor_config: Any,
+    executor_config: object,
     *,
     environment: Mapping[str, str],
     started_by: str,
     tags: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
-    """Make a new RunTask request, complete but for its client token; nothing that was given is changed.
+    """Return a new RunTask request without client token; no argument is changed.
 
-    ``executor_config`` (a dict or nothing) is merged into the request of the settings: dicts recursively, anything
-    else replaces. Our container then gets ``command`` and, besides the user's own variables, ``environment``.
-    ``started_by`` and ``tags`` are added where the user has given nothing of that name, as far as AWS's 50 tags reach.
+    Args:
+        settings: Contain the request that all launches start from.
+        command: The command of our container.
+        executor_config: A dict or None. It is merged into the request of the settings: dicts recursively, while any
+            other value replaces.
+        environment: Added to the variables of our container; these win over the user's.
+        started_by: The value of ``startedBy``, unless the user has given one.
+        tags: Added to the user's tags, which win, up to AWS's limit of 50 tags.
 
-    The length of its overrides is `check_length`'s business.
-
-    Raises `ExecutorConfigError`, and nothing else, if that is impossible.
+    Raises:
+        ExecutorConfigError: No request can be made. The length of the overrides is checked by `check_length`.
     """
     request: dict[str, Any] = copied(dict(settings.run_task))
     if executor_config is not None:
@@ -65,35 +67,35 @@ def build_run_task(
 
 
 def set_command(our_name: str, request: dict[str, Any], command: Sequence[str]) -> None:
-    """Give our container a command, in place of the one that it has."""
+    """Set the command of our container."""
     _our_container(our_name, request)["command"] = list(command)
 
 
 def is_too_long(request: Mapping[str, Any]) -> bool:
-    """Whether ECS would refuse the overrides of a request for their length.
+    """Whether ECS would refuse the overrides of a request because of their length.
 
-    AWS takes 8,192 characters of overrides, "including the JSON formatting characters of the override structure"
-    (Amazon ECS API Reference, RunTask). Its own serialisation is not published, so they are counted in the shortest
-    JSON there is, without spaces and without \\u escapes: what is refused here, AWS would have refused.
+    AWS accepts 8,192 characters of overrides, "including the JSON formatting characters of the override structure"
+    (Amazon ECS API Reference, RunTask). AWS does not publish its own serialization, so the characters of the shortest
+    possible JSON are counted, without spaces and escapes: AWS would have refused whatever is refused here.
     """
     return _length(request["overrides"]) > MAX_OVERRIDES
 
 
-def task_definition_of(executor_config: Any) -> str | None:
-    """Return the task definition that an ``executor_config`` asks for, if it does; None, too, if it is not in order."""
+def task_definition_of(executor_config: object) -> str | None:
+    """Return the task definition in an ``executor_config``; None if there is none, or if it cannot be read."""
     try:
         config = canonical(executor_config)
-    except Exception:  # objects of any class may be in it, and do anything
+    except Exception:  # noqa: BLE001 - objects of any class may be in it
         return None
     name = config.get("taskDefinition") if isinstance(config, dict) else None
     return name if isinstance(name, str) else None
 
 
-def _merge_task(settings: Settings, request: dict[str, Any], executor_config: Any) -> None:
+def _merge_task(settings: Settings, request: dict[str, Any], executor_config: object) -> None:
     if not isinstance(executor_config, Mapping):
         raise ExecutorConfigError(
-            f"executor_config must be a dict of RunTask parameters, not a {type(executor_config).__name__}, for "
-            'instance {"overrides": {"cpu": "1024", "memory": "2048"}}'
+            f"executor_config must be a dict of RunTask parameters, not a {type(executor_config).__name__}; for "
+            'example {"overrides": {"cpu": "1024", "memory": "2048"}}'
         )
     try:
         config = canonical(executor_config)
@@ -108,10 +110,9 @@ def _merge_task(settings: Settings, request: dict[str, Any], executor_config: An
         _settle_fargate(settings, request)
     except ValueError as error:
         raise ExecutorConfigError(str(error)) from None
-    except Exception as error:
-        # Objects of any class may be in it, and do anything.
+    except Exception as error:  # noqa: BLE001 - objects of any class may be in it
         raise ExecutorConfigError(
-            f"executor_config cannot be read ({type(error).__name__}); give plain dicts, lists, texts and numbers"
+            f"executor_config cannot be read ({type(error).__name__}); use only dicts, lists, strings and numbers"
         ) from None
 
 
@@ -119,23 +120,23 @@ def _refuse_reserved(settings: Settings, config: Mapping[str, Any]) -> None:
     name = settings.container_name
     if "command" in config or "name" in config:
         raise ValueError(
-            "the command and the name of the container are the executor's own; leave out 'command' and 'name', and put "
+            "the command and the name of the container are set by the executor; remove 'command' and 'name', and put "
             f"other settings of the container into overrides.containerOverrides, in an entry named {name!r}"
         )
     if "clientToken" in config:
-        raise ValueError("clientToken is the executor's own; leave it out")
+        raise ValueError("clientToken is set by the executor; remove it")
     if config.get("count", 1) != 1:
         raise ValueError("count must be 1: a task instance runs in one container; use dynamic task mapping for more")
     if config.get("cluster", settings.cluster) != settings.cluster:
         raise ValueError(
-            f"cluster must be {settings.cluster!r}, where the executor follows its tasks; for another cluster, "
-            "configure another executor"
+            f"cluster must be {settings.cluster!r}, the executor's cluster; to use another cluster, configure another "
+            "executor"
         )
 
 
 def _settle_capacity(request: dict[str, Any], config: dict[str, Any]) -> None:
     if "launchType" in config and "capacityProviderStrategy" in config:
-        raise ValueError("launchType and capacityProviderStrategy exclude each other; keep one of them")
+        raise ValueError("launchType and capacityProviderStrategy exclude each other; remove one of them")
     if "launchType" in config:
         if not isinstance(config["launchType"], str):
             raise ValueError("launchType must be FARGATE, EC2 or EXTERNAL")
@@ -154,7 +155,7 @@ def _settle_fargate(settings: Settings, request: dict[str, Any]) -> None:
         drop_fargate_only(request)
         return
     if not settings.fargate:
-        # This task runs on Fargate, the others do not: it gets what they were spared.
+        # This task runs on Fargate although the others do not: it needs the parameters that only Fargate accepts.
         kept = settings.fargate_only
         if "platformVersion" in kept:
             request.setdefault("platformVersion", kept["platformVersion"])
@@ -172,7 +173,7 @@ def _merge(base: dict[str, Any], update: Mapping[str, Any]) -> None:
 
 
 def _check_overrides(our_name: str, request: Mapping[str, Any]) -> None:
-    """Hold what the steps after this one rely on: the types on the way to our container's environment."""
+    """Check the types that the next steps rely on: those on the way to our container's environment."""
     for name in ("networkConfiguration", "overrides"):
         if not isinstance(request.get(name, {}), dict):
             raise ValueError(f"{name} must be a dict, not {shown(request[name])}")
@@ -182,17 +183,17 @@ def _check_overrides(our_name: str, request: Mapping[str, Any]) -> None:
     for container in containers:
         if not isinstance(container.get("name"), str) or not container["name"]:
             raise ValueError(
-                "an entry of overrides.containerOverrides has no 'name'; give the name of the container that it is "
-                f"for: {our_name!r} is the one that runs the task"
+                "an entry of overrides.containerOverrides has no 'name'; add the name of its container "
+                f"({our_name!r} is the container that runs the task)"
             )
         if container["name"] == our_name and "command" in container:
             raise ValueError(
-                f"the command of the container {our_name!r} is the executor's own; leave 'command' out of its "
-                "entry in overrides.containerOverrides"
+                f"the command of the container {our_name!r} is set by the executor; remove 'command' from its entry in "
+                "overrides.containerOverrides"
             )
         check_environment(container)
     if sum(1 for container in containers if container["name"] == our_name) > 1:
-        raise ValueError(f"overrides.containerOverrides has two entries for the container {our_name!r}; make them one")
+        raise ValueError(f"overrides.containerOverrides has two entries for the container {our_name!r}; merge them")
 
 
 def _our_container(our_name: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +215,7 @@ def _add_tags(request: dict[str, Any], tags: Sequence[Mapping[str, str]]) -> Non
 
 
 def check_length(our_name: str, request: Mapping[str, Any]) -> None:
-    """Raise ExecutorConfigError, which says what is long, if the overrides of a request are `is_too_long`."""
+    """Raise ExecutorConfigError, which names the longest parts, if ECS would refuse the length of the overrides."""
     if not is_too_long(request):
         return
     overrides = request["overrides"]
@@ -223,13 +224,13 @@ def check_length(our_name: str, request: Mapping[str, Any]) -> None:
         ((_length(mine[part]), part) for part in ("command", "environment")), reverse=True
     )
     remedy = {
-        "command": "the command carries the task's identity and, on Airflow 3, its whole workload: set "
+        "command": "the command contains the task's identity and, on Airflow 3, its whole workload: set "
         "[airflow_ecs_executor] workload_s3_uri, or shorten executor_config, the file's path, and the names of DAG, "
         "task and run",
         "environment": "move long values of the environment to the task definition, to secrets, or to environmentFiles",
     }
     raise ExecutorConfigError(
-        f"the overrides of this launch are {_length(overrides):,} characters long as JSON, and ECS takes at most "
+        f"the overrides of this launch are {_length(overrides):,} characters long as JSON, and ECS accepts at most "
         f"{MAX_OVERRIDES:,}: {parts[0][0]:,} are the {parts[0][1]}, {parts[1][0]:,} the {parts[1][1]}; "
         f"{remedy[parts[0][1]]}"
     )

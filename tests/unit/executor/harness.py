@@ -10,11 +10,12 @@ import time
 from collections import Counter
 from typing import Any, Callable, ClassVar, Mapping, NamedTuple, Sequence
 
+from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.launching.adoption import Orphan
-from airflow_ecs_executor.launching.ledger import Policy
+from airflow_ecs_executor.launching.policy import Policy
 from airflow_ecs_executor.run import Run
 
 from local.ecs.control import EcsApi
@@ -116,7 +117,7 @@ class Figures:
 class Airflow:
     """Airflow's side of a run: what its versions, its workloads and its database answer."""
 
-    READS_STRUCTURED_LOGS = True
+    HAS_WORKLOADS = True
 
     def __init__(self) -> None:
         """Every task instance is queued or runs, and nothing is secret."""
@@ -131,7 +132,8 @@ class Airflow:
         self.more_arguments: list[str] = []
         """At the end of every command."""
         self.secret = ""
-        self.warnings: list[str] = []
+        self.options: dict[str, str] = {}
+        """Of Airflow's own sections."""
 
     def versions(self) -> Versions:
         """Those of the scheduler."""
@@ -145,9 +147,9 @@ class Airflow:
         """What keeps metrics."""
         return self.figures
 
-    def environment_warnings(self, definition: Any, facts: Any, overrides: Mapping[str, str]) -> list[str]:
-        """What the container lacks."""
-        return self.warnings
+    def configuration(self) -> Configuration:
+        """The scheduler's."""
+        return Configuration(self.options)
 
     def command_of(self, workload: Any, generator: Any, renew_token: bool) -> list[str]:
         """A workload is its command here."""
@@ -155,13 +157,13 @@ class Airflow:
             self.renewed.append(workload)
         return [*workload, *self.more_arguments]
 
-    def load_workload(self, ti_key: Any, generator: Any) -> tuple[Any, Any] | None:
+    def load_workload(self, key: Any, generator: Any) -> QueuedWorkload | None:
         """What the database has of a task instance."""
-        return None if ti_key in self.moved_on else (command(ti_key), None)
+        return None if key in self.moved_on else QueuedWorkload(key, command(key), None)
 
-    def back_to_queued(self, ti_key: Any) -> bool:
+    def back_to_queued(self, key: Any) -> bool:
         """Whether an interrupted task instance may run again."""
-        self.interrupted.append(ti_key)
+        self.interrupted.append(key)
         return self.runnable
 
     def unwanted(self, keys: Sequence[Any]) -> set[Any]:
@@ -280,7 +282,7 @@ class Scheduler(Driver):
             if len(self.running) >= self.parallelism and ti_key not in self.running:
                 break
             self.running.add(ti_key)
-            self.executor.submit(ti_key, command(ti_key), self.queued_tasks.pop(ti_key))
+            self.executor.submit(QueuedWorkload(ti_key, command(ti_key), self.queued_tasks.pop(ti_key)))
         self.executor.sync()
 
     def adopt(self, *orphans: Orphan) -> list[Any]:
@@ -362,6 +364,14 @@ def containers_at_once(tasks: list[dict[str, Any]]) -> int:
             ]
             worst = max(worst, len(alive))
     return worst
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """An executor_config that is nested too deeply."""
+    tree: dict[str, Any] = {}
+    for _ in range(levels):
+        tree = {"overrides": tree}
+    return tree
 
 
 class Hostile:

@@ -8,9 +8,10 @@ import time
 from typing import Any, Callable
 
 import pytest
+from airflow_ecs_executor.airflow_side import QueuedWorkload
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Airflow, Scheduler, containers_at_once, finish_all, key, launched, patient
+from tests.unit.executor.harness import Airflow, Scheduler, finish_all, key, launched, patient
 
 # What Airflow is told
 
@@ -45,7 +46,7 @@ def test_an_executor_that_raises_does_not_end_the_loop(
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert scheduler.states() == ["success"]
-    assert "Unexpected error in the ECS executor; the scheduler goes on" in said()
+    assert "Unexpected error in the ECS executor; the scheduler continues" in said()
 
 
 def test_without_a_name_the_deployment_is_that_of_the_database(ecs: EcsApi) -> None:
@@ -157,27 +158,6 @@ def test_row_17_a_task_revoked_before_its_launch_is_never_launched(ecs: EcsApi) 
     assert [task["tags"]["airflow:task_id"] for task in ecs.tasks()] == ["task-0"]
 
 
-def test_a_task_queued_again_after_a_revocation_waits_for_its_container_to_stop(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=None, stop_seconds=0.5)
-    scheduler.queue(key())
-    scheduler.run(lambda: ecs.running() == 1)
-    scheduler.revoke(key())
-    scheduler.queue(key())
-    scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
-    finish_all(ecs)
-    scheduler.run_to_the_end()
-    assert containers_at_once(ecs.tasks()) == 1
-
-
-def test_revoking_what_is_not_known_changes_nothing(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    scheduler.revoke(key("unknown"))
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states() == ["running", "success"]
-
-
 # Processes
 
 
@@ -223,7 +203,7 @@ def test_two_schedulers_share_a_quota_fairly_and_fail_nothing(ecs: EcsApi) -> No
 def test_a_heartbeat_spends_little_time_on_what_was_queued(ecs: EcsApi) -> None:
     scheduler: Any = Scheduler(parallelism=20_000, run_task_rate="0.1", run_task_burst="1")
     for number in range(20_000):
-        scheduler.executor.submit(key(number), ["airflow"], None)
+        scheduler.executor.submit(QueuedWorkload(key(number), ["airflow"], None))
     scheduler.executor.sync()
     pending = scheduler.airflow.figures.gauges["pending_launches"][-1]
     assert 0 < pending < 20_000, "the rest waits for the next heartbeat"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,22 +67,16 @@ def test_warn_says_the_same_and_tasks_run(ecs: EcsApi, registry: FakeRegistry, w
     assert f"the image has {WRONG.airflow}" in warned() and "python build.py" in warned()
 
 
-def test_off_asks_no_registry(ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]) -> None:
-    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
-    assert run_one(start("off"))[-1] == "success"
-    assert registry.requests == [] and warned() == ""
-
-
 def test_what_the_container_lacks_is_warned_about_unless_nothing_is_to_be_looked_at(
     ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
 ) -> None:
     register(ecs, FAMILY, put_worker(registry, "right"))
     airflow = Airflow()
-    airflow.warnings = ["[core] fernet_key is not set in the container"]
+    airflow.options = {"remote_logging": "True"}
     start("off", f"{FAMILY}:matching", airflow=airflow)
     assert warned() == ""
     start("strict", f"{FAMILY}:matching", airflow=airflow)
-    assert f"{FAMILY}:1: [core] fernet_key is not set in the container" in warned()
+    assert f"{FAMILY}:1: [logging] remote_logging is on in the scheduler and not set in the container" in warned()
 
 
 def test_what_fits_is_read_from_the_registry_and_starts_without_a_warning(
@@ -94,36 +87,7 @@ def test_what_fits_is_read_from_the_registry_and_starts_without_a_warning(
     assert registry.requests[0] == "manifests/right" and warned() == ""
 
 
-def test_an_image_that_does_not_say_what_it_is_is_warned_about_and_runs(
-    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
-) -> None:
-    register(ecs, FAMILY, put_worker(registry, "latest", None))
-    assert run_one(start())[-1] == "success"
-    assert f"{FAMILY}:1 was not checked against this scheduler: nothing in it says which Airflow" in warned()
-
-
-def test_a_definition_that_may_not_be_described_is_warned_about_and_runs(
-    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
-) -> None:
-    register(ecs, FAMILY, put_worker(registry, "right"))
-    ecs.fault("DescribeTaskDefinition", "denied")
-    assert run_one(start())[-1] == "success"
-    assert f"{FAMILY} was not checked against this scheduler" in warned()
-    assert "Allow ecs:DescribeTaskDefinition to have it checked" in warned()
-
-
 # Other definitions
-
-
-def test_a_definition_that_tasks_name_is_checked_once(ecs: EcsApi, registry: FakeRegistry) -> None:
-    register(ecs, FAMILY, put_worker(registry, "right"))
-    register(ecs, "big", put_worker(registry, "big"))
-    scheduler = start()
-    for number in range(3):
-        scheduler.queue(key(number), executor_config={"taskDefinition": "big"})
-    scheduler.run_to_the_end()
-    assert launched(ecs) == ["big"] * 3
-    assert registry.requests.count("manifests/big") == 1
 
 
 def test_a_misfit_fails_the_task_that_names_it_alone(
@@ -171,33 +135,6 @@ def test_a_revision_that_is_deregistered_is_replaced_without_using_up_an_attempt
     assert launched(ecs) == [f"{FAMILY}:2", f"{FAMILY}:1"]
     assert f"{FAMILY}:2 is not active any more: another revision is chosen" in said()
     assert f"Tasks run {FAMILY}:1" in said()
-
-
-def test_when_none_fits_the_message_lists_what_there_is(ecs: EcsApi, registry: FakeRegistry) -> None:
-    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
-    with pytest.raises(
-        HealthCheckError, match=f"No active revision of {FAMILY} has an image that is compatible"
-    ) as caught:
-        start(task_definition=f"{FAMILY}:matching")
-    assert re.search(rf"^ +{FAMILY}:1: Airflow: the image has {WRONG.airflow}", str(caught.value), re.MULTILINE)
-
-
-def test_when_none_fits_and_by_option_the_newest_runs_with_a_warning_of_what_differs(
-    ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]
-) -> None:
-    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
-    assert run_one(start("warn", f"{FAMILY}:matching"))[-1] == "success"
-    assert f"tasks run the newest, {FAMILY}:1. {FAMILY}:1: Airflow: the image has {WRONG.airflow}" in warned()
-    assert "python build.py" in warned()
-
-
-def test_a_permission_that_choosing_needs_is_named_once(ecs: EcsApi, registry: FakeRegistry) -> None:
-    register(ecs, FAMILY, put_worker(registry, "right"))
-    ecs.fault("ListTaskDefinitions", "denied")
-    with pytest.raises(HealthCheckError) as caught:
-        start(task_definition=f"{FAMILY}:matching")
-    assert str(caught.value).count("\n") == 1
-    assert str(caught.value).count("Allow ecs:ListTaskDefinitions") == 1
 
 
 # What runs

@@ -105,7 +105,7 @@ def test_a_defect_of_ours_is_a_message(said: Callable[[], str]) -> None:
 
 def test_airflow_2_is_given_plain_lines(running: str, logs: FakeLogs) -> None:
     class Airflow2(Airflow):
-        READS_STRUCTURED_LOGS = False
+        HAS_WORKLOADS = False
 
     logs.put(GROUP, stream_of(running), "hello")
     for airflow, begin in ((Airflow(), "{"), (Airflow2(), "[")):

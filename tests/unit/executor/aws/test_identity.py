@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import namedtuple
 
 import pytest
 from airflow_ecs_executor.aws.identity import (
     IDENTITY_VARIABLE,
-    deployment_of,
+    Deployment,
     identity_in,
-    identity_of,
+    name_of_deployment,
     new_client_token,
     tags_of,
 )
 
 Key = namedtuple("Key", "dag_id task_id run_id try_number map_index")
 KEY = Key("dag", "task", "manual__2026-01-01T00:00:00+00:00", 1, -1)
+OURS = Deployment("ours", "us", "airflow")
 
 
 def test_another_database_is_another_deployment() -> None:
-    assert deployment_of("db:5432/airflow ") != deployment_of("db:5432/airflow_test ")
+    assert name_of_deployment("db:5432/airflow ") != name_of_deployment("db:5432/airflow_test ")
 
 
 def test_a_deployment_is_a_valid_started_by() -> None:
-    assert re.fullmatch(r"[A-Za-z0-9\-/_]{1,128}", deployment_of("db.example.com:5432/airflow "))
+    assert re.fullmatch(r"[A-Za-z0-9\-/_]{1,128}", name_of_deployment("db.example.com:5432/airflow "))
 
 
 @pytest.mark.parametrize("changed", ["dag_id", "task_id", "run_id", "try_number", "map_index"])
 def test_every_part_of_the_key_counts(changed: str) -> None:
     other = KEY._replace(**{changed: 7 if isinstance(getattr(KEY, changed), int) else "other"})
-    assert identity_of("d", other) != identity_of("d", KEY)
+    assert OURS.identity_of(other) != OURS.identity_of(KEY)
 
 
 def test_the_same_task_instance_of_another_deployment_is_another() -> None:
-    assert identity_of("one", KEY) != identity_of("two", KEY)
+    assert dataclasses.replace(OURS, name="other").identity_of(KEY) != OURS.identity_of(KEY)
 
 
 def test_a_callback_has_an_identity() -> None:
     Callback = namedtuple("Callback", "id")
-    assert identity_of("d", Callback("abc")) == identity_of("d", "abc")
+    assert OURS.identity_of(Callback("abc")) == OURS.identity_of("abc")
 
 
 def test_tags_hold_only_what_aws_allows() -> None:

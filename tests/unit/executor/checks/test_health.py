@@ -8,7 +8,7 @@ import boto3
 import pytest
 from airflow_ecs_executor.checks.health import HealthCheckError, check
 from airflow_ecs_executor.config.reader import read_settings
-from airflow_ecs_executor.services import services_of
+from airflow_ecs_executor.services import deployment_of, services_of
 
 from local.ecs.control import EcsApi
 from local.fakes.s3 import WRITING, FakeS3, Fault
@@ -172,6 +172,6 @@ def test_a_team_is_told_its_own_variables(ecs: EcsApi, options: dict[str, str], 
     configuration.team_name = "blue"
     settings = read_settings(configuration, {})
     with pytest.raises(HealthCheckError) as caught:
-        check(services_of(settings, VERSIONS, "tests").ecs, settings, None)
+        check(services_of(settings, VERSIONS, deployment_of(settings, "")).ecs, settings, None)
     assert all(f"AIRFLOW__BLUE___AWS_ECS_EXECUTOR__{name}" in str(caught.value) for name in variables)
     assert "AIRFLOW__AWS_ECS_EXECUTOR__" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What is checked when, chosen and said. Real registries and a real ECS API: tests/executor/test_compatibility.py."""
+"""What is checked when, chosen and said. Real registries and a real ECS API: tests/unit/executor/test_run_images.py."""
 
 from __future__ import annotations
 

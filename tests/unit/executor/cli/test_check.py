@@ -61,7 +61,7 @@ def test_other_versions_may_be_asked_for(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_as_json(families: FakeRegistry, capsys: pytest.CaptureFixture[str]) -> None:
     airflow = Airflow()
-    airflow.warnings = ["[core] fernet_key is not set in the container"]
+    airflow.options = {"remote_logging": "True"}
     assert check("wrong", as_json=True, airflow=airflow, task_definition="nothing") == 18
     answer = json.loads(capsys.readouterr().out)
     assert (answer["exit_code"], answer["outcome"]) == (18, "differs")
@@ -69,14 +69,15 @@ def test_as_json(families: FakeRegistry, capsys: pytest.CaptureFixture[str]) -> 
     assert {"name": "Airflow", "image": WRONG.airflow, "wanted": RIGHT.airflow, "outcome": "differs"} in answer[
         "comparisons"
     ]
-    assert answer["environment"] == airflow.warnings
+    (warning,) = answer["environment"]
+    assert warning.startswith("[logging] remote_logging is on in the scheduler")
 
 
 def test_what_the_environment_lacks_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     airflow = Airflow()
-    airflow.warnings = ["[core] fernet_key is not set in the container"]
+    airflow.options = {"remote_logging": "True"}
     assert check(airflow=airflow, task_definition="right") == 0
-    assert "environment       [core] fernet_key is not set in the container" in capsys.readouterr().out
+    assert "environment       [logging] remote_logging is on in the scheduler" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("fault", "words"), [("denied", "Allow ecs:ListTaskDefinitions"), ("throttle", "Throttling")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, Callable
 
@@ -116,7 +117,7 @@ def test_a_cluster_that_is_gone_hides_no_other_task(ecs: EcsApi) -> None:
     assert second.ends() == {ti_key: ["success"] for ti_key in arns}
 
 
-def test_a_scheduler_that_was_taken_for_dead_keeps_what_it_has_in_hand(ecs: EcsApi) -> None:
+def test_a_scheduler_that_was_taken_for_dead_keeps_its_own_tasks(ecs: EcsApi, said: Callable[[], str]) -> None:
     """To give a task back would have it queued a second time, beside the container that is about to be launched."""
     scheduler = Scheduler(parallelism=2)
     ((ti_key, arn),) = launched(ecs, scheduler, 1).items()
@@ -124,8 +125,9 @@ def test_a_scheduler_that_was_taken_for_dead_keeps_what_it_has_in_hand(ecs: EcsA
     scheduler.queue(key("submitted"))
     scheduler.queue(key("queued"))
     scheduler.beat()
-    offered = [orphan(ti_key, arn), just_queued(key("submitted")), just_queued(key("queued"))]
-    assert scheduler.adopt(*offered) == []
+    own = [orphan(ti_key, arn), just_queued(key("submitted")), just_queued(key("queued"))]
+    assert scheduler.adopt(*own, just_queued(key("another's"))) == [key("another's")]
+    assert re.search("Adopted 0 tasks .*; 1 have no container", said()), "its own are not counted"
     ecs.clear_faults()
     ecs.configure(run_seconds=0.0)
     finish_all(ecs)
@@ -176,7 +178,7 @@ def test_adoption_is_bounded_in_time_and_what_is_not_known_is_followed(
     started = time.monotonic()
     assert scheduler.adopt(just_queued(key(), arn)) == []
     assert time.monotonic() - started < 8.0
-    assert "without a look" in warned() or "goes on beside the scheduler" in warned()
+    assert "without being verified" in warned() or "continues in the background" in warned()
 
 
 def test_without_the_right_to_list_tasks_the_unsaved_are_queued_again(ecs: EcsApi, warned: Callable[[], str]) -> None:

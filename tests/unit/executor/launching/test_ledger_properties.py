@@ -10,10 +10,15 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, Sequence
 
+from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.aws.ecs import DESCRIBE_LIMIT
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
+from airflow_ecs_executor.aws.identity import new_client_token
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
-from airflow_ecs_executor.launching.ledger import Launch, Ledger, Policy
+from airflow_ecs_executor.launching.events import EventKind
+from airflow_ecs_executor.launching.launch import FrozenRequest, Launch
+from airflow_ecs_executor.launching.ledger import Ledger
+from airflow_ecs_executor.launching.policy import Policy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -55,10 +60,10 @@ class World:
     endings: tuple[OutcomeKind, ...] = (*[OutcomeKind.SUCCEEDED] * 6, *OutcomeKind)
     now: float = 1000.0
     containers: dict[str, Container] = field(default_factory=dict)
-    tokens: dict[object, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
 
     def run_task(self, launch: Launch) -> str:
-        token = launch.request["token"] if launch.request else None
+        token = token_of(launch)
         if token in self.tokens:
             return self.tokens[token]
         living = [item for item in self.containers.values() if item.key == launch.key and not item.ended]
@@ -86,7 +91,12 @@ class World:
                 container.ended = True
 
 
-class Deployment:
+def token_of(launch: Launch) -> str:
+    assert launch.request is not None
+    return launch.request.client_token
+
+
+class Scheduler:
     """A scheduler with its ledger, and the workers' work done step by step."""
 
     def __init__(self, world: World, policy: Policy, kinds: Sequence[ErrorKind] = tuple(KINDS)) -> None:
@@ -94,6 +104,7 @@ class Deployment:
         self.kinds = kinds
         self.policy = policy
         self.ledger = Ledger(policy)
+        self.ledger.lock.acquire()
         self.expected: dict[str, int] = {}
         """Runs that nobody has reported yet, by task instance: never more than one."""
         self.results: dict[str, list[str]] = {}
@@ -102,45 +113,38 @@ class Deployment:
     # The scheduler's part
 
     def submit(self, key: str) -> None:
-        with self.ledger.lock:
-            self.ledger.submit([(key, ["run", key], None)], self.world.now)
+        self.ledger.submit([QueuedWorkload(key, ["run", key], None)], self.world.now)
         self.expected[key] = 1
 
     def revoke(self, key: str) -> None:
-        with self.ledger.lock:
-            self.ledger.revoke(key, "too long", self.world.now)
+        self.ledger.revoke(key, "too long", self.world.now)
         self.expected[key] = 0
 
     def let_go(self, key: str) -> None:
-        with self.ledger.lock:
-            self.ledger.let_go(key, "no heartbeat", self.world.now)
+        self.ledger.let_go(key, "no heartbeat", self.world.now)
         self.expected[key] = 0
 
     def read(self) -> None:
         while self.ledger.events:
             event = self.ledger.events.popleft()
-            if event.launch.quiet or event.kind in ("launched", "note", "wait"):
+            if not event.launch.awaited or event.kind not in (EventKind.SUCCEEDED, EventKind.FAILED):
                 continue
-            key = event.launch.key
+            key = str(event.launch.key)
             assert self.expected.get(key) == 1, f"{key} was reported though nobody waits: {event.kind}"
             self.expected[key] = 0
-            self.results.setdefault(key, []).append(event.kind)
+            self.results.setdefault(key, []).append(event.kind.name.lower())
 
     # The workers's part
 
     def work(self) -> None:
         world, ledger = self.world, self.ledger
-        with ledger.lock:
-            for _ in range(world.dice.randint(1, 5)):
-                launch, _ = ledger.next_launch(world.now)
-                if launch is None:
-                    break
-                ledger.begin_sending(launch)
-                if launch.request is None:
-                    launch.request = {"token": object()}
-                if launch.first_sent is None:
-                    launch.first_sent = world.now
-                self.sending.append(launch)
+        for _ in range(world.dice.randint(1, 5)):
+            launch = ledger.next_launch(world.now)
+            if launch is None:
+                break
+            if launch.request is None:
+                launch.request = FrozenRequest({}, new_client_token(), world.now)
+            self.sending.append(launch)
         world.dice.shuffle(self.sending)
         for _ in range(world.dice.randint(0, len(self.sending))):
             self.answer(self.sending.pop())
@@ -152,25 +156,24 @@ class Deployment:
         world, ledger = self.world, self.ledger
         fault = world.dice.random() < world.chaos
         kind = world.dice.choice(["lost answer", "lost request", "server", "failures", "rejected"]) if fault else "fine"
-        token = launch.request["token"] if launch.request else None
+        token = token_of(launch)
         if world.is_full and token not in world.tokens and kind in ("fine", "lost answer", "server"):
             kind = "full"
         arn = world.run_task(launch) if kind in ("fine", "lost answer") else ""
         if kind == "server" and world.dice.random() < 0.5:
             world.run_task(launch)
-        with ledger.lock:
-            if kind == "fine":
-                ledger.launched(launch, arn, world.now)
-            elif kind in ("lost answer", "lost request"):
-                ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "lost"), world.now)
-            elif kind == "server":
-                ledger.rejected(launch, ApiError(ErrorKind.SERVER, "broken"), world.now)
-            elif kind == "full":
-                ledger.rejected(launch, ApiError(ErrorKind.CAPACITY, "no room"), world.now)
-            elif kind == "failures":
-                ledger.not_placed(launch, NotStarted("because", self._temporary), world.now)
-            else:
-                ledger.rejected(launch, ApiError(world.dice.choice(self.kinds), "because"), world.now)
+        if kind == "fine":
+            ledger.launched(launch, arn, world.now)
+        elif kind in ("lost answer", "lost request"):
+            ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "lost"), world.now)
+        elif kind == "server":
+            ledger.rejected(launch, ApiError(ErrorKind.SERVER, "broken"), world.now)
+        elif kind == "full":
+            ledger.rejected(launch, ApiError(ErrorKind.CAPACITY, "no room"), world.now)
+        elif kind == "failures":
+            ledger.not_placed(launch, NotStarted("because", self._temporary), world.now)
+        else:
+            ledger.rejected(launch, ApiError(world.dice.choice(self.kinds), "because"), world.now)
 
     @property
     def _temporary(self) -> bool:
@@ -178,54 +181,50 @@ class Deployment:
 
     def look(self) -> None:
         world, ledger = self.world, self.ledger
-        with ledger.lock:
-            batch, _ = ledger.next_batch(world.now)
-            assert len(batch) <= DESCRIBE_LIMIT and len(set(batch)) == len(batch)
-            if world.dice.random() < world.chaos:
-                return  # throttled, or no answer
-            for arn in batch:
-                container = world.containers[arn]
-                if world.now < container.visible_from:
-                    ledger.missing(arn, world.now)
-                elif container.ended:
-                    relaunch = world.dice.random() < 0.8
-                    end = Outcome(container.ending, "because", temporary=self._temporary)
-                    ledger.ended(arn, end, world.now, relaunch or ErrorKind.PERMANENT not in self.kinds)
-                else:
-                    ledger.seen(arn, world.now)
+        batch, _ = ledger.next_batch(world.now)
+        assert len(batch) <= DESCRIBE_LIMIT and len(set(batch)) == len(batch)
+        if world.dice.random() < world.chaos:
+            return  # throttled, or no answer
+        for arn in batch:
+            container = world.containers[arn]
+            if world.now < container.visible_from:
+                ledger.missing(arn, world.now)
+            elif container.ended:
+                relaunch = world.dice.random() < 0.8
+                end = Outcome(container.ending, "because", temporary=self._temporary)
+                ledger.ended(arn, end, world.now, relaunch or ErrorKind.PERMANENT not in self.kinds)
+            else:
+                ledger.seen(arn, world.now)
 
     def locate(self) -> None:
         world, ledger = self.world, self.ledger
-        with ledger.lock:
-            for launch in ledger.to_locate(world.now):
-                if world.dice.random() < world.chaos:
-                    ledger.locate_later(launch, world.now)
-                    continue
-                if not world.searchable:
-                    ledger.cannot_locate(launch, world.now)
-                    continue
-                found = [
-                    item
-                    for item in world.containers.values()
-                    if item.key == launch.key and (launch.since is None or item.created >= launch.since)
-                ]
-                followed = [item.arn for item in found if ledger.launch_of(item.arn) is None]
-                ledger.located(launch, followed[-1] if followed else None, world.now)
+        for launch in ledger.to_locate(world.now):
+            if world.dice.random() < world.chaos:
+                ledger.locate_later(launch, world.now)
+                continue
+            if not world.searchable:
+                ledger.cannot_locate(launch, world.now)
+                continue
+            found = [
+                item
+                for item in world.containers.values()
+                if item.key == launch.key and (launch.created_after is None or item.created >= launch.created_after)
+            ]
+            followed = [item.arn for item in found if ledger.launch_of(item.arn) is None]
+            ledger.located(launch, followed[-1] if followed else None, world.now)
 
     def stop(self) -> None:
         world, ledger = self.world, self.ledger
-        with ledger.lock:
-            while True:
-                order = ledger.next_stop(world.now)
-                if order is None:
-                    return
-                arn, reason = order
-                if world.dice.random() < world.chaos:
-                    ledger.stop_failed(arn, reason, world.now)
-                    continue
-                ledger.stopped(arn, world.now)
-                container = world.containers[arn]
-                container.ends_at = min(container.ends_at, world.now + world.dice.uniform(0, 3))
+        while True:
+            stop = ledger.next_stop(world.now)
+            if stop is None:
+                return
+            if world.dice.random() < world.chaos:
+                ledger.stop_failed(stop, world.now)
+                continue
+            ledger.stopped(stop.arn, world.now)
+            container = world.containers[stop.arn]
+            container.ends_at = min(container.ends_at, world.now + world.dice.uniform(0, 3))
 
 
 def lose_hosts(world: World, key: str) -> None:
@@ -262,7 +261,7 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
     world = World(random.Random(seed), chaos, searchable)
     # Whoever may not search cannot know of a container whose launch has failed for good.
     kinds = [kind for kind in KINDS if searchable or kind is not ErrorKind.PERMANENT]
-    deployment = Deployment(world, POLICY, kinds)
+    scheduler = Scheduler(world, POLICY, kinds)
     keys = [f"task-{number}" for number in range(12)]
     runs: dict[str, int] = dict.fromkeys(keys, 0)
     revoked: set[str] = set()
@@ -270,44 +269,42 @@ def test_every_run_ends_once_and_no_task_instance_has_two_containers(
     for step in range(240):
         if step < 120:
             for key in keys:
-                idle = not deployment.expected.get(key)
+                idle = not scheduler.expected.get(key)
                 if key in let_go:
                     continue  # Airflow's next try has another key
                 # Queued for the first time; deferred and queued again; retried after a revocation.
                 if idle and runs[key] < 3 and world.dice.random() < 0.2:
-                    deployment.submit(key)
+                    scheduler.submit(key)
                     runs[key] += 1
                 elif revocations and not idle and world.dice.random() < 0.02:
                     if world.dice.random() < 0.1:
                         lose_hosts(world, key)
                         let_go.add(key)
-                    deployment.revoke(key)
+                    scheduler.revoke(key)
                     revoked.add(key)
                 elif revocations and not idle and world.dice.random() < 0.01:
                     lose_hosts(world, key)
-                    deployment.let_go(key)
+                    scheduler.let_go(key)
                     let_go.add(key)
         if step == 160:
             world.chaos = 0.0  # faults end some day
-        deployment.work()
-        deployment.read()
+        scheduler.work()
+        scheduler.read()
         world.pass_time()
     for _ in range(600):
-        deployment.work()
-        deployment.read()
+        scheduler.work()
+        scheduler.read()
         world.pass_time()
-    assert not any(deployment.expected.values()), "a run was never reported"
+    assert not any(scheduler.expected.values()), "a run was never reported"
     for key in keys:
         if key not in revoked | let_go:
-            assert len(deployment.results.get(key, [])) == runs[key]
-    ledger = deployment.ledger
+            assert len(scheduler.results.get(key, [])) == runs[key]
+    ledger = scheduler.ledger
     assert (ledger.pending, ledger.running, ledger.in_flight, ledger.stops_outstanding) == (0, 0, 0, 0)
     for key in set(keys) - let_go:
-        deployment.submit(key)
-        with ledger.lock:
-            launch, _ = ledger.next_launch(world.now)
-            assert launch is not None and launch.key == key, "nothing is left that it would wait for"
-            ledger.begin_sending(launch)
+        scheduler.submit(key)
+        launch = ledger.next_launch(world.now)
+        assert launch is not None and launch.key == key, "nothing is left that it would wait for"
     assert all(container.ended or container.lost for container in world.containers.values())
 
 
@@ -318,48 +315,48 @@ def test_what_can_be_waited_for_fails_no_task(seed: int, chaos: float, room: int
     endings = (*[OutcomeKind.SUCCEEDED] * 4, OutcomeKind.NEVER_STARTED, OutcomeKind.SPOT, OutcomeKind.INFRASTRUCTURE)
     world = World(random.Random(seed), chaos, room=room, endings=endings)
     policy = replace(POLICY, max_attempts=1, max_relaunches=1000)
-    deployment = Deployment(world, policy, (ErrorKind.THROTTLED, ErrorKind.CAPACITY, ErrorKind.CREDENTIALS))
+    scheduler = Scheduler(world, policy, (ErrorKind.THROTTLED, ErrorKind.CAPACITY, ErrorKind.CREDENTIALS))
     keys = [f"task-{number}" for number in range(20)]
     for key in keys:
-        deployment.submit(key)
+        scheduler.submit(key)
     for step in range(6000):
         if step == 400:
             world.chaos, world.endings = 0.0, (OutcomeKind.SUCCEEDED,)
-        deployment.work()
-        deployment.read()
+        scheduler.work()
+        scheduler.read()
         world.pass_time()
-        if not any(deployment.expected.values()):
+        if not any(scheduler.expected.values()):
             break
-    assert {key: ["succeeded"] for key in keys} == deployment.results
+    assert {key: ["succeeded"] for key in keys} == scheduler.results
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), chaos=st.sampled_from([0.0, 0.2]))
 def test_a_scheduler_that_dies_leaves_no_task_behind_and_none_twice(seed: int, chaos: float) -> None:
     world = World(random.Random(seed), chaos)
-    deployment = Deployment(world, POLICY)
+    scheduler = Scheduler(world, POLICY)
     keys = [f"task-{number}" for number in range(10)]
     queued_at = {}
     for key in keys:
-        deployment.submit(key)
+        scheduler.submit(key)
         queued_at[key] = world.now
     saved: dict[str, str | None] = {}
     for _ in range(world.dice.randint(0, 30)):
-        deployment.work()
-        for event in list(deployment.ledger.events):
-            if event.kind == "launched" and world.dice.random() < 0.7:
-                saved[event.launch.key] = event.info
-        deployment.read()
+        scheduler.work()
+        for event in list(scheduler.ledger.events):
+            if event.kind is EventKind.LAUNCHED and world.dice.random() < 0.7:
+                saved[str(event.launch.key)] = event.info
+        scheduler.read()
         world.pass_time()
     # Requests that are under way when it dies may still be carried out.
-    for launch in deployment.sending:
+    for launch in scheduler.sending:
         if world.dice.random() < 0.5:
             world.run_task(launch)
     for _ in range(60):
         world.pass_time()
-    successor = Deployment(world, POLICY)
-    successor.results = deployment.results
-    left: list[str] = [key for key, waiting in deployment.expected.items() if waiting]
+    successor = Scheduler(world, POLICY)
+    successor.results = scheduler.results
+    left: list[str] = [key for key, waiting in scheduler.expected.items() if waiting]
     for key in left:
         successor.expected[key] = 1
         known: list[Any] = [item for item in world.containers.values() if item.key == key]
@@ -367,12 +364,11 @@ def test_a_scheduler_that_dies_leaves_no_task_behind_and_none_twice(seed: int, c
         if arn is None:
             successor.submit(key)
             continue
-        with successor.ledger.lock:
-            if world.dice.random() < 0.3:
-                successor.ledger.adopt(key, None, world.now, since=queued_at[key], relocate=True)
-            else:
-                newest = known[-1].arn
-                successor.ledger.adopt(key, newest, world.now, since=None, relocate=False)
+        if world.dice.random() < 0.3:
+            successor.ledger.adopt(key, None, world.now, created_after=queued_at[key], launch_if_missing=True)
+        else:
+            newest = known[-1].arn
+            successor.ledger.adopt(key, newest, world.now, created_after=None, launch_if_missing=False)
     world.chaos = 0.0
     for _ in range(800):
         successor.work()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from airflow_ecs_executor.aws.container_logs import Line, NoContainerLog, Stream
 from airflow_ecs_executor.launching.log_tails import LogTails
 
 SOON = (0.0, 0.0, 0.0)
 
 
-class Denied(Exception):
-    def __init__(self):
-        message = "User: x is not authorized to perform: logs:GetLogEvents on resource: y"
-        self.response = {"Error": {"Code": "AccessDeniedException", "Message": message}}
+class Refused(Exception):
+    def __init__(self, code, message):
+        self.response = {"Error": {"Code": code, "Message": message}}
+
+
+DENIED = Refused("AccessDeniedException", "User: x is not authorized to perform: logs:GetLogEvents on resource: y")
+NO_STREAM = Refused("ResourceNotFoundException", "The specified log stream does not exist.")
 
 
 class Logs:
@@ -62,8 +66,9 @@ def test_what_was_logged_last_is_delivered_to_who_wanted_it():
     receiver.tails.leave(5)
 
 
-def test_a_log_that_is_empty_is_looked_at_again():
-    receiver = Receiver(Logs([], [], ["late"]))
+@pytest.mark.parametrize("found", [[], NO_STREAM])
+def test_a_log_that_is_empty_is_read_again(found):
+    receiver = Receiver(Logs(found, found, ["late"]))
     receiver.tails.want("me", "arn", "worker:1")
     assert receiver.wait() == [("me", "late")]
     receiver.tails.leave(5)
@@ -106,7 +111,7 @@ def test_no_thread_starts_before_something_failed_nor_with_zero_lines():
 
 
 def test_a_denied_call_is_the_last_one_and_said_once(caplog):
-    logs = Logs(Denied())
+    logs = Logs(DENIED)
     receiver = Receiver(logs)
     receiver.tails.want("first", "arn", "worker:1")
     assert logs.looked.acquire(timeout=10)
@@ -123,5 +128,5 @@ def test_more_failures_than_can_be_told_are_dropped_with_one_warning(caplog):
     assert not caplog.text
     for number in range(5):
         receiver.tails.want(number, "arn", "worker:1")
-    assert caplog.text.count("not all ends of their logs are fetched") == 1
+    assert caplog.text.count("the logs of some of them are not read") == 1
     receiver.tails.leave(5)

@@ -127,12 +127,6 @@ def test_nothing_that_was_given_is_changed_or_shared():
     assert build(executor_config, settings, command, environment, "us", tags) == expected
 
 
-def test_the_users_environment_does_not_grow_from_launch_to_launch():
-    environment = [{"name": "A", "value": "1"}]
-    config = overrides_of({"name": "worker", "environment": environment})
-    assert build(config) == build(config) and environment == [{"name": "A", "value": "1"}]
-
-
 # Merging
 
 

@@ -209,7 +209,7 @@ def test_arguments_that_are_longer_than_the_entrypoint_reads_fail_the_task(ecs: 
     scheduler = Scheduler(airflow=airflow, workload_s3_uri=PLACE)
     scheduler.queue(key())
     scheduler.run_to_the_end()
-    assert "at most 1,048,576 can be handed over" in scheduler.notes[-1][1] and not stored(s3)
+    assert "at most 1,048,576 can be stored" in scheduler.notes[-1][1] and not stored(s3)
 
 
 # The workload
@@ -236,7 +236,7 @@ def test_an_adopted_task_is_launched_again_from_the_database(ecs: EcsApi, known:
     ecs.stop_tasks([arns[key()]], stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
     scheduler.run_to_the_end()
     assert scheduler.ends() == {key(): ["success" if known else "failed"]}
-    assert known or "Airflow has moved it on" in scheduler.notes[-1][1]
+    assert known or "Airflow has started another try of it" in scheduler.notes[-1][1]
 
 
 def test_a_database_that_does_not_answer_is_asked_again(ecs: EcsApi, warned: Callable[[], str]) -> None:
@@ -264,7 +264,7 @@ def test_a_defect_of_ours_fails_the_task_and_is_logged(ecs: EcsApi, said: Callab
     scheduler.queue(key())
     scheduler.run_to_the_end()
     assert scheduler.ends() == {key(): ["failed"]}
-    assert "Cannot make a RunTask request" in scheduler.notes[-1][1] and "Cannot make a RunTask request" in said()
+    assert "The RunTask request could not be made: TypeError: ours" in scheduler.notes[-1][1]
 
 
 # The cluster's default

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Hostile, Scheduler, key
+from tests.unit.executor.harness import Hostile, Scheduler, deep, key
 
 RUN_TASK_NAMES = (
     "overrides", "containerOverrides", "name", "command", "environment", "count", "cluster", "tags", "launchType",
@@ -74,14 +74,7 @@ def test_row_2_no_executor_config_whatever_raises_through_the_heartbeat(ecs: Ecs
 def test_objects_that_resist_copying_showing_and_comparing_fail_their_task_alone(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     scheduler.queue(key("hostile"), {"overrides": Hostile()})
-    scheduler.queue(key("deep"), _deep(3000))
+    scheduler.queue(key("deep"), deep(3000))
     scheduler.queue(key("good"), {"tags": [{"key": "a", "value": "b"}]})
     scheduler.run_to_the_end()
     assert scheduler.ends() == {key("hostile"): ["failed"], key("deep"): ["failed"], key("good"): ["success"]}
-
-
-def _deep(levels: int) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for _ in range(levels):
-        tree = {"overrides": tree}
-    return tree

@@ -145,6 +145,7 @@ def test_what_aws_takes_away_is_launched_again(ecs: EcsApi, end: str) -> None:
     ecs.stop_tasks(list(arns.values()), end)
     scheduler.run_to_the_end()
     assert scheduler.ends() == {key(number): ["success"] for number in range(5)}
+    assert sorted(scheduler.airflow.interrupted) == sorted(arns)
     counters = scheduler.airflow.figures.counters
     lost = (counters["spot_interruptions"], counters["infrastructure_interruptions"])
     assert lost == ((5, 0) if "spot" in end else (0, 5))
@@ -183,7 +184,7 @@ def test_the_end_of_the_executor_does_not_wait_for_ever(ecs: EcsApi, caplog: pyt
     begun = time.monotonic()
     scheduler.executor.end(0.01)
     assert 0.5 <= time.monotonic() - begun < 5
-    assert "1 ECS tasks still run: the next scheduler takes them over" in caplog.text
+    assert "1 ECS tasks still run: the next scheduler adopts them" in caplog.text
     assert ecs.running() == 1
 
 
@@ -202,15 +203,3 @@ def test_a_successor_finds_containers_whatever_ecs_refuses_or_leaves_out(ecs: Ec
     assert scheduler.adopt(*orphans) == []
     scheduler.run(lambda: len(scheduler.ends()) == 1)
     assert len(ecs.tasks()) == 3, "nothing is launched a second time"
-
-
-@pytest.mark.parametrize("answer", ["throttle", "server_error"])
-def test_a_search_that_failed_is_made_again_before_anything_is_queued_again(ecs: EcsApi, answer: str) -> None:
-    first = Scheduler()
-    launched(ecs, first, 1)
-    first.die()
-    ecs.fault("ListTasks", answer, times=3)
-    scheduler = Scheduler()
-    assert scheduler.adopt(Orphan(key(0), None, time.time() - 60, True)) == []
-    scheduler.run(lambda: scheduler.states() == ["running"])
-    assert len(ecs.tasks()) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import UNSET, Scheduler, containers_at_once, key
+from tests.unit.executor.harness import Scheduler, key
 
 
 def test_a_task_runs_in_a_container_of_its_own_and_succeeds(ecs: EcsApi) -> None:
@@ -52,12 +51,6 @@ def test_expired_credentials_are_renewed_without_using_up_an_attempt(ecs: EcsApi
     ("executor_config", "word"),
     [
         ({"command": ["sh"]}, "command"),
-        ({"name": "other"}, "name"),
-        ({"count": 2}, "count"),
-        ({"overrides": {"containerOverrides": [{"name": "airflow", "command": ["sh"]}]}}, "command"),
-        ({"overrides": "no"}, "overrides"),
-        ("text", "executor_config"),
-        (["list"], "executor_config"),
         ({"pod_override": object()}, "executor_config"),
         ({"noSuchParameter": 1}, "noSuchParameter"),
         ({"overrides": {"cpu": 256}}, "cpu"),
@@ -86,16 +79,6 @@ def test_row_3_a_slow_api_does_not_slow_the_heartbeat_down(ecs: EcsApi) -> None:
     assert max(scheduler.beats) < 1.0, "one call alone takes longer"
 
 
-@pytest.mark.parametrize("kind", ["throttle", "throttle_subnets"])
-def test_row_5_throttling_never_uses_up_an_attempt(ecs: EcsApi, kind: str) -> None:
-    scheduler = Scheduler(max_run_task_attempts="1", run_task_rate="50")
-    ecs.fault("RunTask", kind, times=4)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states() == ["running", "success"]
-    assert ecs.calls()["RunTask"]["count"] == 5
-
-
 def test_row_6_throttled_describes_are_said_and_keep_no_task_from_being_launched(
     ecs: EcsApi, warned: Callable[[], str]
 ) -> None:
@@ -121,25 +104,6 @@ def test_row_10_a_lost_answer_is_not_a_second_container(ecs: EcsApi) -> None:
     tasks = ecs.tasks()
     assert len(tasks) == 20 and ecs.calls()["RunTask"]["count"] > 20
     assert all(ends == ["success"] for ends in scheduler.ends().values()) and len(scheduler.ends()) == 20
-
-
-@pytest.mark.parametrize("attempts", ["1", UNSET], ids=["at the last attempt", "with attempts left"])
-def test_a_server_error_after_the_launch_is_not_a_second_container(ecs: EcsApi, attempts: str) -> None:
-    scheduler = Scheduler(max_run_task_attempts=attempts)
-    ecs.configure(run_seconds=0.5)
-    ecs.fault("RunTask", "server_error", times=1, carried_out=True)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1
-    assert scheduler.ends() == {key(): ["success"]}
-
-
-def test_no_answer_for_long_uses_up_no_attempt(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="1")
-    ecs.fault("RunTask", "lost_request", times=5)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states() == ["running", "success"]
 
 
 def test_row_13_an_empty_answer_costs_an_attempt_and_loses_nothing(ecs: EcsApi) -> None:
@@ -206,47 +170,6 @@ def test_without_the_right_to_tag_tasks_are_launched_without_tags_and_one_warnin
     assert warned().count("without tags") == 1 and "ecs:TagResource" in warned()
 
 
-def test_a_conflict_that_names_a_task_is_followed_to_its_end(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.fault("RunTask", "conflict", times=1)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states(key())[-1] in ("success", "failed")
-    assert containers_at_once(ecs.tasks()) <= 1
-
-
-def test_row_18_the_user_s_executor_config_is_never_changed(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    config = {"overrides": {"containerOverrides": [{"name": "airflow", "environment": [{"name": "A", "value": "1"}]}]}}
-    before = copy.deepcopy(config)
-    ecs.fault("RunTask", "no_capacity", times=2)
-    scheduler.queue(key(), config)
-    scheduler.run_to_the_end()
-    assert config == before
-    (task,) = ecs.tasks()
-    assert task["environment"]["A"] == "1" and len(task["environment"]) == 3
-
-
-def test_row_19_overrides_that_are_too_long_fail_before_aws_is_asked(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    environment = [{"name": "LONG", "value": "x" * 9000}]
-    scheduler.queue(key(), {"overrides": {"containerOverrides": [{"name": "airflow", "environment": environment}]}})
-    scheduler.run_to_the_end()
-    assert "RunTask" not in ecs.calls()
-    assert "8192" in scheduler.notes[-1][1].replace(",", "")
-
-
-def test_row_21_a_sidecar_listed_first_keeps_its_name(ecs: EcsApi) -> None:
-    scheduler = Scheduler(task_definition="worker-with-sidecar")
-    scheduler.queue(
-        key(), {"overrides": {"containerOverrides": [{"name": "sidecar", "cpu": 128}, {"name": "airflow"}]}}
-    )
-    scheduler.run_to_the_end()
-    overrides = ecs.tasks()[0]["request"]["overrides"]["containerOverrides"]
-    assert [item["name"] for item in overrides] == ["sidecar", "airflow"]
-    assert "command" not in overrides[0] and overrides[1]["command"]
-
-
 def test_launches_stay_within_the_rate(ecs: EcsApi) -> None:
     scheduler = Scheduler(run_task_rate="40", run_task_burst="10")
     started = time.monotonic()
@@ -254,23 +177,6 @@ def test_launches_stay_within_the_rate(ecs: EcsApi) -> None:
         scheduler.queue(key(number))
     scheduler.run(lambda: len(ecs.tasks(["arn"])) == 30)
     assert time.monotonic() - started > 0.45
-
-
-def test_a_deferred_task_that_comes_back_before_its_container_is_gone_waits_for_that(ecs: EcsApi) -> None:
-    """A task that is deferred exits 0, and is queued again with the same try number when its trigger fires."""
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=None)
-    scheduler.queue(key())
-    scheduler.run(lambda: scheduler.states() == ["running"])
-    scheduler.queue(key())
-    scheduler.for_a_while(0.3)
-    (first,) = ecs.tasks()
-    ecs.finish(first["arn"])
-    scheduler.run(lambda: len(ecs.tasks(["arn"])) == 2)
-    ecs.finish(ecs.tasks(["arn"])[1]["arn"])
-    scheduler.run_to_the_end()
-    assert containers_at_once(ecs.tasks()) == 1
-    assert scheduler.states() == ["running", "running", "success"]
 
 
 def test_a_deferred_task_that_comes_back_before_airflow_has_heard_of_its_container_s_end_is_not_failed_for_it(
@@ -299,25 +205,3 @@ def test_a_deferred_task_that_comes_back_before_airflow_has_heard_of_its_contain
         ecs.finish(arn)
     scheduler.run_to_the_end()
     assert scheduler.states(key()) == ["running", "running", "success"]
-
-
-def test_many_tasks_under_many_faults_all_end_once(ecs: EcsApi) -> None:
-    scheduler = Scheduler(parallelism=64, run_task_rate="500", run_task_burst="500", max_run_task_attempts="10")
-    ecs.configure(run_seconds=0.1, seed=7)
-    for operation, kind, details in (
-        ("RunTask", "throttle", {}),
-        ("RunTask", "lost_answer", {}),
-        ("RunTask", "lost_request", {}),
-        ("RunTask", "server_error", {"carried_out": True}),
-        ("RunTask", "no_capacity", {}),
-        ("DescribeTasks", "throttle", {}),
-        ("DescribeTasks", "lost_answer", {}),
-        ("RunTask", "eventual", {"seconds": 0.5}),
-    ):
-        ecs.fault(operation, kind, probability=0.1, **details)
-    for number in range(60):
-        scheduler.queue(key(number))
-    scheduler.run_to_the_end(timeout=60)
-    assert len(scheduler.ends()) == 60
-    assert all(ends == ["success"] for ends in scheduler.ends().values())
-    assert containers_at_once(ecs.tasks()) == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 from local.ecs.control import EcsApi
 from local.fakes.logs import FakeLogs
-from tests.unit.executor.container_log import DENIED, GROUP, define, stream_of
+from tests.unit.executor.container_log import GROUP, define, stream_of
 from tests.unit.executor.harness import Airflow, Scheduler, key
 
 
@@ -52,48 +52,6 @@ def test_nothing_is_read_of_a_container_that_succeeded(ecs: EcsApi, logs: FakeLo
     scheduler = run_one(ecs, logs, "fine")
     scheduler.for_a_while(0.3)
     assert logs.requests == [] and end_of_log(scheduler) == []
-
-
-def test_zero_lines_switch_it_off(ecs: EcsApi, logs: FakeLogs) -> None:
-    define(ecs)
-    ecs.configure(run_seconds=0.2, exit_code=1)
-    scheduler = run_one(ecs, logs, "bad", container_log_lines="0")
-    scheduler.for_a_while(0.3)
-    assert logs.requests == []
-
-
-def test_a_container_without_awslogs_is_passed_over(ecs: EcsApi, logs: FakeLogs, warned: Callable[[], str]) -> None:
-    ecs.configure(run_seconds=0.2, exit_code=1)
-    scheduler = run_one(ecs, logs)
-    scheduler.for_a_while(0.3)
-    assert logs.requests == [] and "log" not in warned().replace("log says why", "")
-
-
-def test_a_stream_that_comes_late_is_waited_for(ecs: EcsApi, logs: FakeLogs) -> None:
-    define(ecs)
-    logs.put(GROUP, "another", "x")
-    ecs.configure(run_seconds=0.2, exit_code=1)
-    scheduler = run_one(ecs, logs)
-    scheduler.run(lambda: bool(logs.requests))
-    logs.put(GROUP, stream_of(ecs.tasks(["arn"])[0]["arn"]), "at last")
-    scheduler.run(lambda: bool(end_of_log(scheduler)))
-    assert "at last" in end_of_log(scheduler)[0]
-
-
-def test_without_the_permission_there_is_one_warning_and_no_further_call(
-    ecs: EcsApi, logs: FakeLogs, warned: Callable[[], str]
-) -> None:
-    define(ecs)
-    logs.fault = ("AccessDeniedException", DENIED.format("logs:GetLogEvents"))
-    ecs.configure(run_seconds=0.1, exit_code=1)
-    scheduler = run_one(ecs, logs)
-    scheduler.run(lambda: "logs:GetLogEvents is not permitted" in warned())
-    calls = len(logs.requests)
-    scheduler.queue(key(1))
-    scheduler.run_to_the_end()
-    scheduler.for_a_while(0.3)
-    assert len(logs.requests) == calls == 1
-    assert warned().count("GetLogEvents is not permitted") == 1
 
 
 def test_the_heartbeat_never_waits_for_cloudwatch(ecs: EcsApi, logs: FakeLogs) -> None:

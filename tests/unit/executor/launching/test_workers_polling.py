@@ -25,9 +25,9 @@ def test_row_4_describes_come_in_full_batches_within_the_budget(ecs: EcsApi) -> 
         scheduler.queue(key(number))
     scheduler.run(lambda: ecs.running() == 150)
     before, started_at = ecs.calls()["DescribeTasks"]["count"], time.monotonic()
-    scheduler.for_a_while(1.0)
+    scheduler.run(lambda: ecs.calls()["DescribeTasks"]["count"] >= before + 4)
     rounds = (time.monotonic() - started_at) / 0.5 + 2
-    assert 2 <= ecs.calls()["DescribeTasks"]["count"] - before <= 2 * rounds, "150 tasks are two calls"
+    assert ecs.calls()["DescribeTasks"]["count"] - before <= 2 * rounds, "150 tasks are two calls"
 
 
 def test_row_4_describes_stay_within_the_rate(ecs: EcsApi) -> None:
@@ -68,18 +68,6 @@ def test_row_7_a_sidecar_that_fails_does_not_fail_the_task(ecs: EcsApi) -> None:
     assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
-def test_a_container_s_reason_is_told_even_of_one_that_left_in_order(ecs: EcsApi) -> None:
-    """Out of memory, the kernel may kill the task's process and not Airflow's, which exits with 0."""
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=0.1, container_reason="OutOfMemoryError: Container killed due to memory usage")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states() == ["running", "success"], "what the task itself has reported stands"
-    ((told, note),) = scheduler.notes
-    assert told == key() and note.startswith("ecs container reason: ")
-    assert "OutOfMemoryError" in note and "raise `memory`" in note
-
-
 def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     ecs.configure(run_seconds=0.1, exit_code=None, stopped_reason="Something new.")
@@ -87,43 +75,6 @@ def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) 
     scheduler.run_to_the_end(timeout=5)
     assert scheduler.states() == ["running", "failed"]
     assert "Something new" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
-
-
-def test_a_task_whose_host_aws_took_away_is_launched_again_and_counted_apart(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="1", max_spot_relaunches="1")
-    ecs.configure(run_seconds=None)
-    scheduler.queue(key())
-    for reason in (
-        "Host EC2 (instance i-0123456789abcdef0) terminated.",
-        "Your task is running on unhealthy hardware.",
-    ):
-        scheduler.run(lambda: bool(started(ecs)))
-        ecs.stop_tasks(started(ecs), stop_code="InfrastructureHealth", reason=reason, exit_code=137)
-        scheduler.run(lambda: not started(ecs))
-    scheduler.run_to_the_end()
-    assert scheduler.airflow.interrupted == [key()] * 2
-    first, last = [note for _, note in scheduler.notes]
-    assert "AWS took the host of the ECS task away; launching again (1 of 1)" in first and "Spot" not in first
-    assert "AWS took the host of the ECS task away, after relaunch 1 of 1" in last and "out of memory" not in last
-    counters = scheduler.airflow.figures.counters
-    assert counters["infrastructure_interruptions"] == 2 and counters["spot_interruptions"] == 0
-
-
-def test_row_8_a_spot_interruption_is_launched_again_with_its_own_count(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="1", max_spot_relaunches="2")
-    ecs.configure(run_seconds=None)
-    scheduler.queue(key())
-    for _ in range(3):
-        scheduler.run(lambda: bool(started(ecs)))
-        ecs.stop_tasks(
-            started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143
-        )
-        scheduler.run(lambda: not started(ecs))
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 3
-    assert scheduler.airflow.interrupted == [key()] * 3
-    assert scheduler.ends() == {key(): ["failed"]}
-    assert "Interrupted: AWS took the Spot capacity back, after relaunch 2 of 2" in scheduler.notes[-1][1]
 
 
 def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(ecs: EcsApi) -> None:
@@ -148,15 +99,6 @@ def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi) -> None:
     assert "Interrupted: AWS took the Spot capacity back" in scheduler.notes[-1][1]
 
 
-def test_row_9_a_new_task_that_ecs_does_not_know_yet_is_not_launched_twice(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=0.5)
-    ecs.fault("RunTask", "eventual", seconds=0.5)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
-
-
 def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi) -> None:
     scheduler = Scheduler(missing_grace_period="0.2")
     ecs.configure(run_seconds=0.0, forget_after=0.0)
@@ -178,36 +120,6 @@ def test_one_task_that_ecs_refuses_to_describe_does_not_hide_the_others(ecs: Ecs
     assert sorted(states[0] for states in scheduler.ends().values()) == ["failed"] + ["success"] * 6
 
 
-def test_a_container_that_never_started_is_launched_again_within_the_attempts(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="3")
-    ecs.behave("task-0", times=2, never_starts="CannotPullContainerError: pull image manifest: not found")
-    ecs.behave("task-1", never_starts="ResourceInitializationError: unable to pull secrets or registry auth")
-    scheduler.queue(key(0))
-    scheduler.queue(key(1))
-    scheduler.run_to_the_end()
-    assert scheduler.ends() == {key(0): ["success"], key(1): ["failed"]}
-    notes = [text for noted, text in scheduler.notes if noted.task_id == "task-0"]
-    assert len(notes) == 2 and "could not be pulled" in notes[0], "the hint stands in the task's event log"
-
-
-def test_the_entrypoint_s_temporary_exit_code_counts_as_never_started(ecs: EcsApi) -> None:
-    """84: the DAGs could not be loaded because S3 was throttled or unreachable (docs/image-contract.md)."""
-    scheduler = Scheduler()
-    ecs.behave("task-0", times=1, run_seconds=0.1, exit_code=84)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 2 and scheduler.ends() == {key(): ["success"]}
-
-
-@pytest.mark.parametrize("code", [80, 81, 82, 83])
-def test_the_entrypoint_s_final_exit_codes_are_final(ecs: EcsApi, code: int) -> None:
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=0.1, exit_code=code)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.ends() == {key(): ["failed"]}
-
-
 @pytest.mark.parametrize("code", [137, 0], ids=["Airflow's process was killed", "another, and Airflow reported that"])
 def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi, code: int) -> None:
     scheduler = Scheduler()
@@ -216,8 +128,11 @@ def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi, code:
     )
     scheduler.queue(key())
     scheduler.run_to_the_end()
+    # If the kernel kills the task's process and not Airflow's, what the task itself has reported stands.
+    assert scheduler.states() == ["running", "success" if code == 0 else "failed"]
     ((noted, text),) = scheduler.notes
     assert noted.task_id == "task-0"
+    assert text.startswith("ecs container reason: " if code == 0 else "ecs task failed: ")
     for part in ("OutOfMemoryError", f"exit code {code}", "raise `memory`", "arn:aws:ecs"):
         assert part in text
 
