@@ -168,6 +168,7 @@ def test_help_names_every_flag_and_ends_well(command: str, capsys: pytest.Captur
         ("--airflow-cfg missing.cfg", 4, "--airflow-cfg missing.cfg: No such file or directory."),
         ("--airflow-cfg secret.cfg", 5, "secret.cfg has secrets: core.fernet_key"),
         ("--pip-config missing", 4, "--pip-config missing: No such file or directory."),
+        ("--pip-config empty.txt", 4, "--pip-config empty.txt is empty."),
         ("--ca-bundle /proc/self/mem", 4, "--ca-bundle /proc/self/mem: Input/output error."),
         ("--env DB_PASSWORD=hunter2", 5, "Secrets Manager"),
         ("--dags local --dag-path missing", 4, "--dag-path missing is not a folder."),

@@ -1,7 +1,7 @@
 """What a failed build's output stands for. The outputs are Buildx's own (0.13, plain progress), shortened.
 
-Most messages, and what the advice must name, are in the corpora of `tests.phrasebook`. Here are those that they lack, and
-what follows from several messages at once.
+Most messages, and what the advice must name, are in the corpora of `tests.phrasebook`. Here are those that they lack,
+and what follows from several messages at once.
 """
 
 from __future__ import annotations
