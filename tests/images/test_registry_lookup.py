@@ -1,6 +1,6 @@
-"""The image check (docs/image-check.md) on what engine, Buildx and a real registry make of images and of logins.
+"""The image check (docs/image-check.md) on what engine, Buildx and a real registry make of images.
 
-A `FakeRegistry` in front of the real one keeps what was asked for, and wants logins. Everything else about the check is
+A `FakeRegistry` in front of the real one keeps what was asked for. Everything else about the check is
 tested without an engine: tests/unit/images/test_check.py, tests/unit/executor/image_check.
 """
 
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
@@ -19,29 +17,21 @@ import pytest
 from images.check import is_task_definition
 from local.fakes.registry import FakeRegistry
 from tests.images.conftest import docker_build, label_lines
-from tests.images.product import build_py
+from tests.images.product import CREDENTIALS, build_py
 from tests.releases import NEWEST_2, OLDEST
 
 REPOSITORY = "lookup/worker"
-ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_MAX_ATTEMPTS": "1",
-    "NO_PROXY": "127.0.0.1",
-    "no_proxy": "127.0.0.1",
-}
 OTHER = {"amd64": "arm64", "arm64": "amd64"}
 
 Versions = tuple[str, str]
 Check = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run_docker(*arguments: str, **options: Any) -> str:
+def run_docker(*arguments: str) -> str:
     """The output of docker's command line."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, **options)
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return str(done.stdout)
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +44,9 @@ def versions() -> Versions:
 def check(versions: Versions) -> Check:
     """Run `build.py check` in a process of its own, for the image's versions unless another Python is given."""
 
-    def run(
-        target: str, *flags: str, python: str = versions[1], environment: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(target: str, *flags: str, python: str = versions[1]) -> subprocess.CompletedProcess[str]:
         pair = ("--airflow", versions[0], "--python", python)
-        done = build_py("check", target, *pair, *flags, environment={**ENVIRONMENT, **(environment or {})})
+        done = build_py("check", target, *pair, *flags, environment=CREDENTIALS)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -171,23 +159,3 @@ class TestIndex:
         assert done.returncode == 18
         document = json.loads(done.stdout)
         assert index in document["digests"] and document["comparisons"][0]["image"] == "9.9.9"
-
-
-class TestPrivateImages:
-    def test_what_docker_login_has_stored_opens_them(
-        self, pushed: Pushed, index: str, front: FakeRegistry, check: Check, tmp_path: Path
-    ) -> None:
-        front.login = "bearer"
-        environment = {"DOCKER_CONFIG": str(tmp_path)}
-        target, platform = f"{front.host}/{REPOSITORY}:multi", ("--platform", f"linux/{pushed.architecture}")
-        done = check(target, *platform, environment=environment)
-        assert done.returncode == 19 and f"`docker login {front.host}`" in done.stderr
-        user, password = front.user
-        log_in = ("login", "--username", user, "--password-stdin", front.host)
-        run_docker("--config", str(tmp_path), *log_in, input=password)
-        front.requests.clear()
-        done = check(target, *platform, environment=environment)
-        assert done.returncode == 0, done.stderr
-        assert password not in done.stdout
-        first = ["manifests/multi", "token", "manifests/multi"]
-        assert front.requests == [*first, f"manifests/{pushed.digest}", f"blobs/{pushed.config}"]

@@ -19,7 +19,7 @@ from images.matrix import Matrix
 from images.spec import ImageSpec
 from local.ecs.control import EcsApi
 from local.fakes.registry import FakeRegistry, entry, put_image, put_index
-from tests.unit.images.conftest import Run
+from tests.unit.images.conftest import AWS, Run
 
 PAIR = ("--airflow", "3.3.2", "--python", "3.12")
 NOWHERE = "127.0.0.1:9/team/worker:1"
@@ -28,15 +28,7 @@ NOWHERE = "127.0.0.1:9/team/worker:1"
 @pytest.fixture(autouse=True)
 def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """No AWS, and no engine, answers."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_MAX_ATTEMPTS": "1",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "DOCKER_HOST": "tcp://127.0.0.1:9",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
+    for name, value in {**AWS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9"}.items():
         monkeypatch.setenv(name, value)
 
 

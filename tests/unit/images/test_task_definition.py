@@ -356,6 +356,11 @@ class TestFlags:
         assert "AirflowMajorVersion=2" in answer.errors
         assert not ecs.list_task_definitions(familyPrefix="data-worker")["taskDefinitionArns"]
 
+    def test_a_stack_that_is_not_there(self, run: Run, stack: CloudFormation) -> None:
+        stack.refuses("ValidationError", "Stack with id nowhere does not exist")
+        answer = run("task-definition", "r.example/w:1", "--stack", "nowhere", "--region", "eu-west-1")
+        assert answer.code == 20 and "There is no stack nowhere" in answer.errors
+
     def test_what_neither_a_flag_nor_a_stack_says(self, run: Run, ecs: Any) -> None:
         for flags, words in (((), "--execution-role"), (("--execution-role", ROLE), "--log-group")):
             answer = run("task-definition", "r.example/w:1", "--region", "eu-west-1", *flags)
