@@ -102,7 +102,7 @@ class TestWithoutDocker:
     def test_no_engine(self, path: Path) -> None:
         (path / "docker").write_text("#!/bin/sh\nexit 0\n")
         (path / "docker").chmod(0o755)
-        for command in (["build"], ["verify", "worker:1"]):
+        for command in (["build"], ["verify", "worker:1"], ["push", "worker:1", "--to", "r.example/w"]):
             done = program(*command, environment={"PATH": str(path)})
             assert done.returncode == 10
             assert "The Docker engine at tcp://127.0.0.1:1 does not answer." in done.stderr

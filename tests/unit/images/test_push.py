@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, parse
 from airflow_ecs_executor.image_check.registry import Credentials
-from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, SSLError
+from botocore.exceptions import ClientError, NoCredentialsError, SSLError
 
 from images import aws
 from images.diagnose import diagnose_push
 from images.errors import AwsError, RequestError
 from images.registry import ecr
-from images.registry.docker_config import with_helpers, with_logins
+from images.registry.docker_config import with_logins
 from images.registry.logins import RegistryAuth, stored_credentials
 from images.registry.push import Target, auths_for, target_of
 from local.fakes.registry import FakeRegistry
@@ -85,9 +85,6 @@ class TestFlags:
     def test_flags_that_mean_nothing(self, run: Run, flags: str, words: str) -> None:
         answer = run("push", *flags.split(" "))
         assert (answer.code, words in answer.errors, answer.output) == (2, True, "")
-
-    def test_without_an_engine(self, run: Run) -> None:
-        assert run("push", LOCAL, "--to", "r.example/w").code == 10
 
 
 class TestLogins:
@@ -168,7 +165,7 @@ class TestDockerConfig:
     def test_the_user_s_configuration_goes_on_and_passwords_are_in_no_file(self, nobody: Path) -> None:
         (nobody / "contexts").mkdir()
         (nobody / "cli-plugins").mkdir()
-        (nobody / "config.json").write_text('{"currentContext": "x", "credHelpers": {"a": "b"}, "credsStore": "c"}')
+        (nobody / "config.json").write_text('{"currentContext": "x", "credHelpers": {"a": "b", "r.example": "x"}}')
         login = RegistryAuth("r.example", Credentials("AWS", 'pass"$word'))
         environ = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(nobody)}
         with with_logins([login], environ) as found:
@@ -177,7 +174,6 @@ class TestDockerConfig:
             assert json.loads((folder / "config.json").read_text()) == {
                 "currentContext": "x",
                 "credHelpers": {"a": "b", "r.example": "airflow-ecs-0"},
-                "credsStore": "c",
             }
             assert (folder / "contexts").resolve() == nobody / "contexts" and (folder / "cli-plugins").is_dir()
             assert found["BUILDX_CONFIG"] == str(nobody / "buildx")
@@ -203,15 +199,11 @@ class TestDockerConfig:
                 config = json.loads((Path(found["DOCKER_CONFIG"]) / "config.json").read_text())
             assert config == {"credHelpers": {"r.example": "airflow-ecs-0"}}
 
-    def test_helpers_replace_others_of_the_same_registry(self) -> None:
-        assert with_helpers({"credHelpers": {"r": "ecr-login"}}, {"r": "x"}) == {"credHelpers": {"r": "x"}}
-
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         ("tag invalid: The image tag '1' already exists and cannot be overwritten because ...", "--content-tag"),
-        ("name unknown: The repository with name 'w' does not exist in the registry", "--create-repository"),
         (
             "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:PutImage on resource: arn:x",
             "Allow ecr:PutImage. A push needs ecr:GetAuthorizationToken",
@@ -220,15 +212,9 @@ class TestDockerConfig:
             "WARNING: x\nError response from daemon: no basic auth credentials\n",
             ": no basic auth credentials\n  Log in",
         ),
-        ("no basic auth credentials", "`docker login r.example:5000`"),
         ("unauthorized: authentication required", "`docker login r.example:5000`"),
         ("dial tcp: lookup r.example: no such host", "the registry's name"),
-        (
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-            "certs.d/r.example:5000/ca.crt",
-        ),
-        ("received unexpected HTTP status: 503 Service Unavailable", "try again later"),
-        ("unknown: <head><title>413 Request Entity Too Large</title></head>", "client_max_body_size"),
+        ("x509: certificate signed by unknown authority", "certs.d/r.example:5000/ca.crt"),
     ],
 )
 def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
@@ -236,38 +222,24 @@ def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
     assert words in str(error) and "r.example:5000/w" in error.message and error.exit_code == 15
 
 
+def answered(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "x")
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (NoCredentialsError(), "AWS credentials are missing"),
-        (NoRegionError(), "Give --region"),
-        (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "x"), "Allow ecr:Y"),
-        (ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "x"), "expired"),
-        (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"), "try again"),
-        (ClientError({"Error": {"Code": "ServerException", "Message": "x"}}, "x"), "try again in a minute"),
+        (answered("AccessDeniedException", "no"), "Allow ecr:Y"),
+        (answered("ThrottlingException", "Rate exceeded"), "try again in a minute"),
         (SSLError(endpoint_url="x", error="CERTIFICATE_VERIFY_FAILED"), "AWS_CA_BUNDLE"),
-        (ClientError({"Error": {"Code": "LimitExceededException", "Message": "Too many"}}, "x"), "Service Quotas"),
-        (ClientError({"Error": {"Code": "RequestTimeTooSkewed", "Message": "too large"}}, "x"), "Set the clock"),
+        (answered("LimitExceededException", "Too many"), "Service Quotas"),
+        (answered("RequestTimeTooSkewed", "too large"), "Set the clock"),
+        (answered("InvalidSignatureException", "Signature not yet current: A"), "Set the clock"),
         (
-            ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "Signature expired: A"}}, "x"),
-            "Set the clock",
-        ),
-        (
-            ClientError(
-                {"Error": {"Code": "InvalidSignatureException", "Message": "Signature not yet current: A"}}, "x"
-            ),
-            "Set the clock",
-        ),
-        (
-            ClientError(
-                {
-                    "Error": {
-                        "Code": "AccessDeniedException",
-                        "Message": "not authorized to perform: ecr:Z on resource: R because no resource-based policy "
-                        "allows the ecr:Z action",
-                    }
-                },
-                "x",
+            answered(
+                "AccessDeniedException",
+                "not authorized to perform: ecr:Z on resource: R because no resource-based policy allows ecr:Z",
             ),
             "ecr:Z: allow it in the resource-based policy as well.",
         ),
