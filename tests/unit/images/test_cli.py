@@ -343,11 +343,6 @@ class TestListing:
             "airflow-ecs-worker:2-python3.8-s3\n"
         )
 
-    def test_tags_are_a_line_each(self, run: Run) -> None:
-        assert run("tags", "--airflow", "3.0", "--python", "3.9", "--repository", "r:5000/w").output.split() == [
-            *("r:5000/w:3.0.6-python3.9-s3", "r:5000/w:3.0-python3.9-s3", "r:5000/w:3-python3.9-s3")
-        ]
-
     def test_folders_beside_the_dags_are_pointed_out(self, run: Run, tmp_path: Path, dags: Path) -> None:
         (tmp_path / "plugins").mkdir()
         (tmp_path / "plugins" / "x.py").touch()
