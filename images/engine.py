@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -17,13 +16,12 @@ from typing import Any
 
 import docker
 import docker.errors
-import requests
 from airflow_ecs_executor.image_check.reference import parse
 from docker.models.images import Image
 
 from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
 from images.docker_address import docker_address
-from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError
+from images.errors import ImageNotFoundError
 from images.progress import Progress
 
 PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
@@ -216,38 +214,12 @@ class Engine:
         return subprocess.run([self.client, *arguments], capture_output=True, text=True)
 
 
-def _show(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)
-
-
 def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
     """Yield the lines, and show them as the mode asks."""
     condensed = Progress()
     for line in lines:
         line = line.rstrip("\n")
-        if progress == "plain":
-            print(line, file=sys.stderr, flush=True)
-        elif progress == "auto":
-            _show(condensed.feed(line))
+        if progress in ("plain", "auto"):
+            for shown in [line] if progress == "plain" else condensed.feed(line):
+                print(shown, file=sys.stderr, flush=True)
         yield line
-
-
-def refused(error: Exception) -> EngineError | None:
-    """Return the error for an engine that does not answer or refuses a request; None if the error is another one."""
-    if isinstance(error, docker.errors.APIError):
-        return EngineError(
-            f"The Docker engine refused the request: {error.explanation}", "`docker info` and its log say more."
-        )
-    if isinstance(error, (docker.errors.DockerException, requests.RequestException)):
-        return no_engine()
-    return None
-
-
-def disk_full(error: Exception) -> BuildToolError | None:
-    """Return the error for a full disk on this machine; None if the error is another one."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(
-            "No space left on this machine.", "Free some space; TMPDIR moves the build context elsewhere."
-        )
-    return None

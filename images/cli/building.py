@@ -137,7 +137,7 @@ class BuildArguments:
 
 def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
     arguments = BuildArguments.of(matrix, parsed)
-    specs = resolved(matrix, arguments.request, arguments.options, arguments.naming.tags).specs
+    specs = resolved(matrix, arguments.request, arguments.options, arguments.naming.tags)
     named = {spec.identifier: arguments.naming.references(matrix, spec) for spec in specs}
     for spec in specs:
         versions = f"Airflow {spec.airflow}, Python {spec.python}, DAGs {spec.dags}"
@@ -178,7 +178,7 @@ def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
             "base": spec.base_reference,
             "tags": list(naming.references(matrix, spec)),
         }
-        for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags).specs
+        for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags)
     ]
     if parsed.json:
         print(json.dumps(found, indent=2))
@@ -190,7 +190,7 @@ def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    specs = resolved(matrix, request_of(parsed), options_of(parsed)).specs
+    specs = resolved(matrix, request_of(parsed), options_of(parsed))
     if len(specs) > 1 and parsed.output:
         raise RequestError(f"render -o writes one image's context, but {len(specs)} are selected.")
     if parsed.output:
@@ -213,7 +213,7 @@ def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
     request = replace(request_of(parsed), every=True)  # all images that the flags allow
-    specs = resolved(matrix, request, options_of(parsed)).specs
+    specs = resolved(matrix, request, options_of(parsed))
     if parsed.json:
         include = [
             {"identifier": s.identifier, "airflow": s.airflow, "python": s.python, "dags": s.dags} for s in specs
@@ -226,6 +226,6 @@ def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 def _tags(matrix: Matrix, parsed: argparse.Namespace) -> None:
     naming = Naming.of(parsed)
-    for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags).specs:
+    for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags):
         for reference in naming.references(matrix, spec):
             print(reference)

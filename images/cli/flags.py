@@ -15,7 +15,7 @@ from images.errors import AwsError, InputError, RequestError
 from images.matrix import Matrix
 from images.naming import references
 from images.requirements import check_airflow, read_requirements
-from images.resolve import Request, Resolution, check_combination, resolve
+from images.resolve import Request, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
 
 
@@ -203,20 +203,21 @@ def options_of(parsed: argparse.Namespace) -> Options:
     return options
 
 
-def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[str] = ()) -> Resolution:
+def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[str] = ()) -> tuple[ImageSpec, ...]:
     """Return the images that the flags stand for; checks everything that can be checked without Docker."""
     resolution = resolve(matrix, request, options)
-    check_combination(request, options, resolution.specs, tags)
+    specs = resolution.specs
+    check_combination(request, options, specs, tags)
     if options.requirements:
         lines = read_requirements(options.requirements)
         if not lines:
             raise InputError(f"--requirements {options.requirements} has no requirements.", "Leave the flag out.")
-        for spec in resolution.specs:
+        for spec in specs:
             check_airflow(lines, spec.airflow, spec.python)
-    for remark in resolution.remarks:
-        say(remark)
+    if resolution.remark:
+        say(resolution.remark)
     for name, path in (("plugins", options.plugins_path), ("config", options.config_path)):
         beside = options.dag_path.resolve().parent / name if options.dag_path else None
         if beside and beside.is_dir() and path is None:
             say(f"note: there is a folder {name}/ beside the DAGs; --{name}-path {beside} copies it, too")
-    return resolution
+    return specs
