@@ -49,10 +49,7 @@ class Target:
 
 
 def is_task_definition(name: str) -> bool:
-    """Return whether a name is that of a task definition: an ARN, a family, or ``family:revision``.
-
-    Others are images'.
-    """
+    """Return whether a name is a task definition's (an ARN, a family, ``family:revision``), and not an image's."""
     return bool(_TASK_DEFINITION.fullmatch(name))
 
 

@@ -85,10 +85,7 @@ def _copy_folder(source: Path, target: Path) -> None:
 
 
 def _set_plain_mode(path: Path) -> None:
-    """Set modes that do not depend on the umask.
-
-    The group, GID 0, has the owner's permissions, so that any UID can work.
-    """
+    """Set a mode that does not depend on the umask; GID 0 has the owner's permissions, so that any UID can work."""
     if path.is_dir():
         path.chmod(0o775)
     else:

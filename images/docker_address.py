@@ -13,13 +13,7 @@ _TIMEOUT = 20.0
 def docker_address(client: str = "docker") -> str | None:
     """Return the address in DOCKER_HOST or of the client's current context; None where neither names one.
 
-    Docker Desktop and colima are found by their contexts.
-
-    Args:
-        client: Name or path of the Docker client.
-
-    Raises:
-        EngineError: The client's context cannot be used.
+    Docker Desktop and colima are found by their contexts. Raises EngineError if the context cannot be used.
     """
     named = os.environ.get("DOCKER_HOST")
     if named:

@@ -109,10 +109,7 @@ class Engine:
             raise diagnose(lines)
 
     def image(self, reference: str, platform: str | None = None) -> Image:
-        """Return an image of the engine; if it is not there, it is pulled, for ``platform`` or the engine's own.
-
-        Raises ImageNotFoundError if it is neither on the engine nor in its registry.
-        """
+        """Return an image, pulled for ``platform`` or the engine's own if it is missing. Raises ImageNotFoundError."""
         try:
             return self.api.images.get(reference)
         except docker.errors.ImageNotFound:

@@ -79,10 +79,7 @@ def pair(text: str, flag: str) -> tuple[str, str]:
 
 
 def assignment(text: str, flag: str) -> tuple[str, str]:
-    """Split the ``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
-
-    Raises RequestError as `pair`, and for a line break.
-    """
+    """Split ``NAME=VALUE`` for a Dockerfile. Raises RequestError as `pair`, and for a line break."""
     name, value = pair(text, flag)
     if "\n" in value or "\r" in value:
         raise RequestError(f"{flag} {name}: the value has a line break, which a Dockerfile value cannot have.")
@@ -90,11 +87,7 @@ def assignment(text: str, flag: str) -> tuple[str, str]:
 
 
 def check_env(env: Iterable[tuple[str, str]]) -> None:
-    """Check environment variables for the image.
-
-    Raises RequestError for a malformed name, or a variable that has a flag of its own; SecretError, without the value,
-    for what looks like a secret.
-    """
+    """Raise RequestError for a variable that cannot be set, and SecretError, without its value, for a secret."""
     for name, value in env:
         if not _VARIABLE.fullmatch(name):
             raise RequestError(f"--env {name} is not a valid name of an environment variable.")
@@ -113,11 +106,7 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
 
 
 def check_labels(labels: Iterable[tuple[str, str]]) -> None:
-    """Check the user's labels.
-
-    Raises RequestError for a malformed name, or one of the image contract; SecretError, without the value, for what
-    looks like a secret.
-    """
+    """Raise RequestError for a label that cannot be set, and SecretError, without its value, for a secret."""
     for name, value in labels:
         if not _LABEL.fullmatch(name):
             raise RequestError(
@@ -226,10 +215,7 @@ def check_apt_packages(packages: Iterable[str]) -> None:
 
 
 def check_airflow_cfg(path: Path) -> None:
-    """Check a configuration file for the image.
-
-    Raises InputError if it is unreadable or malformed; SecretError, which names options without their values.
-    """
+    """Raise InputError for a malformed airflow.cfg, and SecretError, without the values, for one with secrets."""
     try:
         found = secret_options(read_text(path, "--airflow-cfg"))
     except ValueError as error:
@@ -241,10 +227,7 @@ def check_airflow_cfg(path: Path) -> None:
 
 
 def check_constraints(path: Path) -> None:
-    """Check a constraints file for the image.
-
-    Raises InputError if it is missing, unreadable or empty; SecretError if it has a URL with a password or token.
-    """
+    """Raise InputError for an unusable constraints file, and SecretError for one with a password or token in a URL."""
     check_file(path, "--constraints")
     if url_with_login(read_text(path, "--constraints")):
         raise SecretError(
@@ -259,10 +242,9 @@ def check_folder(
     left_out: Callable[[str], bool] = lambda path: False,
     done_with_it: str = "copied into the image",
 ) -> None:
-    """Check a folder of the user's; ``left_out`` tells which files, by path below the folder, are not used.
+    """Raise InputError for a folder that is missing, empty or not readable, and SecretError for a file with a key.
 
-    Raises InputError if it is missing, has no file, or has one that cannot be used; SecretError, which names the file,
-    for an AWS key or a private key.
+    ``left_out`` tells which files, by path below the folder, are not used.
     """
     if not path.is_dir():
         raise InputError(f"{flag} {path} is not a folder.", "Give the folder itself, not a file or a pattern.")
@@ -288,10 +270,7 @@ def check_folder(
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return the files below a folder that are copied into an image, sorted; links are followed.
-
-    Raises InputError if links form a circle, or a folder cannot be listed.
-    """
+    """Return the files that are copied, sorted; links are followed. Raises InputError for links that form a circle."""
     return list(_walk(folder, ()))
 
 

@@ -115,10 +115,7 @@ def _push(
 
 
 def credential_arguments() -> dict[str, str]:
-    """Return build arguments with this environment's AWS credentials, for ``--insecure-bake-aws-credentials`` alone.
-
-    Raises RequestError if the environment has none.
-    """
+    """Return build arguments with this environment's AWS credentials. Raises RequestError if it has none."""
     found = {name: os.environ[key] for name, key in AWS_CREDENTIALS.items() if os.environ.get(key)}
     if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):
         raise RequestError(

@@ -31,10 +31,7 @@ _TEMPLATES.filters["quoted"] = quoted
 
 
 def render(spec: ImageSpec, wheel: str) -> str:
-    """Return the Dockerfile of an image.
-
-    ``wheel`` is the file name of the entrypoint's wheel in the context's ``wheels/``.
-    """
+    """Return the Dockerfile of an image; ``wheel`` is the file name of the entrypoint's wheel in ``wheels/``."""
     options = spec.options
     constraints = {
         Constraints.IMAGE: "image",

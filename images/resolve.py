@@ -186,10 +186,7 @@ def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, pyth
 
 
 def check_combination(request: Request, options: Options, images: Sequence[ImageSpec], tags: Sequence[str]) -> None:
-    """Refuse flags that contradict each other, once the number of images is known.
-
-    Raises RequestError, which names the flags.
-    """
+    """Raise RequestError, which names the flags, for flags that contradict each other."""
     if len(images) > 1 and tags:
         raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")
     pairs = len({(spec.airflow, spec.python) for spec in images})

@@ -49,10 +49,7 @@ class Finding:
 
 
 def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
-    """Return the secrets in ``NAME=VALUE`` variables.
-
-    ``insecure``: by its label, the image has AWS credentials on request.
-    """
+    """Return the secrets in ``NAME=VALUE`` variables; ``insecure``: AWS credentials are there on request."""
     found = []
     for variable in variables:
         name, _, value = variable.partition("=")

@@ -149,10 +149,7 @@ def request_of(parsed: argparse.Namespace) -> Request:
 
 
 def options_of(parsed: argparse.Namespace) -> Options:
-    """Return the flags for what the images contain, checked.
-
-    Raises a BuildToolError for the first that cannot be used.
-    """
+    """Return the flags for what the images contain. Raises a BuildToolError for the first that cannot be used."""
     constraints, constraints_file = Constraints.IMAGE, None
     if parsed.constraints == "none":
         constraints = Constraints.NONE

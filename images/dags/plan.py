@@ -66,10 +66,7 @@ class Plan:
 
 
 def destination_of(uri: str) -> Destination:
-    """Return the place that ``s3://bucket/prefix`` or ``s3://bucket/dags.zip`` names.
-
-    Raises RequestError if the entrypoint would refuse the URI, or such an archive cannot be written.
-    """
+    """Return the place that an S3 URI names. Raises RequestError if it cannot be read or written."""
     try:
         location = parse_s3_uri("URI", uri)
     except SettingsError as error:
@@ -121,11 +118,7 @@ def plan(
 def check_replacement(
     destination: Destination, files: Iterable[str], objects: Iterable[str], found: Plan, *, replace: bool
 ) -> None:
-    """Refuse to delete objects that are probably not old DAGs.
-
-    Raises RequestError if a whole bucket would be cleared, or, without ``replace``, a prefix that has nothing in common
-    with the folder.
-    """
+    """Raise RequestError before a bucket, or, without ``replace``, a prefix of entirely other files is cleared."""
     if not found.delete:
         return
     if not destination.path:

@@ -106,10 +106,7 @@ def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, s
 
 
 def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool:
-    """Return whether an archive has the expected files.
-
-    By the fingerprint that an earlier push stored, else by its bytes.
-    """
+    """Return whether an archive has the expected files: by the fingerprint of an earlier push, else by its bytes."""
     if there.fingerprint:
         return there.fingerprint == mark
     content = content_of(body())

@@ -131,19 +131,13 @@ _DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)"
 
 
 def lacks_repository(said: str, name: str) -> bool:
-    """Return whether a push failed because there is no repository.
-
-    Amazon ECR does not create one, and answers with 404.
-    """
+    """Return whether a push failed because there is no repository; Amazon ECR creates none, and answers with 404."""
     reference = _reference(name)
     return bool(_NO_REPOSITORY.search(said) or (reference and reference.ecr and _answered(said, HTTPStatus.NOT_FOUND)))
 
 
 def push_advice(said: str, name: str) -> str:
-    """Return what to do about a push that failed; empty if only the message can tell.
-
-    ``name``, what was pushed, may be empty.
-    """
+    """Return what to do about a failed push of ``name``, which may be empty; empty if only the message can tell."""
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):
         policy = policy_to_change(said)

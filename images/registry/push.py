@@ -142,10 +142,7 @@ def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, 
 
 
 def auths_for(names: Iterable[str]) -> dict[str, RegistryAuth]:
-    """Return the logins for these names that the docker client does not have, by registry: those of Amazon ECR.
-
-    Raises AwsError if AWS gives none, and docker has none either.
-    """
+    """Return Amazon ECR's logins for these names, by registry. Raises AwsError if neither AWS nor docker has one."""
     references = {reference.registry: reference for reference in map(parse, names)}
     found = {registry: _auth_for(reference) for registry, reference in references.items()}
     return {registry: auth for registry, auth in found.items() if auth}

@@ -81,10 +81,7 @@ class DefinitionRequest:
             check_execution_api_url(self.execution_api_url)
 
     def definition(self, outputs: StackOutputs | None, region: str, say: Callable[[str], None]) -> Definition:
-        """Return the task definition for a region; ``say`` is called with what the user should know.
-
-        Raises RequestError, InputError, SecretError, ImageMismatchError or ImageUnknownError.
-        """
+        """Return the task definition for a region; ``say`` is called with what the user should know."""
         requested = self._settings(outputs)
         container = self.container or (outputs.container_name if outputs else CONTAINER)
         beside = sidecars.read_sidecars(self.sidecar)

@@ -49,10 +49,7 @@ class Settings:
 
 
 def check_variable(name: str, value: str) -> None:
-    """Check a plain variable.
-
-    Raises RequestError for its name, and SecretError, without the value, if it looks like a secret.
-    """
+    """Raise RequestError for a name that is not valid, and SecretError, without the value, for a secret."""
     if not _VARIABLE.fullmatch(name):
         raise RequestError(f"--env {name} is not a valid name of an environment variable.")
     if sensitive_setting(name, value):
@@ -83,11 +80,7 @@ def check_secret(name: str, arn: str) -> None:
 
 
 def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
-    """Return the container's environment.
-
-    Raises RequestError if the image's Airflow or DAG mode requires something that is missing, or flags contradict each
-    other.
-    """
+    """Return the container's environment. Raises RequestError if something that its Airflow requires is missing."""
     for name in requested.environment.keys() & requested.secrets.keys():
         raise RequestError(f"{name} is given with --env and with --secret.", "Leave one of them out.")
     known = {**image.environment, **requested.environment, **requested.secrets}
