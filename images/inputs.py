@@ -16,25 +16,11 @@ from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
 from images.errors import InputError, RequestError, SecretError
 from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION
-from images.secrets import (
-    private_key_in,
-    secret_options,
-    secrets_in,
-    sensitive_setting,
-    url_with_login,
-)
+from images.secrets import private_key_in, secret_options, secrets_in, sensitive_setting, url_with_login
 from images.spec import AIRFLOW_HOME
 
 IGNORED_NAMES = (
-    "__pycache__",
-    ".git",
-    ".hg",
-    ".svn",
-    ".venv",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".DS_Store",
+    *("__pycache__", ".git", ".hg", ".svn", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"),
 )
 """Names that are never copied from a folder of DAGs, plugins or configuration."""
 
@@ -86,11 +72,16 @@ def assignment(text: str, flag: str) -> tuple[str, str]:
     return name, value
 
 
+def check_variable_name(name: str, flag: str) -> None:
+    """Raise RequestError for what cannot be the name of an environment variable."""
+    if not _VARIABLE.fullmatch(name):
+        raise RequestError(f"{flag} {name} is not a valid name of an environment variable.")
+
+
 def check_env(env: Iterable[tuple[str, str]]) -> None:
     """Raise RequestError for a variable that cannot be set, and SecretError, without its value, for a secret."""
     for name, value in env:
-        if not _VARIABLE.fullmatch(name):
-            raise RequestError(f"--env {name} is not a valid name of an environment variable.")
+        check_variable_name(name, "--env")
         if name == "AIRFLOW_HOME" and value != AIRFLOW_HOME:
             raise RequestError(f"--env AIRFLOW_HOME is always {AIRFLOW_HOME}.", "The image contract fixes it.")
         if name in _OWN_VARIABLES:
@@ -189,19 +180,13 @@ def _reference(name: str) -> ImageReference | None:
 
 def check_container_path(path: str) -> None:
     """Raise RequestError unless the path is an absolute folder that may be emptied and filled with DAGs."""
-    clean = os.path.normpath(path)
+    clean, example = os.path.normpath(path), "For example: /opt/airflow/dags"
     if not _FOLDER.fullmatch(path) or clean != path.rstrip("/"):
-        raise RequestError(
-            f"--container-dag-path {path!r} is not a plain absolute path.", "For example: /opt/airflow/dags"
-        )
+        raise RequestError(f"--container-dag-path {path!r} is not a plain absolute path.", example)
     if clean in ("/", "/opt", "/opt/airflow", "/home", "/home/airflow", "/tmp", "/var"):
-        raise RequestError(
-            f"--container-dag-path {path} is a folder for more than DAGs.", "For example: /opt/airflow/dags"
-        )
+        raise RequestError(f"--container-dag-path {path} is a folder for more than DAGs.", example)
     if any(clean == folder or clean.startswith(folder + "/") for folder in _SYSTEM_FOLDERS):
-        raise RequestError(
-            f"--container-dag-path {path} is in a folder that is not for DAGs.", "For example: /opt/airflow/dags"
-        )
+        raise RequestError(f"--container-dag-path {path} is in a folder that is not for DAGs.", example)
 
 
 def check_apt_packages(packages: Iterable[str]) -> None:

@@ -24,11 +24,11 @@ AWS_CREDENTIALS = {
 
 
 class Constraints(Enum):
-    """What constrains the requirements: the image's own constraints, nothing, or a file of the user's."""
+    """What constrains the requirements, as `steps/install_packages.py` takes it; FILE is the user's, in the image."""
 
     IMAGE = "image"
     NONE = "none"
-    FILE = "file"
+    FILE = "/opt/airflow-ecs/constraints.txt"
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from images import bake, inputs
-from images.cli.flags import (
-    Naming,
-    add_content,
-    add_naming,
-    add_selection,
-    options_of,
-    request_of,
-    resolved,
-)
+from images.cli.flags import Naming, add_content, add_naming, add_selection, options_of, request_of, resolved
 from images.cli.parser import Add
 from images.console import say
 from images.context import build_wheel, dockerfile_name, write_context

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from airflow_ecs_executor.aws.stack import StackError, StackOutputs, read_stack
 
-from images import inputs
+from images import inputs, naming
 from images.console import say
 from images.errors import AwsError, InputError, RequestError
 from images.matrix import Matrix
-from images.naming import references
 from images.requirements import check_airflow, read_requirements
 from images.resolve import Request, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
@@ -23,10 +22,9 @@ def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags that choose images of the matrix."""
     group = parser.add_argument_group("which images")
     group.add_argument(
-        "--airflow",
-        metavar="VERSION",
+        "--airflow", metavar="VERSION",
         help="release, prefix (3, 2.10) or latest; default: the newest that runs on --python",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--python", metavar="X.Y", help=f"one of {', '.join(matrix.pythons)}; default: the release's default"
     )
@@ -87,17 +85,13 @@ def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags for the images' names."""
     group = parser.add_argument_group("names")
     group.add_argument(
-        "--repository",
-        default=matrix.defaults.repository,
+        "--repository", default=matrix.defaults.repository,
         help="repository of the computed names; default: %(default)s",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="REPO:TAG",
+        "--tag", action="append", default=[], metavar="REPO:TAG",
         help="use this name instead of the computed ones; repeatable",
-    )
+    )  # fmt: skip
 
 
 def add_stack(parser: argparse._ActionsContainer, use: str) -> None:
@@ -131,8 +125,8 @@ class Naming:
         return cls(parsed.repository, tuple(parsed.tag))
 
     def references(self, matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
-        """Return the full names of an image."""
-        return self.tags or references(matrix, spec, self.repository)
+        """Return the full names of an image, that of its identifier first."""
+        return self.tags or tuple(f"{self.repository}:{tag}" for tag in naming.tags(matrix, spec))
 
 
 def request_of(parsed: argparse.Namespace) -> Request:

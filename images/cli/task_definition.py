@@ -61,11 +61,9 @@ def add_commands(add: Add, matrix: Matrix) -> None:
         "--logs-uri", default="", metavar="URI", help="remote logging (s3:// or cloudwatch://); default: the stack's"
     )
     group.add_argument(
-        "--execution-api-url",
-        default="",
-        metavar="URL",
+        "--execution-api-url", default="", metavar="URL",
         help="Airflow 3: URL of the API server, http://HOST:8080/execution/",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--log-group", metavar="NAME", help="CloudWatch log group of the container's output; default: the stack's"
     )

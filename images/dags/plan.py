@@ -142,24 +142,21 @@ def check_paths(destination: Destination, files: Iterable[str], kept: Iterable[s
     paths = Paths(str(destination), sys.maxsize)
     prefix = "" if destination.archive else destination.path
     files = sorted(files)
-    for path in files:
-        _check_key(path, prefix)
-        try:
+    try:
+        for path in files:
+            _check_key(path, prefix)
             paths.add(path, 0, path)
-        except DagsError as error:
-            raise InputError(
-                f"The entrypoint would refuse the files: {error}.", "--exclude leaves files out."
-            ) from None
-    for path in sorted(set(kept).difference(files)):
-        if not path or path.endswith("/"):
-            continue  # a folder marker of a console
-        try:
-            paths.add(path, 0, path)
-        except DagsError as error:
-            raise RequestError(
-                f"The entrypoint would refuse {destination}: {error}.",
-                "Or leave out --keep-removed and --exclude, which keep objects in S3.",
-            ) from None
+    except DagsError as error:
+        raise InputError(f"The entrypoint would refuse the files: {error}.", "--exclude leaves files out.") from None
+    try:
+        for path in sorted(set(kept).difference(files)):
+            if path and not path.endswith("/"):  # else a folder marker of a console
+                paths.add(path, 0, path)
+    except DagsError as error:
+        raise RequestError(
+            f"The entrypoint would refuse {destination}: {error}.",
+            "Or leave out --keep-removed and --exclude, which keep objects in S3.",
+        ) from None
 
 
 def _check_key(path: str, prefix: str) -> None:

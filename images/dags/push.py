@@ -16,14 +16,7 @@ from airflow_ecs_entrypoint.sync.plan import excluded
 from images import inputs
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY, Bucket, Found
-from images.dags.plan import (
-    Destination,
-    check_paths,
-    check_replacement,
-    content_of,
-    plan,
-    same,
-)
+from images.dags.plan import Destination, check_paths, check_replacement, content_of, plan, same
 from images.errors import BuildToolError, InputError
 
 T = TypeVar("T")

@@ -62,8 +62,7 @@ class DefinitionRequest:
         inputs.check_region(self.region)
         fargate.check_size(self.cpu, self.memory)
         fargate.check_stop_timeout(self.stop_timeout)
-        if self.ephemeral_storage is not None:
-            fargate.check_storage(self.ephemeral_storage)
+        fargate.check_storage(self.ephemeral_storage)
         if self.platform:
             inputs.check_platform(self.platform, platforms)
         for flag, value in (("--family", self.family), ("--container", self.container)):
