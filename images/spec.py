@@ -14,7 +14,6 @@ CONTRACT_VERSION = CONTRACTS[-1]
 AIRFLOW_HOME = "/opt/airflow"
 """AIRFLOW_HOME of the official images."""
 
-
 AWS_CREDENTIALS = {
     "aws_access_key_id": "AWS_ACCESS_KEY_ID",
     "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",

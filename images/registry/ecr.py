@@ -14,9 +14,9 @@ from airflow_ecs_executor.image_check.reference import ImageReference, parse
 from airflow_ecs_executor.image_check.registry import Credentials
 
 from images import aws
+from images.registry.failures import PUBLIC_ECR
 from images.registry.logins import RegistryAuth
 
-PUBLIC = "public.ecr.aws"
 _PUBLIC_REGION = "us-east-1"
 """The only region that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
 IMMUTABLE = "IMMUTABLE"
@@ -25,12 +25,12 @@ TAGS = [{"Key": "managed-by", "Value": "airflow-ecs"}]
 
 def is_ecr(reference: ImageReference) -> bool:
     """Return whether an image is in Amazon ECR, private or public."""
-    return reference.ecr is not None or reference.registry == PUBLIC
+    return reference.ecr is not None or reference.registry == PUBLIC_ECR
 
 
 def log_in(reference: ImageReference) -> RegistryAuth:
     """Return a login to an image's registry, which AWS gives for twelve hours. Raises AwsError."""
-    if reference.registry == PUBLIC:
+    if reference.registry == PUBLIC_ECR:
         client, action = aws.client("ecr-public", _PUBLIC_REGION), "ecr-public:GetAuthorizationToken"
     else:
         client, action = aws.client("ecr", _place(reference)[1]), "ecr:GetAuthorizationToken"

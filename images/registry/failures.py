@@ -14,7 +14,7 @@ from typing import NamedTuple
 from airflow_ecs_executor.aws.wording import policy_to_change
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference, parse
 
-_PUBLIC = "public.ecr.aws"
+PUBLIC_ECR = "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
 _PUSH_ACTIONS = (
     "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
@@ -184,7 +184,7 @@ def _answered(said: str, status: HTTPStatus) -> bool:
 def _filled(advice: str, reference: ImageReference | None) -> str:
     host = reference.registry if reference else "the registry"
     access = f"Log in as a user who may read it: {_login(reference)}"
-    if host == _PUBLIC:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
+    if host == PUBLIC_ECR:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
         access = f"Log out (`docker logout {host}`): an expired login is refused, and public images need none"
     return advice.replace("{host}", host).replace("{access}", access).replace("{login}", _login(reference))
 
@@ -195,7 +195,7 @@ def _login(reference: ImageReference | None) -> str:
     host = reference.registry
     if host == DOCKER_HUB:
         return "`docker login`"
-    if host == _PUBLIC:
+    if host == PUBLIC_ECR:
         return _by_aws("ecr-public", "us-east-1", host)
     if reference.ecr:
         return _by_aws("ecr", reference.ecr[1], host)
