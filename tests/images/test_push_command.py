@@ -11,17 +11,15 @@ from pathlib import Path
 
 import docker
 import pytest
-import requests
 from airflow_ecs_executor.image_check.reference import parse
 
 from images.registry.docker_config import with_logins
 from images.registry.ecr import TAGS, log_in
 from local.fakes.registry import FakeRegistry
-from tests.images.conftest import docker_build
+from tests.images.conftest import docker_build, in_registry
 from tests.images.product import CREDENTIALS, build_py
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
-MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 
 
 @dataclass
@@ -79,16 +77,6 @@ def push(ecr: FakeRegistry, tmp_path: Path) -> Pushes:
     home = tmp_path / "docker"
     home.mkdir()
     return Pushes({**CREDENTIALS, "AWS_ENDPOINT_URL_ECR": ecr.url, "DOCKER_CONFIG": str(home)})
-
-
-def in_registry(registry: str, repository: str, tag: str) -> tuple[str, str]:
-    """The digest of what a registry has, and that of its configuration."""
-    with requests.Session() as session:
-        session.trust_env = False
-        url = f"http://{registry}/v2/{repository}/manifests/{tag}"
-        answer = session.get(url, headers={"Accept": MANIFESTS}, timeout=30)
-        answer.raise_for_status()
-        return answer.headers["Docker-Content-Digest"], answer.json()["config"]["digest"]
 
 
 class TestAmazonEcr:
