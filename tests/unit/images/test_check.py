@@ -15,17 +15,12 @@ from images.labels import labels
 from images.spec import ImageSpec
 from local.ecs.control import EcsApi
 from local.fakes.registry import FakeRegistry, put_image
-from tests.unit.images.conftest import AWS, Run
+from tests.unit.images.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("nobody")
 
 PAIR = ("--airflow", "3.3.2", "--python", "3.12")
 NOWHERE = "127.0.0.1:9/team/worker:1"
-
-
-@pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS, and no engine, answers."""
-    for name, value in {**AWS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9"}.items():
-        monkeypatch.setenv(name, value)
 
 
 def image_config(spec: ImageSpec) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from images.engine import Engine
 from images.errors import INTERRUPTED_EXIT_CODE, MISSING_PACKAGE_EXIT_CODE, BuildToolError, exit_codes
 from images.registry import ecr
 from images.task_definitions import registration
-from tests.unit.images.conftest import AWS, Run
+from tests.unit.images.conftest import Run
 
 ECR = parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1")
 BUCKET = destination_of("s3://bucket/dags")
@@ -30,9 +30,8 @@ def planted(*arguments: object, **named: object) -> NoReturn:
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {**AWS, "AWS_DEFAULT_REGION": "eu-west-1"}.items():
-        monkeypatch.setenv(name, value)
+def region(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from images.resolve import Request, resolve
 from images.spec import ImageSpec, Options
 from images.verify import Check
 from local.fakes.registry import FakeRegistry
-from tests.unit.images.conftest import AWS
 
 
 class RecordingEngine(Engine):
@@ -136,15 +135,9 @@ def test_credentials_are_looked_for_only_with_the_insecure_flag(
         make(engine, insecure, push=False)
 
 
+@pytest.mark.usefixtures("nobody")
 class TestLogins:
     NAME = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1"
-
-    @pytest.fixture(autouse=True)
-    def nobody(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """Docker has no login; AWS is not there."""
-        for name, value in {**AWS, "AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:9"}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
 
     def test_who_may_not_push_need_not_build(self, engine: RecordingEngine, specs: tuple[ImageSpec, ...]) -> None:
         with pytest.raises(AwsError):
@@ -162,9 +155,9 @@ class TestLogins:
         assert '"Username": "AWS"' in pushed["AIRFLOW_ECS_LOGIN_0"] and not Path(pushed["DOCKER_CONFIG"]).exists()
 
     def test_a_login_that_docker_has_is_left_to_docker(
-        self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], tmp_path: Path
+        self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], nobody: Path
     ) -> None:
         logins = {"auths": {self.NAME.split("/")[0]: {"auth": "QVdTOng="}}}
-        (tmp_path / "config.json").write_text(json.dumps(logins), encoding="utf-8")
+        (nobody / "config.json").write_text(json.dumps(logins), encoding="utf-8")
         make(engine, specs[:1], BakeOptions(provenance="true"), name=self.NAME)
         assert engine.environments == [{}, {}]

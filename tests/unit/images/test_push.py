@@ -21,26 +21,13 @@ from images.registry.docker_config import with_logins
 from images.registry.logins import RegistryAuth, stored_credentials
 from images.registry.push import auths_for, target_of
 from local.fakes.registry import FakeRegistry
-from tests.unit.images.conftest import AWS, Run
+from tests.unit.images.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("nobody")
 
 CONTENT = "sha256:0123456789abcdef" + "0" * 48
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 LOCAL, IN_ECR = "airflow-ecs-worker:2.10.5-python3.8-s3", f"{ECR}/team/worker:1"
-
-
-@pytest.fixture(autouse=True)
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No docker login, no engine, no AWS; the folder of docker's configuration."""
-    home = tmp_path / "docker"
-    home.mkdir()
-    for name, value in {
-        **AWS,
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "DOCKER_HOST": "tcp://127.0.0.1:9",
-        "DOCKER_CONFIG": str(home),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return home
 
 
 class TestTarget:
@@ -101,7 +88,6 @@ class TestLogins:
         assert found[ECR].credentials.user == "AWS" and found[ECR].credentials.password not in repr(found)
 
     def test_amazon_ecr_s_is_docker_s_where_aws_gives_none(self, monkeypatch: pytest.MonkeyPatch, nobody: Path) -> None:
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError):
             auths_for([IN_ECR])
         (nobody / "config.json").write_text(json.dumps({"auths": {ECR: {"auth": "YTpi"}}}))

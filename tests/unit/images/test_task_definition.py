@@ -26,7 +26,7 @@ from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY
 from local.ecs.control import EcsApi
 from local.fakes.registry import FakeRegistry, digest_of, entry, put_image, put_index
 from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
-from tests.unit.images.conftest import AWS, Answer, Run
+from tests.unit.images.conftest import Answer, Run
 
 ROLE = "arn:aws:iam::123456789012:role/airflow-execution"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-a1b2c3"
@@ -54,10 +54,9 @@ def server() -> Iterator[EcsApi]:
 
 
 @pytest.fixture
-def ecs(server: EcsApi, monkeypatch: pytest.MonkeyPatch) -> Any:
+def ecs(server: EcsApi, nobody: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of an ECS without task definitions, which `build.py` finds, too."""
-    for name, value in {**AWS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_ECS": server.url}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", server.url)
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     server.reset()
