@@ -91,7 +91,7 @@ def _task_definition(matrix: Matrix, parsed: argparse.Namespace) -> None:
     request.check(matrix.platforms)
     outputs = stack_of(request.stack, request.region) if request.stack else None
     client = aws.client("ecs", request.region or (outputs.region if outputs else None))
-    definition = request.definition(outputs, str(client.meta.region_name), say)
+    definition = request.definition(outputs, str(client.meta.region_name))
     document = render(definition)
     registration.validate(client, document)
     registered = registration.newest(client, definition.family)
