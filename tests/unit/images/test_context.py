@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from images.context import ENTRYPOINT_PROJECT, build_wheel, write_context
-from images.errors import RequirementsError
 from images.matrix import Matrix
 from images.resolve import Request, resolve
 from images.spec import Constraints, Options
@@ -113,9 +112,3 @@ def test_the_wheel_is_the_same_bytes_without_network(tmp_path: Path, monkeypatch
     files = (ENTRYPOINT_PROJECT / "airflow_ecs_entrypoint").rglob("*")
     kept = {str(path.relative_to(ENTRYPOINT_PROJECT)) for path in files if path.is_file() and path.suffix != ".pyc"}
     assert packed == kept
-
-
-def test_requirements_are_checked_again_when_they_are_written(matrix: Matrix, tmp_path: Path, options: Options) -> None:
-    (tmp_path / "nested.txt").write_text("-e .\n", encoding="utf-8")
-    with pytest.raises(RequirementsError, match=r"nested\.txt:1"):
-        write(matrix, tmp_path / "context", options)
