@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 from airflow_ecs_executor.aws.connection import region_of
-from airflow_ecs_executor.aws.errors import classify, remedy
+from airflow_ecs_executor.aws.errors import classify, is_defect, remedy
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,7 +20,7 @@ def client(service: str, region: str | None, config: Config | None = None) -> An
     """Return a boto3 client for this environment. Raises AwsError without a region, or for a missing profile."""
     try:
         return boto3.client(service, region_name=region_of(region), config=config)
-    except (*CALL_ERRORS, ValueError) as error:  # botocore's ValueError: AWS_ENDPOINT_URL is not a URL
+    except Exception as error:
         raise failed(f"AWS ({service}) cannot be used", error) from error
 
 
@@ -28,7 +28,9 @@ def failed(what: str, error: Exception, action: str = "") -> AwsError:
     """Return the error for a call that failed, with what to do about it.
 
     ``what`` could not be done, as the beginning of a sentence; ``action`` is the IAM action that the call requires,
-    unless AWS's own answer names one.
+    unless AWS's own answer names one. A defect is raised again.
     """
+    if is_defect(error):
+        raise error
     found = classify(error)
     return AwsError(f"{what}: {found.reason.rstrip('.')}.", remedy(found, action))

@@ -159,6 +159,15 @@ def check_paths(destination: Destination, files: Iterable[str], kept: Iterable[s
         ) from None
 
 
+def is_safe(path: str) -> bool:
+    """Return whether the entrypoint takes a path by itself."""
+    try:
+        Paths("", sys.maxsize).add(path, 0, path)
+    except DagsError:
+        return False
+    return True
+
+
 def _check_key(path: str, prefix: str) -> None:
     try:
         length = len(f"{prefix}{path}".encode())

@@ -17,7 +17,7 @@ from images import inputs
 from images.console import say
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY, Bucket, Found
-from images.dags.plan import Destination, check_paths, check_replacement, content_of, plan, same
+from images.dags.plan import Destination, check_paths, check_replacement, content_of, is_safe, plan, same
 from images.errors import BuildToolError, InputError
 
 T = TypeVar("T")
@@ -110,8 +110,11 @@ def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool
 def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices) -> Pushed:
     objects = bucket.objects()
     contents = {name: content_of(_read(path)) for name, path in files.items()}
-    found = plan(contents, objects, excluded(choices.exclude), choices.keep_removed)
-    check_paths(bucket.destination, files, objects.keys() - set(found.delete))
+    left_out = excluded(choices.exclude)
+    found = plan(contents, objects, left_out, choices.keep_removed)
+    # What --exclude leaves out may have any name, since the container may leave it out, too.
+    stays = {name for name in objects.keys() - set(found.delete) if is_safe(name) or not left_out(name)}
+    check_paths(bucket.destination, files, stays)
     if not choices.dry_run:
         check_replacement(bucket.destination, files, objects, found, replace=choices.replace)
 

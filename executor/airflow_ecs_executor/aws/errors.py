@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
+import sysconfig
+import time
 import traceback
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -16,6 +18,13 @@ from airflow_ecs_executor.aws import hints
 from airflow_ecs_executor.aws.wording import clock_is_wrong, denied_action, policy_to_change, without_names
 
 log = logging.getLogger("airflow_ecs_executor")
+
+_OURS = ("airflow_ecs_executor", "images", "tools")
+_STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
+_LOG_INTERVAL = 60.0
+"""Seconds between two tracebacks of the same defect: a thread may meet it at every poll."""
+_logged: dict[str, float] = {}
+"""When the traceback of a defect was last logged, by its type and line."""
 
 
 class ErrorKind(Enum):
@@ -180,30 +189,37 @@ def classify(error: BaseException) -> ApiError:
 
     The names of classes decide, not the classes: those of botocore and SQLAlchemy change with their versions.
     """
-    if _is_defect(error):
+    if is_defect(error):
         return _defect(error)
     found = _classify(error)
     return replace(found, advice=_advice(found))
 
 
-def _is_defect(error: BaseException) -> bool:
-    """Return whether an exception is one of Python's own: libraries raise theirs, and the network an OSError.
+def is_defect(error: BaseException) -> bool:
+    """Return whether an exception is a defect of this project: one of Python's own, raised by a line of ours.
 
-    An ImportError is about what is installed. Botocore raises a ValueError for settings of a user, such as an endpoint
-    that is not a URL.
+    What a library raises is not: boto3 and Airflow's connections raise TypeErrors and the like for a user's settings.
+    An OSError is about the network, an ImportError about what is installed.
     """
     if type(error).__module__ != "builtins" or isinstance(error, (OSError, ImportError)):
         return False
-    frames = list(traceback.walk_tb(error.__traceback__))
-    raised_in = str(frames[-1][0].f_globals.get("__name__")) if frames else ""
-    return not (isinstance(error, ValueError) and raised_in.startswith("botocore."))
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    raised_in = next((frame for frame in reversed(frames) if not _is_of_python(frame.f_code.co_filename)), None)
+    return raised_in is not None and str(raised_in.f_globals.get("__name__")).split(".")[0] in _OURS
+
+
+def _is_of_python(file: str) -> bool:
+    return file.startswith("<frozen ") or (file.startswith(_STANDARD_LIBRARY) and "-packages" not in file)
 
 
 def _defect(error: BaseException) -> ApiError:
     reason = f"{type(error).__name__}: {error}"
-    if not getattr(error, "_is_logged", False):  # the same exception may be classified again where it is caught next
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{type(error).__name__} {frames[-1].filename}:{frames[-1].lineno}"
+    now = time.monotonic()
+    if now - _logged.get(place, -_LOG_INTERVAL) >= _LOG_INTERVAL:
+        _logged[place] = now
         log.error("Defect in the ECS executor: %s", reason, exc_info=error)
-        vars(error)["_is_logged"] = True
     return ApiError(
         ErrorKind.PERMANENT,
         f"{reason}. This is a defect of the ECS executor; the log of the scheduler, or of the Airflow component that "

@@ -63,8 +63,7 @@ GENERAL: Mapping[str, Option] = {
         STRING,
         "Location of task logs; it turns remote logging on.",
         example="s3://my-airflow-bucket/logs",
-        pattern=rf"s3://{names.BUCKET}(/\S*)?"
-        r"|cloudwatch://arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:log-group:[A-Za-z0-9_/.#-]+",
+        pattern=names.TASK_LOGS,
         allowed="s3://BUCKET/PREFIX, or cloudwatch:// and the ARN of a log group without the final :*",
     ),
 }

@@ -195,7 +195,7 @@ class Ledger:
     def reviewed(self, unwanted: Collection[TaskKey], now: float) -> None:
         """Give up tasks that Airflow has not wanted for a while; before that, a container may end by itself."""
         for key, launch in list(self._live.items()):
-            if key not in unwanted:
+            if key not in unwanted or not launch.awaited:
                 launch.unwanted_since = None
             elif launch.unwanted_since is None:
                 launch.unwanted_since = now

@@ -447,6 +447,13 @@ class TestRefusals:
         answer = run("dags", "push", folder, "s3://bucket/dags.zip")
         assert answer.code == 20 and "ExpiredToken" in answer.errors and "credentials are missing" in answer.errors
 
+    @pytest.mark.parametrize(("flags", "code"), [(("--exclude", "odd/*"), 0), (("--keep-removed",), 2)])
+    def test_an_odd_name_may_stay_only_if_it_is_left_out(
+        self, s3: FakeS3, folder: Path, run: Run, flags: tuple[str, ...], code: int
+    ) -> None:
+        s3.buckets["bucket"] = {"dags/odd//x": b"x", "dags/.airflowignore": b""}
+        assert run("dags", "push", folder, "s3://bucket/dags", *flags).code == code
+
     @pytest.mark.parametrize("there", ["pkg", "daily.py/old.py"])
     def test_what_stays_must_not_make_a_file_a_folder(self, s3: FakeS3, folder: Path, run: Run, there: str) -> None:
         s3.buckets["bucket"] = {f"dags/{there}": b"x", "dags/.airflowignore": b""}

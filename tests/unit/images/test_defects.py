@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import botocore.client
 import pytest
@@ -20,13 +20,11 @@ from images.errors import INTERRUPTED_EXIT_CODE, MISSING_PACKAGE_EXIT_CODE, Buil
 from images.registry import ecr
 from images.task_definitions import registration
 from tests.unit.images.conftest import Run
+from tests.unit.planted import defect_of
 
 ECR = parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1")
 BUCKET = destination_of("s3://bucket/dags")
-
-
-def planted(*arguments: object, **named: object) -> NoReturn:
-    raise KeyError("planted")
+planted = defect_of("images")
 
 
 @pytest.fixture(autouse=True)

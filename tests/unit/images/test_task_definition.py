@@ -315,7 +315,7 @@ class TestFlags:
             ("--execution-api-url http://localhost:8080/execution/", 2, "localhost is the container itself"),
             ("--execution-api-url airflow:8080", 2, "is not the URL of an execution API"),
             ("--s3-uri bucket/dags", 2, "does not begin with s3://"),
-            ("--logs-uri file:///logs", 2, "does not begin with s3://"),
+            ("--logs-uri file:///logs", 2, "is not a valid place for logs"),
             ("--sidecar missing.json", 4, "missing.json"),
             ("--depends-on agent:START", 2, "the sidecar does not exist"),
             ("", 2, "Give --execution-api-url"),
