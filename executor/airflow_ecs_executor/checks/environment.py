@@ -28,17 +28,13 @@ _DEFAULT_BUNDLES = ("dags-folder",)
 
 @dataclass(frozen=True)
 class Container:
-    """The environment of our container, from its image, the task definition and every launch.
-
-    Attributes:
-        values: The variables with known values.
-        hidden: The names of variables whose values are not known.
-        complete: Whether there are no other variables.
-    """
+    """The environment of our container, from its image, the task definition and every launch."""
 
     values: Mapping[str, str]
     hidden: frozenset[str]
+    """The names of variables whose values are not known."""
     complete: bool
+    """Whether there are no other variables."""
 
     def has(self, section: str, name: str) -> bool:
         """Return whether an option is set in any of Airflow's ways; also true if that is not known."""

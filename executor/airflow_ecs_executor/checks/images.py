@@ -118,8 +118,7 @@ class ImageChecks:
     def resolve(self, name: str) -> str:
         """Return the task definition to launch for ``name``, whose image is checked once.
 
-        Raises:
-            IncompatibleImageError: Nothing may be launched. Besides, what botocore raises while that is not known.
+        Raises IncompatibleImageError if nothing may be launched, and what botocore raises while that is not known.
         """
         if name.endswith(MATCHING):
             return self._chosen(family_of(name)).name

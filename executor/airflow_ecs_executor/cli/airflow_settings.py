@@ -109,9 +109,7 @@ def airflow_settings(given: Mapping[str, str], stack: StackOutputs | None = None
     """Return the settings that are required, differ from the default, or were given.
 
     ``given`` has values by the names of options and of `GENERAL`; an empty one removes the value of the stack.
-
-    Raises:
-        ConfigurationError: It has every problem, as at the start of the executor.
+    Raises ConfigurationError, which has every problem, as at the start of the executor.
     """
     given = {name: _in_one_line(text) for name, text in given.items()}
     values = {**(_of_stack(stack, given) if stack else {}), **given}

@@ -32,14 +32,10 @@ _DEFAULT_CONNECTION = "aws_default"
 
 
 def read_settings(conf: Any, environ: Mapping[str, str]) -> Settings:
-    """Read and check all options.
+    """Read and check all options. Raises ConfigurationError, which has every problem that was found.
 
-    Args:
-        conf: Airflow's configuration, or one team's view of it: ``get(section, key, fallback=…)``.
-        environ: The environment, which is searched for variables that Airflow does not read.
-
-    Raises:
-        ConfigurationError: It has every problem that was found.
+    ``conf`` is Airflow's configuration, or one team's view of it: ``get(section, key, fallback=…)``. ``environ`` is
+    searched for variables that Airflow does not read.
     """
     source = Source(conf)
     cluster = source.named_once("cluster", options.CLUSTER)

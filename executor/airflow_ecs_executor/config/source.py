@@ -26,11 +26,7 @@ class Found(NamedTuple):
 class Source:
     """One reading of the configuration: it collects problems and warnings.
 
-    Attributes:
-        team: The team of Airflow's multi-team mode whose configuration is read.
-        problems: What is wrong so far.
-        warnings: What a user should know.
-        kwargs: ``run_task_kwargs`` in RunTask's spelling; keys are removed when they are read.
+    ``kwargs`` is ``run_task_kwargs`` in RunTask's spelling; keys are removed when they are read.
     """
 
     def __init__(self, conf: Any) -> None:

@@ -40,7 +40,6 @@ class Ledger:
     """All launches of one executor. The caller holds ``lock`` around each method."""
 
     def __init__(self, policy: Policy) -> None:
-        """Start empty."""
         self.policy = policy
         self.start_afresh()
 
@@ -209,8 +208,7 @@ class Ledger:
     ) -> bool:
         """Follow a task that another scheduler launched; without an ARN, search for its container first.
 
-        Returns:
-            False if its container is one that this scheduler stops: the task has to be queued again.
+        Return False if its container is one that this scheduler stops: the task has to be queued again.
         """
         if self.owns(key):
             return True  # this scheduler was taken for dead, and has the task still

@@ -49,7 +49,6 @@ class Workers:
         settings: Settings,
         deployment: Deployment,
     ) -> None:
-        """Start no thread yet."""
         self._ledger = ledger
         self._ecs = services.ecs
         self._services = services
