@@ -17,11 +17,11 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.checks.health import HealthCheckError
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.launching.adoption import Orphan
-from airflow_ecs_executor.launching.events import EventKind
+from airflow_ecs_executor.launching.launch import EventKind
 from airflow_ecs_executor.launching.policy import Policy
 from airflow_ecs_executor.run import Run
 from airflow_ecs_executor.task_log import TaskLog

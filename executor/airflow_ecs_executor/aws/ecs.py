@@ -139,11 +139,6 @@ class Sighting(NamedTuple):
     task: Mapping[str, Any]
 
 
-def batches(arns: Sequence[str]) -> list[Sequence[str]]:
-    """Split ARNs into batches of one DescribeTasks call each."""
-    return [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
-
-
 def describe_many(
     ecs: Ecs, arns: Sequence[str], concurrency: int, timeout: float
 ) -> tuple[dict[str, Mapping[str, Any]], list[str], BaseException | None]:
@@ -154,7 +149,7 @@ def describe_many(
     tasks: dict[str, Mapping[str, Any]] = {}
     unknown: list[str] = []
     first_error: BaseException | None = None
-    parts = batches(arns)
+    parts = [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
     if not parts:
         return tasks, unknown, None
     pool = ThreadPoolExecutor(min(concurrency, len(parts)), thread_name_prefix="airflow-ecs-adopt")

@@ -273,11 +273,6 @@ def _placement(text: str) -> Advice:
     return next(found, Advice(""))
 
 
-def of_exit_code(code: int) -> str:
-    """Return advice about the exit code of a container that ended by itself."""
-    return EXIT_CODES.get(code, "")
-
-
 def _allow(text: str, whose: str) -> str:
     """Return which policy to change so that an action is allowed."""
     action = denied_action(text) or "the action"
@@ -542,3 +537,4 @@ EXIT_CODES: Mapping[int, str] = {
     139: "The process crashed (segmentation fault).",
     143: "The container was stopped (SIGTERM).",
 }
+"""Advice about the exit codes of a container that ended by itself."""

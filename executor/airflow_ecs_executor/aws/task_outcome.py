@@ -124,7 +124,7 @@ def _advice(said: str, kind: OutcomeKind, exit_code: int | None, stop_code: str)
         return hints.Advice("Somebody stopped it: the StopTask event in CloudTrail names who.")
     advice = hints.of_stopped_task(said)
     if not advice.text and exit_code is not None and stop_code in ("", _BY_ITSELF):
-        return hints.Advice(hints.of_exit_code(exit_code))
+        return hints.Advice(hints.EXIT_CODES.get(exit_code, ""))
     return advice
 
 

@@ -23,10 +23,9 @@ from airflow_ecs_executor.aws.task_definition import (
     read_definition,
 )
 from airflow_ecs_executor.config.options import IMAGE_VERSION_CHECK, OFF, STRICT, WARN
-from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Fit, ImageReport, Versions, repository_of
 from airflow_ecs_executor.image_check.messages import CheckedDefinition, Messages, moved
-from airflow_ecs_executor.image_check.remote import Images
+from airflow_ecs_executor.image_check.remote import Images, check_image
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -95,7 +94,7 @@ class ImageChecks:
         self._ecs = ecs
         self._images = images
         self._versions = versions
-        self._messages = Messages(versions, container_name)
+        self.messages = Messages(versions, container_name)
         self._container_name = container_name
         self._mode = mode
         self._overrule = f"To continue anyway: {IMAGE_VERSION_CHECK.variable(team)}={WARN}"
@@ -125,10 +124,6 @@ class ImageChecks:
         if self._mode != OFF:
             self._require(self._checked(name))
         return name
-
-    def advice(self, checked: CheckedDefinition) -> list[str]:
-        """Return what to do about an image that is incompatible or was not checked; otherwise nothing."""
-        return self._messages.advice(checked)
 
     def examine(self, name: str) -> CheckedDefinition:
         """Return the check of the task definition that ``name`` means, without warnings. Raises as `resolve` does."""
@@ -162,10 +157,10 @@ class ImageChecks:
     def _require(self, checked: CheckedDefinition) -> None:
         if checked.is_incompatible:
             if self._mode == STRICT:
-                raise IncompatibleImageError("\n".join([*self._messages.incompatible(checked), self._overrule]))
-            self._warn(" ".join(self._messages.incompatible(checked)))
+                raise IncompatibleImageError("\n".join([*self.messages.incompatible(checked), self._overrule]))
+            self._warn(" ".join(self.messages.incompatible(checked)))
         elif not checked.is_compatible:
-            self._warn(self._messages.unchecked(checked))
+            self._warn(self.messages.unchecked(checked))
 
     def _checked(self, name: str) -> CheckedDefinition:
         """Check a task definition and its image, unless an earlier check is still valid.
@@ -236,7 +231,7 @@ class ImageChecks:
             allow = f" Allow {error.action}, or name a revision." if error.action else ""
             raise NoMatchingRevisionError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
         if former is None or former.name != chosen.name:
-            message = self._messages.choice(family, chosen, rejected)
+            message = self.messages.choice(family, chosen, rejected)
             if chosen.is_compatible:
                 log.info("%s", message)
             else:
@@ -270,7 +265,7 @@ class ImageChecks:
             raise NoMatchingRevisionError(
                 f"The family {family} has no active revision: register one (aws ecs register-task-definition)."
             )
-        raise IncompatibleImageError(f"{self._messages.none_compatible(family, rejected)}\n{self._overrule}")
+        raise IncompatibleImageError(f"{self.messages.none_compatible(family, rejected)}\n{self._overrule}")
 
     # What ECS runs
 
@@ -292,7 +287,7 @@ class ImageChecks:
             if report.digests and digest not in report.digests and checked.definition is not None:
                 self._warn(moved(checked, digest, self._report_on(checked.definition, digest)))
             elif checked.is_incompatible:
-                self._warn(" ".join(self._messages.incompatible(checked)))
+                self._warn(" ".join(self.messages.incompatible(checked)))
         except Exception as exception:  # noqa: BLE001 - classify logs a defect with its traceback
             log.info("The image that %s runs was not checked: %s", name, classify(exception).reason)
 

@@ -14,10 +14,9 @@ from airflow_ecs_executor.aws import names
 from airflow_ecs_executor.aws.run_task import canonical, parse_json
 from airflow_ecs_executor.aws.stack import StackOutputs
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.options import OPTIONS, STRING, Option
-from airflow_ecs_executor.config.problems import ConfigurationError, Problem
+from airflow_ecs_executor.config.options import OPTIONS, STRING, Option, parse_option
 from airflow_ecs_executor.config.reader import read_settings
-from airflow_ecs_executor.config.values import parse_option
+from airflow_ecs_executor.config.source import ConfigurationError, Problem
 
 EXPORTS, AIRFLOW_CFG, ENV_FILE = "exports", "airflow.cfg", "env-file"
 FORMATS = (EXPORTS, AIRFLOW_CFG, ENV_FILE)

@@ -23,9 +23,8 @@ from airflow_ecs_executor.aws.run_task import (
     shown,
 )
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.settings import Settings, network_warnings
-from airflow_ecs_executor.config.source import Found, Source
+from airflow_ecs_executor.config.source import ConfigurationError, Found, Source
 from airflow_ecs_executor.config.unread_variables import unread_variables
 
 _DEFAULT_CONNECTION = "aws_default"

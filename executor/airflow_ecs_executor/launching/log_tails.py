@@ -11,8 +11,8 @@ from typing import Callable, NamedTuple, Sequence
 from airflow_ecs_executor.aws.container_logs import ContainerLogs, NoContainerLog, explain, tail_text
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify
 from airflow_ecs_executor.aws.rates import RateLimiter
-from airflow_ecs_executor.launching.due_queue import DueQueue
 from airflow_ecs_executor.launching.launch import Launch
+from airflow_ecs_executor.launching.queues import DueQueue
 
 log = logging.getLogger("airflow_ecs_executor")
 

@@ -35,7 +35,7 @@ def found(airflow, environment, secrets=(), image=None, known=True, overrides=No
     definition = read_definition({"containerDefinitions": [container]}, "airflow")
     facts = ImageFacts(environment=image or {}) if known else None
     conf = Conf({name.replace("__", "."): value for name, value in scheduler.items()})
-    return differences(conf, container_of(definition, facts, overrides or {}), is_airflow_2=airflow == 2)
+    return list(differences(conf, container_of(definition, facts, overrides or {}), is_airflow_2=airflow == 2))
 
 
 def on_2(environment=None, **more):

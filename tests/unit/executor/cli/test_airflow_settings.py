@@ -22,7 +22,7 @@ from airflow_ecs_executor.cli.airflow_settings import (
     command_for_secret,
 )
 from airflow_ecs_executor.config.options import OPTIONS
-from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.source import ConfigurationError
 from hypothesis import given as every
 from hypothesis import strategies
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import with_cluster_default
+from airflow_ecs_executor.config.source import ConfigurationError
 
 REQUIRED = {"cluster": "airflow", "container_name": "worker", "task_definition": "jobs"}
 OWN = frozenset(options.named("airflow_ecs_executor"))

@@ -9,8 +9,7 @@ from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
 from airflow_ecs_executor.aws.identity import new_client_token
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
-from airflow_ecs_executor.launching.events import EventKind
-from airflow_ecs_executor.launching.launch import FrozenRequest, Launch
+from airflow_ecs_executor.launching.launch import EventKind, FrozenRequest, Launch
 from airflow_ecs_executor.launching.ledger import Ledger, StopCall
 from airflow_ecs_executor.launching.policy import Policy
 

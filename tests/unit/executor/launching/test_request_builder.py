@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow_ecs_executor.aws.connection import Connection
-from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.launching.adoption import Orphan
 
 from local.ecs.control import EcsApi
