@@ -56,7 +56,7 @@ def read_settings(conf: Any, environ: Mapping[str, str]) -> Settings:
     if fargate and not neither:
         source.warnings += network_warnings(request, source.team)
     conn_id, conn_id_named = _connection(source, environ)
-    values = {option.name: source.parsed(option) for option in options.OWN_OPTIONS}
+    values = {name: source.parsed(option) for name, option in options.named(options.OWN_SECTION).items()}
     if values["workload_s3_use"] == options.ALWAYS and not source.text(options.WORKLOAD_S3_URI):
         uri = options.WORKLOAD_S3_URI
         text = f"is required with workload_s3_use = {options.ALWAYS}, but not set"

@@ -20,7 +20,7 @@ def test_the_package_and_the_executor_are_named():
 
 
 def test_all_options_of_our_own_are_declared_in_their_order():
-    assert list(DECLARED) == [option.name for option in options.OWN_OPTIONS]
+    assert list(DECLARED) == list(options.named("airflow_ecs_executor"))
 
 
 @pytest.mark.parametrize("name", DECLARED)
