@@ -143,23 +143,6 @@ def test_every_exit_code_with_a_hint_is_documented():
     assert set(hints.EXIT_CODES) <= documented
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_links_lead_somewhere(name):
-    for target in re.findall(r"\]\(([^)]+)\)", page(name)):
-        if "://" in target:
-            continue
-        file, _, anchor = target.partition("#")
-        path = (DOCS / file) if file else DOCS / name
-        assert path.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in {_anchor(heading) for heading in headings}, target
-
-
-def _anchor(heading):
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 def test_every_flag_of_config_and_its_exit_codes_are_documented():
     text = section(page("executor-configuration.md"), "## The command `config`")
     flags = {flag for row in table(text, "| Flag |") for flag in re.findall(r"--[a-z-]+", row[0])}

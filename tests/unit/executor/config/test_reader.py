@@ -65,50 +65,15 @@ def each(table):
 # Defaults
 
 
-def test_defaults_are_those_of_the_documentation():
-    settings = read()
-    assert (settings.cluster, settings.container_name, settings.region_name) == ("airflow", "worker", None)
-    assert (settings.conn_id, settings.conn_id_named) == ("aws_default", False)
-    assert settings.check_health_on_startup is True and settings.max_run_task_attempts == 3
-    assert settings.use_cluster_default and settings.fargate and settings.fargate_only == {}
-    assert (settings.run_task_rate, settings.run_task_burst, settings.launch_concurrency) == (20.0, 20, 16)
-    assert (settings.describe_tasks_rate, settings.poll_interval) == (5.0, 3.0)
-    assert (settings.missing_grace_period, settings.adoption_timeout) == (60.0, 30.0)
-    assert (settings.spot_interruptions, settings.max_spot_relaunches) == ("relaunch", 3)
-    assert settings.launch_wait_limit is None
-    assert settings.deployment is None and settings.task_instance_tags is True
-    assert settings.container_log_lines == 20
-    assert settings.warnings == ()
-
-
 def test_the_least_request_names_cluster_task_definition_and_container():
-    assert dict(read().run_task) == {
-        "cluster": "airflow",
-        "count": 1,
-        "taskDefinition": "jobs",
-        "platformVersion": "LATEST",
-        "overrides": {"containerOverrides": [{"name": "worker"}]},
-    }
-
-
-def test_the_settings_of_the_guide_give_its_request():
-    settings = read(
-        region_name="eu-west-1",
-        launch_type="FARGATE",
-        platform_version="LATEST",
-        assign_public_ip="True",
-        security_groups="sg-1",
-        subnets="subnet-1,subnet-2",
-    )
-    assert settings.region_name == "eu-west-1" and not settings.use_cluster_default
-    network = {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"], "assignPublicIp": "ENABLED"}
+    settings = read()
+    assert settings.use_cluster_default and settings.fargate and settings.fargate_only == {}
+    assert settings.warnings == ()
     assert dict(settings.run_task) == {
         "cluster": "airflow",
         "count": 1,
         "taskDefinition": "jobs",
-        "launchType": "FARGATE",
         "platformVersion": "LATEST",
-        "networkConfiguration": {"awsvpcConfiguration": network},
         "overrides": {"containerOverrides": [{"name": "worker"}]},
     }
 

@@ -25,8 +25,7 @@ SCALED: dict[str, Any] = {
 
 def run_all(ecs: EcsApi, scheduler: Scheduler, count: int, timeout: float = 60.0) -> list[dict[str, Any]]:
     """Run tasks; every one of them succeeds, in one container. Returns the ECS tasks."""
-    for number in range(count):
-        scheduler.queue(key(number))
+    scheduler.queue_all(count)
     scheduler.run_to_the_end(timeout)
     assert scheduler.ends() == {key(number): ["success"] for number in range(count)}
     assert not any("attempt" in note.partition(":")[0] for _, note in scheduler.notes)

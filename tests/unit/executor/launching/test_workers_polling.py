@@ -21,8 +21,7 @@ def test_row_4_describes_come_in_full_batches_within_the_budget(ecs: EcsApi) -> 
         parallelism=150, run_task_rate="1000", run_task_burst="1000", poll_interval="0.5", describe_tasks_rate="100"
     )
     ecs.configure(run_seconds=None)
-    for number in range(150):
-        scheduler.queue(key(number))
+    scheduler.queue_all(150)
     scheduler.run(lambda: ecs.running() == 150)
     before, started_at = ecs.calls()["DescribeTasks"]["count"], time.monotonic()
     scheduler.run(lambda: ecs.calls()["DescribeTasks"]["count"] >= before + 4)
@@ -53,8 +52,7 @@ def test_the_end_of_the_container_counts_not_the_end_of_the_task(ecs: EcsApi) ->
 def test_row_7_a_container_that_ran_and_failed_is_not_launched_again(ecs: EcsApi) -> None:
     scheduler = Scheduler(max_run_task_attempts="3")
     ecs.configure(run_seconds=0.1, exit_code=1)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert len(ecs.tasks()) == 1
     assert scheduler.states() == ["running", "failed"]
     assert "exit code 1" in scheduler.notes[-1][1]
@@ -63,8 +61,7 @@ def test_row_7_a_container_that_ran_and_failed_is_not_launched_again(ecs: EcsApi
 def test_row_7_a_sidecar_that_fails_does_not_fail_the_task(ecs: EcsApi) -> None:
     scheduler = Scheduler(task_definition="worker-with-sidecar")
     ecs.configure(run_seconds=0.1, sidecar_exit_codes={"sidecar": 1})
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
@@ -102,8 +99,7 @@ def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi) -> None:
 def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi) -> None:
     scheduler = Scheduler(missing_grace_period="0.2")
     ecs.configure(run_seconds=0.0, forget_after=0.0)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "failed"]
     assert "has not known this task" in scheduler.notes[-1][1]
 
@@ -111,8 +107,7 @@ def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi)
 def test_one_task_that_ecs_refuses_to_describe_does_not_hide_the_others(ecs: EcsApi) -> None:
     scheduler = Scheduler(missing_grace_period="0.2")
     ecs.configure(run_seconds=0.5)
-    for number in range(7):
-        scheduler.queue(key(number))
+    scheduler.queue_all(7)
     scheduler.run(lambda: len(scheduler.states()) == 7)
     bad = ecs.tasks(["arn"])[3]["arn"]
     ecs.fault("DescribeTasks", "error", code="InvalidParameterException", message="Invalid identifier", match=bad)
@@ -126,8 +121,7 @@ def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi, code:
     ecs.configure(
         run_seconds=0.1, exit_code=code, container_reason="OutOfMemoryError: Container killed due to memory usage"
     )
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     # If the kernel kills the task's process and not Airflow's, what the task itself has reported stands.
     assert scheduler.states() == ["running", "success" if code == 0 else "failed"]
     ((noted, text),) = scheduler.notes
