@@ -128,19 +128,13 @@ def test_an_answer_that_was_lost_finds_the_same_arguments(ecs: EcsApi, s3: FakeS
     assert launched(ecs)[4] == f"s3://bucket/{next(iter(stored(s3)))}"
 
 
-def test_s3_that_is_away_for_a_moment_fails_no_task(ecs: EcsApi, s3: FakeS3, long: Airflow) -> None:
-    scheduler = Scheduler(airflow=long, workload_s3_uri=PLACE)
-    s3.faults = [Fault(WRITING, "error", times=4, status=503, code="SlowDown")]
-    scheduler.complete()
-    assert scheduler.states()[-1] == "success"
-
-
-def test_s3_that_throttles_does_not_slow_launches_down(
+def test_s3_that_throttles_fails_no_task_and_does_not_slow_launches_down(
     ecs: EcsApi, s3: FakeS3, long: Airflow, warned: Callable[[], str]
 ) -> None:
     scheduler = Scheduler(airflow=long, workload_s3_uri=PLACE)
     s3.faults = [Fault(WRITING, "error", times=4, status=503, code="SlowDown")]
     scheduler.complete()
+    assert scheduler.states()[-1] == "success"
     assert "A task cannot be launched yet (PutObject): SlowDown" in warned()
     assert "RunTask" not in warned() and scheduler.airflow.figures.counters["throttled"] == 0
 

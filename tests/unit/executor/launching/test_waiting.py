@@ -130,13 +130,7 @@ def test_capacity_that_is_found_missing_after_the_launch(ecs: EcsApi) -> None:
     assert len(tasks) == 6
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        "spot_interruption", "spot_interruption_killed", "spot_termination_notice", "host_terminated",
-        "host_terminated_without_stop_code", "host_stopped", "infrastructure_health", "maintenance",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("end", ["spot_interruption", "host_terminated_without_stop_code"])
 def test_what_aws_takes_away_is_launched_again(ecs: EcsApi, end: str) -> None:
     scheduler = Scheduler(**ONE_ATTEMPT)
     arns = launched(ecs, scheduler, 5)

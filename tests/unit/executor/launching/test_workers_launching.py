@@ -122,27 +122,24 @@ def test_capacity_is_waited_for_until_the_option_s_limit_and_both_are_told_with_
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "denied", "words"),
     [
-        ({"task_definition": "nothing"}, ["TaskDefinition not found", "Register the task definition"]),
-        ({"cluster": "nothing"}, ["ClusterNotFoundException"]),
+        ({"task_definition": "nothing"}, False, ["TaskDefinition not found", "Register the task definition"]),
+        ({"cluster": "nothing"}, False, ["ClusterNotFoundException"]),
+        ({}, True, ["ecs:RunTask"]),
     ],
 )
-def test_a_hopeless_error_fails_at_once_with_the_reason(ecs: EcsApi, options: dict[str, str], words: list[str]) -> None:
+def test_a_hopeless_error_fails_at_once_with_the_reason(
+    ecs: EcsApi, options: dict[str, str], denied: bool, words: list[str]
+) -> None:
     scheduler = Scheduler(check_health_on_startup="False", **options)
+    if denied:
+        ecs.fault("RunTask", "denied")
     scheduler.complete()
     assert scheduler.ends() == {key(): ["failed"]}
     assert ecs.calls()["RunTask"]["count"] == 1
     for word in words:
         assert word in scheduler.notes[-1][1]
-
-
-def test_a_denied_run_task_fails_at_once_and_names_the_action(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.fault("RunTask", "denied")
-    scheduler.complete()
-    assert ecs.calls()["RunTask"]["count"] == 1
-    assert "ecs:RunTask" in scheduler.notes[-1][1]
 
 
 def test_without_the_right_to_tag_tasks_are_launched_without_tags_and_one_warning(
