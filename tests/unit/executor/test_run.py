@@ -181,17 +181,6 @@ def test_a_start_makes_no_thread(ecs: EcsApi) -> None:
     assert threading.active_count() == before
 
 
-def test_two_schedulers_share_a_quota_fairly_and_fail_nothing(ecs: EcsApi) -> None:
-    ecs.configure(run_seconds=0.1, launch_rate=30, launch_burst=10)
-    pair = [Scheduler(run_task_rate="30", run_task_burst="10") for _ in range(2)]
-    for number in range(40):
-        pair[number % 2].queue(key(number))
-    for one in pair:
-        one.run(lambda: bool([each.beat() for each in pair]) and all(len(each.ends()) == 20 for each in pair))
-    for one in pair:
-        assert all(ends == ["success"] for ends in one.ends().values())
-
-
 def test_a_heartbeat_spends_little_time_on_what_was_queued(ecs: EcsApi) -> None:
     scheduler: Any = Scheduler(parallelism=20_000, run_task_rate="0.1", run_task_burst="1")
     for number in range(20_000):

@@ -157,12 +157,7 @@ def missing(what):
     [
         (denied("no"), ["logs:GetLogEvents is not permitted", "IAM"]),
         (denied("no", "ecs:Other"), ["ecs:Other is not permitted"]),
-        (
-            denied("with an explicit deny in a service control policy"),
-            ["change the service control policy that denies it explicitly"],
-        ),
         (denied("because no VPC endpoint policy allows the action"), ["allow it in the VPC endpoint policy as well"]),
-        (denied("because no identity-based policy allows the action"), ["allow it in the IAM policy"]),
         (denied("The specified KMS key does not exist or is not allowed"), ["KMS key cannot be used"]),
         (ApiError(ErrorKind.CREDENTIALS, "Signature expired: A is now earlier than B"), ["its clock is wrong: set it"]),
         (missing("group"), ["no log group /airflow in us-east-1", "create it"]),

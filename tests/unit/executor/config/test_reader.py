@@ -425,37 +425,32 @@ def test_bad_json_tells_the_place_but_not_the_text():
     assert "line 1 column 24" in problem.text and "hunter2" not in str(problem)
 
 
-def test_keys_are_taken_in_both_spellings_at_any_depth():
-    snake = {
-        "enable_execute_command": True,
-        "enable_ecs_managed_tags": True,
-        "propagate_tags": "TASK_DEFINITION",
-        "placement_constraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}],
-        "overrides": {
-            "task_role_arn": "arn:x",
-            "ephemeral_storage": {"size_in_gi_b": 30},
-            "container_overrides": [
-                {"name": "worker", "memory_reservation": 5, "resource_requirements": [{"type": "GPU"}]}
-            ],
-        },
-        "volume_configurations": [{"name": "v", "managed_ebs_volume": {"role_arn": "r", "size_in_gib": 4}}],
-    }
-    camel = {
-        "enableExecuteCommand": True,
-        "enableECSManagedTags": True,
-        "propagateTags": "TASK_DEFINITION",
-        "placementConstraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}],
-        "overrides": {
-            "taskRoleArn": "arn:x",
-            "ephemeralStorage": {"sizeInGiB": 30},
-            "containerOverrides": [
-                {"name": "worker", "memoryReservation": 5, "resourceRequirements": [{"type": "GPU"}]}
-            ],
-        },
-        "volumeConfigurations": [{"name": "v", "managedEBSVolume": {"roleArn": "r", "sizeInGiB": 4}}],
-    }
-    assert read_kwargs(snake).run_task == read_kwargs(camel).run_task
-    assert {key: read_kwargs(snake).run_task[key] for key in camel} == camel
+@pytest.mark.parametrize(
+    "snake, camel",
+    [
+        ({"enable_execute_command": True}, {"enableExecuteCommand": True}),
+        ({"enable_ecs_managed_tags": True}, {"enableECSManagedTags": True}),
+        (
+            {"placement_constraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}]},
+            {"placementConstraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}]},
+        ),
+        (
+            {
+                "overrides": {
+                    "task_role_arn": "arn:x",
+                    "container_overrides": [{"name": "worker", "memory_reservation": 5}],
+                }
+            },
+            {"overrides": {"taskRoleArn": "arn:x", "containerOverrides": [{"name": "worker", "memoryReservation": 5}]}},
+        ),
+        (
+            {"volume_configurations": [{"managed_ebs_volume": {"role_arn": "r", "size_in_gib": 4}}]},
+            {"volumeConfigurations": [{"managedEBSVolume": {"roleArn": "r", "sizeInGiB": 4}}]},
+        ),
+    ],
+)
+def test_keys_are_taken_in_both_spellings_at_any_depth(snake, camel):
+    assert read_kwargs(snake).run_task == read_kwargs(camel).run_task == {**read().run_task, **camel}
 
 
 @pytest.mark.parametrize("kwargs", [{"launch_type": None, "overrides": {"cpu": None}}, {"count": 1}])

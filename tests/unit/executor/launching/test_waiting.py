@@ -63,13 +63,6 @@ def test_40_tasks_under_a_quota_of_12(ecs: EcsApi) -> None:
     assert len(waiting) >= 5 and all("Service Quotas" in note for note in waiting)
 
 
-@pytest.mark.parametrize("answer", ["vcpu_quota_error", "task_quota_error", "task_quota", "cpu_above_limit"])
-def test_a_quota_in_any_of_aws_s_wordings(ecs: EcsApi, answer: str) -> None:
-    ecs.configure(run_seconds=0.05)
-    ecs.fault("RunTask", answer, times=4)
-    run_all(ecs, Scheduler(**ONE_ATTEMPT), 2)
-
-
 @pytest.fixture
 def instances(ecs: EcsApi) -> EcsApi:
     """A cluster with container instances, which have room for nothing."""
