@@ -185,16 +185,16 @@ class AwsEcsExecutor(BaseExecutor):
         """Adopt tasks of a scheduler that is gone; return those that have to be queued again."""
         if self._run is None or not tis:
             return list(tis)
-        columns = airflow_compat.adoptable_columns(tis)  # Airflow retries after an error of the database
-        by_key = {columns[id(ti)]["key"]: ti for ti in tis}
+        airflow_compat.load_columns(tis)  # Airflow retries after an error of the database
+        by_key = {ti.key: ti for ti in tis}
         orphans = [
             Orphan(
-                key=values["key"],
-                arn=values["arn"],
-                queued_at=values["queued"],
-                was_queued=str(values["state"]) == "queued",
+                key=key,
+                arn=ti.external_executor_id,
+                queued_at=ti.queued_dttm.timestamp() if ti.queued_dttm else None,
+                was_queued=str(ti.state) == "queued",
             )
-            for values in columns.values()
+            for key, ti in by_key.items()
         ]
         again = self._run.adopt(orphans)
         self.running.update(key for key in by_key if key not in again and key not in self.queued_tasks)

@@ -1,8 +1,7 @@
 """Whether the images that run tasks are compatible with this scheduler.
 
-They are checked at start, at first use, and when ECS runs another image than was checked. A check calls ECS and the
-registry of the image, and takes seconds at most. The scheduler's loop never waits for one: checks are made before it
-begins, in launcher threads, and in a thread of their own.
+They are checked at start, at first use, and when ECS runs another image than was checked: before the scheduler's loop
+begins, in launcher threads, and in a thread of their own, so the loop never waits for ECS or a registry.
 """
 
 from __future__ import annotations
