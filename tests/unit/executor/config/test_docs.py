@@ -11,7 +11,7 @@ import pytest
 from airflow_ecs_executor.aws import container_logs, hints
 from airflow_ecs_executor.cli import config
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.unread_variables import unread_variables
+from airflow_ecs_executor.config.reader import unread_variables
 from airflow_ecs_executor.launching.launch import Counters
 from airflow_ecs_executor.launching.policy import Policy
 
