@@ -76,12 +76,13 @@ def with_cluster_default(settings: Settings, default_strategy: Sequence[Mapping[
         request["launchType"] = "FARGATE"
         warnings += tuple(network_warnings(request, settings.team))
     fargate = all_fargate(default_strategy)
+    dropped = {} if fargate else drop_fargate_only(request)
     return dataclasses.replace(
         settings,
         run_task=MappingProxyType(request),
         use_cluster_default=False,
         fargate=fargate,
-        fargate_only=MappingProxyType({} if fargate else drop_fargate_only(request)),
+        fargate_only=MappingProxyType(dropped),
         warnings=warnings,
     )
 
