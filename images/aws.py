@@ -17,10 +17,7 @@ CALL_ERRORS = (BotoCoreError, ClientError, OSError)
 
 
 def client(service: str, region: str | None, config: Config | None = None) -> Any:
-    """Return a boto3 client; credentials, endpoints and retries come from the environment.
-
-    Raises AwsError if there is no region, or the profile does not exist.
-    """
+    """Return a boto3 client for this environment. Raises AwsError without a region, or for a missing profile."""
     try:
         return boto3.client(service, region_name=region_of(region), config=config)
     except (*CALL_ERRORS, ValueError) as error:  # botocore's ValueError: AWS_ENDPOINT_URL is not a URL

@@ -86,10 +86,7 @@ def bake_file(
 
 
 def _parameters(value: str) -> str:
-    """Return what is appended to ``type=sbom``.
-
-    Nothing for ``true``, ``,disabled=true`` for ``false``, else the parameters.
-    """
+    """Return what follows ``type=sbom``: nothing for ``true``, ``,disabled=true`` for ``false``, or parameters."""
     return {"true": "", "false": ",disabled=true"}.get(value, f",{value}")
 
 

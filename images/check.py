@@ -13,15 +13,7 @@ from typing import Any
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform, read_definition
 from airflow_ecs_executor.image_check import comparison
-from airflow_ecs_executor.image_check.comparison import (
-    Fit,
-    ImageReport,
-    Versions,
-    as_text,
-    build_command,
-    compare,
-    unknowns,
-)
+from airflow_ecs_executor.image_check.comparison import Fit, ImageReport, Versions
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
 from airflow_ecs_executor.image_check.remote import check_image
@@ -49,10 +41,7 @@ class Target:
 
 
 def is_task_definition(name: str) -> bool:
-    """Return whether a name is that of a task definition: an ARN, a family, or ``family:revision``.
-
-    Others are images'.
-    """
+    """Return whether a name is a task definition's (an ARN, a family, ``family:revision``), and not an image's."""
     return bool(_TASK_DEFINITION.fullmatch(name))
 
 
@@ -71,7 +60,8 @@ def target_of(name: str, container: str | None, region: str | None, platform: Pl
     """
     if not is_task_definition(name):
         return Target(f"image {name}", name, platform, may_be_here=not has_registry(name))
-    client = aws.client("ecs", region or _region_in(name))
+    in_arn = name.split(":")[3] if name.startswith("arn:") else None
+    client = aws.client("ecs", region or in_arn)
     try:
         answer = client.describe_task_definition(taskDefinition=name)
     except aws.CALL_ERRORS as error:
@@ -93,27 +83,20 @@ def target_of(name: str, container: str | None, region: str | None, platform: Pl
     return Target(title, definition.image, platform or definition.platform, may_be_here=False)
 
 
-def _region_in(name: str) -> str | None:
-    return name.split(":")[3] if name.startswith("arn:") else None
-
-
 def report_on(target: Target, versions: Versions, engine: Engine) -> ImageReport:
     """Compare an image. If its name has no registry, the engine is asked first: the image may not be pushed yet."""
-    here = _on_engine(target, versions, engine)
-    if here is not None:
-        return here
-    return check_image(remote_images(), target.image, versions, target.platform)
-
-
-def _on_engine(target: Target, versions: Versions, engine: Engine) -> ImageReport | None:
-    if not target.may_be_here:
-        return None
-    try:
-        found: dict[str, Any] = engine.api.images.get(target.image).attrs
-    except (EngineError, DockerException, OSError):  # no such image, or no engine: the registry decides
-        return None
+    found: dict[str, Any] | None = None
+    if target.may_be_here:
+        try:
+            found = engine.api.images.get(target.image).attrs
+        except (EngineError, DockerException, OSError):
+            pass  # no such image, or no engine: the registry decides
+    if found is None:
+        return check_image(remote_images(), target.image, versions, target.platform)
     config = {"config": found["Config"], "architecture": found["Architecture"]}
-    return compare(target.image, facts_of(config, parse(target.image).tag), frozenset(), versions, target.platform)
+    return comparison.compare(
+        target.image, facts_of(config, parse(target.image).tag), frozenset(), versions, target.platform
+    )
 
 
 def print_report(target: Target, report: ImageReport, versions: Versions, *, as_json: bool) -> None:
@@ -121,10 +104,12 @@ def print_report(target: Target, report: ImageReport, versions: Versions, *, as_
     if as_json:
         print(json.dumps({"target": target.title, **comparison.as_json(report)}, indent=2))
     else:
-        print(f"{target.title}: {as_text(report)}")
+        print(f"{target.title}: {comparison.as_text(report)}")
     if report.outcome is Fit.INCOMPATIBLE:
-        command = build_command(report, versions, target.platform)
+        command = comparison.build_command(report, versions, target.platform)
         raise ImageMismatchError(f"The {target.title} is incompatible.", f"Build and push a compatible one: {command}")
     if report.outcome is Fit.UNKNOWN:
         allow = f". Allow {report.action} to have it checked" if report.action else ""
-        raise ImageUnknownError(f"It is not known whether the {target.title} is compatible.", unknowns(report) + allow)
+        raise ImageUnknownError(
+            f"It is not known whether the {target.title} is compatible.", comparison.unknowns(report) + allow
+        )

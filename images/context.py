@@ -44,8 +44,8 @@ def dockerfile_name(spec: ImageSpec) -> str:
     return f"{spec.identifier}.Dockerfile"
 
 
-def write_context(directory: Path, specs: Sequence[ImageSpec], options: Options) -> str:
-    """Write a build context for one or more images that share their options, and return the wheel's file name.
+def write_context(directory: Path, specs: Sequence[ImageSpec], options: Options) -> None:
+    """Write a build context for one or more images that share their options.
 
     The images share one folder: Docker sends it once, and runs the steps that they have in common once.
     """
@@ -65,30 +65,22 @@ def write_context(directory: Path, specs: Sequence[ImageSpec], options: Options)
         ("config", options.config_path),
     ):
         if source:
-            _copy_folder(source, directory / name)
+            for file in files_of(source):
+                destination = directory / name / file.relative_to(source)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, destination)
     for spec in specs:
         _write(directory / dockerfile_name(spec), render(spec, wheel))
     for path in directory.rglob("*"):
         _set_plain_mode(path)
-    return wheel
 
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _copy_folder(source: Path, target: Path) -> None:
-    for file in files_of(source):
-        destination = target / file.relative_to(source)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, destination)
-
-
 def _set_plain_mode(path: Path) -> None:
-    """Set modes that do not depend on the umask.
-
-    The group, GID 0, has the owner's permissions, so that any UID can work.
-    """
+    """Set a mode that does not depend on the umask; GID 0 has the owner's permissions, so that any UID can work."""
     if path.is_dir():
         path.chmod(0o775)
     else:

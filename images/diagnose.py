@@ -274,10 +274,10 @@ def no_engine(address: str | None = None) -> EngineError:
     )
 
 
-def no_client(name: str) -> EngineError:
+def no_client() -> EngineError:
     """Return the error for a missing Docker client."""
     return EngineError(
-        f"There is no `{name}` command on PATH.",
+        "There is no `docker` command on PATH.",
         "Install Docker: https://docs.docker.com/engine/install (Debian, as root: `make engine` here).",
     )
 

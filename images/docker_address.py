@@ -10,21 +10,15 @@ from images.errors import EngineError
 _TIMEOUT = 20.0
 
 
-def docker_address(client: str = "docker") -> str | None:
+def docker_address() -> str | None:
     """Return the address in DOCKER_HOST or of the client's current context; None where neither names one.
 
-    Docker Desktop and colima are found by their contexts.
-
-    Args:
-        client: Name or path of the Docker client.
-
-    Raises:
-        EngineError: The client's context cannot be used.
+    Docker Desktop and colima are found by their contexts. Raises EngineError if the context cannot be used.
     """
     named = os.environ.get("DOCKER_HOST")
     if named:
         return named
-    command = [client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired):

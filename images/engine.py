@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -17,30 +16,28 @@ from typing import Any
 
 import docker
 import docker.errors
-import requests
 from airflow_ecs_executor.image_check.reference import parse
 from docker.models.images import Image
 
 from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
 from images.docker_address import docker_address
-from images.errors import BuildToolError, DiskFullError, EngineError, ImageNotFoundError
+from images.errors import ImageNotFoundError
 from images.progress import Progress
 
 PROGRESS_MODES = ("auto", "plain", "tty", "quiet")
 
 
 class Engine:
-    """The engine that the `docker` command talks to; ``client`` is the name or path of that command."""
+    """The engine that the `docker` command talks to."""
 
-    def __init__(self, client: str = "docker") -> None:
-        self.client = client
+    def __init__(self) -> None:
         self._api: docker.DockerClient | None = None
 
     def require_buildx(self) -> None:
         """Raise EngineError if there is no client or no engine, and BuildxError if the client has no Buildx."""
-        if shutil.which(self.client) is None:
-            raise no_client(self.client)
-        if self._call(["buildx", "version"]).returncode != 0:
+        if shutil.which("docker") is None:
+            raise no_client()
+        if not _succeeds("buildx", "version"):
             raise no_buildx()
         self.require()
 
@@ -55,7 +52,7 @@ class Engine:
     def api(self) -> docker.DockerClient:
         """Return the engine's API, at the address that the client's current context names. Raises EngineError."""
         if self._api is None:
-            address = docker_address(self.client)
+            address = docker_address()
             try:
                 if os.environ.get("DOCKER_HOST"):
                     self._api = docker.DockerClient.from_env(timeout=120)  # with DOCKER_TLS_VERIFY and so on
@@ -81,7 +78,7 @@ class Engine:
         file = directory / "docker-bake.json"
         file.write_text(json.dumps(definition, indent=2), encoding="utf-8")
         mode = "tty" if progress == "tty" else "plain"
-        command = [self.client, "buildx", "bake", "--file", str(file), "--progress", mode]
+        command = ["docker", "buildx", "bake", "--file", str(file), "--progress", mode]
         process = subprocess.Popen(
             command,
             # Newer Buildx asks before it reads files outside this folder, which is not necessary for our definition.
@@ -111,10 +108,7 @@ class Engine:
             raise diagnose(lines)
 
     def image(self, reference: str, platform: str | None = None) -> Image:
-        """Return an image of the engine; if it is not there, it is pulled, for ``platform`` or the engine's own.
-
-        Raises ImageNotFoundError if it is neither on the engine nor in its registry.
-        """
+        """Return an image, pulled for ``platform`` or the engine's own if it is missing. Raises ImageNotFoundError."""
         try:
             return self.api.images.get(reference)
         except docker.errors.ImageNotFound:
@@ -125,7 +119,7 @@ class Engine:
             ) from None
         print(f"Pulling {reference} ...", file=sys.stderr)
         only = ["--platform", platform] if platform else []
-        if self._call(["pull", "--quiet", *only, reference]).returncode == 0:
+        if _succeeds("pull", "--quiet", *only, reference):
             return self.api.images.get(reference)
         raise ImageNotFoundError(
             f"There is no image {reference} on this engine, and it could not be pulled.",
@@ -193,11 +187,10 @@ class Engine:
         was also pulled from the repository may have several digests; then this is one of them. Raises PushError with
         the registry's answer.
         """
-        command = [self.client, "push", name]
         try:
             # Its progress goes to standard error: standard output is for the answer.
             done = subprocess.run(
-                command,
+                ["docker", "push", name],
                 env={**os.environ, **environment},
                 stdout=sys.stderr,
                 stderr=subprocess.PIPE,
@@ -205,20 +198,17 @@ class Engine:
                 errors="replace",
             )
         except FileNotFoundError:
-            raise no_client(self.client) from None
+            raise no_client() from None
         if done.returncode:
             raise diagnose_push(done.stderr, name)
         pushed = parse(name)
         digests = map(parse, self.api.images.get(name).attrs.get("RepoDigests") or ())
         return next((item.digest for item in digests if replace(item, digest="", tag=pushed.tag) == pushed), "")
 
-    def _call(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([self.client, *arguments], capture_output=True, text=True)
 
-
-def _show(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)
+def _succeeds(*arguments: str) -> bool:
+    """Run the docker client, and return whether it ended with 0."""
+    return subprocess.run(["docker", *arguments], capture_output=True).returncode == 0
 
 
 def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
@@ -226,28 +216,7 @@ def _shown(lines: Iterable[str], progress: str) -> Iterator[str]:
     condensed = Progress()
     for line in lines:
         line = line.rstrip("\n")
-        if progress == "plain":
-            print(line, file=sys.stderr, flush=True)
-        elif progress == "auto":
-            _show(condensed.feed(line))
+        if progress in ("plain", "auto"):
+            for shown in [line] if progress == "plain" else condensed.feed(line):
+                print(shown, file=sys.stderr, flush=True)
         yield line
-
-
-def refused(error: Exception) -> EngineError | None:
-    """Return the error for an engine that does not answer or refuses a request; None if the error is another one."""
-    if isinstance(error, docker.errors.APIError):
-        return EngineError(
-            f"The Docker engine refused the request: {error.explanation}", "`docker info` and its log say more."
-        )
-    if isinstance(error, (docker.errors.DockerException, requests.RequestException)):
-        return no_engine()
-    return None
-
-
-def disk_full(error: Exception) -> BuildToolError | None:
-    """Return the error for a full disk on this machine; None if the error is another one."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(
-            "No space left on this machine.", "Free some space; TMPDIR moves the build context elsewhere."
-        )
-    return None

@@ -9,13 +9,14 @@ from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit
 
 
 class BuildToolError(Exception):
-    """Base of all failures that the build tool reports.
-
-    ``exit_code`` is the process's, ``summary`` says in the help what it stands for, and ``hint`` is what to do.
-    """
+    """Base of all failures that the build tool reports; ``hint`` is what to do."""
 
     exit_code = 1
     summary = ""
+    """What the exit code stands for, in the help."""
+
+    def __init_subclass__(cls, exit_code: int, summary: str) -> None:
+        cls.exit_code, cls.summary = exit_code, summary
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -26,123 +27,76 @@ class BuildToolError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
-class RequestError(BuildToolError):
+class RequestError(BuildToolError, exit_code=2, summary="impossible request"):
     """The flags ask for something impossible, such as an unknown pattern, or contradict each other."""
 
-    exit_code = 2
-    summary = "impossible request"
 
-
-class MatrixError(BuildToolError):
+class MatrixError(BuildToolError, exit_code=3, summary="matrix.yaml"):
     """matrix.yaml is missing or malformed."""
 
-    exit_code = 3
-    summary = "matrix.yaml"
 
-
-class InputError(BuildToolError):
+class InputError(BuildToolError, exit_code=4, summary="input file or folder"):
     """A file or folder that the flags name is missing, unreadable or empty."""
 
-    exit_code = 4
-    summary = "input file or folder"
 
-
-class SecretError(BuildToolError):
+class SecretError(BuildToolError, exit_code=5, summary="a secret would be readable"):
     """A value that looks like a secret would be readable in an image, a task definition or S3."""
 
-    exit_code = 5
-    summary = "a secret would be readable"
 
-
-class RequirementsError(BuildToolError):
+class RequirementsError(BuildToolError, exit_code=7, summary="requirements"):
     """A requirement would change Airflow's version, or is of a kind that cannot be installed in the image."""
 
-    exit_code = 7
-    summary = "requirements"
 
-
-class EngineError(BuildToolError):
+class EngineError(BuildToolError, exit_code=10, summary="no Docker engine"):
     """No Docker client, or the engine does not answer."""
 
-    exit_code = 10
-    summary = "no Docker engine"
 
-
-class BuildxError(BuildToolError):
+class BuildxError(BuildToolError, exit_code=11, summary="no Buildx"):
     """The Docker client has no Buildx."""
 
-    exit_code = 11
-    summary = "no Buildx"
 
-
-class BaseImageError(BuildToolError):
+class BaseImageError(BuildToolError, exit_code=12, summary="base image"):
     """The base image does not exist or cannot be reached."""
 
-    exit_code = 12
-    summary = "base image"
 
-
-class BuildError(BuildToolError):
+class BuildError(BuildToolError, exit_code=13, summary="build step"):
     """A step of the image's build failed."""
 
-    exit_code = 13
-    summary = "build step"
 
-
-class VerificationError(BuildToolError):
+class VerificationError(BuildToolError, exit_code=14, summary="verification"):
     """A built image differs from its labels, or has a secret in it."""
 
-    exit_code = 14
-    summary = "verification"
 
-
-class PushError(BuildToolError):
+class PushError(BuildToolError, exit_code=15, summary="push"):
     """A verified image could not be pushed."""
 
-    exit_code = 15
-    summary = "push"
 
-
-class DiskFullError(BuildToolError):
+class DiskFullError(BuildToolError, exit_code=16, summary="disk full"):
     """The engine, or this machine, has no space left."""
 
-    exit_code = 16
-    summary = "disk full"
 
-
-class ImageNotFoundError(BuildToolError):
+class ImageNotFoundError(BuildToolError, exit_code=17, summary="no such image"):
     """The image to verify is neither on the engine nor in a registry it can reach."""
 
-    exit_code = 17
-    summary = "no such image"
 
-
-class ImageMismatchError(BuildToolError):
+class ImageMismatchError(
+    BuildToolError, exit_code=EXIT_CODES[Fit.INCOMPATIBLE], summary="the checked image is incompatible"
+):
     """The checked image is for another Airflow, Python, CPU or contract."""
 
-    exit_code = EXIT_CODES[Fit.INCOMPATIBLE]
-    summary = "the checked image is incompatible"
 
-
-class ImageUnknownError(BuildToolError):
+class ImageUnknownError(
+    BuildToolError, exit_code=EXIT_CODES[Fit.UNKNOWN], summary="whether the checked image is compatible is not known"
+):
     """The checked image could not be looked up, or does not say which versions it has."""
 
-    exit_code = EXIT_CODES[Fit.UNKNOWN]
-    summary = "whether the checked image is compatible is not known"
 
-
-class AwsError(BuildToolError):
+class AwsError(BuildToolError, exit_code=20, summary="AWS"):
     """A call to AWS failed."""
 
-    exit_code = 20
-    summary = "AWS"
 
-
-class DefectError(BuildToolError):
+class DefectError(BuildToolError, exit_code=21, summary="a defect of the build tool"):
     """The build tool has a defect: an exception that nothing expects."""
-
-    exit_code = 21
-    summary = "a defect of the build tool"
 
 
 MISSING_PACKAGE_EXIT_CODE, INTERRUPTED_EXIT_CODE = 6, 130

@@ -16,25 +16,11 @@ from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
 from images.errors import InputError, RequestError, SecretError
 from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION
-from images.secrets import (
-    private_key_in,
-    secret_options,
-    secrets_in,
-    sensitive_setting,
-    url_with_login,
-)
+from images.secrets import private_key_in, secret_options, secrets_in, sensitive_setting, url_with_login
 from images.spec import AIRFLOW_HOME
 
 IGNORED_NAMES = (
-    "__pycache__",
-    ".git",
-    ".hg",
-    ".svn",
-    ".venv",
-    ".mypy_cache",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".DS_Store",
+    *("__pycache__", ".git", ".hg", ".svn", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"),
 )
 """Names that are never copied from a folder of DAGs, plugins or configuration."""
 
@@ -79,25 +65,23 @@ def pair(text: str, flag: str) -> tuple[str, str]:
 
 
 def assignment(text: str, flag: str) -> tuple[str, str]:
-    """Split the ``NAME=VALUE`` of a repeatable flag, for a Dockerfile.
-
-    Raises RequestError as `pair`, and for a line break.
-    """
+    """Split ``NAME=VALUE`` for a Dockerfile. Raises RequestError as `pair`, and for a line break."""
     name, value = pair(text, flag)
     if "\n" in value or "\r" in value:
         raise RequestError(f"{flag} {name}: the value has a line break, which a Dockerfile value cannot have.")
     return name, value
 
 
-def check_env(env: Iterable[tuple[str, str]]) -> None:
-    """Check environment variables for the image.
+def check_variable_name(name: str, flag: str) -> None:
+    """Raise RequestError for what cannot be the name of an environment variable."""
+    if not _VARIABLE.fullmatch(name):
+        raise RequestError(f"{flag} {name} is not a valid name of an environment variable.")
 
-    Raises RequestError for a malformed name, or a variable that has a flag of its own; SecretError, without the value,
-    for what looks like a secret.
-    """
+
+def check_env(env: Iterable[tuple[str, str]]) -> None:
+    """Raise RequestError for a variable that cannot be set, and SecretError, without its value, for a secret."""
     for name, value in env:
-        if not _VARIABLE.fullmatch(name):
-            raise RequestError(f"--env {name} is not a valid name of an environment variable.")
+        check_variable_name(name, "--env")
         if name == "AIRFLOW_HOME" and value != AIRFLOW_HOME:
             raise RequestError(f"--env AIRFLOW_HOME is always {AIRFLOW_HOME}.", "The image contract fixes it.")
         if name in _OWN_VARIABLES:
@@ -113,11 +97,7 @@ def check_env(env: Iterable[tuple[str, str]]) -> None:
 
 
 def check_labels(labels: Iterable[tuple[str, str]]) -> None:
-    """Check the user's labels.
-
-    Raises RequestError for a malformed name, or one of the image contract; SecretError, without the value, for what
-    looks like a secret.
-    """
+    """Raise RequestError for a label that cannot be set, and SecretError, without its value, for a secret."""
     for name, value in labels:
         if not _LABEL.fullmatch(name):
             raise RequestError(
@@ -200,19 +180,13 @@ def _reference(name: str) -> ImageReference | None:
 
 def check_container_path(path: str) -> None:
     """Raise RequestError unless the path is an absolute folder that may be emptied and filled with DAGs."""
-    clean = os.path.normpath(path)
+    clean, example = os.path.normpath(path), "For example: /opt/airflow/dags"
     if not _FOLDER.fullmatch(path) or clean != path.rstrip("/"):
-        raise RequestError(
-            f"--container-dag-path {path!r} is not a plain absolute path.", "For example: /opt/airflow/dags"
-        )
+        raise RequestError(f"--container-dag-path {path!r} is not a plain absolute path.", example)
     if clean in ("/", "/opt", "/opt/airflow", "/home", "/home/airflow", "/tmp", "/var"):
-        raise RequestError(
-            f"--container-dag-path {path} is a folder for more than DAGs.", "For example: /opt/airflow/dags"
-        )
+        raise RequestError(f"--container-dag-path {path} is a folder for more than DAGs.", example)
     if any(clean == folder or clean.startswith(folder + "/") for folder in _SYSTEM_FOLDERS):
-        raise RequestError(
-            f"--container-dag-path {path} is in a folder that is not for DAGs.", "For example: /opt/airflow/dags"
-        )
+        raise RequestError(f"--container-dag-path {path} is in a folder that is not for DAGs.", example)
 
 
 def check_apt_packages(packages: Iterable[str]) -> None:
@@ -226,10 +200,7 @@ def check_apt_packages(packages: Iterable[str]) -> None:
 
 
 def check_airflow_cfg(path: Path) -> None:
-    """Check a configuration file for the image.
-
-    Raises InputError if it is unreadable or malformed; SecretError, which names options without their values.
-    """
+    """Raise InputError for a malformed airflow.cfg, and SecretError, without the values, for one with secrets."""
     try:
         found = secret_options(read_text(path, "--airflow-cfg"))
     except ValueError as error:
@@ -241,10 +212,7 @@ def check_airflow_cfg(path: Path) -> None:
 
 
 def check_constraints(path: Path) -> None:
-    """Check a constraints file for the image.
-
-    Raises InputError if it is missing, unreadable or empty; SecretError if it has a URL with a password or token.
-    """
+    """Raise InputError for an unusable constraints file, and SecretError for one with a password or token in a URL."""
     check_file(path, "--constraints")
     if url_with_login(read_text(path, "--constraints")):
         raise SecretError(
@@ -259,10 +227,9 @@ def check_folder(
     left_out: Callable[[str], bool] = lambda path: False,
     done_with_it: str = "copied into the image",
 ) -> None:
-    """Check a folder of the user's; ``left_out`` tells which files, by path below the folder, are not used.
+    """Raise InputError for a folder that is missing, empty or not readable, and SecretError for a file with a key.
 
-    Raises InputError if it is missing, has no file, or has one that cannot be used; SecretError, which names the file,
-    for an AWS key or a private key.
+    ``left_out`` tells which files, by path below the folder, are not used.
     """
     if not path.is_dir():
         raise InputError(f"{flag} {path} is not a folder.", "Give the folder itself, not a file or a pattern.")
@@ -288,10 +255,7 @@ def check_folder(
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return the files below a folder that are copied into an image, sorted; links are followed.
-
-    Raises InputError if links form a circle, or a folder cannot be listed.
-    """
+    """Return the files that are copied, sorted; links are followed. Raises InputError for links that form a circle."""
     return list(_walk(folder, ()))
 
 

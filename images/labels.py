@@ -23,7 +23,6 @@ AWS_CLI = f"{LABEL_PREFIX}aws-cli"
 INSECURE = f"{LABEL_PREFIX}insecure"
 INSECURE_AWS_CREDENTIALS = "aws-credentials"
 
-
 # Labels of the official images that would say of ours what is true of the base alone.
 _OF_THE_BASE = (
     "org.opencontainers.image.authors",

@@ -87,10 +87,7 @@ class Matrix:
 
 
 def load_matrix(path: Path = MATRIX_FILE) -> Matrix:
-    """Read and validate a matrix file.
-
-    Raises MatrixError with the path inside the file, such as ``airflow[2].python[0]``.
-    """
+    """Read and validate a matrix file. Raises MatrixError with the path in it, such as ``airflow[2].python[0]``."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -28,8 +28,3 @@ def tags(matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
         if default and siblings[-1].version == spec.airflow:
             names.append(f"{spec.prefix}{short}-{spec.dags}")
     return tuple(names)
-
-
-def references(matrix: Matrix, spec: ImageSpec, repository: str) -> tuple[str, ...]:
-    """Return the full image names, ``repository:tag``, that of the identifier first."""
-    return tuple(f"{repository}:{tag}" for tag in tags(matrix, spec))

@@ -8,7 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,27 +29,22 @@ if TYPE_CHECKING:
     from images.registry.logins import RegistryAuth
 
 
-@dataclass(frozen=True)
-class Publication:
-    """The names of the built images, by identifier, and whether they are pushed."""
-
-    references: Mapping[str, Sequence[str]]
-    push: bool = False
-
-
 def build(
     engine: Engine,
     specs: Sequence[ImageSpec],
     options: bake.BakeOptions,
-    publication: Publication,
-    progress: str = "auto",
+    references: Mapping[str, Sequence[str]],
+    *,
+    push: bool,
+    progress: str,
 ) -> None:
     """Build images, verify each by running it, then tag and push them.
 
-    The images are built under temporary names, which are removed at the end: if one cannot be built or verified, no tag
-    has moved. The engine has to have Buildx (`Engine.require_buildx`). Raises a BuildToolError.
+    ``references`` are the images' names, by identifier. The images are built under temporary names, which are removed
+    at the end: if one cannot be built or verified, no tag has moved. The engine has to have Buildx
+    (`Engine.require_buildx`). Raises a BuildToolError.
     """
-    auths = _auths(publication) if publication.push else {}  # first: who may not push need not build
+    auths = _auths(references) if push else {}  # first: who may not push need not build
     secrets = credential_arguments() if any(spec.options.insecure_aws_credentials for spec in specs) else {}
     options = replace(options, labels=build_labels(*_provenance(), own=dict(specs[0].options.labels)))
     platforms = options.platforms or ("",)
@@ -69,34 +64,35 @@ def build(
                 definition = bake.bake_file(specs, tags, only, context / "context", push=False)
                 started = time.monotonic()
                 engine.bake(definition, context, progress, secrets)
-                say(f"built {_count(specs)} in {time.monotonic() - started:.0f} s; verifying")
+                built = specs[0].identifier if len(specs) == 1 else f"{len(specs)} images"
+                say(f"built {built} in {time.monotonic() - started:.0f} s; verifying")
                 # Those with DAGs in them first: their layers are those of the others and one more.
                 for spec in sorted(specs, key=lambda spec: spec.dags != "local"):
                     reference = candidates[spec.identifier, platform]
                     require_verified(spec.identifier, verify(engine, reference, platform or None, known_layers))
                     say(f"verified {spec.identifier}{f' on {platform}' if platform else ''}")
             for spec in specs:
-                engine.tag(candidates[spec.identifier, platforms[0]], publication.references[spec.identifier])
-            if publication.push:
-                _push(engine, specs, options, publication, context, progress, secrets, auths)
+                engine.tag(candidates[spec.identifier, platforms[0]], references[spec.identifier])
+            if push:
+                _push(engine, specs, options, references, context, progress, secrets, auths)
         finally:
             for reference in candidates.values():
                 engine.untag(reference)
     for spec in specs:
-        say(f"{'pushed' if publication.push else 'tagged'} {' '.join(publication.references[spec.identifier])}")
+        say(f"{'pushed' if push else 'tagged'} {' '.join(references[spec.identifier])}")
 
 
-def _auths(publication: Publication) -> Mapping[str, RegistryAuth]:
+def _auths(references: Mapping[str, Sequence[str]]) -> Mapping[str, RegistryAuth]:
     from images.registry.push import auths_for  # here: whoever pushes nothing does not need the AWS SDK
 
-    return auths_for(name for names in publication.references.values() for name in names)
+    return auths_for(name for names in references.values() for name in names)
 
 
 def _push(
     engine: Engine,
     specs: Sequence[ImageSpec],
     options: bake.BakeOptions,
-    publication: Publication,
+    references: Mapping[str, Sequence[str]],
     context: Path,
     progress: str,
     secrets: Mapping[str, str],
@@ -109,20 +105,17 @@ def _push(
     with with_logins(auths.values()) as environment:
         if len(options.platforms) > 1 or options.sbom or options.provenance:
             cached = replace(options, no_cache=False, pull=False)  # else Buildx would build and push another image
-            definition = bake.bake_file(specs, publication.references, cached, context / "context", push=True)
+            definition = bake.bake_file(specs, references, cached, context / "context", push=True)
             engine.bake(definition, context, progress, {**secrets, **environment})
             return
         for spec in specs:
-            for name in publication.references[spec.identifier]:
+            for name in references[spec.identifier]:
                 say(f"pushing {name}")
                 push_as(engine, engine.local_image(name), name, auths.get(parse(name).registry), environment)
 
 
 def credential_arguments() -> dict[str, str]:
-    """Return build arguments with this environment's AWS credentials, for ``--insecure-bake-aws-credentials`` alone.
-
-    Raises RequestError if the environment has none.
-    """
+    """Return build arguments with this environment's AWS credentials. Raises RequestError if it has none."""
     found = {name: os.environ[key] for name, key in AWS_CREDENTIALS.items() if os.environ.get(key)}
     if not {"aws_access_key_id", "aws_secret_access_key"} <= set(found):
         raise RequestError(
@@ -153,7 +146,3 @@ def _git(*arguments: str) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _count(specs: Sequence[ImageSpec]) -> str:
-    return specs[0].identifier if len(specs) == 1 else f"{len(specs)} images"

@@ -12,10 +12,7 @@ _OPTIONS = re.compile(r"--(?:mount|chown)=\S+\s*")
 
 
 class Progress:
-    """The progress of a build by Buildx: one line when a step starts and one when it ends.
-
-    `feed` turns a line of plain progress into the lines to show.
-    """
+    """The progress of a build by Buildx: one line when a step starts and one when it ends."""
 
     def __init__(self) -> None:
         self._steps: dict[str, str] = {}

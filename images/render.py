@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 from images.labels import labels
-from images.spec import AIRFLOW_HOME, CONTRACT_VERSION, Constraints, ImageSpec
+from images.spec import AIRFLOW_HOME, CONTRACT_VERSION, ImageSpec
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -31,22 +31,13 @@ _TEMPLATES.filters["quoted"] = quoted
 
 
 def render(spec: ImageSpec, wheel: str) -> str:
-    """Return the Dockerfile of an image.
-
-    ``wheel`` is the file name of the entrypoint's wheel in the context's ``wheels/``.
-    """
+    """Return the Dockerfile of an image; ``wheel`` is the file name of the entrypoint's wheel in ``wheels/``."""
     options = spec.options
-    constraints = {
-        Constraints.IMAGE: "image",
-        Constraints.NONE: "none",
-        Constraints.FILE: "/opt/airflow-ecs/constraints.txt",
-    }[options.constraints]
     return _TEMPLATES.get_template("Dockerfile.j2").render(
         spec=spec,
         options=options,
         contract=CONTRACT_VERSION,
         airflow_home=AIRFLOW_HOME,
-        constraints=constraints,
         wheel=wheel,
         labels=labels(spec, wheel.split("-")[1]).items(),
     )

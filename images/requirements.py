@@ -45,9 +45,7 @@ class Line:
 def read_requirements(path: Path) -> tuple[Line, ...]:
     """Return all lines of a requirements file without comments; nested ``-r`` files are included in their place.
 
-    Raises InputError if a file is missing, unreadable, not text, or includes itself; RequirementsError for a line that
-    installs from a local folder or file, or names constraints or a URL of requirements; SecretError for a URL with a
-    password or token.
+    Raises InputError for a file, and RequirementsError or SecretError for a line, that cannot be used.
     """
     return tuple(_read(path, ()))
 
@@ -130,12 +128,7 @@ def _check_line(line: Line) -> None:
 
 
 def check_airflow(lines: tuple[Line, ...], airflow: str, python: str) -> None:
-    """Refuse requirements that ask for another Airflow than the image's.
-
-    A line may be for other Pythons than ``python``.
-
-    Raises RequirementsError, which names the line.
-    """
+    """Raise RequirementsError for a line that asks, on this Python, for another Airflow than the image's."""
     for line in lines:
         if _changes_airflow(line.text, airflow, python):
             raise RequirementsError(

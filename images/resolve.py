@@ -11,6 +11,8 @@ from images.errors import RequestError
 from images.matrix import PYTHON, RELEASE, AirflowRelease, Matrix, version_key
 from images.spec import ImageSpec, Options
 
+_NO_FOLDER = ("DAG mode local copies a folder of DAGs into the image.", "Name it: --dags local --dag-path DIR")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -31,10 +33,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The images that a request stands for, and remarks on what was left out."""
+    """The images that a request stands for, and a remark on what was left out, if anything was."""
 
     specs: tuple[ImageSpec, ...]
-    remarks: tuple[str, ...] = ()
+    remark: str = ""
 
 
 def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
@@ -48,9 +50,8 @@ def resolve(matrix: Matrix, request: Request, options: Options) -> Resolution:
     if request.every or request.select:
         return _resolve_many(matrix, request, options)
     dags = request.dags or matrix.defaults.dags
-    problem = _unbuildable(dags, options)
-    if problem:
-        raise RequestError(problem[0], problem[1])
+    if dags == "local" and options.dag_path is None:
+        raise RequestError(*_NO_FOLDER)
     airflow, python = _resolve_pair(matrix, request, options)
     return Resolution((_spec(matrix, request, options, airflow, python, dags),))
 
@@ -105,7 +106,8 @@ def _impossible_pair(
     on_python = [r.version for r in matrix.releases if python in r.pythons]
     # The newest matching release, unless an older one has a Python nearer to the requested one.
     pairs = [(r, p) for r in reversed(releases) for p in r.pythons]
-    release, nearest_python = min(pairs, key=lambda pair: _distance(pair[1], python))
+    minor = version_key(python)[1]
+    release, nearest_python = min(pairs, key=lambda pair: abs(version_key(pair[1])[1] - minor))
     meant = (
         f"No Airflow {request.airflow} of the matrix runs"
         if len(releases) > 1
@@ -120,10 +122,6 @@ def _impossible_pair(
         f"  Nearest: python build.py --airflow {release.version} --python {nearest_python}{tail}\n"
         f"  or:      python build.py --airflow {on_python[-1]} --python {python}{tail}",
     )
-
-
-def _distance(python: str, other: str) -> int:
-    return abs(version_key(python)[1] - version_key(other)[1])
 
 
 def _other_flags(request: Request, options: Options) -> str:
@@ -159,12 +157,10 @@ def _resolve_many(matrix: Matrix, request: Request, options: Options) -> Resolut
             f"No image matches --select {shlex.quote(pattern)}.",
             "python build.py matrix lists the identifiers; patterns such as '3.*-python3.12-s3' select among them.",
         )
-    problems = {dags: _unbuildable(dags, options) for dags in matrix.dag_modes}
-    specs = tuple(spec for spec in selected if not problems[spec.dags])
-    left_out = sorted({spec.dags for spec in selected if problems[spec.dags]})
+    specs = tuple(spec for spec in selected if spec.dags != "local" or options.dag_path is not None)
     if not specs:
-        raise RequestError(*(problems[left_out[0]] or ()))
-    return Resolution(specs, tuple(f"left out mode {dags}: {' '.join(problems[dags] or ())}" for dags in left_out))
+        raise RequestError(*_NO_FOLDER)
+    return Resolution(specs, f"left out mode local: {' '.join(_NO_FOLDER)}" if len(specs) < len(selected) else "")
 
 
 def _bases(matrix: Matrix, request: Request) -> list[str | None]:
@@ -172,13 +168,6 @@ def _bases(matrix: Matrix, request: Request) -> list[str | None]:
     if request.base is None and request.select:
         return [name for name in matrix.bases if request.select.startswith(f"{name}-")] or [None]
     return [request.base]
-
-
-def _unbuildable(dags: str, options: Options) -> tuple[str, str] | None:
-    """Return why a DAG mode cannot be built with these options, and what to do; None if it can."""
-    if dags == "local" and options.dag_path is None:
-        return ("DAG mode local copies a folder of DAGs into the image.", "Name it: --dags local --dag-path DIR")
-    return None
 
 
 def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, python: str, dags: str) -> ImageSpec:
@@ -197,10 +186,7 @@ def _spec(matrix: Matrix, request: Request, options: Options, airflow: str, pyth
 
 
 def check_combination(request: Request, options: Options, images: Sequence[ImageSpec], tags: Sequence[str]) -> None:
-    """Refuse flags that contradict each other, once the number of images is known.
-
-    Raises RequestError, which names the flags.
-    """
+    """Raise RequestError, which names the flags, for flags that contradict each other."""
     if len(images) > 1 and tags:
         raise RequestError(f"--tag names one image, but {len(images)} are selected.", "Use --repository instead.")
     pairs = len({(spec.airflow, spec.python) for spec in images})

@@ -49,10 +49,7 @@ class Finding:
 
 
 def scan_environment(variables: Iterable[str], insecure: bool) -> list[Finding]:
-    """Return the secrets in ``NAME=VALUE`` variables.
-
-    ``insecure``: by its label, the image has AWS credentials on request.
-    """
+    """Return the secrets in ``NAME=VALUE`` variables; ``insecure``: AWS credentials are there on request."""
     found = []
     for variable in variables:
         name, _, value = variable.partition("=")
@@ -138,17 +135,12 @@ def scan_file(path: str, content: bytes) -> list[Finding]:
             options = secret_options(content.decode(errors="replace"))
         except ValueError:
             options = ()
-        kinds += [
-            f"{option} ({'generated, the same for every user' if _is_generated(option) else 'secret'})"
-            for option in options
-        ]
+        for option in options:
+            generated = option.split(".")[-1] in GENERATED_OPTIONS
+            kinds.append(f"{option} ({'generated, the same for every user' if generated else 'secret'})")
     if path.endswith(_SECRET_FILES) and content.strip() and not kinds and not _is_empty_json(content):
         kinds.append("a file that holds credentials")
     return [Finding(path, kind) for kind in kinds]
-
-
-def _is_generated(option: str) -> bool:
-    return option.split(".")[-1] in GENERATED_OPTIONS
 
 
 def _is_empty_json(content: bytes) -> bool:

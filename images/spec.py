@@ -14,7 +14,6 @@ CONTRACT_VERSION = CONTRACTS[-1]
 AIRFLOW_HOME = "/opt/airflow"
 """AIRFLOW_HOME of the official images."""
 
-
 AWS_CREDENTIALS = {
     "aws_access_key_id": "AWS_ACCESS_KEY_ID",
     "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
@@ -24,11 +23,11 @@ AWS_CREDENTIALS = {
 
 
 class Constraints(Enum):
-    """What constrains the requirements: the image's own constraints, nothing, or a file of the user's."""
+    """What constrains the requirements, as `steps/install_packages.py` takes it; FILE is the user's, in the image."""
 
     IMAGE = "image"
     NONE = "none"
-    FILE = "file"
+    FILE = "/opt/airflow-ecs/constraints.txt"
 
 
 @dataclass(frozen=True)

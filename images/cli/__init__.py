@@ -1,5 +1,5 @@
 """The command line of ``build.py``: one module for each group of commands; ``program`` runs them."""
 
-from images.cli.program import EPILOG, parser_of, run
+from images.cli.program import parser_of, run
 
-__all__ = ["EPILOG", "parser_of", "run"]
+__all__ = ["parser_of", "run"]

@@ -8,55 +8,38 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from images import bake, inputs
-from images.cli.flags import (
-    Naming,
-    add_content,
-    add_naming,
-    add_selection,
-    options_of,
-    request_of,
-    resolved,
-)
+from images.cli.flags import Naming, add_content, add_naming, add_selection, options_of, request_of, resolved
 from images.cli.parser import Add
 from images.console import say
 from images.context import build_wheel, dockerfile_name, write_context
 from images.engine import PROGRESS_MODES, Engine
 from images.errors import InputError, RequestError
 from images.matrix import Matrix
-from images.pipeline import Publication, build, credential_arguments
+from images.pipeline import build, credential_arguments
 from images.render import render
-from images.resolve import Request
-from images.spec import ImageSpec, Options
+from images.spec import ImageSpec
 
 
 def add_commands(add: Add, matrix: Matrix) -> None:
     """Add the commands to the command line."""
-    child = add("build", _build, "build, verify, tag and, with --push, push images")
-    add_selection(child, matrix)
-    add_content(child, matrix)
-    add_naming(child, matrix)
-    _add_building(child, matrix)
-    child = add("explain", _explain, "show which images the flags stand for, without building")
-    add_selection(child, matrix)
-    add_content(child, matrix)
-    add_naming(child, matrix)
-    child.add_argument("--json", action="store_true", help="print JSON")
-    child = add("render", _render, "print the Dockerfile, or write a folder that `docker build` alone can build")
-    add_selection(child, matrix)
-    add_content(child, matrix)
-    child.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the build context to this new folder")
-    child = add("matrix", _matrix, "list the images of the matrix")
-    add_selection(child, matrix)
-    add_content(child, matrix)
-    child.add_argument("--json", action="store_true", help="print a GitHub Actions matrix")
-    child = add("tags", _tags, "print the tags of the images")
-    add_selection(child, matrix)
-    add_content(child, matrix)
-    add_naming(child, matrix)
+    build_images = add("build", _build, "build, verify, tag and, with --push, push images")
+    explain = add("explain", _explain, "show which images the flags stand for, without building")
+    rendered = add("render", _render, "print the Dockerfile, or write a folder that `docker build` alone can build")
+    listed = add("matrix", _matrix, "list the images of the matrix")
+    tags = add("tags", _tags, "print the tags of the images")
+    for child in (build_images, explain, rendered, listed, tags):
+        add_selection(child, matrix)
+        add_content(child, matrix)
+    for child in (build_images, explain, tags):
+        add_naming(child, matrix)
+    _add_building(build_images, matrix)
+    explain.add_argument("--json", action="store_true", help="print JSON")
+    rendered.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the build context to this new folder")
+    listed.add_argument("--json", action="store_true", help="print a GitHub Actions matrix")
 
 
 def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
@@ -86,78 +69,58 @@ def _add_building(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     )
 
 
-@dataclass(frozen=True)
-class BuildArguments:
-    """The flags of ``build``, checked as far as one flag can be checked without the others."""
-
-    request: Request
-    options: Options
-    naming: Naming
-    bake: bake.BakeOptions
-    push: bool
-    dry_run: bool
-    progress: str
-
-    @classmethod
-    def of(cls, matrix: Matrix, parsed: argparse.Namespace) -> BuildArguments:
-        """Read the flags."""
-        platforms = tuple(dict.fromkeys(name for text in parsed.platform for name in text.split(",")))
-        for platform in platforms:
-            inputs.check_platform(platform, matrix.platforms)
-        for path, flag in ((parsed.ca_bundle, "--ca-bundle"), (parsed.pip_config, "--pip-config")):
-            if path:
-                inputs.check_file(path, flag)
-        if (parsed.sbom or parsed.provenance) and not parsed.push:
-            raise RequestError("--sbom and --provenance are attached when an image is pushed.", "Add --push.")
-        if len(platforms) > 1 and not parsed.push:
-            raise RequestError(
-                "The engine holds one platform of an image; several can only be pushed.",
-                "Add --push, or build one platform at a time.",
-            )
-        return cls(
-            request=request_of(parsed),
-            options=options_of(parsed),
-            naming=Naming.of(parsed),
-            bake=bake.BakeOptions(
-                platforms=platforms,
-                ca_bundle=parsed.ca_bundle and parsed.ca_bundle.resolve(),
-                pip_config=parsed.pip_config and parsed.pip_config.resolve(),
-                cache_from=tuple(parsed.cache_from),
-                cache_to=tuple(parsed.cache_to),
-                sbom=parsed.sbom,
-                provenance=parsed.provenance,
-                no_cache=parsed.no_cache,
-                pull=parsed.pull,
-            ),
-            push=parsed.push,
-            dry_run=parsed.dry_run,
-            progress=parsed.progress,
+def _bake_options(matrix: Matrix, parsed: argparse.Namespace) -> bake.BakeOptions:
+    """Return the flags for how the images are built, checked."""
+    platforms = tuple(dict.fromkeys(name for text in parsed.platform for name in text.split(",")))
+    for platform in platforms:
+        inputs.check_platform(platform, matrix.platforms)
+    for path, flag in ((parsed.ca_bundle, "--ca-bundle"), (parsed.pip_config, "--pip-config")):
+        if path:
+            inputs.check_file(path, flag)
+    if (parsed.sbom or parsed.provenance) and not parsed.push:
+        raise RequestError("--sbom and --provenance are attached when an image is pushed.", "Add --push.")
+    if len(platforms) > 1 and not parsed.push:
+        raise RequestError(
+            "The engine holds one platform of an image; several can only be pushed.",
+            "Add --push, or build one platform at a time.",
         )
+    return bake.BakeOptions(
+        platforms=platforms,
+        ca_bundle=parsed.ca_bundle and parsed.ca_bundle.resolve(),
+        pip_config=parsed.pip_config and parsed.pip_config.resolve(),
+        cache_from=tuple(parsed.cache_from),
+        cache_to=tuple(parsed.cache_to),
+        sbom=parsed.sbom,
+        provenance=parsed.provenance,
+        no_cache=parsed.no_cache,
+        pull=parsed.pull,
+    )
 
 
 def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    arguments = BuildArguments.of(matrix, parsed)
-    specs = resolved(matrix, arguments.request, arguments.options, arguments.naming.tags).specs
-    named = {spec.identifier: arguments.naming.references(matrix, spec) for spec in specs}
+    how = _bake_options(matrix, parsed)
+    request, options, naming = request_of(parsed), options_of(parsed), Naming.of(parsed)
+    specs = resolved(matrix, request, options, naming.tags)
+    named = {spec.identifier: naming.references(matrix, spec) for spec in specs}
     for spec in specs:
         versions = f"Airflow {spec.airflow}, Python {spec.python}, DAGs {spec.dags}"
         say(f"{spec.identifier}: {versions}, from {spec.base_reference}")
-    if arguments.options.insecure_aws_credentials:
+    if options.insecure_aws_credentials:
         credential_arguments()
         say("WARNING: AWS credentials are written into the image; everybody who can pull it can read and use them")
-    if arguments.dry_run:
+    if parsed.dry_run:
         print("\n".join(_dockerfiles(specs)))
         print("# docker-bake.json")
-        print(json.dumps(bake.bake_file(specs, named, arguments.bake, Path("CONTEXT"), arguments.push), indent=2))
+        print(json.dumps(bake.bake_file(specs, named, how, Path("CONTEXT"), parsed.push), indent=2))
         return
     engine = Engine()
     engine.require_buildx()
-    if not arguments.bake.platforms and engine.architecture() == "arm64":
+    if not how.platforms and engine.architecture() == "arm64":
         say(
             "note: this builds for linux/arm64, and ECS runs X86_64 unless the task definition's runtimePlatform says "
             "ARM64; --platform linux/amd64 builds for X86_64"
         )
-    build(engine, specs, arguments.bake, Publication(named, arguments.push), arguments.progress)
+    build(engine, specs, how, named, push=parsed.push, progress=parsed.progress)
 
 
 def _dockerfiles(specs: Sequence[ImageSpec]) -> list[str]:
@@ -178,7 +141,7 @@ def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
             "base": spec.base_reference,
             "tags": list(naming.references(matrix, spec)),
         }
-        for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags).specs
+        for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags)
     ]
     if parsed.json:
         print(json.dumps(found, indent=2))
@@ -190,7 +153,7 @@ def _explain(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 
 def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
-    specs = resolved(matrix, request_of(parsed), options_of(parsed)).specs
+    specs = resolved(matrix, request_of(parsed), options_of(parsed))
     if len(specs) > 1 and parsed.output:
         raise RequestError(f"render -o writes one image's context, but {len(specs)} are selected.")
     if parsed.output:
@@ -213,7 +176,7 @@ def _render(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
     request = replace(request_of(parsed), every=True)  # all images that the flags allow
-    specs = resolved(matrix, request, options_of(parsed)).specs
+    specs = resolved(matrix, request, options_of(parsed))
     if parsed.json:
         include = [
             {"identifier": s.identifier, "airflow": s.airflow, "python": s.python, "dags": s.dags} for s in specs
@@ -226,6 +189,6 @@ def _matrix(matrix: Matrix, parsed: argparse.Namespace) -> None:
 
 def _tags(matrix: Matrix, parsed: argparse.Namespace) -> None:
     naming = Naming.of(parsed)
-    for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags).specs:
+    for spec in resolved(matrix, request_of(parsed), options_of(parsed), naming.tags):
         for reference in naming.references(matrix, spec):
             print(reference)

@@ -52,7 +52,7 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     uri = parsed.uri if parsed.uri is not None else stack_of(parsed.stack, parsed.region).dags_uri
     destination = destination_of(uri)
     choices = Choices(parsed.exclude, parsed.keep_removed, parsed.replace, parsed.dry_run)
-    done = push(parsed.folder, Bucket(destination, parsed.region), choices, say)
+    done = push(parsed.folder, Bucket(destination, parsed.region), choices)
     if parsed.json:
         print(json.dumps({"uri": str(destination), **asdict(done)}, indent=2))
         return

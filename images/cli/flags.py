@@ -9,13 +9,12 @@ from pathlib import Path
 
 from airflow_ecs_executor.aws.stack import StackError, StackOutputs, read_stack
 
-from images import inputs
+from images import inputs, naming
 from images.console import say
 from images.errors import AwsError, InputError, RequestError
 from images.matrix import Matrix
-from images.naming import references
 from images.requirements import check_airflow, read_requirements
-from images.resolve import Request, Resolution, check_combination, resolve
+from images.resolve import Request, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
 
 
@@ -23,10 +22,9 @@ def add_selection(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags that choose images of the matrix."""
     group = parser.add_argument_group("which images")
     group.add_argument(
-        "--airflow",
-        metavar="VERSION",
+        "--airflow", metavar="VERSION",
         help="release, prefix (3, 2.10) or latest; default: the newest that runs on --python",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--python", metavar="X.Y", help=f"one of {', '.join(matrix.pythons)}; default: the release's default"
     )
@@ -87,17 +85,13 @@ def add_naming(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     """Add the flags for the images' names."""
     group = parser.add_argument_group("names")
     group.add_argument(
-        "--repository",
-        default=matrix.defaults.repository,
+        "--repository", default=matrix.defaults.repository,
         help="repository of the computed names; default: %(default)s",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        metavar="REPO:TAG",
+        "--tag", action="append", default=[], metavar="REPO:TAG",
         help="use this name instead of the computed ones; repeatable",
-    )
+    )  # fmt: skip
 
 
 def add_stack(parser: argparse._ActionsContainer, use: str) -> None:
@@ -131,8 +125,8 @@ class Naming:
         return cls(parsed.repository, tuple(parsed.tag))
 
     def references(self, matrix: Matrix, spec: ImageSpec) -> tuple[str, ...]:
-        """Return the full names of an image."""
-        return self.tags or references(matrix, spec, self.repository)
+        """Return the full names of an image, that of its identifier first."""
+        return self.tags or tuple(f"{self.repository}:{tag}" for tag in naming.tags(matrix, spec))
 
 
 def request_of(parsed: argparse.Namespace) -> Request:
@@ -149,10 +143,7 @@ def request_of(parsed: argparse.Namespace) -> Request:
 
 
 def options_of(parsed: argparse.Namespace) -> Options:
-    """Return the flags for what the images contain, checked.
-
-    Raises a BuildToolError for the first that cannot be used.
-    """
+    """Return the flags for what the images contain. Raises a BuildToolError for the first that cannot be used."""
     constraints, constraints_file = Constraints.IMAGE, None
     if parsed.constraints == "none":
         constraints = Constraints.NONE
@@ -203,20 +194,21 @@ def options_of(parsed: argparse.Namespace) -> Options:
     return options
 
 
-def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[str] = ()) -> Resolution:
+def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[str] = ()) -> tuple[ImageSpec, ...]:
     """Return the images that the flags stand for; checks everything that can be checked without Docker."""
     resolution = resolve(matrix, request, options)
-    check_combination(request, options, resolution.specs, tags)
+    specs = resolution.specs
+    check_combination(request, options, specs, tags)
     if options.requirements:
         lines = read_requirements(options.requirements)
         if not lines:
             raise InputError(f"--requirements {options.requirements} has no requirements.", "Leave the flag out.")
-        for spec in resolution.specs:
+        for spec in specs:
             check_airflow(lines, spec.airflow, spec.python)
-    for remark in resolution.remarks:
-        say(remark)
+    if resolution.remark:
+        say(resolution.remark)
     for name, path in (("plugins", options.plugins_path), ("config", options.config_path)):
         beside = options.dag_path.resolve().parent / name if options.dag_path else None
         if beside and beside.is_dir() and path is None:
             say(f"note: there is a folder {name}/ beside the DAGs; --{name}-path {beside} copies it, too")
-    return resolution
+    return specs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import textwrap
@@ -10,17 +11,20 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
+from requests import RequestException
 
 from images import __version__
 from images.cli import building, dags, existing, publishing, task_definition
 from images.cli.parser import DEBUG_FLAG, Command, Parser, add_debug, adder
 from images.console import program, say, worded
-from images.engine import disk_full, refused
+from images.diagnose import no_engine
 from images.errors import (
     INTERRUPTED_EXIT_CODE,
     BuildToolError,
     DefectError,
+    DiskFullError,
+    EngineError,
     InputError,
     RequestError,
     exit_codes,
@@ -71,8 +75,19 @@ def _run(arguments: list[str], matrix_file: Path) -> None:
 def _failure(error: Exception) -> BuildToolError:
     if isinstance(error, BuildToolError):
         return error
-    if isinstance(error, (OSError, DockerException)):
-        return disk_full(error) or refused(error) or InputError(_said(error))
+    if isinstance(error, APIError):
+        return EngineError(
+            f"The Docker engine refused the request: {error.explanation}", "`docker info` and its log say more."
+        )
+    if isinstance(error, (DockerException, RequestException)):
+        return no_engine()
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFullError(
+                "No space left on this machine.", "Free some space; TMPDIR moves the build context elsewhere."
+            )
+        reason = error.strerror or error
+        return InputError(f"{error.filename}: {reason}." if error.filename else f"{reason}.")
     return DefectError(
         f"This is a defect of the build tool: {type(error).__name__}.",
         f"Run the command again with {DEBUG_FLAG}, and report the traceback that it prints.",
@@ -82,11 +97,6 @@ def _failure(error: Exception) -> BuildToolError:
 def _discard_output() -> None:
     """Discard what could not be written, so that the interpreter does not try again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _said(error: Exception) -> str:
-    name, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
-    return f"{name}: {reason}." if name else f"{reason or error}."
 
 
 def parser_of(matrix: Matrix) -> tuple[Parser, Sequence[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.reference import parse
 
 from images import inputs
@@ -49,15 +50,15 @@ def _push(matrix: Matrix, parsed: argparse.Namespace) -> None:
     target = target_of(
         parsed.image, tuple(image.tags), str(image.id), to=to, tag=parsed.tag or "", content_tag=parsed.content_tag
     )
-    place = parse(target.name).ecr
+    repository, place = repository_of(target), parse(target).ecr
     if parsed.create_repository and place is None:
         raise RequestError(
-            f"--create-repository creates private repositories in Amazon ECR, and {target.repository} is elsewhere.",
+            f"--create-repository creates private repositories in Amazon ECR, and {repository} is elsewhere.",
             "Leave it out: other registries create repositories by themselves, or have their own ways.",
         )
     if parsed.region and place is not None and place[1] != parsed.region:
-        raise RequestError(f"{target.repository} is in {place[1]}, not in {parsed.region}.", "Leave --region out.")
+        raise RequestError(f"{repository} is in {place[1]}, not in {parsed.region}.", "Leave --region out.")
     digest = publish(engine, image, target, create=parsed.create_repository, dry_run=parsed.dry_run)
-    print(target.name)
+    print(target)
     if digest:
-        print(f"{target.repository}@{digest}")
+        print(f"{repository}@{digest}")

@@ -61,11 +61,9 @@ def add_commands(add: Add, matrix: Matrix) -> None:
         "--logs-uri", default="", metavar="URI", help="remote logging (s3:// or cloudwatch://); default: the stack's"
     )
     group.add_argument(
-        "--execution-api-url",
-        default="",
-        metavar="URL",
+        "--execution-api-url", default="", metavar="URL",
         help="Airflow 3: URL of the API server, http://HOST:8080/execution/",
-    )
+    )  # fmt: skip
     group.add_argument(
         "--log-group", metavar="NAME", help="CloudWatch log group of the container's output; default: the stack's"
     )
@@ -93,7 +91,7 @@ def _task_definition(matrix: Matrix, parsed: argparse.Namespace) -> None:
     request.check(matrix.platforms)
     outputs = stack_of(request.stack, request.region) if request.stack else None
     client = aws.client("ecs", request.region or (outputs.region if outputs else None))
-    definition = request.definition(outputs, str(client.meta.region_name), say)
+    definition = request.definition(outputs, str(client.meta.region_name))
     document = render(definition)
     registration.validate(client, document)
     registered = registration.newest(client, definition.family)

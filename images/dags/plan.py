@@ -66,10 +66,7 @@ class Plan:
 
 
 def destination_of(uri: str) -> Destination:
-    """Return the place that ``s3://bucket/prefix`` or ``s3://bucket/dags.zip`` names.
-
-    Raises RequestError if the entrypoint would refuse the URI, or such an archive cannot be written.
-    """
+    """Return the place that an S3 URI names. Raises RequestError if it cannot be read or written."""
     try:
         location = parse_s3_uri("URI", uri)
     except SettingsError as error:
@@ -121,11 +118,7 @@ def plan(
 def check_replacement(
     destination: Destination, files: Iterable[str], objects: Iterable[str], found: Plan, *, replace: bool
 ) -> None:
-    """Refuse to delete objects that are probably not old DAGs.
-
-    Raises RequestError if a whole bucket would be cleared, or, without ``replace``, a prefix that has nothing in common
-    with the folder.
-    """
+    """Raise RequestError before a bucket, or, without ``replace``, a prefix of entirely other files is cleared."""
     if not found.delete:
         return
     if not destination.path:
@@ -149,24 +142,21 @@ def check_paths(destination: Destination, files: Iterable[str], kept: Iterable[s
     paths = Paths(str(destination), sys.maxsize)
     prefix = "" if destination.archive else destination.path
     files = sorted(files)
-    for path in files:
-        _check_key(path, prefix)
-        try:
+    try:
+        for path in files:
+            _check_key(path, prefix)
             paths.add(path, 0, path)
-        except DagsError as error:
-            raise InputError(
-                f"The entrypoint would refuse the files: {error}.", "--exclude leaves files out."
-            ) from None
-    for path in sorted(set(kept).difference(files)):
-        if not path or path.endswith("/"):
-            continue  # a folder marker of a console
-        try:
-            paths.add(path, 0, path)
-        except DagsError as error:
-            raise RequestError(
-                f"The entrypoint would refuse {destination}: {error}.",
-                "Or leave out --keep-removed and --exclude, which keep objects in S3.",
-            ) from None
+    except DagsError as error:
+        raise InputError(f"The entrypoint would refuse the files: {error}.", "--exclude leaves files out.") from None
+    try:
+        for path in sorted(set(kept).difference(files)):
+            if path and not path.endswith("/"):  # else a folder marker of a console
+                paths.add(path, 0, path)
+    except DagsError as error:
+        raise RequestError(
+            f"The entrypoint would refuse {destination}: {error}.",
+            "Or leave out --keep-removed and --exclude, which keep objects in S3.",
+        ) from None
 
 
 def _check_key(path: str, prefix: str) -> None:

@@ -14,16 +14,10 @@ from typing import TypeVar
 from airflow_ecs_entrypoint.sync.plan import excluded
 
 from images import inputs
+from images.console import say
 from images.dags.archive import Member, fingerprint, pack
 from images.dags.bucket import CONCURRENCY, Bucket, Found
-from images.dags.plan import (
-    Destination,
-    check_paths,
-    check_replacement,
-    content_of,
-    plan,
-    same,
-)
+from images.dags.plan import Destination, check_paths, check_replacement, content_of, plan, same
 from images.errors import BuildToolError, InputError
 
 T = TypeVar("T")
@@ -54,16 +48,16 @@ class Choices:
     dry_run: bool = False
 
 
-def push(folder: Path, bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
-    """Make the destination the same as the folder; ``say`` is called with a line for each step.
+def push(folder: Path, bucket: Bucket, choices: Choices) -> Pushed:
+    """Make the destination the same as the folder, with a line on stderr for each step.
 
     After a BuildToolError, S3 has some of the new files, and all old files that they do not replace; the same push
     completes it.
     """
     files = _files(folder, bucket.destination, choices.exclude)
     if bucket.destination.archive:
-        return _push_archive(files, bucket, choices, say)
-    return _push_files(files, bucket, choices, say)
+        return _push_archive(files, bucket, choices)
+    return _push_files(files, bucket, choices)
 
 
 def _files(folder: Path, destination: Destination, exclude: Sequence[str]) -> dict[str, Path]:
@@ -85,7 +79,7 @@ def _read(path: Path) -> bytes:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.") from None
 
 
-def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
+def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices) -> Pushed:
     members = {name: Member(_read(path), bool(path.stat().st_mode & 0o100)) for name, path in files.items()}
     mark = fingerprint(members, bucket.destination.ending)
     body = cache(lambda: pack(members, bucket.destination.ending))
@@ -93,7 +87,7 @@ def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, s
     if there is not None and _is_same_archive(there, mark, body):
         kept = True if there.version else bucket.keeps_versions()
         if there.version or not kept:
-            _say_why_unpinned(bucket, kept, say)
+            _say_why_unpinned(bucket, kept)
             return Pushed((), (), len(files), there.version)
         say("the bucket keeps versions since the archive was uploaded: uploading it again, so that it has a version")
     name = bucket.destination.path.rpartition("/")[2]
@@ -101,22 +95,19 @@ def _push_archive(files: Mapping[str, Path], bucket: Bucket, choices: Choices, s
     if choices.dry_run:
         return Pushed((name,), (), 0)
     version = bucket.put("", body(), content_of(body()), mark)
-    _say_why_unpinned(bucket, bool(version), say)
+    _say_why_unpinned(bucket, bool(version))
     return Pushed((name,), (), 0, version)
 
 
 def _is_same_archive(there: Found, mark: str, body: Callable[[], bytes]) -> bool:
-    """Return whether an archive has the expected files.
-
-    By the fingerprint that an earlier push stored, else by its bytes.
-    """
+    """Return whether an archive has the expected files: by the fingerprint of an earlier push, else by its bytes."""
     if there.fingerprint:
         return there.fingerprint == mark
     content = content_of(body())
     return bool(same(content, there.stored)) or there.sha256 == content.sha256
 
 
-def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say: Callable[[str], None]) -> Pushed:
+def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices) -> Pushed:
     objects = bucket.objects()
     contents = {name: content_of(_read(path)) for name, path in files.items()}
     found = plan(contents, objects, excluded(choices.exclude), choices.keep_removed)
@@ -152,14 +143,14 @@ def _push_files(files: Mapping[str, Path], bucket: Bucket, choices: Choices, say
     _do_all(delete, found.delete, "deleted")
     moment, since = bucket.clock, time.monotonic()
     kept = bucket.keeps_versions()
-    _say_why_unpinned(bucket, kept, say)
+    _say_why_unpinned(bucket, kept)
     if not kept:
         return result
     _wait_for_the_end_of(moment, since, bucket)
     return replace(result, version=moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def _say_why_unpinned(bucket: Bucket, kept: bool | None, say: Callable[[str], None]) -> None:
+def _say_why_unpinned(bucket: Bucket, kept: bool | None) -> None:
     name = bucket.destination.bucket
     if kept is None:
         say(

@@ -56,13 +56,10 @@ def with_logins(logins: Iterable[RegistryAuth], environ: Mapping[str, str] = os.
             )
         config = folder / "config.json"
         config.touch(mode=0o600)
-        config.write_text(json.dumps(with_helpers(_config(home), helpers)), encoding="utf-8")
+        users = _config(home)
+        helpers = {**(users.get("credHelpers") or {}), **helpers}
+        config.write_text(json.dumps({**users, "credHelpers": helpers}), encoding="utf-8")
         yield environment
-
-
-def with_helpers(config: Mapping[str, Any], helpers: Mapping[str, str]) -> dict[str, Any]:
-    """Return a docker configuration that asks these credential helpers, by registry, before all others. Pure."""
-    return {**config, "credHelpers": {**(config.get("credHelpers") or {}), **helpers}}
 
 
 def _config(home: Path) -> dict[str, Any]:

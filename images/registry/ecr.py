@@ -6,7 +6,6 @@ docs.aws.amazon.com/AmazonECR/latest/APIReference
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,30 +14,23 @@ from airflow_ecs_executor.image_check.reference import ImageReference, parse
 from airflow_ecs_executor.image_check.registry import Credentials
 
 from images import aws
+from images.registry.failures import PUBLIC_ECR
 from images.registry.logins import RegistryAuth
 
-PUBLIC = "public.ecr.aws"
 _PUBLIC_REGION = "us-east-1"
 """The only region that gives tokens (docs.aws.amazon.com/AmazonECR/latest/public, registry authentication)."""
 IMMUTABLE = "IMMUTABLE"
 TAGS = [{"Key": "managed-by", "Value": "airflow-ecs"}]
 
 
-@dataclass(frozen=True)
-class Repository:
-    """A private repository. ``mutability`` is its ``imageTagMutability``; empty if the caller may not read it."""
-
-    mutability: str = ""
-
-
 def is_ecr(reference: ImageReference) -> bool:
     """Return whether an image is in Amazon ECR, private or public."""
-    return reference.ecr is not None or reference.registry == PUBLIC
+    return reference.ecr is not None or reference.registry == PUBLIC_ECR
 
 
 def log_in(reference: ImageReference) -> RegistryAuth:
     """Return a login to an image's registry, which AWS gives for twelve hours. Raises AwsError."""
-    if reference.registry == PUBLIC:
+    if reference.registry == PUBLIC_ECR:
         client, action = aws.client("ecr-public", _PUBLIC_REGION), "ecr-public:GetAuthorizationToken"
     else:
         client, action = aws.client("ecr", _place(reference)[1]), "ecr:GetAuthorizationToken"
@@ -62,11 +54,11 @@ def registry_at(reference: ImageReference, endpoint: str) -> str:
     return host if host and parse(f"{host}/any").ecr is None else reference.registry
 
 
-def find_repository(reference: ImageReference) -> Repository | None:
-    """Return a private repository, or None if it does not exist.
+def find_repository(reference: ImageReference) -> str | None:
+    """Return the ``imageTagMutability`` of a private repository, or None if it does not exist.
 
-    If the caller may not describe it, it is assumed to exist: a push does not require that permission. Raises AwsError
-    if it could not be described for another reason.
+    If the caller may not describe it, the answer is empty: a push does not require that permission. Raises AwsError if
+    it could not be described for another reason.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)
@@ -77,15 +69,15 @@ def find_repository(reference: ImageReference) -> Repository | None:
         if failure.code == "RepositoryNotFoundException":
             return None
         if failure.denied:
-            return Repository()
+            return ""
         raise aws.failed(f"The repository {reference.repository} could not be described", error) from error
-    return Repository(str(found["repositories"][0].get("imageTagMutability", "")))
+    return str(found["repositories"][0].get("imageTagMutability", ""))
 
 
-def create_repository(reference: ImageReference) -> Repository:
-    """Create a private repository with immutable tags, scan on push, and encryption; or return it if it exists by now.
+def create_repository(reference: ImageReference) -> str:
+    """Create a private repository with scan on push and encryption, unless it exists by now. Raises AwsError.
 
-    Raises AwsError.
+    Returns its ``imageTagMutability``: a new one has immutable tags.
     """
     account, region = _place(reference)
     client = aws.client("ecr", region)
@@ -100,11 +92,11 @@ def create_repository(reference: ImageReference) -> Repository:
         )
     except aws.CALL_ERRORS as error:
         if classify(error).code == "RepositoryAlreadyExistsException":  # another process has created it
-            return find_repository(reference) or Repository()
+            return find_repository(reference) or ""
         raise aws.failed(
             f"The repository {reference.repository} could not be created", error, "ecr:CreateRepository"
         ) from error
-    return Repository(IMMUTABLE)
+    return IMMUTABLE
 
 
 def _place(reference: ImageReference) -> tuple[str, str]:

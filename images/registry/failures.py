@@ -14,7 +14,7 @@ from typing import NamedTuple
 from airflow_ecs_executor.aws.wording import policy_to_change
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, ImageReference, parse
 
-_PUBLIC = "public.ecr.aws"
+PUBLIC_ECR = "public.ecr.aws"
 # docs.aws.amazon.com/AmazonECR/latest/userguide: IAM permissions for pushing an image
 _PUSH_ACTIONS = (
     "A push needs ecr:GetAuthorizationToken and, on the repository, ecr:BatchCheckLayerAvailability, "
@@ -131,19 +131,13 @@ _DENIED_ACTION = re.compile(r"not authorized to perform:? (ecr(?:-public)?:\w+)"
 
 
 def lacks_repository(said: str, name: str) -> bool:
-    """Return whether a push failed because there is no repository.
-
-    Amazon ECR does not create one, and answers with 404.
-    """
+    """Return whether a push failed because there is no repository; Amazon ECR creates none, and answers with 404."""
     reference = _reference(name)
     return bool(_NO_REPOSITORY.search(said) or (reference and reference.ecr and _answered(said, HTTPStatus.NOT_FOUND)))
 
 
 def push_advice(said: str, name: str) -> str:
-    """Return what to do about a push that failed; empty if only the message can tell.
-
-    ``name``, what was pushed, may be empty.
-    """
+    """Return what to do about a failed push of ``name``, which may be empty; empty if only the message can tell."""
     reference = _reference(name)
     if action := _DENIED_ACTION.search(said):
         policy = policy_to_change(said)
@@ -190,7 +184,7 @@ def _answered(said: str, status: HTTPStatus) -> bool:
 def _filled(advice: str, reference: ImageReference | None) -> str:
     host = reference.registry if reference else "the registry"
     access = f"Log in as a user who may read it: {_login(reference)}"
-    if host == _PUBLIC:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
+    if host == PUBLIC_ECR:  # docs.aws.amazon.com/AmazonECR/latest/public: a login is good for twelve hours
         access = f"Log out (`docker logout {host}`): an expired login is refused, and public images need none"
     return advice.replace("{host}", host).replace("{access}", access).replace("{login}", _login(reference))
 
@@ -201,7 +195,7 @@ def _login(reference: ImageReference | None) -> str:
     host = reference.registry
     if host == DOCKER_HUB:
         return "`docker login`"
-    if host == _PUBLIC:
+    if host == PUBLIC_ECR:
         return _by_aws("ecr-public", "us-east-1", host)
     if reference.ecr:
         return _by_aws("ecr", reference.ecr[1], host)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.errors import RegistryError
@@ -25,23 +24,10 @@ _LONGEST_TAG = 128
 _CONTENT_DIGITS = 12
 
 
-@dataclass(frozen=True)
-class Target:
-    """The name under which an image is pushed."""
-
-    repository: str
-    tag: str
-
-    @property
-    def name(self) -> str:
-        """Return ``repository:tag``."""
-        return f"{self.repository}:{self.tag}"
-
-
 def target_of(
     image: str, names: tuple[str, ...], content: str, *, to: str = "", tag: str = "", content_tag: bool = False
-) -> Target:
-    """Return the name under which an image is pushed. Pure.
+) -> str:
+    """Return the name, ``repository:tag``, under which an image is pushed. Pure.
 
     ``image`` is its name or id as the user gave it; ``names`` are its names and ``content`` its digest on the engine.
     ``to`` and ``tag`` replace repository and tag of its name; ``content_tag`` adds digits of its digest to the tag.
@@ -57,7 +43,7 @@ def target_of(
     chosen = tag or (parse(named).tag if named else "")
     if not chosen:
         raise RequestError(f"The name {image} has no tag.", "Give --tag TAG.")
-    return Target(to or repository_of(named), with_content(chosen, content) if content_tag else chosen)
+    return f"{to or repository_of(named)}:{_with_content(chosen, content) if content_tag else chosen}"
 
 
 def _same(name: str, given: str) -> bool:
@@ -67,39 +53,35 @@ def _same(name: str, given: str) -> bool:
         return False
 
 
-def with_content(tag: str, content: str) -> str:
+def _with_content(tag: str, content: str) -> str:
     """Return ``TAG-`` and the first digits of a digest: another tag for every content, no longer than a tag may be."""
     digits = content.rpartition(":")[2][:_CONTENT_DIGITS]
     return f"{tag[: _LONGEST_TAG - _CONTENT_DIGITS - 1]}-{digits}"
 
 
-def publish(engine: Engine, image: Image, target: Target, *, create: bool, dry_run: bool) -> str:
+def publish(engine: Engine, image: Image, name: str, *, create: bool, dry_run: bool) -> str:
     """Push an image, unless the registry has it already, and return its digest; empty if a dry run would push.
 
     ``create``: create a missing repository in Amazon ECR. Raises PushError if there is no repository, the tag is taken
     and immutable, or the registry refuses; AwsError if Amazon ECR cannot be used.
     """
-    reference = parse(target.name)
+    reference = parse(name)
     _remark(image)
-    repository = ecr.Repository()
+    mutability: str | None = ""
     if reference.ecr is not None:
-        found = _repository(reference, target, create=create, dry_run=dry_run)
-        if found is None:  # which would be created
-            say(f"would push {target.name}")
-            return ""
-        repository = found
-    there = _there(target)
+        mutability = _mutability(reference, repository_of(name), create=create, dry_run=dry_run)
+    there = None if mutability is None else _there(name)
     if there is not None and image.id in there.contents:
-        say(f"{target.name} exists already, with the same content")
+        say(f"{name} exists already, with the same content")
         return there.digest
     if there is not None:
-        if repository.mutability == ecr.IMMUTABLE:
-            raise tag_is_taken(target.name)
-        say(f"note: {target.name} exists with another content, {there.digest}; the tag moves")
+        if mutability == ecr.IMMUTABLE:
+            raise tag_is_taken(name)
+        say(f"note: {name} exists with another content, {there.digest}; the tag moves")
     if dry_run:
-        say(f"would push {target.name}")
+        say(f"would push {name}")
         return ""
-    return _push(engine, image, target, reference)
+    return _push(engine, image, name, reference)
 
 
 def _remark(image: Image) -> None:
@@ -110,39 +92,39 @@ def _remark(image: Image) -> None:
         say(f"WARNING: this image has {found[labels.INSECURE]}: everybody who can pull it can read and use them")
 
 
-def _repository(reference: ImageReference, target: Target, *, create: bool, dry_run: bool) -> ecr.Repository | None:
-    """Return the repository, created on request; None if it would be created."""
+def _mutability(reference: ImageReference, repository: str, *, create: bool, dry_run: bool) -> str | None:
+    """Return the ``imageTagMutability`` of the repository, created on request; None if it would be created."""
     found = ecr.find_repository(reference)
-    if found is not None and (found.mutability or not create):
+    if found or (found is not None and not create):
         return found
     if not create:
         raise PushError(
-            f"There is no repository {target.repository}.",
+            f"There is no repository {repository}.",
             "Create it, for example with --create-repository, or correct the name.",
         )
     if dry_run:
-        say(f"would create the repository {target.repository}")
+        say(f"would create the repository {repository}")
         return None
     made = ecr.create_repository(reference)
-    say(f"created the repository {target.repository}: tags are immutable, images are scanned when they are pushed")
+    say(f"created the repository {repository}: tags are immutable, images are scanned when they are pushed")
     return made
 
 
-def _there(target: Target) -> RemoteName | None:
+def _there(name: str) -> RemoteName | None:
     """Return what the registry has under the name; None also if it does not say, as the push will tell."""
     try:
-        return remote_images().identify(target.name)
+        return remote_images().identify(name)
     except RegistryError:
         return None
 
 
-def _push(engine: Engine, image: Image, target: Target, reference: ImageReference) -> str:
+def _push(engine: Engine, image: Image, name: str, reference: ImageReference) -> str:
     auth = ecr.log_in(reference) if ecr.is_ecr(reference) else None
-    say(f"pushing {target.name}{f', by {auth.registry}' if auth and auth.registry != reference.registry else ''}")
+    say(f"pushing {name}{f', by {auth.registry}' if auth and auth.registry != reference.registry else ''}")
     with with_logins([auth] if auth else []) as environment:
-        digest = push_as(engine, image, target.name, auth, environment)
-    say(f"pushed {target.name}")
-    there = _there(target)
+        digest = push_as(engine, image, name, auth, environment)
+    say(f"pushed {name}")
+    there = _there(name)
     return there.digest if there is not None else digest
 
 
@@ -160,10 +142,7 @@ def push_as(engine: Engine, image: Image, name: str, auth: RegistryAuth | None, 
 
 
 def auths_for(names: Iterable[str]) -> dict[str, RegistryAuth]:
-    """Return the logins for these names that the docker client does not have, by registry: those of Amazon ECR.
-
-    Raises AwsError if AWS gives none, and docker has none either.
-    """
+    """Return Amazon ECR's logins for these names, by registry. Raises AwsError if neither AWS nor docker has one."""
     references = {reference.registry: reference for reference in map(parse, names)}
     found = {registry: _auth_for(reference) for registry, reference in references.items()}
     return {registry: auth for registry, auth in found.items() if auth}

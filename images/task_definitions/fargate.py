@@ -46,9 +46,9 @@ def check_size(cpu: int, memory: int) -> None:
     )
 
 
-def check_storage(gib: int) -> None:
+def check_storage(gib: int | None) -> None:
     """Raise RequestError for a size of ephemeral storage that Fargate does not offer."""
-    if gib not in STORAGE:
+    if gib is not None and gib not in STORAGE:
         raise RequestError(
             f"--ephemeral-storage {gib}: Fargate offers {STORAGE[0]} to {STORAGE[-1]} GiB.",
             f"The nearest is {_nearest(STORAGE, gib)}; without the flag a task has 20.",

@@ -27,13 +27,10 @@ class TaskImage:
 
 
 def find(name: str, platform: Platform | None) -> TaskImage:
-    """Look an image up in its registry.
-
-    Of an image for several platforms, linux/amd64 unless ``platform`` says otherwise.
+    """Look an image up in its registry; of several platforms linux/amd64, unless ``platform`` says otherwise.
 
     ECS documents ``repository:tag`` and ``repository@digest`` (ContainerDefinition, image), not both at once, so the
-    tag is left out. Raises RequestError for the name, ImageMismatchError for the platform, and ImageUnknownError if the
-    image could not be looked up, or does not say which Airflow it has.
+    tag is left out. Raises RequestError, ImageMismatchError for the platform, or ImageUnknownError.
     """
     if not has_registry(name):
         raise RequestError(

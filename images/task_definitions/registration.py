@@ -48,10 +48,7 @@ def newest(client: Any, family: str) -> Registered | None:
 
 
 def validate(client: Any, document: Document) -> None:
-    """Compare a task definition with the SDK's model of the API.
-
-    Raises InputError if a member does not exist or has another type: it came from a sidecar.
-    """
+    """Raise InputError for a member that ECS's API does not have, or not of this type: it came from a sidecar."""
     from botocore.validate import validate_parameters
 
     shape = client.meta.service_model.operation_model("RegisterTaskDefinition").input_shape

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_ecs_executor.aws.stack import StackOutputs
 
 from images import check, inputs
+from images.console import say
 from images.errors import RequestError
 from images.task_definitions import fargate, sidecars
 from images.task_definitions import image as task_image
@@ -62,8 +63,7 @@ class DefinitionRequest:
         inputs.check_region(self.region)
         fargate.check_size(self.cpu, self.memory)
         fargate.check_stop_timeout(self.stop_timeout)
-        if self.ephemeral_storage is not None:
-            fargate.check_storage(self.ephemeral_storage)
+        fargate.check_storage(self.ephemeral_storage)
         if self.platform:
             inputs.check_platform(self.platform, platforms)
         for flag, value in (("--family", self.family), ("--container", self.container)):
@@ -80,11 +80,8 @@ class DefinitionRequest:
         if self.execution_api_url:
             check_execution_api_url(self.execution_api_url)
 
-    def definition(self, outputs: StackOutputs | None, region: str, say: Callable[[str], None]) -> Definition:
-        """Return the task definition for a region; ``say`` is called with what the user should know.
-
-        Raises RequestError, InputError, SecretError, ImageMismatchError or ImageUnknownError.
-        """
+    def definition(self, outputs: StackOutputs | None, region: str) -> Definition:
+        """Return the task definition for a region, with notes on stderr."""
         requested = self._settings(outputs)
         container = self.container or (outputs.container_name if outputs else CONTAINER)
         beside = sidecars.read_sidecars(self.sidecar)
@@ -109,11 +106,9 @@ class DefinitionRequest:
                 notes += _missing_permissions(requested.secrets, log_group, outputs)
         if not task_role:
             notes.append("without --task-role DAGs have no AWS credentials: neither S3 nor remote logging works")
-        notes += [
-            f"the sidecar {item['name']} is essential: when it ends, ECS stops the task"
-            for item in beside
-            if item.get("essential")
-        ]
+        for item in beside:
+            if item.get("essential"):
+                notes.append(f"the sidecar {item['name']} is essential: when it ends, ECS stops the task")
         for note in notes:
             say(f"note: {note}")
         return Definition(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from airflow_ecs_executor.image_check.facts import ImageFacts
 
 from images.errors import RequestError, SecretError
+from images.inputs import check_variable_name
 from images.secrets import sensitive_setting
 
 DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
@@ -17,7 +18,6 @@ FERNET_KEY = "AIRFLOW__CORE__FERNET_KEY"
 EXECUTION_API = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 _REMOTE_LOGGING = "AIRFLOW__LOGGING__REMOTE_LOGGING"
 _REMOTE_FOLDER = "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html: a secret, or one key of its
 # JSON as ARN:json-key:version-stage:version-id, of which each may be empty; or a parameter of Systems Manager.
 _SECRET = re.compile(r"arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^:\s]+(?P<part>:.*)?")
@@ -49,12 +49,8 @@ class Settings:
 
 
 def check_variable(name: str, value: str) -> None:
-    """Check a plain variable.
-
-    Raises RequestError for its name, and SecretError, without the value, if it looks like a secret.
-    """
-    if not _VARIABLE.fullmatch(name):
-        raise RequestError(f"--env {name} is not a valid name of an environment variable.")
+    """Raise RequestError for a name that is not valid, and SecretError, without the value, for a secret."""
+    check_variable_name(name, "--env")
     if sensitive_setting(name, value):
         raise SecretError(
             f"--env {name} looks like a secret; everybody who may describe the task definition can read it.",
@@ -64,8 +60,7 @@ def check_variable(name: str, value: str) -> None:
 
 def check_secret(name: str, arn: str) -> None:
     """Raise RequestError if the name, or the place of the secret, is not valid."""
-    if not _VARIABLE.fullmatch(name):
-        raise RequestError(f"--secret {name} is not a valid name of an environment variable.")
+    check_variable_name(name, "--secret")
     found = _SECRET.fullmatch(arn)
     if found and (not found["part"] or found["part"].count(":") == 3):
         return
@@ -83,11 +78,7 @@ def check_secret(name: str, arn: str) -> None:
 
 
 def settings(image: ImageFacts, requested: RequestedSettings) -> Settings:
-    """Return the container's environment.
-
-    Raises RequestError if the image's Airflow or DAG mode requires something that is missing, or flags contradict each
-    other.
-    """
+    """Return the container's environment. Raises RequestError if something that its Airflow requires is missing."""
     for name in requested.environment.keys() & requested.secrets.keys():
         raise RequestError(f"{name} is given with --env and with --secret.", "Leave one of them out.")
     known = {**image.environment, **requested.environment, **requested.secrets}

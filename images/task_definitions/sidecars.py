@@ -16,10 +16,7 @@ CONDITIONS = ("START", "HEALTHY", "COMPLETE", "SUCCESS")
 
 
 def read_sidecars(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
-    """Return the container definitions in files, each with one or with a list.
-
-    Raises InputError if a file cannot be read, or has something else; SecretError if a variable looks like a secret.
-    """
+    """Return the container definitions in files. Raises InputError for anything else, and SecretError for a secret."""
     found = []
     for file in files:
         try:
@@ -57,10 +54,7 @@ def check_names(container: str, sidecars: Sequence[dict[str, Any]]) -> None:
 
 
 def depends_on(texts: Sequence[str], sidecars: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the conditions, by sidecar, that the Airflow container waits for; ``texts`` are ``NAME:CONDITION``.
-
-    Raises RequestError if the sidecar or the condition does not exist, or the condition would never be met.
-    """
+    """Return the conditions in ``NAME:CONDITION`` texts, by sidecar. Raises RequestError for one that is never met."""
     known = {item["name"]: item for item in sidecars}
     found = {}
     for text in texts:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import Block, copy_project, marked, run_shell
+from tests.docs.pages import Block, blocks, copy_project, marked, pages, run_shell
 
 # What a reader has: this repository, a folder of DAGs and a file of requirements.
 _COPIED = ("build.py", "matrix.yaml", "images", "entrypoint", "executor", "requirements", "deploy")
@@ -42,3 +43,16 @@ def check(code: str, checkout: Path) -> None:
 
 def test_there_is_something_to_run() -> None:
     assert len(marked("run")) >= 6 and marked("dry-run")
+
+
+@pytest.mark.parametrize(
+    "block", [block for page in pages() for block in blocks(page) if block.language == "sh"], ids=str
+)
+def test_every_shell_block_is_shell(block: Block) -> None:
+    done = subprocess.run(["bash", "-n"], input=block.code, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_shell_ends_at_the_first_command_that_fails(tmp_path: Path) -> None:
+    ran = run_shell("echo $GIVEN; false; echo after", tmp_path, {"GIVEN": "before"})
+    assert (ran.code, ran.output) == (1, "before\n")

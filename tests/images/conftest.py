@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 import pytest
+import requests
 import testinfra
 from xdist.remote import Producer
 
@@ -36,6 +37,7 @@ from tests.releases import NEWEST_2
 from tests.side_by_side import SideBySide
 
 S3_URI = "s3://dags/project"
+MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 SMALL_BASE = f"{REPOSITORY}-small:base"
 SMALL_WORKER = f"{REPOSITORY}-small:worker"
 SMALL = (
@@ -163,6 +165,16 @@ def docker_build(context: Path, tag: str, *flags: str) -> None:
     command = ["docker", "build", "--quiet", "--provenance=false", "--tag", tag, *flags, str(context)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def in_registry(registry: str, repository: str, tag: str) -> tuple[str, str]:
+    """The digest of what a registry has, and that of its configuration."""
+    with requests.Session() as session:
+        session.trust_env = False
+        url = f"http://{registry}/v2/{repository}/manifests/{tag}"
+        answer = session.get(url, headers={"Accept": MANIFESTS}, timeout=30)
+        answer.raise_for_status()
+        return answer.headers["Docker-Content-Digest"], answer.json()["config"]["digest"]
 
 
 def label_lines(airflow: str, python: str) -> str:

@@ -22,6 +22,16 @@ DATA = Path(__file__).parent / "data"
 PROJECT = ROOT / "tests" / "dags" / "project"
 REPOSITORY = "airflow-ecs-test"
 
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_MAX_ATTEMPTS": "1",
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+"""The environment of somebody with credentials, for an AWS on this machine."""
+
 REQUIREMENTS = ["--requirements", str(DATA / "requirements.txt")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +14,10 @@ from tests.images.product import (
     BARE,
     EVERYTHING,
     NEW_SLIM,
-    OLD_WORKER,
     PRODUCTS,
     SLIM,
     WORKER,
     Product,
-    build_py,
     each,
 )
 
@@ -122,11 +119,3 @@ def test_constraints_of_the_image_decide_versions(built: Builder, run: Run, clie
     version = ("python", "-c", "import importlib.metadata as m; print(m.version('packaging'))")
     found = {run(image, entrypoint=list(version))[1].splitlines()[-1] for image in (ours, base)}
     assert len(found) == 1
-
-
-def test_explain_json_names_what_build_makes(built: Builder, client: docker.DockerClient) -> None:
-    (found,) = json.loads(build_py("explain", *OLD_WORKER.flags, "--json").stdout)
-    assert found["airflow"] == OLD_WORKER.airflow
-    built(OLD_WORKER)
-    for tag in found["tags"]:
-        assert client.images.get(tag.replace("airflow-ecs-worker:", "airflow-ecs-test:"))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
-import time
-from datetime import datetime, timezone
 from typing import Any
 
 from local.aws_services.stack import Stack
@@ -84,37 +80,6 @@ def started(output: str) -> Any:
 def listed(output: str) -> list[str]:
     """What `LIST` printed."""
     return [line for line in output.splitlines() if "airflow-ecs-entrypoint" not in line]
-
-
-def packed() -> bytes:
-    """The project as `tar -C FOLDER -czf dags.tar.gz .` packs it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        archive.add(PROJECT, ".", filter=lambda info: None if "__pycache__" in info.name else info)
-    return buffer.getvalue()
-
-
-def test_a_pinned_version_is_what_every_container_sees(worker: str, stack: Stack) -> None:
-    s3 = stack.aws_client("s3")
-    s3.create_bucket(Bucket="versioned")
-    s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
-    first = s3.put_object(Bucket="versioned", Key="dags.tar.gz", Body=packed())["VersionId"]
-    s3.put_object(Bucket="versioned", Key="dags.tar.gz", Body=b"broken since")
-    s3.put_object(Bucket="versioned", Key="dags/a.py", Body=b"1")
-    moment = datetime.now(timezone.utc).replace(microsecond=0)
-    time.sleep(max(0.0, moment.timestamp() + 1.5 - time.time()))
-    s3.put_object(Bucket="versioned", Key="dags/a.py", Body=b"2")
-    s3.put_object(Bucket="versioned", Key="dags/b.py", Body=b"3")
-
-    archive: dict[str, Any] = {"S3_URI": "s3://versioned/dags.tar.gz", "S3_VERSION": first}
-    code, output = run_on(stack, worker, LIST.format("/opt/airflow/dags"), **archive)
-    assert (code, listed(output)) == (0, project_files()), output
-    (source,) = started(output)["sources"]
-    assert (source["files"], source["fetched"], source["version"]) == (len(project_files()), 1, first)
-
-    prefix: dict[str, Any] = {"S3_URI": "s3://versioned/dags", "S3_VERSION": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
-    code, output = run_on(stack, worker, "cd /opt/airflow/dags && ls && cat a.py", **prefix)
-    assert (code, listed(output)) == (0, ["a.py", "1"]), output
 
 
 def test_a_folder_holds_exactly_the_prefix_and_a_warm_volume_fetches_only_what_changed(

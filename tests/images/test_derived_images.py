@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.images.conftest import Tasks
+from tests.wheels import write_wheel
 
 Run = Callable[..., tuple[int, str]]
-
-
-def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> str:
-    """Write a wheel of the given files; returns its file name."""
-    info = f"{name}-{version}.dist-info"
-    metadata = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    content = {**files, **metadata}
-    record = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path, text in {**content, f"{info}/RECORD": record}.items():
-            archive.writestr(path, text)
-    file = f"{name}-{version}-py3-none-any.whl"
-    (folder / file).write_bytes(buffer.getvalue())
-    return file
 
 
 DERIVED = """
@@ -60,7 +41,7 @@ def test_whatever_is_put_on_top_is_what_runs(
     """
     (tmp_path / "first.sh").write_text(FIRST)
     names = ("brand_new", "termcolor")
-    wheels = [wheel(tmp_path, name, "99.0", {f"{name}/__init__.py": "ANSWER = 42\n"}) for name in names]
+    wheels = [write_wheel(tmp_path, name, "99.0", {f"{name}/__init__.py": "ANSWER = 42\n"}).name for name in names]
     installed = " ".join(f"/tmp/{file}" for file in wheels)
     image = dockerfile(DERIVED.format(worker=tasks.image, wheels=" ".join(wheels), installed=installed))
     code, output = run(image, "python", "-c", SHOW)

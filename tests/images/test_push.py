@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
-from typing import Any
-
 import docker
 import pytest
 
-from tests.images.conftest import SMALL
+from tests.images.conftest import SMALL, in_registry
 from tests.images.product import build_py
 
 pytestmark = pytest.mark.usefixtures("small_base")
 
 AIRFLOW, PYTHON = SMALL[3], SMALL[5]
 IDENTIFIER = f"{AIRFLOW}-python{PYTHON}-s3"
-
-
-def manifest(registry: str, repository: str, tag: str) -> tuple[str, dict[str, Any]]:
-    """An image's manifest as a registry has it, and its digest."""
-    request = urllib.request.Request(
-        f"http://{registry}/v2/{repository}/manifests/{tag}",
-        headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
-    )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-        return answer.headers["Docker-Content-Digest"], json.load(answer)
 
 
 def test_every_tag_is_in_the_registry_and_can_be_built_on_by_digest(
@@ -39,8 +25,8 @@ def test_every_tag_is_in_the_registry_and_can_be_built_on_by_digest(
     tags = build_py("tags", *SMALL[:7], "--dags", "s3", "--repository", repository).stdout.split()
     assert len(tags) > 1 and sorted(tags) == sorted(name for name in local.tags if name.startswith(repository))
     for tag in tags:
-        digest, found = manifest(registry, "team/worker", tag.rpartition(":")[2])
-        assert found["config"]["digest"] == local.id
+        digest, configuration = in_registry(registry, "team/worker", tag.rpartition(":")[2])
+        assert configuration == local.id
         client.images.remove(tag)
 
     done = build_py(*SMALL, "--dags", "none", "--base", named, "--base-digest", digest, "--tag", scratch_tag)

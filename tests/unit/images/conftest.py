@@ -52,6 +52,17 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Credentials, but no AWS and no engine that answer, and no login of docker's; the folder of its configuration."""
+    home = tmp_path / "docker"
+    home.mkdir()
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9", "DOCKER_CONFIG": str(home)}
+    for name, value in {**AWS, **nowhere}.items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+@pytest.fixture
 def dags(tmp_path: Path) -> Path:
     """A folder with one DAG."""
     folder = tmp_path / "dags"

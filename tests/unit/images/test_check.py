@@ -9,52 +9,23 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.comparison import Fit, Versions, compare
-from airflow_ecs_executor.image_check.facts import facts_of
 
 from images.check import is_task_definition
 from images.labels import labels
-from images.matrix import Matrix
 from images.spec import ImageSpec
 from local.ecs.control import EcsApi
-from local.fakes.registry import FakeRegistry, entry, put_image, put_index
+from local.fakes.registry import FakeRegistry, put_image
 from tests.unit.images.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("nobody")
 
 PAIR = ("--airflow", "3.3.2", "--python", "3.12")
 NOWHERE = "127.0.0.1:9/team/worker:1"
 
 
-@pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No AWS, and no engine, answers."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_MAX_ATTEMPTS": "1",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "DOCKER_HOST": "tcp://127.0.0.1:9",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
 def image_config(spec: ImageSpec) -> dict[str, Any]:
     """The configuration that a built image has, as far as the check reads it."""
     return {"architecture": "amd64", "os": "linux", "config": {"Labels": labels(spec, "0.1.0"), "Env": []}}
-
-
-def test_an_image_fits_the_scheduler_of_its_own_versions_and_no_other_of_the_matrix(matrix: Matrix) -> None:
-    pairs = [(release.version, python) for release in matrix.releases for python in release.pythons]
-    for airflow, python in pairs:
-        facts = facts_of(image_config(ImageSpec(airflow, python, "s3", "base")))
-        fitting = [
-            pair
-            for pair in pairs
-            if compare("worker:1", facts, frozenset(), Versions(*pair), Platform("amd64")).outcome is Fit.COMPATIBLE
-        ]
-        assert fitting == [(airflow, python)]
 
 
 @pytest.mark.parametrize(
@@ -127,21 +98,6 @@ class TestWorker:
     def test_a_tag_that_is_not_there(self, registry: FakeRegistry, run: Run) -> None:
         answer = run("check", f"{registry.host}/team/worker:2", *PAIR)
         assert answer.code == 19 and "push it, or correct the name" in answer.errors
-
-    def test_an_index_without_the_platform_does_not_fit(self, registry: FakeRegistry, run: Run) -> None:
-        put_index(registry, "team/worker", "multi", [entry("sha256:" + "0" * 64, "linux/arm64")])
-        answer = run("check", f"{registry.host}/team/worker:multi", *PAIR, "--platform", "linux/amd64")
-        assert answer.code == 18 and "linux/arm64  <- expected amd64" in answer.output
-
-    def test_one_that_is_not_ours_is_compared_by_its_tag(self, registry: FakeRegistry, run: Run) -> None:
-        put_image(registry, "team/worker", "2.10.5-python3.11", {"config": {"Labels": {"a": "b"}}})
-        flags = ("check", f"{registry.host}/team/worker:2.10.5-python3.11", "--airflow")
-        answer = run(*flags, "2.10.5", "--python", "3.11", "--json")
-        assert answer.code == 0
-        assert [item["name"] for item in json.loads(answer.output)["comparisons"]] == ["Airflow", "Python"]
-        answer = run(*flags, "2.10.4", "--python", "3.12")
-        assert answer.code == 18
-        assert "2.10.5  <- expected 2.10.4" in answer.output and "3.11  <- expected 3.12" in answer.output
 
     @pytest.mark.parametrize(("architecture", "code"), [("X86_64", 0), ("ARM64", 18)])
     def test_that_of_a_task_definition_is_compared_with_its_platform(

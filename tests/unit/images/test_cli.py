@@ -102,7 +102,7 @@ class TestWithoutDocker:
     def test_no_engine(self, path: Path) -> None:
         (path / "docker").write_text("#!/bin/sh\nexit 0\n")
         (path / "docker").chmod(0o755)
-        for command in (["build"], ["verify", "worker:1"]):
+        for command in (["build"], ["verify", "worker:1"], ["push", "worker:1", "--to", "r.example/w"]):
             done = program(*command, environment={"PATH": str(path)})
             assert done.returncode == 10
             assert "The Docker engine at tcp://127.0.0.1:1 does not answer." in done.stderr
@@ -168,6 +168,7 @@ def test_help_names_every_flag_and_ends_well(command: str, capsys: pytest.Captur
         ("--airflow-cfg missing.cfg", 4, "--airflow-cfg missing.cfg: No such file or directory."),
         ("--airflow-cfg secret.cfg", 5, "secret.cfg has secrets: core.fernet_key"),
         ("--pip-config missing", 4, "--pip-config missing: No such file or directory."),
+        ("--pip-config empty.txt", 4, "--pip-config empty.txt is empty."),
         ("--ca-bundle /proc/self/mem", 4, "--ca-bundle /proc/self/mem: Input/output error."),
         ("--env DB_PASSWORD=hunter2", 5, "Secrets Manager"),
         ("--dags local --dag-path missing", 4, "--dag-path missing is not a folder."),
@@ -341,11 +342,6 @@ class TestListing:
             "  tags airflow-ecs-worker:2.10.5-python3.8-s3 airflow-ecs-worker:2.10-python3.8-s3 "
             "airflow-ecs-worker:2-python3.8-s3\n"
         )
-
-    def test_tags_are_a_line_each(self, run: Run) -> None:
-        assert run("tags", "--airflow", "3.0", "--python", "3.9", "--repository", "r:5000/w").output.split() == [
-            *("r:5000/w:3.0.6-python3.9-s3", "r:5000/w:3.0-python3.9-s3", "r:5000/w:3-python3.9-s3")
-        ]
 
     def test_folders_beside_the_dags_are_pointed_out(self, run: Run, tmp_path: Path, dags: Path) -> None:
         (tmp_path / "plugins").mkdir()

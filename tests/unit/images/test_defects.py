@@ -16,10 +16,10 @@ from images import aws, check, verify
 from images.dags.bucket import Bucket
 from images.dags.plan import content_of, destination_of
 from images.engine import Engine
-from images.errors import MISSING_PACKAGE_EXIT_CODE, exit_codes
+from images.errors import INTERRUPTED_EXIT_CODE, MISSING_PACKAGE_EXIT_CODE, BuildToolError, exit_codes
 from images.registry import ecr
 from images.task_definitions import registration
-from tests.unit.images.conftest import AWS, Run
+from tests.unit.images.conftest import Run
 
 ECR = parse("123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1")
 BUCKET = destination_of("s3://bucket/dags")
@@ -30,9 +30,8 @@ def planted(*arguments: object, **named: object) -> NoReturn:
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {**AWS, "AWS_DEFAULT_REGION": "eu-west-1"}.items():
-        monkeypatch.setenv(name, value)
+def region(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +112,10 @@ def test_expected_errors_have_a_traceback_on_request(run: Run, tmp_path: Path) -
     assert "Traceback" in run(*flags, "--debug").errors
 
 
-def test_each_exit_code_stands_for_something() -> None:
-    assert all(exit_codes().values())
+def test_each_exit_code_stands_for_one_kind_of_error() -> None:
+    own = {kind.exit_code for kind in BuildToolError.__subclasses__()}
+    assert len(own) == len(BuildToolError.__subclasses__()) and not {0, 1} & own
+    assert exit_codes().keys() - own == {MISSING_PACKAGE_EXIT_CODE, INTERRUPTED_EXIT_CODE} and all(
+        exit_codes().values()
+    )
     assert build.DEPENDENCY_EXIT_CODE == MISSING_PACKAGE_EXIT_CODE

@@ -20,12 +20,11 @@ from images.bake import BakeOptions
 from images.engine import Engine
 from images.errors import AwsError, RequestError, VerificationError
 from images.matrix import Matrix
-from images.pipeline import Publication, build
+from images.pipeline import build
 from images.resolve import Request, resolve
 from images.spec import ImageSpec, Options
 from images.verify import Check
 from local.fakes.registry import FakeRegistry
-from tests.unit.images.conftest import AWS
 
 
 class RecordingEngine(Engine):
@@ -79,8 +78,16 @@ def specs(matrix: Matrix) -> tuple[ImageSpec, ...]:
     return resolve(matrix, Request(select="2.10.5-python3.8-[sn]*"), Options()).specs
 
 
-def publication(specs: Iterable[ImageSpec], push: bool = False) -> Publication:
-    return Publication({spec.identifier: [f"r:{spec.identifier}"] for spec in specs}, push)
+def make(
+    engine: Engine,
+    specs: tuple[ImageSpec, ...],
+    options: BakeOptions | None = None,
+    push: bool = True,
+    name: str = "",
+) -> None:
+    """Build images, each under one name."""
+    names = {spec.identifier: [name or f"r:{spec.identifier}"] for spec in specs}
+    build(engine, specs, options or BakeOptions(), names, push=push, progress="auto")
 
 
 def names(engine: RecordingEngine) -> list[str]:
@@ -90,7 +97,7 @@ def names(engine: RecordingEngine) -> list[str]:
 def test_all_are_verified_before_one_is_tagged_and_pushed(
     engine: RecordingEngine, specs: tuple[ImageSpec, ...]
 ) -> None:
-    build(engine, specs, BakeOptions(), publication(specs, push=True))
+    make(engine, specs)
     assert names(engine) == ["bake", "verify", "verify", "tag", "tag", "push", "push", "untag", "untag"]
 
 
@@ -100,7 +107,7 @@ def test_one_image_that_is_wrong_leaves_no_tag_of_any(
     answers = iter([[Check("Airflow", "1", "1", True)], [Check("Airflow", "1", "2", False)]])
     monkeypatch.setattr(pipeline, "verify", lambda *_: next(answers))
     with pytest.raises(VerificationError):
-        build(engine, specs, BakeOptions(), publication(specs, push=True))
+        make(engine, specs)
     assert names(engine) == ["bake", "untag", "untag"]
 
 
@@ -108,7 +115,7 @@ def test_what_is_attested_is_pushed_from_the_cache_of_what_was_verified(
     engine: RecordingEngine, specs: tuple[ImageSpec, ...]
 ) -> None:
     options = BakeOptions(platforms=("linux/amd64", "linux/arm64"), sbom="true", no_cache=True, pull=True)
-    build(engine, specs[:1], options, publication(specs, push=True))
+    make(engine, specs[:1], options)
     bakes = [next(iter(targets.values())) for name, targets in engine.calls if name == "bake"]
     assert [bake["platforms"] for bake in bakes] == [["linux/amd64"], ["linux/arm64"], ["linux/amd64", "linux/arm64"]]
     assert [bake["output"] for bake in bakes] == [["type=docker"], ["type=docker"], ["type=registry"]]
@@ -122,43 +129,35 @@ def test_credentials_are_looked_for_only_with_the_insecure_flag(
     engine: RecordingEngine, specs: tuple[ImageSpec, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
-    build(engine, specs, BakeOptions(), publication(specs))
+    make(engine, specs, push=False)
     insecure = tuple(replace(spec, options=Options(insecure_aws_credentials=True)) for spec in specs)
     with pytest.raises(RequestError, match="found no credentials"):
-        build(engine, insecure, BakeOptions(), publication(specs))
+        make(engine, insecure, push=False)
 
 
+@pytest.mark.usefixtures("nobody")
 class TestLogins:
     NAME = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker:1"
 
-    @pytest.fixture(autouse=True)
-    def nobody(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """Docker has no login; AWS is not there."""
-        for name, value in {**AWS, "AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:9"}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-
     def test_who_may_not_push_need_not_build(self, engine: RecordingEngine, specs: tuple[ImageSpec, ...]) -> None:
         with pytest.raises(AwsError):
-            build(engine, specs[:1], BakeOptions(), Publication({specs[0].identifier: [self.NAME]}, push=True))
+            make(engine, specs[:1], name=self.NAME)
         assert engine.calls == []
 
     def test_buildx_gets_the_login_in_its_environment(
         self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        options = BakeOptions(provenance="true")
         with FakeRegistry(login="ecr") as ecr:
             monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", ecr.url)
-            build(engine, specs[:1], options, Publication({specs[0].identifier: [self.NAME]}, push=True))
+            make(engine, specs[:1], BakeOptions(provenance="true"), name=self.NAME)
         built, pushed = engine.environments
         assert built == {}
         assert '"Username": "AWS"' in pushed["AIRFLOW_ECS_LOGIN_0"] and not Path(pushed["DOCKER_CONFIG"]).exists()
 
     def test_a_login_that_docker_has_is_left_to_docker(
-        self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], tmp_path: Path
+        self, engine: RecordingEngine, specs: tuple[ImageSpec, ...], nobody: Path
     ) -> None:
         logins = {"auths": {self.NAME.split("/")[0]: {"auth": "QVdTOng="}}}
-        (tmp_path / "config.json").write_text(json.dumps(logins), encoding="utf-8")
-        options = BakeOptions(provenance="true")
-        build(engine, specs[:1], options, Publication({specs[0].identifier: [self.NAME]}, push=True))
+        (nobody / "config.json").write_text(json.dumps(logins), encoding="utf-8")
+        make(engine, specs[:1], BakeOptions(provenance="true"), name=self.NAME)
         assert engine.environments == [{}, {}]

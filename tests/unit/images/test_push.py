@@ -11,49 +11,36 @@ from pathlib import Path
 import pytest
 from airflow_ecs_executor.image_check.reference import DOCKER_HUB, parse
 from airflow_ecs_executor.image_check.registry import Credentials
-from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, SSLError
+from botocore.exceptions import ClientError, NoCredentialsError, SSLError
 
 from images import aws
 from images.diagnose import diagnose_push
 from images.errors import AwsError, RequestError
 from images.registry import ecr
-from images.registry.docker_config import with_helpers, with_logins
+from images.registry.docker_config import with_logins
 from images.registry.logins import RegistryAuth, stored_credentials
-from images.registry.push import Target, auths_for, target_of
+from images.registry.push import auths_for, target_of
 from local.fakes.registry import FakeRegistry
-from tests.unit.images.conftest import AWS, Run
+from tests.unit.images.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("nobody")
 
 CONTENT = "sha256:0123456789abcdef" + "0" * 48
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 LOCAL, IN_ECR = "airflow-ecs-worker:2.10.5-python3.8-s3", f"{ECR}/team/worker:1"
 
 
-@pytest.fixture(autouse=True)
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No docker login, no engine, no AWS; the folder of docker's configuration."""
-    home = tmp_path / "docker"
-    home.mkdir()
-    for name, value in {
-        **AWS,
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "DOCKER_HOST": "tcp://127.0.0.1:9",
-        "DOCKER_CONFIG": str(home),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return home
-
-
 class TestTarget:
     def test_an_image_with_a_registry_in_its_name_goes_there(self) -> None:
-        assert target_of(IN_ECR, (LOCAL, IN_ECR), CONTENT) == Target(f"{ECR}/team/worker", "1")
+        assert target_of(IN_ECR, (LOCAL, IN_ECR), CONTENT) == IN_ECR
 
     def test_a_repository_takes_the_image_under_its_own_tag(self) -> None:
-        assert target_of(LOCAL, (LOCAL,), CONTENT, to="r.example/w").name == "r.example/w:2.10.5-python3.8-s3"
-        assert target_of("worker", ("worker:latest",), CONTENT, to="r.example/w").name == "r.example/w:latest"
+        assert target_of(LOCAL, (LOCAL,), CONTENT, to="r.example/w") == "r.example/w:2.10.5-python3.8-s3"
+        assert target_of("worker", ("worker:latest",), CONTENT, to="r.example/w") == "r.example/w:latest"
 
     def test_a_tag_of_its_content(self) -> None:
         def tagged(tag: str) -> str:
-            return target_of(LOCAL, (LOCAL,), CONTENT, to="r.example/w", tag=tag, content_tag=True).tag
+            return target_of(LOCAL, (LOCAL,), CONTENT, to="r.example/w", tag=tag, content_tag=True).rpartition(":")[2]
 
         assert tagged("") == "2.10.5-python3.8-s3-0123456789ab"
         assert tagged("1.0") == "1.0-0123456789ab"
@@ -67,7 +54,7 @@ class TestTarget:
     def test_an_id_has_no_tag(self) -> None:
         with pytest.raises(RequestError, match="Give --tag TAG"):
             target_of("0123456789ab", (LOCAL,), CONTENT, to="r.example/w")
-        assert target_of("0123456789ab", (), CONTENT, to="r.example/w", tag="1").name == "r.example/w:1"
+        assert target_of("0123456789ab", (), CONTENT, to="r.example/w", tag="1") == "r.example/w:1"
 
 
 class TestFlags:
@@ -86,9 +73,6 @@ class TestFlags:
         answer = run("push", *flags.split(" "))
         assert (answer.code, words in answer.errors, answer.output) == (2, True, "")
 
-    def test_without_an_engine(self, run: Run) -> None:
-        assert run("push", LOCAL, "--to", "r.example/w").code == 10
-
 
 class TestLogins:
     def test_amazon_ecr_s_comes_from_aws_whatever_docker_has(
@@ -104,7 +88,6 @@ class TestLogins:
         assert found[ECR].credentials.user == "AWS" and found[ECR].credentials.password not in repr(found)
 
     def test_amazon_ecr_s_is_docker_s_where_aws_gives_none(self, monkeypatch: pytest.MonkeyPatch, nobody: Path) -> None:
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(AwsError):
             auths_for([IN_ECR])
         (nobody / "config.json").write_text(json.dumps({"auths": {ECR: {"auth": "YTpi"}}}))
@@ -168,7 +151,7 @@ class TestDockerConfig:
     def test_the_user_s_configuration_goes_on_and_passwords_are_in_no_file(self, nobody: Path) -> None:
         (nobody / "contexts").mkdir()
         (nobody / "cli-plugins").mkdir()
-        (nobody / "config.json").write_text('{"currentContext": "x", "credHelpers": {"a": "b"}, "credsStore": "c"}')
+        (nobody / "config.json").write_text('{"currentContext": "x", "credHelpers": {"a": "b", "r.example": "x"}}')
         login = RegistryAuth("r.example", Credentials("AWS", 'pass"$word'))
         environ = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(nobody)}
         with with_logins([login], environ) as found:
@@ -177,7 +160,6 @@ class TestDockerConfig:
             assert json.loads((folder / "config.json").read_text()) == {
                 "currentContext": "x",
                 "credHelpers": {"a": "b", "r.example": "airflow-ecs-0"},
-                "credsStore": "c",
             }
             assert (folder / "contexts").resolve() == nobody / "contexts" and (folder / "cli-plugins").is_dir()
             assert found["BUILDX_CONFIG"] == str(nobody / "buildx")
@@ -203,15 +185,11 @@ class TestDockerConfig:
                 config = json.loads((Path(found["DOCKER_CONFIG"]) / "config.json").read_text())
             assert config == {"credHelpers": {"r.example": "airflow-ecs-0"}}
 
-    def test_helpers_replace_others_of_the_same_registry(self) -> None:
-        assert with_helpers({"credHelpers": {"r": "ecr-login"}}, {"r": "x"}) == {"credHelpers": {"r": "x"}}
-
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         ("tag invalid: The image tag '1' already exists and cannot be overwritten because ...", "--content-tag"),
-        ("name unknown: The repository with name 'w' does not exist in the registry", "--create-repository"),
         (
             "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:PutImage on resource: arn:x",
             "Allow ecr:PutImage. A push needs ecr:GetAuthorizationToken",
@@ -220,15 +198,9 @@ class TestDockerConfig:
             "WARNING: x\nError response from daemon: no basic auth credentials\n",
             ": no basic auth credentials\n  Log in",
         ),
-        ("no basic auth credentials", "`docker login r.example:5000`"),
         ("unauthorized: authentication required", "`docker login r.example:5000`"),
         ("dial tcp: lookup r.example: no such host", "the registry's name"),
-        (
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-            "certs.d/r.example:5000/ca.crt",
-        ),
-        ("received unexpected HTTP status: 503 Service Unavailable", "try again later"),
-        ("unknown: <head><title>413 Request Entity Too Large</title></head>", "client_max_body_size"),
+        ("x509: certificate signed by unknown authority", "certs.d/r.example:5000/ca.crt"),
     ],
 )
 def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
@@ -236,38 +208,24 @@ def test_what_a_registry_said_becomes_what_to_do(said: str, words: str) -> None:
     assert words in str(error) and "r.example:5000/w" in error.message and error.exit_code == 15
 
 
+def answered(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "x")
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (NoCredentialsError(), "AWS credentials are missing"),
-        (NoRegionError(), "Give --region"),
-        (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "x"), "Allow ecr:Y"),
-        (ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "x"), "expired"),
-        (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"), "try again"),
-        (ClientError({"Error": {"Code": "ServerException", "Message": "x"}}, "x"), "try again in a minute"),
+        (answered("AccessDeniedException", "no"), "Allow ecr:Y"),
+        (answered("ThrottlingException", "Rate exceeded"), "try again in a minute"),
         (SSLError(endpoint_url="x", error="CERTIFICATE_VERIFY_FAILED"), "AWS_CA_BUNDLE"),
-        (ClientError({"Error": {"Code": "LimitExceededException", "Message": "Too many"}}, "x"), "Service Quotas"),
-        (ClientError({"Error": {"Code": "RequestTimeTooSkewed", "Message": "too large"}}, "x"), "Set the clock"),
+        (answered("LimitExceededException", "Too many"), "Service Quotas"),
+        (answered("RequestTimeTooSkewed", "too large"), "Set the clock"),
+        (answered("InvalidSignatureException", "Signature not yet current: A"), "Set the clock"),
         (
-            ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "Signature expired: A"}}, "x"),
-            "Set the clock",
-        ),
-        (
-            ClientError(
-                {"Error": {"Code": "InvalidSignatureException", "Message": "Signature not yet current: A"}}, "x"
-            ),
-            "Set the clock",
-        ),
-        (
-            ClientError(
-                {
-                    "Error": {
-                        "Code": "AccessDeniedException",
-                        "Message": "not authorized to perform: ecr:Z on resource: R because no resource-based policy "
-                        "allows the ecr:Z action",
-                    }
-                },
-                "x",
+            answered(
+                "AccessDeniedException",
+                "not authorized to perform: ecr:Z on resource: R because no resource-based policy allows ecr:Z",
             ),
             "ecr:Z: allow it in the resource-based policy as well.",
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -14,10 +13,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import jinja2
 import pytest
 
-from images import render as module
 from images.matrix import MATRIX_FILE, Matrix
 from images.render import quoted, render
 from images.resolve import Request, resolve
@@ -99,31 +96,6 @@ def test_files_that_are_given_take_part(matrix: Matrix) -> None:
     assert "--constraints /opt/airflow-ecs/constraints.txt --requirements" in rendered
 
 
-def test_the_same_image_gives_the_same_bytes_in_every_process(matrix: Matrix) -> None:
-    program = (
-        "from images.matrix import load_matrix; from images.render import render\n"
-        "from images.resolve import Request, resolve; from images.spec import Options\n"
-        "options = Options(env=(('B', '1'), ('A', '2')), apt_packages=('git', 'g++'))\n"
-        f"print(render(resolve(load_matrix(), Request(), options).specs[0], {WHEEL!r}), end='')"
-    )
-    command = [sys.executable, "-c", program]
-    outputs = {
-        subprocess.check_output(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed})
-        for seed in ("1", "2", "3")
-    }
-    assert len(outputs) == 1
-
-
-def test_an_unknown_name_in_a_template_raises() -> None:
-    with pytest.raises(jinja2.UndefinedError):
-        module._TEMPLATES.from_string("FROM {{ bsae_image }}").render(base_image="x")
-
-
-def test_nothing_is_escaped_for_html() -> None:
-    text = "a <b> & 'c'"
-    assert module._TEMPLATES.from_string("{{ text }} {{ text | quoted }}").render(text=text) == f'{text} "{text}"'
-
-
 def unquoted(word: str) -> str:
     r"""A double-quoted word as BuildKit reads it (its shell lexer): a backslash takes the meaning of \, " and $."""
     assert word.startswith('"') and word.endswith('"')
@@ -170,23 +142,6 @@ class TestContract:
     @classmethod
     def rendered(cls, matrix: Matrix) -> dict[str, str]:
         return {s.identifier: render(s, WHEEL) for base in matrix.bases for s in specs_of(matrix, base, MINIMAL)}
-
-    def test_each_has_entrypoint_user_and_labels(self, rendered: dict[str, str]) -> None:
-        assert len(rendered) == 26 * 3 * 2
-        for identifier, text in rendered.items():
-            instructions = [line for line in text.splitlines() if re.match(r"[A-Z]+ ", line)]
-            assert 'ENTRYPOINT ["/usr/bin/dumb-init", "--", "airflow-ecs-entrypoint"]' in instructions
-            assert "CMD []" in instructions
-            assert [line for line in instructions if line.startswith("USER")][-1] == "USER 50000:0"
-            assert f'org.opencontainers.image.version="{identifier}"' in text
-            for label in ("contract", "airflow", "python", "dags", "entrypoint", "aws-cli"):
-                assert re.search(rf'\bio\.airflow-ecs\.{label}="[^"]+"', text)
-
-    def test_build_arguments_have_the_references_names(self, rendered: dict[str, str]) -> None:
-        for identifier, text in rendered.items():
-            names = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
-            local = {"host_dag_path"} if identifier.endswith("local") else set()
-            assert names == {"aws_default_region", "s3_uri", "container_dag_path", "requirements_path"} | local
 
     def test_no_credential_takes_part_unless_asked_for(self, matrix: Matrix, rendered: dict[str, str]) -> None:
         assert not [name for name, text in rendered.items() if re.search("access_key|session_token", text, re.I)]

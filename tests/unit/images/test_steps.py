@@ -5,31 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pip
 import pytest
 
 from tests.paths import ROOT
+from tests.wheels import write_wheel
 
 STEP = ROOT / "images" / "steps" / "install_packages.py"
 
 Install = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def write_wheel(folder: Path, name: str, version: str, requires: Iterable[str] = ()) -> Path:
-    """A wheel with nothing in it."""
-    info = f"{name.replace('-', '_')}-{version}.dist-info"
-    path = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {r}" for r in requires)]
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{info}/METADATA", "\n".join(metadata) + "\n")
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(f"{info}/RECORD", f"{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +26,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for version in ("2.10.5", "2.11.2"):
         write_wheel(folder, "apache-airflow", version)
     write_wheel(folder, "apache-airflow-task-sdk", "1.0.6")
-    write_wheel(folder, "apache-airflow-providers-fab", "3.0.0", ["apache-airflow>=3.0.2"])
+    write_wheel(folder, "apache-airflow-providers-fab", "3.0.0", requires=["apache-airflow>=3.0.2"])
     for version in ("20.0", "24.2"):
         write_wheel(folder, "packaging", version)
     write_wheel(folder, "cowsay", "6.0")

@@ -24,35 +24,25 @@ from images.task_definitions.registration import explained, register
 from images.task_definitions.settings import DATABASE, EXECUTION_API, FERNET_KEY, RequestedSettings, settings
 from local.ecs.control import EcsApi
 from local.fakes.registry import FakeRegistry, digest_of, entry, put_image, put_index
-from tests.unit.executor.cloudformation import VALUES, CloudFormation, described
-from tests.unit.images.conftest import AWS, Answer, Run
+from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
+from tests.unit.images.conftest import Answer, Run
 
 ROLE = "arn:aws:iam::123456789012:role/airflow-execution"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-a1b2c3"
 URL = "http://airflow.internal:8080/execution/"
 CONCURRENT = "Too many concurrent attempts to create a new revision of the specified family."
 STACK = {
-    **VALUES,
-    "airflow_major_version": "3",
-    "region": "eu-west-1",
-    "logs_uri": "s3://bucket/logs",
+    **OUTPUTS,
     "dags_uri": "s3://bucket/dags",
     "task_definition_family": "data-worker",
-    "container_name": "airflow",
     "log_group_name": "/airflow/worker",
     "execution_role_arn": ROLE,
     "database_url_secret_arn": SECRET,
     "fernet_key_secret_arn": f"{SECRET}d",
 }
 BY_HAND = (
-    "--execution-role",
-    ROLE,
-    "--log-group",
-    "/airflow/worker",
-    "--region",
-    "eu-west-1",
-    "--s3-uri",
-    "s3://bucket/dags",
+    *("--execution-role", ROLE, "--log-group", "/airflow/worker"),
+    *("--region", "eu-west-1", "--s3-uri", "s3://bucket/dags"),
 )
 
 
@@ -63,10 +53,9 @@ def server() -> Iterator[EcsApi]:
 
 
 @pytest.fixture
-def ecs(server: EcsApi, monkeypatch: pytest.MonkeyPatch) -> Any:
+def ecs(server: EcsApi, nobody: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of an ECS without task definitions, which `build.py` finds, too."""
-    for name, value in {**AWS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_ECS": server.url}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", server.url)
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     server.reset()
@@ -142,7 +131,7 @@ class TestRegistering:
         }
         assert (found["cpu"], found["memory"]) == ("512", "1024")
         assert found["runtimePlatform"] == {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"}
-        assert (found["executionRoleArn"], found["taskRoleArn"]) == (ROLE, VALUES["task_role_arn"])
+        assert (found["executionRoleArn"], found["taskRoleArn"]) == (ROLE, OUTPUTS["task_role_arn"])
         assert found["tags"] == [{"key": "managed-by", "value": "airflow-ecs"}]
 
     def test_airflow_2_gets_database_and_fernet_key_as_secrets(
@@ -300,14 +289,6 @@ class TestImage:
         answer = run("task-definition", name.format(host=registry.host), *BY_HAND)
         assert (answer.code, answer.output) == (code, "") and words in answer.errors
 
-    def test_the_permission_to_look_at_it_is_named(
-        self, run: Run, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_ECR", registry.url)
-        registry.denied.append("BatchGetImage")
-        answer = run("task-definition", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/worker:1", *BY_HAND)
-        assert answer.code == 19 and "Allow ecr:BatchGetImage" in answer.errors
-
 
 class TestFlags:
     @pytest.mark.parametrize(
@@ -354,6 +335,11 @@ class TestFlags:
         assert "The image has Airflow 2.11.2, and the stack is for Airflow 3." in answer.errors
         assert "AirflowMajorVersion=2" in answer.errors
         assert not ecs.list_task_definitions(familyPrefix="data-worker")["taskDefinitionArns"]
+
+    def test_a_stack_that_is_not_there(self, run: Run, stack: CloudFormation) -> None:
+        stack.refuses("ValidationError", "Stack with id nowhere does not exist")
+        answer = run("task-definition", "r.example/w:1", "--stack", "nowhere", "--region", "eu-west-1")
+        assert answer.code == 20 and "There is no stack nowhere" in answer.errors
 
     def test_what_neither_a_flag_nor_a_stack_says(self, run: Run, ecs: Any) -> None:
         for flags, words in (((), "--execution-role"), (("--execution-role", ROLE), "--log-group")):
