@@ -13,10 +13,10 @@ from typing import Any
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform, read_definition
 from airflow_ecs_executor.image_check import comparison
-from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Fit, ImageReport, Versions
 from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.reference import has_registry, parse
+from airflow_ecs_executor.image_check.remote import check_image
 from docker.errors import DockerException
 
 from images import aws

@@ -43,11 +43,9 @@ OFFICIAL_ENTRYPOINT = "/entrypoint"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the container's ``arguments`` (default: those of this process).
+    """Run the container's ``arguments`` (default: those of this process), or return the exit code of an error.
 
-    Returns:
-        The exit code of an error. Otherwise the function does not return: the command replaces this process or ends
-        it, with the command's own exceptions.
+    Without an error, the command replaces this process or ends it, with the command's own exceptions.
     """
     start = _Start()
     start.shutdown.install()
@@ -74,13 +72,9 @@ class _Start:
         self._sync: Any = None
 
     def prepare(self, arguments: tuple[str, ...]) -> Program:
-        """Do everything that precedes the command.
+        """Do everything that precedes the command, and return the program to be run in this process.
 
-        Returns:
-            The program to be run in this process. Any other command replaces this process.
-
-        Raises:
-            EntrypointError: The command cannot be started.
+        Any other command replaces this process. Raises EntrypointError.
         """
         for name in empty_aws_variables(os.environ):
             del os.environ[name]
@@ -228,9 +222,7 @@ def _not_started(command: Command, error: EntrypointError) -> str:
 def _become(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
     """Replace this process with a program, which gets all signals and determines the exit code.
 
-    Raises:
-        NotFoundError: The program does not exist.
-        NotExecutableError: The program cannot be executed.
+    Raises NotFoundError or NotExecutableError.
     """
     program = argv[0]
     try:

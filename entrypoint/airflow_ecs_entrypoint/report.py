@@ -34,13 +34,9 @@ class StartUp:
     ) -> str:
         """Return the line. All phases must have ended.
 
-        Args:
-            command: The kind of the command.
-            arguments: Where the command's arguments come from: ``command`` or ``s3``.
-            environ: The environment, for the version of Airflow.
-            synced: The fields of `sync.sync.SyncedSource` for each source.
-            sync: The duration of the sync, which runs in parallel with the other phases, in seconds.
-            wait: The time for which this process waited for the sync, in seconds.
+        ``arguments`` is where the command's arguments come from: ``command`` or ``s3``. ``synced`` has the fields of
+        `sync.sync.SyncedSource` for each source; ``sync`` is the duration of the sync, which runs in parallel with the
+        other phases, and ``wait`` the time for which this process waited for it, in seconds.
         """
         seconds = {**self._seconds, "load": sync, "wait": wait, "total": time.monotonic() - self._began}
         return json.dumps(

@@ -37,11 +37,9 @@ class S3Location:
 def parse_s3_uri(setting: str, value: str) -> S3Location:
     """Parse ``s3://bucket/prefix`` (the prefix is optional) or ``s3://bucket/archive.tar.gz``.
 
-    A prefix that ends like an archive requires a trailing ``/``.
-
-    Raises:
-        SettingsError: The URI is invalid. The message names ``setting`` and the reason, but not the value: a URL that
-            was pasted with a signature or a password must not be logged.
+    A prefix that ends like an archive requires a trailing ``/``. The message of the SettingsError of an invalid URI
+    names ``setting`` and the reason, but not the value: a URL that was pasted with a signature or a password must not
+    be logged.
     """
 
     def refuse(reason: str) -> SettingsError:

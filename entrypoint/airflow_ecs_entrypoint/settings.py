@@ -109,14 +109,8 @@ class Settings:
 def read(environ: Mapping[str, str], kept: Iterable[str] = (), python: str = "/usr") -> Settings:
     """Read and validate the settings in ``environ``. An empty value counts as unset.
 
-    Args:
-        environ: The environment.
-        kept: Folders that neither are a DAG folder nor lie in one, such as the user's home.
-        python: The Python environment, which must not contain a DAG folder.
-
-    Raises:
-        SettingsError: A setting is invalid. The message names the variable and the expected value, but does not
-            repeat an ``S3_URI``.
+    The folders in ``kept``, such as the user's home, neither are a DAG folder nor lie in one; ``python`` is the Python
+    environment, which must not contain one. The message of a SettingsError does not repeat an ``S3_URI``.
     """
     home = _absolute("AIRFLOW_HOME", environ.get("AIRFLOW_HOME") or DEFAULT_AIRFLOW_HOME)
     dag_folder = _dag_folder(

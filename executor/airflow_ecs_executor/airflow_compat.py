@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from datetime import datetime, timezone
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 import airflow
 from airflow.configuration import conf
@@ -193,11 +193,10 @@ def redact(text: str) -> str:
     return "***"
 
 
-def adoptable_columns(tis: Any) -> Mapping[Any, dict[str, Any]]:
-    """Return, by task instance, the values that adoption needs: ``key``, ``arn``, ``state`` and ``queued``.
+def load_columns(tis: Sequence[Any]) -> None:
+    """Read the columns that the scheduler has not loaded of the task instances that it offers for adoption.
 
-    ``queued`` is in seconds since the epoch, or None. The scheduler loads only some columns of the task instances
-    that it offers. The others are read for all of them at once, because SQLAlchemy would make a query for each.
+    They are read for all of them at once, because SQLAlchemy would make a query for each.
     """
     missing = [ti for ti in tis if _unloaded(ti)]
     if missing:
@@ -207,15 +206,6 @@ def adoptable_columns(tis: Any) -> Mapping[Any, dict[str, Any]]:
                 part = missing[start : start + _QUERY_SIZE]
                 wanted = TaskInstance.filter_for_tis(part)
                 session.query(TaskInstance).filter(wanted).populate_existing().all()
-    return {
-        id(ti): {
-            "key": ti.key,
-            "arn": ti.external_executor_id,
-            "state": ti.state,
-            "queued": ti.queued_dttm.timestamp() if ti.queued_dttm else None,
-        }
-        for ti in tis
-    }
 
 
 def _unloaded(ti: Any) -> bool:

@@ -1,4 +1,5 @@
 """What a run of the executor needs from Airflow, so that only `executor` and `airflow_compat` import Airflow."""
+# ruff: noqa: D102 - the implementations of these protocols describe their methods
 
 from __future__ import annotations
 
@@ -23,14 +24,9 @@ class QueuedWorkload(NamedTuple):
 class Stats(Protocol):
     """Airflow's client for metrics."""
 
-    def incr(self, name: str, count: int) -> Any:
-        """Increment a counter."""
-
-    def gauge(self, name: str, value: float) -> Any:
-        """Set a gauge."""
-
-    def timing(self, name: str, value: float) -> Any:
-        """Record a duration in milliseconds."""
+    def incr(self, name: str, count: int) -> Any: ...
+    def gauge(self, name: str, value: float) -> Any: ...
+    def timing(self, name: str, value: float) -> Any: ...
 
 
 class AirflowSide(Protocol):
@@ -39,52 +35,27 @@ class AirflowSide(Protocol):
     HAS_WORKLOADS: bool
     """Airflow 3: the executor receives workloads instead of commands, and logs may be JSON objects."""
 
-    def versions(self) -> Versions:
-        """Return the versions that an image requires to run this Airflow's tasks."""
-
-    def configuration(self) -> Any:
-        """Return the scheduler's configuration, with Airflow's ``get(section, key, fallback=…)``."""
-
-    def database_place(self) -> str:
-        """Return where the metadata database is, without user and password."""
-
-    def stats(self) -> Stats:
-        """Return the client for metrics."""
-
-    def command_of(self, workload: Workload, generator: Any, renew_token: bool) -> list[str]:
-        """Return the command that runs a workload; ``generator`` makes its new token, if it needs one."""
-
-    def load_workload(self, key: TaskKey, generator: Any) -> QueuedWorkload | None:
-        """Make a workload from the database; return None if Airflow does not want that try any more."""
-
-    def back_to_queued(self, key: TaskKey) -> bool:
-        """Set an interrupted task instance to queued; return False if it has reported its end."""
-
-    def unwanted(self, keys: Sequence[TaskKey]) -> Collection[TaskKey]:
-        """Return those of the keys that Airflow does not want to run any more."""
-
-    def external_executor_id(self, ti: Any, try_number: int) -> str | None:
-        """Return what the executor reported for a try of a task instance: the ARN of its ECS task."""
-
-    def redact(self, text: str) -> str:
-        """Mask the secrets that Airflow knows."""
+    def versions(self) -> Versions: ...
+    def configuration(self) -> Any: ...
+    def database_place(self) -> str: ...
+    def stats(self) -> Stats: ...
+    def command_of(self, workload: Workload, generator: Any, renew_token: bool) -> list[str]: ...
+    def load_workload(self, key: TaskKey, generator: Any) -> QueuedWorkload | None: ...
+    def back_to_queued(self, key: TaskKey) -> bool: ...
+    def unwanted(self, keys: Sequence[TaskKey]) -> Collection[TaskKey]: ...
+    def external_executor_id(self, ti: Any, try_number: int) -> str | None: ...
+    def redact(self, text: str) -> str: ...
 
 
 class ExecutorSide(Protocol):
-    """The methods of Airflow's ``BaseExecutor`` to which a run reports, in the scheduler's thread."""
+    """The methods of Airflow's ``BaseExecutor`` to which a run reports, in the scheduler's thread.
+
+    The ``info`` of ``running_state`` is the ARN of the ECS task, which Airflow saves.
+    """
 
     @property
-    def queued_tasks(self) -> Mapping[Any, Any]:
-        """Workloads by key that are not yet submitted."""
-
-    def running_state(self, key: Any, info: Any) -> Any:
-        """Report that a task was launched; ``info`` is the ARN, which Airflow saves."""
-
-    def success(self, key: Any, info: Any) -> Any:
-        """Report that a task has succeeded."""
-
-    def fail(self, key: Any, info: Any) -> Any:
-        """Report that a task has failed."""
-
-    def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> Any:
-        """Write to the task's event log."""
+    def queued_tasks(self) -> Mapping[Any, Any]: ...
+    def running_state(self, key: Any, info: Any) -> Any: ...
+    def success(self, key: Any, info: Any) -> Any: ...
+    def fail(self, key: Any, info: Any) -> Any: ...
+    def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> Any: ...

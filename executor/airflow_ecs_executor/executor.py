@@ -17,11 +17,11 @@ from airflow.executors.base_executor import BaseExecutor
 from airflow_ecs_executor import airflow_compat
 from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.checks.health import HealthCheckError
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.launching.adoption import Orphan
-from airflow_ecs_executor.launching.events import EventKind
+from airflow_ecs_executor.launching.launch import EventKind
 from airflow_ecs_executor.launching.policy import Policy
 from airflow_ecs_executor.run import Run
 from airflow_ecs_executor.task_log import TaskLog
@@ -185,16 +185,16 @@ class AwsEcsExecutor(BaseExecutor):
         """Adopt tasks of a scheduler that is gone; return those that have to be queued again."""
         if self._run is None or not tis:
             return list(tis)
-        columns = airflow_compat.adoptable_columns(tis)  # Airflow retries after an error of the database
-        by_key = {columns[id(ti)]["key"]: ti for ti in tis}
+        airflow_compat.load_columns(tis)  # Airflow retries after an error of the database
+        by_key = {ti.key: ti for ti in tis}
         orphans = [
             Orphan(
-                key=values["key"],
-                arn=values["arn"],
-                queued_at=values["queued"],
-                was_queued=str(values["state"]) == "queued",
+                key=key,
+                arn=ti.external_executor_id,
+                queued_at=ti.queued_dttm.timestamp() if ti.queued_dttm else None,
+                was_queued=str(ti.state) == "queued",
             )
-            for values in columns.values()
+            for key, ti in by_key.items()
         ]
         again = self._run.adopt(orphans)
         self.running.update(key for key in by_key if key not in again and key not in self.queued_tasks)

@@ -25,7 +25,7 @@ def get_provider_info() -> dict[str, Any]:
             options.OWN_SECTION: {
                 "description": "Options of airflow_ecs_executor.AwsEcsExecutor, which also reads those of "
                 f"``[{options.SHARED_SECTION}]``.\n",
-                "options": {option.name: _declared(option) for option in options.OWN_OPTIONS},
+                "options": {name: _declared(option) for name, option in options.named(options.OWN_SECTION).items()},
             }
         },
     }
@@ -41,7 +41,7 @@ def _declared(option: Option) -> dict[str, Any]:
         "description": option.description + "\n",
         "version_added": option.version_added,
         "type": option.type,
-        "example": option.example,
+        "example": option.example or option.default,
         "default": option.default,
     }
     if option.sensitive:

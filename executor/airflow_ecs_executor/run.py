@@ -20,7 +20,7 @@ from airflow_ecs_executor.checks.images import IncompatibleImageError
 from airflow_ecs_executor.config.options import OFF
 from airflow_ecs_executor.config.settings import Settings
 from airflow_ecs_executor.launching.adoption import Orphan, adopt
-from airflow_ecs_executor.launching.events import Event, EventKind
+from airflow_ecs_executor.launching.launch import Event, EventKind
 from airflow_ecs_executor.launching.ledger import Ledger
 from airflow_ecs_executor.launching.policy import Policy
 from airflow_ecs_executor.launching.request_builder import RequestBuilder

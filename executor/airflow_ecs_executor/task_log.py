@@ -8,8 +8,8 @@ from typing import Any, Callable
 from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.aws import container_logs
 from airflow_ecs_executor.aws.task_definition import describable
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.launching.request import task_definition_of
 from airflow_ecs_executor.services import view_logs_of
 

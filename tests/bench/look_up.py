@@ -16,9 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "executor"))  # run
 
 import boto3
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Versions
-from airflow_ecs_executor.image_check.remote import Images
+from airflow_ecs_executor.image_check.remote import Images, check_image
 
 
 def main() -> None:

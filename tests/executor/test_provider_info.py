@@ -9,7 +9,7 @@ import airflow
 import jsonschema
 import pytest
 from airflow.configuration import conf
-from airflow_ecs_executor.config.options import OWN_OPTIONS
+from airflow_ecs_executor.config.options import OWN_SECTION, named
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.provider import get_provider_info
 
@@ -23,7 +23,7 @@ def test_airflow_accepts_the_provider_info():
     jsonschema.validate(get_provider_info(), schema("provider_info.schema.json"))
 
 
-@pytest.mark.parametrize("option", OWN_OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", named(OWN_SECTION).values(), ids=lambda option: option.name)
 def test_an_option_is_declared_with_all_that_the_schema_requires(option):
     declared = get_provider_info()["config"]["airflow_ecs_executor"]["options"][option.name]
     wanted = schema("provider_info.schema.json")["definitions"]["option"]

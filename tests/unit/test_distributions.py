@@ -10,7 +10,7 @@ from airflow_ecs_entrypoint.starting import arguments, command
 from airflow_ecs_entrypoint.sync import error_mapping
 from airflow_ecs_executor.aws import hints, task_outcome, wording, workload_store
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.values import parse_option
+from airflow_ecs_executor.config.options import parse_option
 
 from images.dags import bucket
 

@@ -64,13 +64,7 @@ def test_the_runner_scores_any_corpus(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([str(corpus)]) == 0
     told = capsys.readouterr().out
     assert "1/2     50 % passed" in told and "it means hopeless, and was taken for throttled" in told
-    assert main(["--json", str(corpus)]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["all"] == {
-        "entries": 2, "passed": 1, "meaning": 1, "advice_needed": 1, "advice_given": 0, "misleading": 0
-    }  # fmt: skip
-    assert answer["kinds"].keys() == {"run_task_exception"} and answer["entries"][1]["passed"]
-    assert main(["--strict", str(corpus)]) == 1
+    assert "run_task_exception" in told and "needed advice    0/1" in told
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", None])

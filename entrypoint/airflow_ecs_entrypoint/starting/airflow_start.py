@@ -38,9 +38,8 @@ _POLL_INTERVAL = 0.05  # seconds
 def import_early(workload: bool) -> bool:
     """Import the modules of the command: a Task SDK ``workload``, or ``airflow tasks run``.
 
-    Returns:
-        False if an import failed, for example because of a malformed configuration. The command then requires a new
-        process: another import after the incomplete one would hide the reason.
+    Return False if an import failed, for example because of a malformed configuration. The command then requires a new
+    process: another import after the incomplete one would hide the reason.
     """
     try:
         for name in WORKLOAD_LIBRARIES if workload else TASKS_RUN_LIBRARIES:

@@ -28,8 +28,7 @@ _F_SETPIPE_SZ = 1031  # man 2 fcntl; fcntl.F_SETPIPE_SZ requires Python 3.10
 def location_of(command: Command) -> S3Location:
     """Return the location of the arguments of a command that `has_pointer`.
 
-    Raises:
-        SettingsError: The pointer is invalid. The message does not repeat it.
+    Raises SettingsError if the pointer is invalid. The message does not repeat it.
     """
     program, rest = command.argv[:3], command.argv[3:]
     if program not in _PROGRAMS or len(rest) != 2 or rest[0] != ARGUMENTS_FROM:
@@ -59,8 +58,7 @@ def arguments_in(content: bytes, location: S3Location) -> list[str]:
 def complete(command: Command, arguments: Sequence[str]) -> Command:
     """Return the command with its ``arguments`` in place of the pointer.
 
-    Raises:
-        SettingsError: The arguments of a workload are not a JSON string, so they cannot be kept off a command line.
+    Raises SettingsError if those of a workload are not a JSON string, which cannot be kept off a command line.
     """
     if command.kind == WORKLOAD and list(arguments)[:-1] != [_JSON_STRING]:
         raise SettingsError(
@@ -72,10 +70,8 @@ def complete(command: Command, arguments: Sequence[str]) -> Command:
 def without_secret(command: Command) -> tuple[str, ...]:
     """Return the arguments of a complete command for a new process, whose command line every user can read.
 
-    A workload contains a token. It is passed in a pipe, which the process inherits and Airflow reads once.
-
-    Raises:
-        UnavailableError: The kernel provides no pipe of the required size.
+    A workload contains a token. It is passed in a pipe, which the process inherits and Airflow reads once. Raises
+    UnavailableError if the kernel provides no pipe of the required size.
     """
     if command.kind != WORKLOAD:
         return command.argv

@@ -122,15 +122,7 @@ def hand_over(command: Command, first_run: bool) -> bool:
 
 
 def check_version(command: Command, airflow_version: str) -> None:
-    """Refuse a task that the image's Airflow cannot run.
-
-    Args:
-        command: The command.
-        airflow_version: The version in the image, such as ``2.10.5``. If it is empty, nothing is refused.
-
-    Raises:
-        VersionError: The command requires another major version of Airflow.
-    """
+    """Raise VersionError if a task requires another major version of Airflow than the image has (empty: not known)."""
     major = airflow_version.partition(".")[0]
     if command.kind == WORKLOAD and major == "2":
         raise VersionError(

@@ -45,23 +45,12 @@ def unpack(
     max_bytes: int,
     left_out: Callable[[str], bool],
 ) -> tuple[dict[str, str], int]:
-    """Extract the files of an archive.
+    """Extract the files of an archive; return the SHA-256 of each by relative path, and the number of skipped files.
 
-    Args:
-        path: The archive.
-        kind: ``tar.gz``, ``tar.zst`` or ``zip``.
-        what: The archive's name in messages.
-        target: Returns the path to which the file with a relative path is written.
-        max_bytes: The limit of the size of all files together.
-        left_out: Returns whether the file with a relative path is skipped.
-
-    Returns:
-        The SHA-256 of each file by relative path, and the number of skipped files.
-
-    Raises:
-        DagsError: The archive is damaged or unsafe.
-        SettingsError: This Python cannot extract ``kind``.
-        OSError: A file cannot be read or written.
+    ``kind`` is ``tar.gz``, ``tar.zst`` or ``zip``; ``what`` is the archive's name in messages. ``target`` returns the
+    path to which the file with a relative path is written, and ``left_out`` whether it is skipped; all files together
+    have at most ``max_bytes``. Raises DagsError if the archive is damaged or unsafe, SettingsError if this Python
+    cannot extract ``kind``, and OSError.
     """
     paths = Paths(what, max_bytes)
     digests: dict[str, str] = {}

@@ -52,14 +52,10 @@ class Child:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def answer(self, latest: float | None = None) -> Any:
-        """Wait for the result.
+        """Wait for the result. Raises the EntrypointError of the process, or DagsError if it ended without an answer.
 
-        Args:
-            latest: The time, as of `time.monotonic`, by which the process must begin to answer. Default: no limit.
-
-        Raises:
-            EntrypointError: The error of the process, or a `DagsError` if it ended without an answer.
-            TimeoutError: The process did not answer in time. It has been ended.
+        ``latest`` is the time, as of `time.monotonic`, by which the process must begin to answer. If it does not, it is
+        ended, and TimeoutError is raised.
         """
         text = b""
         while True:

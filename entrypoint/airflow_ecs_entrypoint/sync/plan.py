@@ -59,9 +59,8 @@ class Paths:
     def add(self, path: str, size: int, name: str) -> None:
         """Add a file of ``size`` bytes. ``name`` is the name of its object or archive member in messages.
 
-        Raises:
-            DagsError: The path is invalid or outside the folder, the file is also a folder or appears twice, or the
-                folder has too many files or bytes.
+        Raises DagsError if the path is invalid or outside the folder, if the file is also a folder or appears twice, or
+        if the folder has too many files or bytes.
         """
         if len(path.encode("utf-8", "surrogateescape")) > _MAX_PATH:
             raise DagsError(f"a name in {self._what} has more than {_MAX_PATH} bytes: shorten it")
@@ -106,10 +105,8 @@ def excluded(patterns: Sequence[str]) -> Callable[[str], bool]:
 def plan(source: Source, listed: Iterable[RemoteObject], max_bytes: int) -> list[PlannedFile]:
     """Return the files for ``listed``, the objects below the source's prefix.
 
-    Keys that end in ``/`` are folder markers of the S3 console and are skipped.
-
-    Raises:
-        DagsError: There are no files, or one of them is refused by `Paths`.
+    Keys that end in ``/`` are folder markers of the S3 console and are skipped. Raises DagsError if there are no files,
+    or if `Paths` refuses one of them.
     """
     leave_out = excluded(source.exclude)
     paths = Paths(str(source.location), max_bytes)

@@ -168,8 +168,7 @@ class S3:
     def download(self, remote: RemoteObject, path: str, cancelled: Callable[[], bool]) -> str:
         """Download the object as it was listed to ``path``, with its modification time, and return its SHA-256.
 
-        Raises:
-            ChangedError: The object is no longer the listed one.
+        Raises ChangedError if the object is no longer the listed one.
         """
         action = "s3:GetObjectVersion" if remote.version_id else "s3:GetObject"
         operation = self._operation("download", str(remote), action, f"{remote.bucket}/{remote.key}")
@@ -191,16 +190,9 @@ class S3:
         return digest
 
     def read(self, location: S3Location, what: str, max_bytes: int, missing: str) -> bytes:
-        """Return the content of one object.
+        """Return the content of one object. Raises SettingsError if it has more than ``max_bytes``.
 
-        Args:
-            location: The object.
-            what: Its name in messages.
-            max_bytes: The limit of its size.
-            missing: What it means, in messages, if the object does not exist.
-
-        Raises:
-            SettingsError: The object has more than ``max_bytes``.
+        In messages, ``what`` is its name, and ``missing`` what it means if the object does not exist.
         """
         operation = self._operation(
             "read", f"{what} at {location}", "s3:GetObject", f"{location.bucket}/{location.path}"

@@ -85,8 +85,7 @@ class Sync:
     def run(self) -> list[SyncedSource]:
         """Make each folder contain exactly the files of its source.
 
-        Raises:
-            EntrypointError: The sync failed. The folders are unchanged, unless the disk failed between two folders.
+        Raises EntrypointError. The folders are unchanged then, unless the disk failed between two folders.
         """
         for listing in range(1, _LISTINGS + 1):
             try:

@@ -70,8 +70,7 @@ class SyncProcess:
     def wait(self) -> list[dict[str, Any]]:
         """Wait until all files are in place, and return the fields of `sync.SyncedSource` for each source.
 
-        Raises:
-            EntrypointError: The sync failed. The folders are unchanged.
+        Raises EntrypointError. The folders are unchanged then.
         """
         if self._synced is None:
             began = time.monotonic()

@@ -26,30 +26,18 @@ def region_of(flag: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Connection:
-    """How to reach AWS.
-
-    Attributes:
-        conn_id: The Airflow connection; None if boto3 finds the credentials.
-        conn_id_named: Whether a user, rather than a default, named the connection.
-        region_name: The region; None if the connection or boto3's configuration decides.
-    """
+    """How to reach AWS: by an Airflow connection, or, if ``conn_id`` is None, with the credentials that boto3 finds."""
 
     conn_id: str | None
     conn_id_named: bool
+    """Whether a user, rather than a default, named the connection."""
     region_name: str | None
+    """None if the connection or boto3's configuration decides."""
 
     def client(self, service: str, *, region_name: str | None = None, connections: int = 10, config: Any = None) -> Any:
-        """Create a client of a service.
+        """Create a client of a service; a botocore ``config`` overrides what is set here.
 
-        Args:
-            service: The service, by boto3's name.
-            region_name: The region of the service, if it may differ from the connection's.
-            connections: The size of the connection pool.
-            config: A botocore configuration that overrides what is set here.
-
-        Raises:
-            ConnectionNotUsableError: A user named a connection, and the Amazon provider is not installed. Besides, what
-                botocore and Airflow raise.
+        Raises ConnectionNotUsableError, and what botocore and Airflow raise.
         """
         from botocore.config import Config
 

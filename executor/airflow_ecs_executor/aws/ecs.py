@@ -139,23 +139,17 @@ class Sighting(NamedTuple):
     task: Mapping[str, Any]
 
 
-def batches(arns: Sequence[str]) -> list[Sequence[str]]:
-    """Split ARNs into batches of one DescribeTasks call each."""
-    return [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
-
-
 def describe_many(
     ecs: Ecs, arns: Sequence[str], concurrency: int, timeout: float
 ) -> tuple[dict[str, Mapping[str, Any]], list[str], BaseException | None]:
     """Describe any number of tasks concurrently, within ``timeout`` seconds.
 
-    Returns:
-        The tasks that ECS knows, by ARN; the ARNs that could not be described; and the first error.
+    Return the tasks that ECS knows, by ARN; the ARNs that could not be described; and the first error.
     """
     tasks: dict[str, Mapping[str, Any]] = {}
     unknown: list[str] = []
     first_error: BaseException | None = None
-    parts = batches(arns)
+    parts = [arns[start : start + DESCRIBE_LIMIT] for start in range(0, len(arns), DESCRIBE_LIMIT)]
     if not parts:
         return tasks, unknown, None
     pool = ThreadPoolExecutor(min(concurrency, len(parts)), thread_name_prefix="airflow-ecs-adopt")
@@ -180,18 +174,11 @@ def describe_many(
 def find(
     ecs: Ecs, started_by: str, wanted: Mapping[str, float | None], concurrency: int, timeout: float
 ) -> dict[str, Sighting]:
-    """Find ECS tasks by identity, running or stopped. If there are several, the newest counts.
+    """Find ECS tasks of a deployment by identity, running or stopped. If there are several, the newest counts.
 
-    Args:
-        ecs: The ECS API.
-        started_by: The deployment.
-        wanted: By identity, the time (seconds since the epoch) before which a task belongs to an earlier run of the
-            same try, such as before a deferral; None for any time.
-        concurrency: DescribeTasks calls at the same time.
-        timeout: Seconds for all of them.
-
-    Raises:
-        TimeoutError: The search is incomplete, which must not look like nothing found. Besides, what botocore raises.
+    ``wanted`` has, by identity, the time (seconds since the epoch) before which a task belongs to an earlier run of the
+    same try, such as before a deferral; None for any time. An incomplete search must not look like nothing found: it
+    raises TimeoutError, or what botocore raises.
     """
     found: dict[str, Sighting] = {}
     for listed in (ecs.list_running, ecs.list_stopped):

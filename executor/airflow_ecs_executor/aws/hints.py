@@ -1,13 +1,8 @@
 """What a person can do about a failure, found from AWS's own words. Pure.
 
-The source of a message decides how it is read, since the same words have different meanings: a failed call concerns the
-scheduler; a stopped task concerns its execution role, its subnet and its image.
-
-Messages of stopped tasks begin with what could not be done and end with why: "ResourceInitializationError: unable to
-pull secrets or registry auth: … i/o timeout". The advice is therefore chosen by both: a subject, and the cause that is
-named last. If Fargate has truncated the cause, the subject alone decides.
-(Sources: Amazon ECS Developer Guide, "Amazon ECS stopped tasks error messages" and "Resolve Amazon ECS
-ResourceInitializationError errors"; the messages of tests/phrasebook, each with its own.)
+The same words mean different things in a failed call and in a stopped task. Messages of stopped tasks begin with what
+could not be done, the subject, and end with why, unless Fargate has truncated the cause: advice is chosen by both.
+Sources: Amazon ECS Developer Guide, "Amazon ECS stopped tasks error messages"; the messages of tests/phrasebook.
 """
 
 from __future__ import annotations
@@ -271,11 +266,6 @@ def of_stopped_task(text: str) -> Advice:
 def _placement(text: str) -> Advice:
     found = (Advice(rule.advice, rule.waits) for rule in _PLACEMENT if re.search(rule.words, text, re.DOTALL))
     return next(found, Advice(""))
-
-
-def of_exit_code(code: int) -> str:
-    """Return advice about the exit code of a container that ended by itself."""
-    return EXIT_CODES.get(code, "")
 
 
 def _allow(text: str, whose: str) -> str:
@@ -542,3 +532,4 @@ EXIT_CODES: Mapping[int, str] = {
     139: "The process crashed (segmentation fault).",
     143: "The container was stopped (SIGTERM).",
 }
+"""Advice about the exit codes of a container that ended by itself."""

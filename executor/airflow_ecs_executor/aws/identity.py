@@ -2,7 +2,6 @@
 
 ``startedBy`` names the deployment, so that ListTasks finds its ECS tasks. A variable in the container's environment
 names the try of the task instance, so that DescribeTasks can tell containers apart even without the permission to tag.
-Tags give the same information to people and to cost reports.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Rate limits for an API whose quota is shared with other callers.
 
 AWS throttles each ECS action per account and region with a token bucket (Amazon ECS API Reference, "Request
-throttling"). The limiter models that bucket. When AWS throttles a call all the same, because another scheduler or
-another program uses the same quota, the limiter reduces its rate.
+throttling"). The limiter models that bucket, and reduces its rate when AWS throttles a call all the same.
 """
 
 from __future__ import annotations

@@ -58,9 +58,7 @@ def canonical(value: Any, camelize: bool = False) -> Any:
 
     ``launch_type``, ``launchType`` and ``LaunchType`` are one key. Keys that RunTask does not have are kept, or become
     camelCase. The keys of tags are never changed; tags are returned as a list. Entries that are null are removed.
-
-    Raises:
-        ValueError: The value is not plain data, or a key is given twice.
+    Raises ValueError if the value is not plain data, or if a key is given twice.
     """
     return _canonical(value, camelize, "", 0)
 
@@ -122,8 +120,7 @@ def copied(value: Any) -> Any:
 def parse_json(text: str) -> Any:
     """Read JSON, or the same in Python's notation, which the examples of the Amazon provider use.
 
-    Raises:
-        ValueError: It is neither; the message has the position of the error in the JSON.
+    The ValueError of any other text has the position of the error in the JSON.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -142,8 +139,7 @@ def _refuse_constant(name: str) -> Any:
 def parse_tags(value: Any, name: str = "tags") -> list[dict[str, str]]:
     """Return tags as RunTask takes them, from a list of ``{key, value}``, one such object, or ``{name: value}``.
 
-    Raises:
-        ValueError: AWS would refuse them (docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html).
+    Raises ValueError if AWS would refuse them (docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html).
     """
     if isinstance(value, str):
         try:
@@ -197,9 +193,7 @@ def _tag_text(value: Any) -> str | None:
 def parse_strategy(value: Any) -> list[dict[str, Any]]:
     """Return a capacity provider strategy as RunTask takes it, from a JSON text, a list, or a single provider.
 
-    Raises:
-        ValueError: AWS would refuse it
-            (docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html).
+    Raises ValueError if AWS would refuse it (Amazon ECS API Reference, CapacityProviderStrategyItem).
     """
     if isinstance(value, str):
         value = parse_json(value)

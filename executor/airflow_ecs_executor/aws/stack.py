@@ -18,13 +18,7 @@ _NOT_CREATED = ("CREATE_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_IN_PROGRESS", "
 
 
 class StackError(Exception):
-    """The outputs of the stack cannot be read.
-
-    Attributes:
-        message: What is wrong.
-        remedy: What to do.
-        aws: Whether the call failed, rather than the stack being unusable.
-    """
+    """The outputs cannot be read: the call failed (``aws``), or the stack is unusable."""
 
     def __init__(self, message: str, remedy: str, aws: bool = False) -> None:
         super().__init__(message)
@@ -79,11 +73,7 @@ def output_key(field: str) -> str:
 
 
 def read_stack(name: str, region: str | None = None) -> StackOutputs:
-    """Read the outputs of a stack from CloudFormation, in ``region``, AWS_REGION, or the region that boto3 finds.
-
-    Raises:
-        StackError: The stack cannot be read, or is of no use.
-    """
+    """Read the outputs of a stack, in ``region``, AWS_REGION, or the region that boto3 finds. Raises StackError."""
     try:
         import boto3  # here, so that `--help` does not wait for it
         from botocore.exceptions import BotoCoreError, ClientError
@@ -99,12 +89,9 @@ def read_stack(name: str, region: str | None = None) -> StackOutputs:
 
 
 def outputs_of(name: str, stack: Mapping[str, Any]) -> StackOutputs:
-    """Read the outputs of a stack as DescribeStacks describes it (AWS CloudFormation API Reference, Stack).
+    """Read the outputs of a stack that DescribeStacks describes. Raises StackError.
 
     A stack whose update is in progress or failed still has its former outputs.
-
-    Raises:
-        StackError: The stack is not complete, or another template created it.
     """
     status = str(stack.get("StackStatus", ""))
     if status in _NOT_CREATED or status in _GONE:

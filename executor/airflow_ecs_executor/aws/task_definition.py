@@ -31,28 +31,22 @@ class Platform:
 
 @dataclass(frozen=True)
 class TaskDefinition:
-    """A task definition revision, as far as it concerns our container.
-
-    Attributes:
-        containers: The names of all containers.
-        image: The image of ours; empty if there is no such container.
-        platform: What the image must be built for; None if the definition does not say.
-        environment: The variables that the definition has values for.
-        secrets: The names of the variables that come from secrets.
-        environment_files: Whether there are more variables, in files.
-        log_driver: The log driver; empty if the definition has none.
-    """
+    """A task definition revision, as far as it concerns our container. What it does not have is an empty string."""
 
     arn: str
     family: str
     revision: int
     status: str
     containers: tuple[str, ...]
+    """The names of all containers."""
     image: str
     platform: Platform | None
+    """What the image must be built for; None if the definition does not say."""
     environment: Mapping[str, str] = field(hash=False)
     secrets: frozenset[str]
+    """The names of the variables that come from secrets."""
     environment_files: bool
+    """Whether there are more variables, in files."""
     log_driver: str
     log_options: Mapping[str, str] = field(hash=False)
 

@@ -69,12 +69,8 @@ def outcome_of(task: Mapping[str, Any], container_name: str, foreign_image: bool
     """Return the outcome of a task that DescribeTasks describes; None while our container runs.
 
     Sidecars do not count. ECS shows the exit code of our container while it still stops the task (DEPROVISIONING can
-    take half a minute), so the outcome is known as soon as the container has ended.
-
-    Args:
-        task: The described task.
-        container_name: Our container.
-        foreign_image: The image is known not to be of this project, so no exit code has a special meaning.
+    take half a minute), so the outcome is known as soon as the container has ended. If the image is known not to be of
+    this project (``foreign_image``), no exit code has a special meaning.
     """
     container = next((item for item in task.get("containers") or () if item.get("name") == container_name), None)
     stopped = task.get("lastStatus") == "STOPPED"
@@ -128,7 +124,7 @@ def _advice(said: str, kind: OutcomeKind, exit_code: int | None, stop_code: str)
         return hints.Advice("Somebody stopped it: the StopTask event in CloudTrail names who.")
     advice = hints.of_stopped_task(said)
     if not advice.text and exit_code is not None and stop_code in ("", _BY_ITSELF):
-        return hints.Advice(hints.of_exit_code(exit_code))
+        return hints.Advice(hints.EXIT_CODES.get(exit_code, ""))
     return advice
 
 

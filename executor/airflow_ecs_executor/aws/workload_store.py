@@ -43,14 +43,9 @@ class WorkloadStore:
     """The location in S3 for the arguments of one deployment. Methods that call S3 raise what botocore raises."""
 
     def __init__(self, connect: Callable[[], Any], uri: str, deployment: str, kms_key: str | None) -> None:
-        """Call nothing yet.
+        """Call nothing yet. Without ``kms_key`` (ID, ARN or alias), the encryption of the bucket applies.
 
-        Args:
-            connect: Creates a client of S3.
-            uri: ``s3://bucket`` or ``s3://bucket/prefix``.
-            deployment: The deployment, whose name is part of the prefix.
-            kms_key: ID, ARN or alias of a KMS key. Without it, the encryption of the bucket applies, which every object
-                has: docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
+        Every object has it: docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
         """
         self._client = ProcessClient(connect)
         self.bucket, _, prefix = uri[len("s3://") :].partition("/")

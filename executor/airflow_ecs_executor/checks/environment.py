@@ -15,8 +15,7 @@ from airflow_ecs_executor.airflow_side import AirflowSide
 from airflow_ecs_executor.aws.run_task import parse_json
 from airflow_ecs_executor.aws.task_definition import TaskDefinition
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.options import variable_of
-from airflow_ecs_executor.config.values import is_true, parse_option
+from airflow_ecs_executor.config.options import is_true, parse_option, variable_of
 from airflow_ecs_executor.image_check.facts import ImageFacts
 
 _OWN_HOST = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
@@ -28,17 +27,13 @@ _DEFAULT_BUNDLES = ("dags-folder",)
 
 @dataclass(frozen=True)
 class Container:
-    """The environment of our container, from its image, the task definition and every launch.
-
-    Attributes:
-        values: The variables with known values.
-        hidden: The names of variables whose values are not known.
-        complete: Whether there are no other variables.
-    """
+    """The environment of our container, from its image, the task definition and every launch."""
 
     values: Mapping[str, str]
     hidden: frozenset[str]
+    """The names of variables whose values are not known."""
     complete: bool
+    """Whether there are no other variables."""
 
     def has(self, section: str, name: str) -> bool:
         """Return whether an option is set in any of Airflow's ways; also true if that is not known."""
@@ -61,7 +56,7 @@ def warnings_of(
     if definition is None or not definition.image:
         return []
     container = container_of(definition, facts, overrides)
-    return differences(airflow.configuration(), container, is_airflow_2=not airflow.HAS_WORKLOADS)
+    return list(differences(airflow.configuration(), container, is_airflow_2=not airflow.HAS_WORKLOADS))
 
 
 def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides: Mapping[str, str]) -> Container:
@@ -75,12 +70,19 @@ def container_of(definition: TaskDefinition, facts: ImageFacts | None, overrides
     return Container(visible, hidden, complete=facts is not None and not definition.environment_files)
 
 
-def differences(conf: Any, container: Container, *, is_airflow_2: bool) -> list[str]:
-    """Return what differs or is missing, one sentence for each option.
+def differences(conf: Any, container: Container, *, is_airflow_2: bool) -> Iterator[str]:
+    """Yield what differs or is missing, one sentence for each option.
 
     ``conf`` is the configuration of the scheduler, with Airflow's ``get(section, key, fallback=…)``.
     """
-    return list(_differences(_Scheduler(conf), container, is_airflow_2))
+    scheduler = _Scheduler(conf)
+    yield from _dags(scheduler, container, is_airflow_2)
+    yield from _remote_logging(scheduler, container)
+    if is_airflow_2:
+        yield from _database(scheduler, container)
+    else:
+        yield from _execution_api(scheduler, container)
+    yield from _executor(scheduler, container)
 
 
 class _Scheduler:
@@ -94,16 +96,6 @@ class _Scheduler:
             return str(self._conf.get(section, name, fallback=None) or "").strip()
         except Exception:  # noqa: BLE001 - such as a _cmd that fails, which is reported where the option is needed
             return ""
-
-
-def _differences(scheduler: _Scheduler, container: Container, is_airflow_2: bool) -> Iterator[str]:
-    yield from _dags(scheduler, container, is_airflow_2)
-    yield from _remote_logging(scheduler, container)
-    if is_airflow_2:
-        yield from _database(scheduler, container)
-    else:
-        yield from _execution_api(scheduler, container)
-    yield from _executor(scheduler, container)
 
 
 def _dags(scheduler: _Scheduler, container: Container, is_airflow_2: bool) -> Iterator[str]:

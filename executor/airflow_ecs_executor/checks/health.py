@@ -32,7 +32,6 @@ class HealthCheckError(Exception):
     """The executor cannot use ECS as it is configured; the message says why, and what to do."""
 
     def __init__(self, problems: list[str]) -> None:
-        """Keep the problems, and compose the message."""
         self.problems = problems
         lines = "\n".join("  - " + problem.replace("\n", "\n    ") for problem in problems)
         super().__init__(f"The ECS executor cannot start:\n{lines}")
@@ -47,9 +46,7 @@ def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: floa
 
     A defect of a check does not keep the scheduler from starting: it is logged, and the remaining checks are skipped.
     ``pause`` is the time in seconds before a throttled or unanswered call is repeated, doubled each time.
-
-    Raises:
-        HealthCheckError: Something is wrong; it has all problems.
+    Raises HealthCheckError, which has all problems.
     """
     checks = _Checks(ecs, settings, pause)
     try:

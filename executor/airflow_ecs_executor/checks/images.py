@@ -1,8 +1,7 @@
 """Whether the images that run tasks are compatible with this scheduler.
 
-They are checked at start, at first use, and when ECS runs another image than was checked. A check calls ECS and the
-registry of the image, and takes seconds at most. The scheduler's loop never waits for one: checks are made before it
-begins, in launcher threads, and in a thread of their own.
+They are checked at start, at first use, and when ECS runs another image than was checked: before the scheduler's loop
+begins, in launcher threads, and in a thread of their own, so the loop never waits for ECS or a registry.
 """
 
 from __future__ import annotations
@@ -23,10 +22,9 @@ from airflow_ecs_executor.aws.task_definition import (
     read_definition,
 )
 from airflow_ecs_executor.config.options import IMAGE_VERSION_CHECK, OFF, STRICT, WARN
-from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Fit, ImageReport, Versions, repository_of
 from airflow_ecs_executor.image_check.messages import CheckedDefinition, Messages, moved
-from airflow_ecs_executor.image_check.remote import Images
+from airflow_ecs_executor.image_check.remote import Images, check_image
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -95,7 +93,7 @@ class ImageChecks:
         self._ecs = ecs
         self._images = images
         self._versions = versions
-        self._messages = Messages(versions, container_name)
+        self.messages = Messages(versions, container_name)
         self._container_name = container_name
         self._mode = mode
         self._overrule = f"To continue anyway: {IMAGE_VERSION_CHECK.variable(team)}={WARN}"
@@ -118,18 +116,13 @@ class ImageChecks:
     def resolve(self, name: str) -> str:
         """Return the task definition to launch for ``name``, whose image is checked once.
 
-        Raises:
-            IncompatibleImageError: Nothing may be launched. Besides, what botocore raises while that is not known.
+        Raises IncompatibleImageError if nothing may be launched, and what botocore raises while that is not known.
         """
         if name.endswith(MATCHING):
             return self._chosen(family_of(name)).name
         if self._mode != OFF:
             self._require(self._checked(name))
         return name
-
-    def advice(self, checked: CheckedDefinition) -> list[str]:
-        """Return what to do about an image that is incompatible or was not checked; otherwise nothing."""
-        return self._messages.advice(checked)
 
     def examine(self, name: str) -> CheckedDefinition:
         """Return the check of the task definition that ``name`` means, without warnings. Raises as `resolve` does."""
@@ -163,10 +156,10 @@ class ImageChecks:
     def _require(self, checked: CheckedDefinition) -> None:
         if checked.is_incompatible:
             if self._mode == STRICT:
-                raise IncompatibleImageError("\n".join([*self._messages.incompatible(checked), self._overrule]))
-            self._warn(" ".join(self._messages.incompatible(checked)))
+                raise IncompatibleImageError("\n".join([*self.messages.incompatible(checked), self._overrule]))
+            self._warn(" ".join(self.messages.incompatible(checked)))
         elif not checked.is_compatible:
-            self._warn(self._messages.unchecked(checked))
+            self._warn(self.messages.unchecked(checked))
 
     def _checked(self, name: str) -> CheckedDefinition:
         """Check a task definition and its image, unless an earlier check is still valid.
@@ -237,7 +230,7 @@ class ImageChecks:
             allow = f" Allow {error.action}, or name a revision." if error.action else ""
             raise NoMatchingRevisionError(f"No revision of {family} can be chosen: {error.reason}.{allow}") from None
         if former is None or former.name != chosen.name:
-            message = self._messages.choice(family, chosen, rejected)
+            message = self.messages.choice(family, chosen, rejected)
             if chosen.is_compatible:
                 log.info("%s", message)
             else:
@@ -271,7 +264,7 @@ class ImageChecks:
             raise NoMatchingRevisionError(
                 f"The family {family} has no active revision: register one (aws ecs register-task-definition)."
             )
-        raise IncompatibleImageError(f"{self._messages.none_compatible(family, rejected)}\n{self._overrule}")
+        raise IncompatibleImageError(f"{self.messages.none_compatible(family, rejected)}\n{self._overrule}")
 
     # What ECS runs
 
@@ -293,7 +286,7 @@ class ImageChecks:
             if report.digests and digest not in report.digests and checked.definition is not None:
                 self._warn(moved(checked, digest, self._report_on(checked.definition, digest)))
             elif checked.is_incompatible:
-                self._warn(" ".join(self._messages.incompatible(checked)))
+                self._warn(" ".join(self.messages.incompatible(checked)))
         except Exception as exception:  # noqa: BLE001 - classify logs a defect with its traceback
             log.info("The image that %s runs was not checked: %s", name, classify(exception).reason)
 

@@ -14,10 +14,9 @@ from airflow_ecs_executor.aws import names
 from airflow_ecs_executor.aws.run_task import canonical, parse_json
 from airflow_ecs_executor.aws.stack import StackOutputs
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.options import OPTIONS, STRING, Option
-from airflow_ecs_executor.config.problems import ConfigurationError, Problem
+from airflow_ecs_executor.config.options import OPTIONS, STRING, Option, parse_option
 from airflow_ecs_executor.config.reader import read_settings
-from airflow_ecs_executor.config.values import parse_option
+from airflow_ecs_executor.config.source import ConfigurationError, Problem
 
 EXPORTS, AIRFLOW_CFG, ENV_FILE = "exports", "airflow.cfg", "env-file"
 FORMATS = (EXPORTS, AIRFLOW_CFG, ENV_FILE)
@@ -108,9 +107,7 @@ def airflow_settings(given: Mapping[str, str], stack: StackOutputs | None = None
     """Return the settings that are required, differ from the default, or were given.
 
     ``given`` has values by the names of options and of `GENERAL`; an empty one removes the value of the stack.
-
-    Raises:
-        ConfigurationError: It has every problem, as at the start of the executor.
+    Raises ConfigurationError, which has every problem, as at the start of the executor.
     """
     given = {name: _in_one_line(text) for name, text in given.items()}
     values = {**(_of_stack(stack, given) if stack else {}), **given}

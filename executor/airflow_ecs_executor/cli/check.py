@@ -13,9 +13,9 @@ from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.checks import environment, health
 from airflow_ecs_executor.checks.images import IncompatibleImageError, NoMatchingRevisionError
 from airflow_ecs_executor.cli import exit_codes
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import Settings
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.image_check.comparison import EXIT_CODES, Fit, Versions, as_json, as_text
 from airflow_ecs_executor.services import deployment_of, services_of
 
@@ -69,5 +69,5 @@ def _examine(settings: Settings, airflow: AirflowSide, versions: Versions) -> di
         "container": settings.container_name,
         **as_json(report),
         "environment": warnings,
-        "text": "\n".join([*lines, *services.image_checks.advice(checked)]),
+        "text": "\n".join([*lines, *services.image_checks.messages.advice(checked)]),
     }

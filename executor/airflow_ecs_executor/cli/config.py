@@ -28,7 +28,7 @@ from airflow_ecs_executor.cli.airflow_settings import (
     as_text,
 )
 from airflow_ecs_executor.config.options import OPTIONS, OWN_SECTION, REGION_NAME, SHARED_SECTION, Option
-from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.source import ConfigurationError
 
 _PROGRAM = "python -m airflow_ecs_executor config"
 USAGE = (

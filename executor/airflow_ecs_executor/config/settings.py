@@ -13,34 +13,28 @@ from airflow_ecs_executor.config import options
 
 @dataclass(frozen=True)
 class Settings:
-    """The executor's settings, checked. The attributes that are not listed here are options.
-
-    Attributes:
-        team: The team of Airflow's multi-team mode; None for all.
-        conn_id: The Airflow connection; None if boto3 finds the credentials.
-        conn_id_named: Whether a user, rather than a default, named the connection.
-        run_task: The request that all launches start from, with RunTask's names: cluster, count, task definition,
-            network, capacity, and an override entry of our container. It must not be changed at any depth.
-        use_cluster_default: Whether the default capacity provider strategy of the cluster is still to be requested and
-            given to `with_cluster_default`.
-        fargate: Whether a launch runs on Fargate, unless its ``executor_config`` says otherwise.
-        fargate_only: What was removed from ``run_task`` if it does not.
-        deployment: The deployment; None if no user named it.
-        warnings: Messages to be logged once.
-    """
+    """The executor's settings, checked. The attributes without a description are options."""
 
     team: str | None
+    """The team of Airflow's multi-team mode; None for all."""
     cluster: str
     container_name: str
     region_name: str | None
     conn_id: str | None
+    """The Airflow connection; None if boto3 finds the credentials."""
     conn_id_named: bool
+    """Whether a user, rather than a default, named the connection."""
     check_health_on_startup: bool
     max_run_task_attempts: int
     run_task: Mapping[str, Any] = field(hash=False)
+    """The request that all launches start from, with an override entry of our container. It must not be changed at any
+    depth."""
     use_cluster_default: bool
+    """Whether the cluster's default capacity provider strategy is still to be given to `with_cluster_default`."""
     fargate: bool
+    """Whether a launch runs on Fargate, unless its ``executor_config`` says otherwise."""
     fargate_only: Mapping[str, str] = field(hash=False)
+    """What was removed from ``run_task`` if it does not."""
     run_task_rate: float
     run_task_burst: int
     launch_concurrency: int
@@ -77,26 +71,19 @@ def with_cluster_default(settings: Settings, default_strategy: Sequence[Mapping[
     if not settings.use_cluster_default:
         return settings
     request = dict(canonical(dict(settings.run_task)))
+    warnings = settings.warnings
     if not default_strategy:
         request["launchType"] = "FARGATE"
-        missing = network_warnings(request, settings.team)
-        return _settled(settings, request, True, {}, missing)
-    if all_fargate(default_strategy):
-        return _settled(settings, request, True, {}, ())
-    dropped = drop_fargate_only(request)
-    return _settled(settings, request, False, dropped, ())
-
-
-def _settled(
-    settings: Settings, request: dict[str, Any], fargate: bool, dropped: Mapping[str, str], warnings: Sequence[str]
-) -> Settings:
+        warnings += tuple(network_warnings(request, settings.team))
+    fargate = all_fargate(default_strategy)
+    dropped = {} if fargate else drop_fargate_only(request)
     return dataclasses.replace(
         settings,
         run_task=MappingProxyType(request),
         use_cluster_default=False,
         fargate=fargate,
-        fargate_only=MappingProxyType(dict(dropped)),
-        warnings=settings.warnings + tuple(warnings),
+        fargate_only=MappingProxyType(dropped),
+        warnings=warnings,
     )
 
 

@@ -1,14 +1,46 @@
-"""Where values are found: an option of Airflow's configuration, or a key of ``run_task_kwargs``, which overrides it."""
+"""Where values are found, and what can be wrong with them. Pure.
+
+A value is that of an option of Airflow's configuration, or of a key of ``run_task_kwargs``, which overrides it.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Mapping, NamedTuple, Sequence
 
-from airflow_ecs_executor.aws.run_task import canonical, is_list_of_strings, parse_json
+from airflow_ecs_executor.aws.run_task import canonical, is_list_of_strings, parse_json, shown
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.options import Option
-from airflow_ecs_executor.config.problems import Problem
-from airflow_ecs_executor.config.values import parse_option
+from airflow_ecs_executor.config.options import Option, parse_option
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A value with which the executor cannot work: what is wrong, and what to do."""
+
+    option: Option
+    variable: str
+    """What sets the option, such as its environment variable."""
+    value: str | None
+    """What was found; None if nothing was, or if it may hold a secret."""
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        found = "" if self.value is None else f" (found: {shown(self.value)})"
+        return f"{self.option} {self.text}{found}: {self.remedy} ({self.variable})"
+
+
+class ConfigurationError(Exception):
+    """The configuration is not valid; ``problems`` is everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        head = f"The ECS executor's configuration has {count} problem{'s' if count > 1 else ''}:"
+        return "\n".join([head, *(f"  - {problem}" for problem in self.problems)])
 
 
 class Found(NamedTuple):
@@ -26,11 +58,7 @@ class Found(NamedTuple):
 class Source:
     """One reading of the configuration: it collects problems and warnings.
 
-    Attributes:
-        team: The team of Airflow's multi-team mode whose configuration is read.
-        problems: What is wrong so far.
-        warnings: What a user should know.
-        kwargs: ``run_task_kwargs`` in RunTask's spelling; keys are removed when they are read.
+    ``kwargs`` is ``run_task_kwargs`` in RunTask's spelling; keys are removed when they are read.
     """
 
     def __init__(self, conf: Any) -> None:

@@ -66,23 +66,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """The result of a check of one image.
-
-    Attributes:
-        image: The name of the image.
-        comparisons: What was compared.
-        facts: What the image is; None if it could not be read.
-        digests: The digests by which ECS may name the image.
-        error: Why the image could not be read.
-        action: The IAM action that would have allowed it, if that was the reason.
-    """
+    """The result of a check of one image; ``facts`` is None if the image could not be read."""
 
     image: str
     comparisons: tuple[Comparison, ...] = ()
     facts: ImageFacts | None = field(default=None, hash=False)
     digests: frozenset[str] = frozenset()
+    """The digests by which ECS may name the image."""
     error: str = ""
+    """Why the image could not be read."""
     action: str = ""
+    """The IAM action that would have allowed it, if that was the reason."""
 
     @property
     def outcome(self) -> Fit:

@@ -24,15 +24,9 @@ _PYTHON_VERSION = re.compile(r"(?:v|[Pp]ython )?(?P<short>[0-9]+\.[0-9]+)(?![0-9
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """The facts of an image; what is not known is an empty string.
+    """The facts of an image; what is not known, or what an image of another project does not have, is an empty string.
 
-    Attributes:
-        airflow: The version of Airflow.
-        python: The major and minor version of Python.
-        architecture: OCI's name of the CPU architecture, ``amd64`` or ``arm64``.
-        contract: The version of the image contract; empty for an image of another project.
-        dags: The DAG mode; empty for an image of another project.
-        environment: The environment variables.
+    ``python`` is the major and minor version; ``architecture`` is OCI's name of the CPU architecture.
     """
 
     airflow: str = ""

@@ -54,12 +54,9 @@ class Http:
         user: tuple[str, str] | None = None,
         **more: Any,
     ) -> Answer:
-        """Send a request, follow redirections, and read the whole answer.
+        """Send a request, follow redirections, and read the whole answer. Raises RegistryError.
 
         Redirections to another host are sent without ``authorization`` and ``user`` (a name and a password).
-
-        Raises:
-            RegistryError: There is no answer, or it is too large or too slow.
         """
         parts = urlsplit(url)
         host = parts.netloc

@@ -23,11 +23,7 @@ INDEXES = (
 
 
 def document_in(content: bytes, digest: str, what: str) -> dict[str, Any]:
-    """Return the JSON object that a registry has sent; ``digest`` is what was requested, or empty.
-
-    Raises:
-        RegistryError: The content is not a JSON object, or does not have the digest.
-    """
+    """Return the JSON object that a registry has sent for ``digest`` (or an empty string). Raises RegistryError."""
     if digest and digest != digest_of(content, digest.partition(":")[0]):
         raise RegistryError(f"the registry's answer for {what} does not have its digest")
     try:

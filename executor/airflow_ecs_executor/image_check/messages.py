@@ -20,19 +20,15 @@ _SHOWN_REVISIONS = 5
 
 @dataclass(frozen=True)
 class CheckedDefinition:
-    """A task definition, with the report on its image.
-
-    Attributes:
-        name: The name or ARN by which it was checked.
-        definition: None if it could not be described.
-        report: The report on its image.
-        exception: What botocore raised if it could not be described.
-    """
+    """A task definition, with the report on its image."""
 
     name: str
+    """The name or ARN by which it was checked."""
     definition: TaskDefinition | None
+    """None if it could not be described."""
     report: ImageReport
     exception: Exception | None = None
+    """What botocore raised if it could not be described."""
 
     @property
     def title(self) -> str:

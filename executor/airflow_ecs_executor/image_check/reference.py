@@ -25,16 +25,10 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 @dataclass(frozen=True)
 class ImageReference:
-    """The name of an image.
-
-    Attributes:
-        registry: The host of the registry, with its port.
-        repository: The repository in the registry.
-        tag: The tag; empty if there is only a digest.
-        digest: The digest, or an empty string. Without tag and digest, the tag is ``latest``.
-    """
+    """The name of an image. Without tag and digest, the tag is ``latest``; a digest alone has an empty tag."""
 
     registry: str
+    """The host of the registry, with its port."""
     repository: str
     tag: str
     digest: str

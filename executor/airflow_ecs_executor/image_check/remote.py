@@ -1,4 +1,4 @@
-"""Look images up in registries of all kinds, within a time limit."""
+"""Looks images up in registries of all kinds, within a time limit, and compares them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Protocol, TypeVar
 
 from airflow_ecs_executor.aws.errors import classify
 from airflow_ecs_executor.aws.task_definition import Platform
-from airflow_ecs_executor.image_check.errors import RegistryError
+from airflow_ecs_executor.image_check.comparison import ImageReport, Versions, compare, lacks_platform
+from airflow_ecs_executor.image_check.errors import NoSuchPlatformError, RegistryError
+from airflow_ecs_executor.image_check.facts import facts_of
 from airflow_ecs_executor.image_check.manifest import (
     choose,
     config_digest,
@@ -160,3 +162,18 @@ def _identify(source: _Source, reference: ImageReference) -> RemoteName:
         return RemoteName(digest, frozenset({digest}), tuple(platforms_of(document)))
     config = config_digest(document, f"{reference.repository}:{version}")
     return RemoteName(digest, frozenset({digest, config}))
+
+
+def check_image(images: Images, name: str, versions: Versions, platform: Platform | None) -> ImageReport:
+    """Look up an image in its registry, and compare it. If that is not possible, the report says why."""
+    try:
+        remote = images.look_up(name, platform)
+    except NoSuchPlatformError as error:
+        assert platform is not None
+        return lacks_platform(name, platform, error.platforms)
+    except RegistryError as error:
+        return ImageReport(name, error=str(error), action=error.action)
+    except ValueError as error:
+        return ImageReport(name, error=str(error))
+    facts = facts_of(remote.config, remote.reference.tag)
+    return compare(name, facts, remote.digests, versions, platform)

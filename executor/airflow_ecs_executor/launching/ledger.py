@@ -16,12 +16,9 @@ from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
 from airflow_ecs_executor.aws.identity import TaskKey
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
-from airflow_ecs_executor.launching.discards import Discards
-from airflow_ecs_executor.launching.due_queue import DueQueue
-from airflow_ecs_executor.launching.events import Counters, Event, EventKind
-from airflow_ecs_executor.launching.launch import Absence, Launch, Step, StopOrder, Wait
+from airflow_ecs_executor.launching.launch import Absence, Counters, Event, EventKind, Launch, Step, StopOrder, Wait
 from airflow_ecs_executor.launching.policy import Policy, jittered
-from airflow_ecs_executor.launching.poll_queue import PollQueue
+from airflow_ecs_executor.launching.queues import Discards, DueQueue, PollQueue
 
 _TOKEN_LIFE = 3600.0
 """Seconds for which a client token surely stands for the task that it started. AWS keeps it for 24 hours at most, or
@@ -40,7 +37,6 @@ class Ledger:
     """All launches of one executor. The caller holds ``lock`` around each method."""
 
     def __init__(self, policy: Policy) -> None:
-        """Start empty."""
         self.policy = policy
         self.start_afresh()
 
@@ -209,8 +205,7 @@ class Ledger:
     ) -> bool:
         """Follow a task that another scheduler launched; without an ARN, search for its container first.
 
-        Returns:
-            False if its container is one that this scheduler stops: the task has to be queued again.
+        Return False if its container is one that this scheduler stops: the task has to be queued again.
         """
         if self.owns(key):
             return True  # this scheduler was taken for dead, and has the task still

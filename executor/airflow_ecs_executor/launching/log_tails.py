@@ -11,8 +11,8 @@ from typing import Callable, NamedTuple, Sequence
 from airflow_ecs_executor.aws.container_logs import ContainerLogs, NoContainerLog, explain, tail_text
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, classify
 from airflow_ecs_executor.aws.rates import RateLimiter
-from airflow_ecs_executor.launching.due_queue import DueQueue
 from airflow_ecs_executor.launching.launch import Launch
+from airflow_ecs_executor.launching.queues import DueQueue
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -37,20 +37,9 @@ class LogTails:
     """Reads the last lines of logs, one log after the other, and delivers them."""
 
     def __init__(
-        self,
-        logs: ContainerLogs,
-        lines: int,
-        deliver: Callable[[Launch, str], None],
-        delays: Sequence[float],
+        self, logs: ContainerLogs, lines: int, deliver: Callable[[Launch, str], None], delays: Sequence[float]
     ) -> None:
-        """Start no thread yet.
-
-        Args:
-            logs: The logs of this deployment's containers.
-            lines: How many lines to read; 0 reads nothing.
-            deliver: Called with the launch and the text.
-            delays: The seconds before each read of a log.
-        """
+        """Start no thread yet. 0 ``lines`` reads nothing; ``delays`` are the seconds before each read of a log."""
         self._logs = logs
         self._lines = lines
         self._deliver = deliver

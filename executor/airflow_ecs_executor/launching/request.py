@@ -37,19 +37,11 @@ def build_run_task(
     started_by: str,
     tags: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
-    """Return a new RunTask request without client token; no argument is changed.
+    """Return a new RunTask request without client token; no argument is changed. Raises ExecutorConfigError.
 
-    Args:
-        settings: Contain the request that all launches start from.
-        command: The command of our container.
-        executor_config: A dict or None. It is merged into the request of the settings: dicts recursively, while any
-            other value replaces.
-        environment: Added to the variables of our container; these win over the user's.
-        started_by: The value of ``startedBy``, unless the user has given one.
-        tags: Added to the user's tags, which win, up to AWS's limit of 50 tags.
-
-    Raises:
-        ExecutorConfigError: No request can be made. The length of the overrides is checked by `check_length`.
+    ``executor_config`` is merged into the request of the settings: dicts recursively, while any other value replaces.
+    ``environment`` wins over the user's variables; the user's ``startedBy`` and tags win over ``started_by`` and
+    ``tags``, which are added up to AWS's limit of 50. The length of the overrides is checked by `check_length`.
     """
     request: dict[str, Any] = copied(dict(settings.run_task))
     if executor_config is not None:

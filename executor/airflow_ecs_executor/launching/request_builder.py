@@ -68,12 +68,7 @@ class RequestBuilder:
         self._settling = threading.Lock()
 
     def build(self, launch: Launch, tags: bool) -> BuiltRequest:
-        """Make the request of a launch, with or without tags.
-
-        Raises:
-            UnlaunchableError: No request can be made.
-            Exception: What botocore and SQLAlchemy raise.
-        """
+        """Make the request of a launch. Raises UnlaunchableError, and what botocore and SQLAlchemy raise."""
         command, executor_config = self._command_and_config(launch)
         settings = self._settled_settings()
         try:
@@ -131,9 +126,7 @@ class RequestBuilder:
     def store(self, arguments: StoredArguments) -> None:
         """Store the arguments that a request points to.
 
-        Raises:
-            UnlaunchableError: They can never be stored there.
-            Exception: What botocore raises; the arguments may be stored all the same.
+        Raises UnlaunchableError if they can never be stored there. If botocore raises, they may be stored all the same.
         """
         if self._store is None:
             return

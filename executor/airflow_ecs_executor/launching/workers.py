@@ -22,10 +22,10 @@ from airflow_ecs_executor.aws.identity import Deployment, TaskKey, new_client_to
 from airflow_ecs_executor.aws.rates import RateLimiter
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind, has_started, outcome_of
 from airflow_ecs_executor.config.settings import Settings
-from airflow_ecs_executor.launching.discards import Discard
 from airflow_ecs_executor.launching.launch import FrozenRequest, Launch
 from airflow_ecs_executor.launching.ledger import Ledger, StopCall
 from airflow_ecs_executor.launching.log_tails import LogTails
+from airflow_ecs_executor.launching.queues import Discard
 from airflow_ecs_executor.launching.request_builder import RequestBuilder, UnlaunchableError
 from airflow_ecs_executor.services import Services
 
@@ -49,7 +49,6 @@ class Workers:
         settings: Settings,
         deployment: Deployment,
     ) -> None:
-        """Start no thread yet."""
         self._ledger = ledger
         self._ecs = services.ecs
         self._services = services

@@ -12,9 +12,9 @@ from typing import Any, Iterator
 import boto3
 import pytest
 from airflow.configuration import conf
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import with_cluster_default
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.launching.request import ExecutorConfigError, build_run_task, check_length
 from botocore.validate import ParamValidator
 

@@ -7,15 +7,6 @@ from airflow_ecs_entrypoint.errors import SettingsError
 from airflow_ecs_entrypoint.settings import read
 
 
-def test_defaults_are_those_of_the_contract():
-    settings = read({})
-    assert settings.mode == "none"
-    assert settings.dag_folder == "/opt/airflow/dags"
-    assert settings.concurrency == 32
-    assert settings.sources == ()
-    assert not settings.lacks_dags and not settings.custom_dag_folder
-
-
 def test_empty_values_count_as_unset():
     names = "AIRFLOW_ECS_DAGS S3_URI PLUGINS_S3_URI CONFIG_S3_URI CONTAINER_DAG_PATH DAGS_CONCURRENCY"
     assert read(dict.fromkeys(names.split(), "")) == read({})
@@ -60,30 +51,9 @@ def test_another_dag_folder_is_noticed(value, custom):
 @pytest.mark.parametrize(
     "value",
     [
-        "dags",
-        "./dags",
-        "/",
-        "//",
-        "/.",
-        "/opt/..",
-        "/etc",
-        "/etc/dags",
-        "/usr/local/dags",
-        "/var",
-        "/tmp",
-        "/home",
-        "/home/airflow",
-        "/opt",
-        "/opt/airflow",
-        "/opt/airflow/dags/..",
-        "/bin/dags",
-        "/lib64",
-        "/proc/1",
-        "/venv",
-        "/venv/lib/dags",
-        "/root",
-        "/opt/airflow/logs",
-        "/opt/aws-cli/lib",
+        *("dags", "./dags", "/", "//", "/.", "/opt/..", "/opt", "/opt/airflow", "/opt/airflow/dags/.."),
+        *("/etc", "/etc/dags", "/usr/local/dags", "/var", "/tmp", "/bin/dags", "/lib64", "/proc/1", "/root"),
+        *("/home", "/home/airflow", "/venv", "/venv/lib/dags", "/opt/airflow/logs", "/opt/aws-cli/lib"),
     ],
 )
 def test_a_folder_that_must_not_be_emptied_is_refused(value):
@@ -158,10 +128,10 @@ def test_patterns_are_for_the_dags_alone():
     assert plugins.exclude == ()
 
 
-def test_limits_have_units():
+def test_limits_have_units_and_the_defaults_of_the_contract():
     settings = read({"DAGS_TIMEOUT": "60", "DAGS_MAX_MB": "10"})
     assert (settings.timeout, settings.max_bytes) == (60, 10 * 1024 * 1024)
-    assert (read({}).timeout, read({}).max_bytes) == (300, 4096 * 1024 * 1024)
+    assert (read({}).timeout, read({}).max_bytes, read({}).concurrency) == (300, 4096 * 1024 * 1024, 32)
 
 
 @pytest.mark.parametrize("name", ["DAGS_TIMEOUT", "DAGS_MAX_MB"])

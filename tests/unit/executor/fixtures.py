@@ -15,15 +15,7 @@ from local.fakes.registry import FakeRegistry
 from local.fakes.s3 import FakeS3
 from tests.unit.executor.harness import Driver
 
-__all__ = [
-    "ecs",
-    "ecs_server",
-    "logs",
-    "registry",
-    "s3",
-    "said",
-    "warned",
-]
+__all__ = ["ecs", "ecs_server", "logs", "registry", "s3", "said", "warned"]
 
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",

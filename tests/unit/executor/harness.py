@@ -66,7 +66,6 @@ class Key(NamedTuple):
 
 
 def key(number: Any = 0, try_number: int = 1) -> Key:
-    """The key of a task instance."""
     return Key("dag", f"task-{number}", "manual__2026-01-01", try_number, -1)
 
 
@@ -79,11 +78,9 @@ class Configuration:
     """Airflow's configuration, with options of the executor and nothing else."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        """The names of options are the same in no two sections."""
         self._options = options
 
     def get(self, section: str, name: str, fallback: Any = None) -> Any:
-        """An option's value."""
         return self._options.get(name, fallback)
 
 
@@ -96,21 +93,17 @@ class Figures:
     """Metrics that were sent."""
 
     def __init__(self) -> None:
-        """None was."""
         self.counters: Counter[str] = Counter()
         self.gauges: dict[str, list[float]] = {}
         self.timings: dict[str, list[float]] = {}
 
     def incr(self, name: str, count: int = 1) -> None:
-        """Count."""
         self.counters[name.rpartition(".")[2]] += count
 
     def gauge(self, name: str, value: float) -> None:
-        """Keep a value."""
         self.gauges.setdefault(name.rpartition(".")[2], []).append(value)
 
     def timing(self, name: str, value: float) -> None:
-        """Keep a duration."""
         self.timings.setdefault(name.rpartition(".")[2], []).append(value)
 
 
@@ -120,7 +113,6 @@ class Airflow:
     HAS_WORKLOADS = True
 
     def __init__(self) -> None:
-        """Every task instance is queued or runs, and nothing is secret."""
         self.figures = Figures()
         self.runnable = True
         """What the database says of an interrupted task."""
@@ -136,19 +128,15 @@ class Airflow:
         """Of Airflow's own sections."""
 
     def versions(self) -> Versions:
-        """Those of the scheduler."""
         return VERSIONS
 
     def database_place(self) -> str:
-        """Where the schedulers of a deployment meet."""
         return "database:5432/airflow "
 
     def stats(self) -> Figures:
-        """What keeps metrics."""
         return self.figures
 
     def configuration(self) -> Configuration:
-        """The scheduler's."""
         return Configuration(self.options)
 
     def command_of(self, workload: Any, generator: Any, renew_token: bool) -> list[str]:
@@ -171,12 +159,10 @@ class Airflow:
         return self.moved_on.intersection(keys)
 
     def external_executor_id(self, ti: Any, try_number: int) -> str | None:
-        """The ARN of a try."""
         found: str | None = ti.external_executor_id
         return found
 
     def redact(self, text: str) -> str:
-        """Mask the secret."""
         return text.replace(self.secret, "***") if self.secret else text
 
 
@@ -197,8 +183,11 @@ class Driver:
         self.living.append(self)
 
     def queue(self, ti_key: Any, executor_config: Any = None) -> None:
-        """Queue a task."""
         raise NotImplementedError
+
+    def queue_all(self, count: int) -> None:
+        for number in range(count):
+            self.queue(key(number))
 
     def heartbeat(self) -> None:
         """One heartbeat, and the reading of what came of it."""
@@ -209,7 +198,6 @@ class Driver:
         raise NotImplementedError
 
     def beat(self) -> None:
-        """One heartbeat, timed."""
         started = time.monotonic()
         self.heartbeat()
         self.beats.append(time.monotonic() - started)
@@ -225,6 +213,12 @@ class Driver:
     def run_to_the_end(self, timeout: float = 20.0) -> None:
         """Beat until every slot is free."""
         self.run(lambda: not self.queued_tasks and not self.running, timeout)
+
+    def complete(self, *keys: Any, executor_config: Any = None) -> None:
+        """Queue tasks (one, if none is named), and beat until every slot is free."""
+        for ti_key in keys or [key()]:
+            self.queue(ti_key, executor_config)
+        self.run_to_the_end()
 
     def for_a_while(self, seconds: float) -> None:
         """Beat for some time."""
@@ -261,7 +255,6 @@ class Scheduler(Driver):
         airflow: Airflow | None = None,
         **options: str,
     ) -> None:
-        """Configure by options of either section."""
         settings = settings_of(**options)
         super().__init__(options)
         self.parallelism = parallelism
@@ -273,7 +266,6 @@ class Scheduler(Driver):
             self.executor.check()
 
     def queue(self, ti_key: Any, executor_config: Any = None) -> None:
-        """Queue a task."""
         self.queued_tasks[ti_key] = executor_config
 
     def heartbeat(self) -> None:
@@ -309,21 +301,17 @@ class Scheduler(Driver):
     # What the run reports to
 
     def running_state(self, ti_key: Any, info: Any) -> None:
-        """A container was launched."""
         self.events.append((ti_key, "running", info))
 
     def success(self, ti_key: Any, info: Any) -> None:
-        """A task has succeeded."""
         self.change_state(ti_key)
         self.events.append((ti_key, "success", info))
 
     def fail(self, ti_key: Any, info: Any) -> None:
-        """A task has failed."""
         self.change_state(ti_key)
         self.events.append((ti_key, "failed", info))
 
     def log_task_event(self, *, event: str, extra: str, ti_key: Any) -> None:
-        """Something for the task's event log."""
         self.notes.append((ti_key, f"{event}: {extra}"))
 
 

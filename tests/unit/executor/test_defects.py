@@ -79,22 +79,16 @@ def test_errors_of_aws_the_network_the_database_and_airflow_are_no_defects(
 # The check at start
 
 
-@pytest.mark.parametrize("place", ["client", "describe_definition"])
+@pytest.mark.parametrize(
+    ("place", "defect"), [("client", planted), ("describe_definition", planted), ("client", lambda _: Planted())]
+)
 def test_a_defect_in_the_health_check_lets_the_scheduler_start(
-    ecs: EcsApi, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ecs: EcsApi, place: str, defect: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Ecs, place, planted)
+    monkeypatch.setattr(Ecs, place, defect)
     Scheduler()
     assert [type(error) for error in tracebacks(caplog)] == [KeyError]
     assert "The rest of the ECS executor's health check was skipped. KeyError" in caplog.text
-
-
-def test_a_defect_in_a_call_of_the_health_check_lets_the_scheduler_start(
-    ecs: EcsApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(Ecs, "client", lambda _: Planted())
-    Scheduler()
-    assert [type(error) for error in tracebacks(caplog)] == [KeyError]
 
 
 def test_a_defect_in_storing_workloads_lets_the_scheduler_start(

@@ -23,8 +23,7 @@ def test_launches_ends_and_troubles_are_counted(ecs: EcsApi, said: Callable[[], 
     ecs.behave("task-2", times=1, never_starts="CannotPullContainerError: timeout")
     ecs.fault("RunTask", "throttle", times=2)
     ecs.fault("RunTask", "server_error", match="task-3", times=1)
-    for number in range(4):
-        scheduler.queue(key(number))
+    scheduler.queue_all(4)
     scheduler.run_to_the_end()
     figures = scheduler.airflow.figures
     assert figures.counters == {
@@ -43,8 +42,7 @@ def test_an_executor_that_raises_does_not_end_the_loop(
     scheduler = Scheduler()
     ecs.configure(run_seconds=0.1)
     monkeypatch.setattr(scheduler, "running_state", lambda *told: 1 / 0)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states() == ["success"]
     assert "Unexpected error in the ECS executor; the scheduler continues" in said()
 
@@ -56,8 +54,7 @@ def test_without_a_name_the_deployment_is_that_of_the_database(ecs: EcsApi) -> N
 
     for airflow in (Airflow(), Airflow(), Elsewhere()):
         scheduler = Scheduler(deployment="", airflow=airflow)
-        scheduler.queue(key())
-        scheduler.run_to_the_end()
+        scheduler.complete()
     here, again, elsewhere = (
         {task["startedBy"], task["environment"]["AIRFLOW_ECS_TASK_INSTANCE"]} for task in ecs.tasks()
     )
@@ -85,8 +82,7 @@ def test_terminate_stops_what_is_being_launched(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     ecs.configure(run_seconds=None)
     ecs.fault("RunTask", "latency", seconds=0.5)
-    for number in range(5):
-        scheduler.queue(key(number))
+    scheduler.queue_all(5)
     scheduler.beat()
     deadline = time.monotonic() + 10
     while not ecs.calls().get("RunTask") and time.monotonic() < deadline:
@@ -106,8 +102,7 @@ def test_containers_that_cannot_be_stopped_in_time_are_said(ecs: EcsApi, warned:
 def test_row_12_end_lets_run_what_runs_and_launches_nothing(ecs: EcsApi, said: Callable[[], str]) -> None:
     scheduler = Scheduler(run_task_rate="0.1", run_task_burst="3")
     ecs.configure(run_seconds=0.5)
-    for number in range(50):
-        scheduler.queue(key(number))
+    scheduler.queue_all(50)
     scheduler.run(lambda: len(ecs.tasks(["arn"])) == 3)
     scheduler.executor.end(heartbeat_interval=0.05)
     assert {task["exitCode"] for task in ecs.tasks()} == {0} and len(ecs.tasks()) == 3
@@ -148,8 +143,7 @@ def test_a_stop_that_fails_is_made_again(ecs: EcsApi, warned: Callable[[], str])
 
 def test_row_17_a_task_revoked_before_its_launch_is_never_launched(ecs: EcsApi) -> None:
     scheduler = Scheduler(run_task_rate="0.5", run_task_burst="1")
-    for number in range(3):
-        scheduler.queue(key(number))
+    scheduler.queue_all(3)
     scheduler.beat()
     scheduler.queue(key(3))
     for number in range(1, 4):
@@ -163,8 +157,7 @@ def test_row_17_a_task_revoked_before_its_launch_is_never_launched(ecs: EcsApi) 
 
 def test_after_a_fork_the_child_has_a_client_and_threads_of_its_own(ecs: EcsApi) -> None:
     scheduler = Scheduler()
-    scheduler.queue(key(0))
-    scheduler.run_to_the_end()
+    scheduler.complete(key(0))
     child = os.fork()
     if child == 0:
         code = 1
@@ -177,8 +170,7 @@ def test_after_a_fork_the_child_has_a_client_and_threads_of_its_own(ecs: EcsApi)
             os._exit(code)
     _, status = os.waitpid(child, 0)
     assert os.WEXITSTATUS(status) == 0
-    scheduler.queue(key(2))
-    scheduler.run_to_the_end()
+    scheduler.complete(key(2))
     assert len(ecs.tasks()) == 3
 
 
@@ -187,17 +179,6 @@ def test_a_start_makes_no_thread(ecs: EcsApi) -> None:
     before = threading.active_count()
     Scheduler()
     assert threading.active_count() == before
-
-
-def test_two_schedulers_share_a_quota_fairly_and_fail_nothing(ecs: EcsApi) -> None:
-    ecs.configure(run_seconds=0.1, launch_rate=30, launch_burst=10)
-    pair = [Scheduler(run_task_rate="30", run_task_burst="10") for _ in range(2)]
-    for number in range(40):
-        pair[number % 2].queue(key(number))
-    for one in pair:
-        one.run(lambda: bool([each.beat() for each in pair]) and all(len(each.ends()) == 20 for each in pair))
-    for one in pair:
-        assert all(ends == ["success"] for ends in one.ends().values())
 
 
 def test_a_heartbeat_spends_little_time_on_what_was_queued(ecs: EcsApi) -> None:

@@ -29,8 +29,7 @@ def start(check: str = "strict", task_definition: str = FAMILY, **options: Any) 
 
 def run_one(scheduler: Scheduler, number: int = 0, executor_config: Any = None) -> list[str]:
     """Run a task to its end; returns its states."""
-    scheduler.queue(key(number), executor_config=executor_config)
-    scheduler.run_to_the_end()
+    scheduler.complete(key(number), executor_config=executor_config)
     return scheduler.states(key(number))
 
 
@@ -58,13 +57,6 @@ def test_strict_refuses_to_start_in_the_words_of_the_documentation(ecs: EcsApi, 
     ):
         quoted = quoted.replace(documented, here)
     assert str(caught.value) == quoted
-
-
-def test_warn_says_the_same_and_tasks_run(ecs: EcsApi, registry: FakeRegistry, warned: Callable[[], str]) -> None:
-    register(ecs, FAMILY, put_worker(registry, "wrong", WRONG))
-    assert run_one(start("warn"))[-1] == "success"
-    assert warned().count("The image is incompatible with this scheduler") == 1
-    assert f"the image has {WRONG.airflow}" in warned() and "python build.py" in warned()
 
 
 def test_what_the_container_lacks_is_warned_about_unless_nothing_is_to_be_looked_at(

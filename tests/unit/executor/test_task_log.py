@@ -142,13 +142,9 @@ def test_without_the_right_to_describe_tasks_the_configured_definition_is_taken(
     ecs.fault("DescribeTasks", "denied", action="ecs:DescribeTasks")
     messages, (text,) = webserver.of(instance(running), 1)
     assert "ecs:DescribeTasks is not permitted" in messages[0] and "hello" in text
-
-
-def test_without_the_right_to_describe_definitions_nothing_is_known(
-    ecs: EcsApi, running: str, logs: FakeLogs, webserver: TaskLog
-) -> None:
     ecs.fault("DescribeTaskDefinition", "denied", action="ecs:DescribeTaskDefinition")
-    assert "ecs:DescribeTaskDefinition is not permitted" in message(webserver, instance(running))
+    other = instance(running, {"task_definition": "worker:1"})
+    assert "ecs:DescribeTaskDefinition is not permitted" in webserver.of(other, 1)[0][-1]
 
 
 def test_an_aws_that_does_not_answer_is_not_waited_for(

@@ -11,10 +11,9 @@ import boto3
 import pytest
 from airflow_ecs_executor.aws.task_definition import read_definition
 from airflow_ecs_executor.checks.environment import container_of, differences
-from airflow_ecs_executor.image_check.check import check_image
 from airflow_ecs_executor.image_check.comparison import Fit, Versions
 from airflow_ecs_executor.image_check.facts import ImageFacts
-from airflow_ecs_executor.image_check.remote import Images
+from airflow_ecs_executor.image_check.remote import Images, check_image
 from botocore.exceptions import ClientError
 
 from images.errors import AwsError, RequestError
@@ -448,7 +447,7 @@ def test_the_executor_s_own_check_finds_nothing_wrong(
         }
     )
     container = container_of(definition, report.facts, {})
-    assert differences(scheduler, container, is_airflow_2=airflow.startswith("2")) == []
+    assert list(differences(scheduler, container, is_airflow_2=airflow.startswith("2"))) == []
     assert (definition.log_driver, definition.log_options["awslogs-stream-prefix"]) == ("awslogs", "task")
 
 

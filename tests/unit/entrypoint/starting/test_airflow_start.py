@@ -189,16 +189,11 @@ commands = [*ExecutorLoader.get_executor_names(), *get_auth_manager_cls().get_cl
 }
 
 
-def test_tasks_run_needs_no_commands_of_auth_manager_and_executor(packages):
+def test_tasks_run_needs_no_commands_of_auth_manager_and_executor_and_the_task_has_them(packages):
     packages(AIRFLOW_2)
     assert import_early(workload=False)
     assert sys.modules["airflow.cli.cli_parser"].commands == []
     assert "airflow.cli.commands.task_command" in sys.modules
-
-
-def test_what_the_task_imports_afterwards_is_the_true_thing(packages):
-    packages(AIRFLOW_2)
-    assert import_early(workload=False)
     from airflow.executors.executor_loader import ExecutorLoader
     from airflow.www.extensions.init_auth_manager import get_auth_manager_cls
 

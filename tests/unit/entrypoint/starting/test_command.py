@@ -116,6 +116,7 @@ def test_services_go_to_the_official_entrypoint(service):
         ("bash", True),
         ("python -V", True),
         ("celery worker", True),
+        ("dags list", True),
         ("tasks run d t r", False),
         (f"python -m {SDK}", False),
         ("bash -c airflow tasks run", False),
@@ -124,12 +125,9 @@ def test_services_go_to_the_official_entrypoint(service):
     ],
 )
 def test_first_run_variables_send_all_but_tasks_and_foreign_programs_there(arguments, handed):
-    assert hand_over(parse(arguments.split()), first_run=True) is handed
-
-
-@pytest.mark.parametrize("arguments", ["version", "bash", "dags list", "python -V", "tasks test d t"])
-def test_nothing_else_goes_there(arguments):
-    assert not hand_over(parse(arguments.split()), first_run=False)
+    command = parse(arguments.split())
+    assert hand_over(command, first_run=True) is handed
+    assert hand_over(command, first_run=False) is command.service
 
 
 @pytest.mark.parametrize(

@@ -182,23 +182,14 @@ def test_what_a_crashed_run_left_makes_room_before_anything_is_downloaded(s3, sy
     assert staging(dags) == []
 
 
-def test_throttling_that_passes_is_waited_for(s3, sync, dags):
-    put(s3, dags__a=b"1")
-    s3.faults = [
-        Fault("", "error", 1, code="SlowDown", status=503),
-        Fault("dags/a", "error", 1, code="SlowDown", status=503),
-    ]
-    sync()
-    assert tree(dags) == {"a": b"1"}
-
-
-@pytest.mark.parametrize("kind", ["break", "drop"])
-def test_one_broken_connection_is_repaired(s3, sync, dags, kind):
+@pytest.mark.parametrize("key", ["", "dags/a"])
+@pytest.mark.parametrize("kind, more", [("error", {"code": "SlowDown", "status": 503}), ("break", {}), ("drop", {})])
+def test_throttling_and_a_broken_connection_that_pass_are_waited_for(s3, sync, dags, key, kind, more):
     put(s3, dags__a=b"x" * 1000)
-    s3.faults = [Fault("dags/a", kind, 1)]
+    s3.faults = [Fault(key, kind, 1, **more)]
     sync()
     assert tree(dags) == {"a": b"x" * 1000}
-    assert s3.requests["dags/a"] == 2
+    assert s3.requests[key] == 2
 
 
 @pytest.mark.parametrize("kind", ["break", "drop"])

@@ -9,7 +9,7 @@ from airflow_ecs_executor.aws.connection import Connection, region_of
 from botocore.config import Config
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Scheduler, key
+from tests.unit.executor.harness import Scheduler
 
 
 def test_the_region_is_the_flag_s_or_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +38,7 @@ def test_one_client_serves_the_whole_process_and_does_not_retry(ecs: EcsApi, mon
 
     monkeypatch.setattr(Connection, "ecs", make)
     scheduler = Scheduler()
-    for number in range(20):
-        scheduler.queue(key(number))
+    scheduler.queue_all(20)
     scheduler.run_to_the_end()
     (client,) = made
     assert client.meta.config.retries["total_max_attempts"] == 1

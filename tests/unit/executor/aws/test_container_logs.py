@@ -144,43 +144,24 @@ def test_the_end_of_a_log_is_cut_at_its_beginning_and_long_lines_at_their_end():
 # What failed
 
 
+def denied(reason, action=""):
+    return ApiError(ErrorKind.PERMANENT, reason, "AccessDeniedException", action)
+
+
+def missing(what):
+    return ApiError(ErrorKind.PERMANENT, f"The specified log {what} does not exist.", "ResourceNotFoundException")
+
+
 @pytest.mark.parametrize(
     "error, words",
     [
-        (ApiError(ErrorKind.PERMANENT, "no", "AccessDeniedException"), ["logs:GetLogEvents is not permitted", "IAM"]),
-        (ApiError(ErrorKind.PERMANENT, "no", "AccessDenied", "ecs:Other"), ["ecs:Other is not permitted"]),
-        (
-            ApiError(ErrorKind.PERMANENT, "with an explicit deny in a service control policy", "AccessDeniedException"),
-            ["change the service control policy that denies it explicitly"],
-        ),
-        (
-            ApiError(ErrorKind.PERMANENT, "because no VPC endpoint policy allows the action", "AccessDeniedException"),
-            ["allow it in the VPC endpoint policy as well"],
-        ),
-        (
-            ApiError(
-                ErrorKind.PERMANENT, "because no identity-based policy allows the action", "AccessDeniedException"
-            ),
-            ["allow it in the IAM policy"],
-        ),
-        (
-            ApiError(
-                ErrorKind.PERMANENT, "The specified KMS key does not exist or is not allowed", "AccessDeniedException"
-            ),
-            ["KMS key cannot be used"],
-        ),
-        (
-            ApiError(ErrorKind.CREDENTIALS, "Signature expired: A is now earlier than B", "InvalidSignatureException"),
-            ["its clock is wrong: set it"],
-        ),
-        (
-            ApiError(ErrorKind.PERMANENT, "The specified log group does not exist.", "ResourceNotFoundException"),
-            ["no log group /airflow in us-east-1", "create it"],
-        ),
-        (
-            ApiError(ErrorKind.PERMANENT, "The specified log stream does not exist.", "ResourceNotFoundException"),
-            ["printed nothing yet", STREAM.name],
-        ),
+        (denied("no"), ["logs:GetLogEvents is not permitted", "IAM"]),
+        (denied("no", "ecs:Other"), ["ecs:Other is not permitted"]),
+        (denied("because no VPC endpoint policy allows the action"), ["allow it in the VPC endpoint policy as well"]),
+        (denied("The specified KMS key does not exist or is not allowed"), ["KMS key cannot be used"]),
+        (ApiError(ErrorKind.CREDENTIALS, "Signature expired: A is now earlier than B"), ["its clock is wrong: set it"]),
+        (missing("group"), ["no log group /airflow in us-east-1", "create it"]),
+        (missing("stream"), ["printed nothing yet", STREAM.name]),
         (ApiError(ErrorKind.CREDENTIALS, "none"), ["no valid AWS credentials"]),
         (ApiError(ErrorKind.OUTCOME_UNKNOWN, "timed\nout"), ["not answered in time", "timed out"]),
         (ApiError(ErrorKind.THROTTLED, "slow"), ["throttled"]),

@@ -85,4 +85,3 @@ def test_of_a_long_text_the_beginning_and_the_end_are_looked_at() -> None:
 def test_what_is_not_known_gets_no_advice() -> None:
     assert not hints.of_stopped_task("Something new.").text
     assert not hints.of_failed_call("Something new.")
-    assert not hints.of_exit_code(42)

@@ -12,17 +12,12 @@ from airflow_ecs_executor.aws.identity import (
     Deployment,
     identity_in,
     name_of_deployment,
-    new_client_token,
     tags_of,
 )
 
 Key = namedtuple("Key", "dag_id task_id run_id try_number map_index")
 KEY = Key("dag", "task", "manual__2026-01-01T00:00:00+00:00", 1, -1)
 OURS = Deployment("ours", "us", "airflow")
-
-
-def test_another_database_is_another_deployment() -> None:
-    assert name_of_deployment("db:5432/airflow ") != name_of_deployment("db:5432/airflow_test ")
 
 
 def test_a_deployment_is_a_valid_started_by() -> None:
@@ -71,9 +66,3 @@ def test_the_identity_is_found_in_a_described_task() -> None:
 @pytest.mark.parametrize("task", [{}, {"overrides": None}, {"overrides": {"containerOverrides": [{"name": "a"}]}}])
 def test_a_task_of_somebody_else_has_no_identity(task: dict) -> None:
     assert identity_in(task) is None
-
-
-def test_client_tokens_are_valid_and_never_the_same() -> None:
-    tokens = {new_client_token() for _ in range(1000)}
-    assert len(tokens) == 1000
-    assert all(re.fullmatch(r"[!-~]{1,64}", token) for token in tokens)

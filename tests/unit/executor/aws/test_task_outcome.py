@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from airflow_ecs_executor.aws.task_outcome import OutcomeKind, has_started, outcome_of
+from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind, has_started, outcome_of
 
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 MAINTENANCE = "ECS is performing maintenance on the underlying infrastructure hosting the task"
@@ -34,14 +34,19 @@ def described(
     return task
 
 
+def outcome(task: dict[str, Any], container_name: str = "airflow", foreign_image: bool = False) -> Outcome:
+    found = outcome_of(task, container_name, foreign_image)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("status", ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING"])
 def test_a_task_whose_container_has_not_ended_goes_on(status: str) -> None:
     assert outcome_of(described(status), "airflow") is None
 
 
 def test_the_end_is_seen_as_soon_as_the_container_has_an_exit_code() -> None:
-    end = outcome_of(described("DEPROVISIONING", 0, "EssentialContainerExited"), "airflow")
-    assert end is not None and end.kind is OutcomeKind.SUCCEEDED
+    assert outcome(described("DEPROVISIONING", 0, "EssentialContainerExited")).kind is OutcomeKind.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -76,8 +81,7 @@ def test_the_end_is_seen_as_soon_as_the_container_has_an_exit_code() -> None:
     ],
 )
 def test_a_stopped_task_is_judged(task: dict[str, Any], ending: OutcomeKind) -> None:
-    end = outcome_of(task, "airflow")
-    assert end is not None and end.kind is ending
+    assert outcome(task).kind is ending
 
 
 @pytest.mark.parametrize(
@@ -90,13 +94,13 @@ def test_a_stopped_task_is_judged(task: dict[str, Any], ending: OutcomeKind) -> 
     ],
 )
 def test_a_reason_that_somebody_typed_or_a_name_in_one_is_not_aws_s(stop_code: str, reason: str) -> None:
-    end = outcome_of(described(started=False, stop_code=stop_code, stoppedReason=reason), "airflow")
-    assert end is not None and end.kind in (OutcomeKind.STOPPED_BY_USER, OutcomeKind.NEVER_STARTED)
+    end = outcome(described(started=False, stop_code=stop_code, stoppedReason=reason))
+    assert end.kind in (OutcomeKind.STOPPED_BY_USER, OutcomeKind.NEVER_STARTED)
 
 
 def test_a_container_that_ended_early_by_itself_is_no_lack_of_room() -> None:
-    end = outcome_of(described(exit_code=84, stoppedReason="Capacity is unavailable at this time."), "airflow")
-    assert end is not None and end.kind is OutcomeKind.NEVER_STARTED and not end.temporary
+    end = outcome(described(exit_code=84, stoppedReason="Capacity is unavailable at this time."))
+    assert end.kind is OutcomeKind.NEVER_STARTED and not end.temporary
 
 
 @pytest.mark.parametrize(
@@ -111,34 +115,35 @@ def test_a_container_that_ended_early_by_itself_is_no_lack_of_room() -> None:
     ],
 )
 def test_a_container_that_left_in_order_but_not_by_itself_is_told_of(task: dict[str, Any], has_reason: bool) -> None:
-    end = outcome_of(task, "airflow")
-    assert end is not None and end.kind is OutcomeKind.SUCCEEDED
-    assert end.has_reason is has_reason
+    end = outcome(task)
+    assert end.kind is OutcomeKind.SUCCEEDED and end.has_reason is has_reason
 
 
 def test_a_task_s_process_that_was_killed_for_want_of_memory_is_told_of_with_advice() -> None:
     """Airflow's own process survives that of the task, reports its end, and exits with 0."""
-    end = outcome_of(described(exit_code=0, container_reason=OUT_OF_MEMORY), "airflow")
-    assert end is not None
+    end = outcome(described(exit_code=0, container_reason=OUT_OF_MEMORY))
     assert OUT_OF_MEMORY in end.explanation and "raise `memory`" in end.explanation
 
 
 def test_row_7_a_sidecar_s_exit_code_does_not_count() -> None:
     task = described(exit_code=0)
     task["containers"].insert(0, {"name": "sidecar", "exitCode": 1})
-    end = outcome_of(task, "airflow")
-    assert end is not None and end.kind is OutcomeKind.SUCCEEDED
+    assert outcome(task).kind is OutcomeKind.SUCCEEDED
 
 
 def test_a_task_without_our_container_has_failed_and_says_so() -> None:
-    end = outcome_of(described(exit_code=0), "worker")
-    assert end is not None and end.kind is OutcomeKind.FAILED and "no container 'worker'" in end.reason
+    end = outcome(described(exit_code=0), "worker")
+    assert end.kind is OutcomeKind.FAILED and "no container 'worker'" in end.reason
 
 
 @pytest.mark.parametrize("code", [84, 85])
 def test_a_reserved_exit_code_of_a_foreign_image_is_just_an_exit_code(code: int) -> None:
-    end = outcome_of(described(exit_code=code), "airflow", foreign_image=True)
-    assert end is not None and end.kind is OutcomeKind.FAILED
+    assert outcome(described(exit_code=code), foreign_image=True).kind is OutcomeKind.FAILED
+
+
+def test_row_8_a_container_without_exit_code_is_said_to_have_left_none() -> None:
+    reason = outcome(described(stoppedReason="Something new.")).reason
+    assert "Something new" in reason and "left no exit code" in reason
 
 
 def test_the_reason_says_all_that_ecs_says() -> None:
@@ -148,8 +153,7 @@ def test_the_reason_says_all_that_ecs_says() -> None:
         container_reason=OUT_OF_MEMORY,
         stoppedReason="Essential container exited",
     )
-    end = outcome_of(task, "airflow")
-    assert end is not None
+    end = outcome(task)
     for part in ("arn:task", "Essential container exited", "OutOfMemoryError", "137", "EssentialContainerExited"):
         assert part in end.reason
 
@@ -170,7 +174,6 @@ def test_a_task_has_started(status: dict[str, Any]) -> None:
     ],
 )
 def test_an_exit_code_explains_only_a_container_that_ended_by_itself(task: dict[str, Any], advice: str) -> None:
-    end = outcome_of(task, "airflow")
-    assert end is not None
+    end = outcome(task)
     assert advice in end.advice if advice else not end.advice
     assert ("stopTimeout" in end.advice) is (advice == "killed")

@@ -35,7 +35,7 @@ def found(airflow, environment, secrets=(), image=None, known=True, overrides=No
     definition = read_definition({"containerDefinitions": [container]}, "airflow")
     facts = ImageFacts(environment=image or {}) if known else None
     conf = Conf({name.replace("__", "."): value for name, value in scheduler.items()})
-    return differences(conf, container_of(definition, facts, overrides or {}), is_airflow_2=airflow == 2)
+    return list(differences(conf, container_of(definition, facts, overrides or {}), is_airflow_2=airflow == 2))
 
 
 def on_2(environment=None, **more):
@@ -77,14 +77,11 @@ def test_another_database_is_told_without_its_password():
     assert "hunter2" not in text and "elsewhere" not in text
 
 
-def test_another_user_or_driver_is_the_same_database():
-    other = "postgresql://tasks:other@db.internal:5432/airflow"
-    assert on_2({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": other}) == []
-
-
-def test_the_database_s_usual_port_need_not_be_written():
-    shorter = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": POSTGRES.replace(":5432", "")}
-    assert on_2(shorter) == []
+@pytest.mark.parametrize(
+    "url", ["postgresql://tasks:other@db.internal:5432/airflow", POSTGRES.replace(":5432", "")], ids=["user", "port"]
+)
+def test_another_user_or_driver_and_the_usual_port_are_the_same_database(url):
+    assert on_2({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}) == []
 
 
 def test_a_url_that_is_none_is_another():

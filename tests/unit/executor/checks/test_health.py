@@ -13,6 +13,7 @@ from airflow_ecs_executor.services import deployment_of, services_of
 from local.ecs.control import EcsApi
 from local.fakes.s3 import WRITING, FakeS3, Fault
 from tests.unit.executor.harness import OPTIONS, VERSIONS, Configuration, Scheduler
+from tests.unit.executor.worker_images import deregister
 
 DENIED = "User: arn:aws:iam::1:user/me is not authorized to perform: s3:DeleteObject on resource: x"
 
@@ -69,49 +70,42 @@ def test_an_inactive_cluster_is_not_an_unknown_one(ecs: EcsApi) -> None:
 
 
 def test_an_inactive_task_definition_is_named(ecs: EcsApi) -> None:
-    client = boto3.client("ecs", endpoint_url=ecs.url)
-    client.deregister_task_definition(taskDefinition="worker:1")
-    client.close()
+    deregister(ecs, "worker:1")
     with pytest.raises(HealthCheckError, match="INACTIVE"):
         Scheduler(task_definition="worker:1")
 
 
-def test_no_credentials(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(HealthCheckError, match="no valid AWS credentials"):
-        Scheduler()
+@pytest.mark.parametrize(
+    ("environment", "options", "words"),
+    [
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, {}, "no valid AWS credentials"),
+        ({"AWS_DEFAULT_REGION": None}, {"region_name": ""}, "No AWS region.*REGION_NAME"),
+        ({"AWS_ENDPOINT_URL_ECS": "nonsense"}, {}, "No ECS client could be created"),
+        ({"AWS_ENDPOINT_URL_ECS": "http://127.0.0.1:9"}, {}, "ECS does not answer"),
+        (
+            {},
+            {"conn_id": "my_aws"},
+            "'my_aws' requires the Amazon provider.*pip install apache-airflow-providers-amazon",
+        ),
+    ],
+)
+def test_what_this_machine_lacks_is_told(
+    ecs: EcsApi,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str | None],
+    options: dict[str, str],
+    words: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    with pytest.raises(HealthCheckError, match=words):
+        Scheduler(**options)
 
 
 def test_expired_credentials(ecs: EcsApi) -> None:
     ecs.fault("*", "expired_credentials")
     with pytest.raises(HealthCheckError, match=r"no valid AWS credentials.*ExpiredToken"):
         Scheduler()
-
-
-def test_no_region(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(HealthCheckError, match=r"No AWS region.*REGION_NAME"):
-        Scheduler(region_name="")
-
-
-def test_an_endpoint_that_is_no_address(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", "nonsense")
-    with pytest.raises(HealthCheckError, match="No ECS client could be created"):
-        Scheduler()
-
-
-def test_an_endpoint_that_does_not_answer(ecs: EcsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", "http://127.0.0.1:9")
-    with pytest.raises(HealthCheckError, match="ECS does not answer"):
-        Scheduler()
-
-
-def test_a_named_connection_without_what_resolves_it(ecs: EcsApi) -> None:
-    with pytest.raises(
-        HealthCheckError, match=r"'my_aws' requires the Amazon provider.*pip install apache-airflow-providers-amazon"
-    ):
-        Scheduler(conn_id="my_aws")
 
 
 def test_throttling_at_start_is_waited_out(ecs: EcsApi, warned: Callable[[], str]) -> None:

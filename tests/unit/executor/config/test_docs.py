@@ -11,8 +11,8 @@ import pytest
 from airflow_ecs_executor.aws import container_logs, hints
 from airflow_ecs_executor.cli import config
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.unread_variables import unread_variables
-from airflow_ecs_executor.launching.events import Counters
+from airflow_ecs_executor.config.reader import unread_variables
+from airflow_ecs_executor.launching.launch import Counters
 from airflow_ecs_executor.launching.policy import Policy
 
 from tests.paths import DOCS
@@ -141,23 +141,6 @@ def test_every_exit_code_with_a_hint_is_documented():
     text = section(page("failures.md"), "## Exit codes")
     documented = {int(code) for row in table(text, "| Code |") for code in re.findall(r"\d+", row[0])}
     assert set(hints.EXIT_CODES) <= documented
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_links_lead_somewhere(name):
-    for target in re.findall(r"\]\(([^)]+)\)", page(name)):
-        if "://" in target:
-            continue
-        file, _, anchor = target.partition("#")
-        path = (DOCS / file) if file else DOCS / name
-        assert path.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            assert anchor in {_anchor(heading) for heading in headings}, target
-
-
-def _anchor(heading):
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_flag_of_config_and_its_exit_codes_are_documented():

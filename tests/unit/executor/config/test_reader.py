@@ -4,9 +4,9 @@ import json
 
 import pytest
 from airflow_ecs_executor.config import options
-from airflow_ecs_executor.config.problems import ConfigurationError
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import with_cluster_default
+from airflow_ecs_executor.config.source import ConfigurationError
 
 REQUIRED = {"cluster": "airflow", "container_name": "worker", "task_definition": "jobs"}
 OWN = frozenset(options.named("airflow_ecs_executor"))
@@ -65,50 +65,15 @@ def each(table):
 # Defaults
 
 
-def test_defaults_are_those_of_the_documentation():
-    settings = read()
-    assert (settings.cluster, settings.container_name, settings.region_name) == ("airflow", "worker", None)
-    assert (settings.conn_id, settings.conn_id_named) == ("aws_default", False)
-    assert settings.check_health_on_startup is True and settings.max_run_task_attempts == 3
-    assert settings.use_cluster_default and settings.fargate and settings.fargate_only == {}
-    assert (settings.run_task_rate, settings.run_task_burst, settings.launch_concurrency) == (20.0, 20, 16)
-    assert (settings.describe_tasks_rate, settings.poll_interval) == (5.0, 3.0)
-    assert (settings.missing_grace_period, settings.adoption_timeout) == (60.0, 30.0)
-    assert (settings.spot_interruptions, settings.max_spot_relaunches) == ("relaunch", 3)
-    assert settings.launch_wait_limit is None
-    assert settings.deployment is None and settings.task_instance_tags is True
-    assert settings.container_log_lines == 20
-    assert settings.warnings == ()
-
-
 def test_the_least_request_names_cluster_task_definition_and_container():
-    assert dict(read().run_task) == {
-        "cluster": "airflow",
-        "count": 1,
-        "taskDefinition": "jobs",
-        "platformVersion": "LATEST",
-        "overrides": {"containerOverrides": [{"name": "worker"}]},
-    }
-
-
-def test_the_settings_of_the_guide_give_its_request():
-    settings = read(
-        region_name="eu-west-1",
-        launch_type="FARGATE",
-        platform_version="LATEST",
-        assign_public_ip="True",
-        security_groups="sg-1",
-        subnets="subnet-1,subnet-2",
-    )
-    assert settings.region_name == "eu-west-1" and not settings.use_cluster_default
-    network = {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"], "assignPublicIp": "ENABLED"}
+    settings = read()
+    assert settings.use_cluster_default and settings.fargate and settings.fargate_only == {}
+    assert settings.warnings == ()
     assert dict(settings.run_task) == {
         "cluster": "airflow",
         "count": 1,
         "taskDefinition": "jobs",
-        "launchType": "FARGATE",
         "platformVersion": "LATEST",
-        "networkConfiguration": {"awsvpcConfiguration": network},
         "overrides": {"containerOverrides": [{"name": "worker"}]},
     }
 
@@ -460,37 +425,32 @@ def test_bad_json_tells_the_place_but_not_the_text():
     assert "line 1 column 24" in problem.text and "hunter2" not in str(problem)
 
 
-def test_keys_are_taken_in_both_spellings_at_any_depth():
-    snake = {
-        "enable_execute_command": True,
-        "enable_ecs_managed_tags": True,
-        "propagate_tags": "TASK_DEFINITION",
-        "placement_constraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}],
-        "overrides": {
-            "task_role_arn": "arn:x",
-            "ephemeral_storage": {"size_in_gi_b": 30},
-            "container_overrides": [
-                {"name": "worker", "memory_reservation": 5, "resource_requirements": [{"type": "GPU"}]}
-            ],
-        },
-        "volume_configurations": [{"name": "v", "managed_ebs_volume": {"role_arn": "r", "size_in_gib": 4}}],
-    }
-    camel = {
-        "enableExecuteCommand": True,
-        "enableECSManagedTags": True,
-        "propagateTags": "TASK_DEFINITION",
-        "placementConstraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}],
-        "overrides": {
-            "taskRoleArn": "arn:x",
-            "ephemeralStorage": {"sizeInGiB": 30},
-            "containerOverrides": [
-                {"name": "worker", "memoryReservation": 5, "resourceRequirements": [{"type": "GPU"}]}
-            ],
-        },
-        "volumeConfigurations": [{"name": "v", "managedEBSVolume": {"roleArn": "r", "sizeInGiB": 4}}],
-    }
-    assert read_kwargs(snake).run_task == read_kwargs(camel).run_task
-    assert {key: read_kwargs(snake).run_task[key] for key in camel} == camel
+@pytest.mark.parametrize(
+    "snake, camel",
+    [
+        ({"enable_execute_command": True}, {"enableExecuteCommand": True}),
+        ({"enable_ecs_managed_tags": True}, {"enableECSManagedTags": True}),
+        (
+            {"placement_constraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}]},
+            {"placementConstraints": [{"type": "memberOf", "expression": "attribute:a_b == c"}]},
+        ),
+        (
+            {
+                "overrides": {
+                    "task_role_arn": "arn:x",
+                    "container_overrides": [{"name": "worker", "memory_reservation": 5}],
+                }
+            },
+            {"overrides": {"taskRoleArn": "arn:x", "containerOverrides": [{"name": "worker", "memoryReservation": 5}]}},
+        ),
+        (
+            {"volume_configurations": [{"managed_ebs_volume": {"role_arn": "r", "size_in_gib": 4}}]},
+            {"volumeConfigurations": [{"managedEBSVolume": {"roleArn": "r", "sizeInGiB": 4}}]},
+        ),
+    ],
+)
+def test_keys_are_taken_in_both_spellings_at_any_depth(snake, camel):
+    assert read_kwargs(snake).run_task == read_kwargs(camel).run_task == {**read().run_task, **camel}
 
 
 @pytest.mark.parametrize("kwargs", [{"launch_type": None, "overrides": {"cpu": None}}, {"count": 1}])

@@ -64,8 +64,7 @@ def test_a_defect_in_a_thread_is_logged_with_its_traceback(
     scheduler.queue(key(0))
     scheduler.run(lambda: raised)
     scheduler.run_to_the_end()
-    scheduler.queue(key(1))
-    scheduler.run_to_the_end()
+    scheduler.complete(key(1))
     assert scheduler.ends() == {key(0): [end], key(1): ["success"]}
     check_log(caplog)
 

@@ -9,8 +9,7 @@ from airflow_ecs_executor.airflow_side import QueuedWorkload
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
 from airflow_ecs_executor.aws.identity import new_client_token
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
-from airflow_ecs_executor.launching.events import EventKind
-from airflow_ecs_executor.launching.launch import FrozenRequest, Launch
+from airflow_ecs_executor.launching.launch import EventKind, FrozenRequest, Launch
 from airflow_ecs_executor.launching.ledger import Ledger, StopCall
 from airflow_ecs_executor.launching.policy import Policy
 
@@ -68,10 +67,7 @@ class Story:
         return found
 
     def stops(self) -> list[str]:
-        found = []
-        for stop in iter(lambda: self.ledger.next_stop(self.now), None):
-            found.append(stop.arn)
-        return found
+        return [stop.arn for stop in iter(lambda: self.ledger.next_stop(self.now), None)]
 
     def revoke(self, key: str) -> None:
         self.ledger.revoke(key, "too long", self.now)
@@ -156,19 +152,6 @@ def test_row_10_a_request_is_sent_again_as_it_was_if_it_may_have_started_a_conta
     story.now += 60
     assert story.send() is launch and launch.attempts == 0
     assert (launch.request is request) is same
-
-
-def test_an_unanswered_request_uses_up_no_attempt_however_long_the_network_is_away() -> None:
-    story = Story(max_attempts=1, resend_limit=300.0)
-    story.submit("a")
-    for _ in range(5):
-        launch = story.reject(ErrorKind.OUTCOME_UNKNOWN)
-        story.now += 60
-    for _ in range(100):
-        for lost in story.ledger.to_locate(story.now):
-            story.ledger.locate_later(lost, story.now)
-        story.now += 60
-    assert launch.attempts == 0 and {kind for kind, _ in story.told} == {"waiting"}
 
 
 def test_a_request_is_not_sent_again_for_longer_than_airflow_s_token_lives() -> None:
@@ -357,16 +340,12 @@ def test_what_aws_turns_away_after_a_lost_answer_goes_out_as_it_was(story: Story
     assert story.send() is launch
 
 
-def test_of_a_revoked_task_the_event_log_hears_nothing_more() -> None:
-    for end in ("capacity", "failures"):
-        story = Story()
-        launch = story.sent("a")
-        story.revoke("a")
-        if end == "capacity":
-            story.ledger.rejected(launch, ApiError(ErrorKind.CAPACITY, "because"), story.now)
-        else:
-            story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
-        assert story.told == [] and story.is_empty()
+@pytest.mark.parametrize("temporary", [True, False])
+def test_of_a_revoked_task_the_event_log_hears_nothing_more(story: Story, temporary: bool) -> None:
+    launch = story.sent("a")
+    story.revoke("a")
+    story.ledger.not_placed(launch, NotStarted("because", temporary), story.now)
+    assert story.told == [] and story.is_empty()
 
 
 def test_a_container_that_found_no_room_waits_as_a_launch_does() -> None:
@@ -561,21 +540,16 @@ def test_a_container_may_outlive_its_task_for_as_long_as_airflow_lets_it() -> No
     assert story.stops() == [arn]
 
 
-def test_a_launch_that_is_not_wanted_any_more_frees_its_slot_when_it_is_refused(story: Story) -> None:
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_launch_that_is_not_wanted_any_more_frees_its_slot(story: Story, waits: bool) -> None:
     launch = story.sent("a")
+    if waits:
+        story.ledger.rejected(launch, ApiError(ErrorKind.CAPACITY, "because"), story.now)
     for _ in range(2):
         story.now += 300
         story.ledger.reviewed({"a"}, story.now)
-    story.ledger.rejected(launch, ApiError(ErrorKind.THROTTLED, "because"), story.now)
-    assert story.told == [("failed", "a")]
-
-
-def test_a_task_that_waits_and_is_not_wanted_any_more_is_given_up(story: Story) -> None:
-    story.submit("a")
-    story.reject(ErrorKind.CAPACITY)
-    for _ in range(2):
-        story.now += 300
-        story.ledger.reviewed({"a"}, story.now)
+    if not waits:
+        story.ledger.rejected(launch, ApiError(ErrorKind.THROTTLED, "because"), story.now)
     assert story.told[-1] == ("failed", "a") and story.ledger.waiting == 0 and story.is_empty()
 
 
@@ -587,13 +561,6 @@ def test_failures_of_run_task_use_up_an_attempt_with_a_new_token(story: Story) -
     story.ledger.not_placed(launch, NotStarted("ATTRIBUTE"), story.now)
     assert launch.attempts == 1 and launch.request is None
     assert story.told == [("attempt_failed", "a")]
-
-
-def test_a_hopeless_error_fails_at_once() -> None:
-    story = Story(max_attempts=3)
-    story.submit("a")
-    story.reject(ErrorKind.PERMANENT)
-    assert story.told == [("failed", "a")]
 
 
 def test_a_conflict_that_names_the_task_is_a_launch(story: Story) -> None:
@@ -624,12 +591,7 @@ def test_nothing_goes_out_while_there_are_no_credentials(story: Story) -> None:
         (OutcomeKind.SPOT, {"relaunch": False}, True),
         (OutcomeKind.SPOT, {}, False),
     ],
-    ids=[
-        "it ran (row 7)",
-        "a user stopped it",
-        "interrupted, and by option",
-        "interrupted after it had reported itself",
-    ],
+    ids=["it ran (row 7)", "a user stopped it", "interrupted, and by option", "interrupted after its own report"],
 )
 def test_a_container_is_not_launched_again(ending: OutcomeKind, policy: dict[str, Any], relaunch: bool) -> None:
     story = Story(**policy)
@@ -663,14 +625,7 @@ def test_row_8_capacity_that_aws_took_away_has_its_own_count(ending: OutcomeKind
     what = "AWS took the Spot capacity back" if spot else "AWS took the host of the ECS task away"
     assert first == f"Interrupted: {what}; launching again (1 of 2). because"
     assert last == f"Interrupted: {what}, after relaunch 2 of 2. because"
-    assert [kind for kind, _ in story.told] == [
-        "launched",
-        "attempt_failed",
-        "launched",
-        "attempt_failed",
-        "launched",
-        "failed",
-    ]
+    assert [kind for kind, _ in story.told] == ["launched", "attempt_failed"] * 2 + ["launched", "failed"]
 
 
 def test_row_9_missing_is_patient_and_never_launches_a_second_container() -> None:
@@ -838,14 +793,10 @@ def test_row_11_stopping_all_stops_containers_and_launches_none_of_them_again(st
 # Stored arguments, which a container removes when it has read them
 
 
-def stored(story: Story, launch: Launch) -> str:
-    launch.arguments_uri = f"s3://workloads/{story.arns}"
-    return launch.arguments_uri
-
-
 def sent_with_stored_arguments(story: Story) -> tuple[Launch, str]:
     launch = story.sent("a")
-    return launch, stored(story, launch)
+    launch.arguments_uri = "s3://workloads/a"
+    return launch, launch.arguments_uri
 
 
 def test_arguments_that_a_container_has_read_are_its_own_to_remove(story: Story) -> None:
@@ -872,8 +823,7 @@ def test_arguments_that_nobody_may_have_read_are_discarded_once(story: Story, en
 
 
 def test_arguments_stay_while_a_request_may_have_started_a_container(story: Story) -> None:
-    launch = story.sent("a")
-    uri = stored(story, launch)
+    launch, uri = sent_with_stored_arguments(story)
     story.ledger.rejected(launch, ApiError(ErrorKind.OUTCOME_UNKNOWN, "timeout"), story.now)
     assert story.discards() == []
     story.now += LONG

@@ -15,8 +15,7 @@ from airflow_ecs_executor.aws.ecs import DESCRIBE_LIMIT
 from airflow_ecs_executor.aws.errors import ApiError, ErrorKind, NotStarted
 from airflow_ecs_executor.aws.identity import new_client_token
 from airflow_ecs_executor.aws.task_outcome import Outcome, OutcomeKind
-from airflow_ecs_executor.launching.events import EventKind
-from airflow_ecs_executor.launching.launch import FrozenRequest, Launch
+from airflow_ecs_executor.launching.launch import EventKind, FrozenRequest, Launch
 from airflow_ecs_executor.launching.ledger import Ledger
 from airflow_ecs_executor.launching.policy import Policy
 from hypothesis import HealthCheck, given, settings

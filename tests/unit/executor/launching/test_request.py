@@ -3,13 +3,14 @@ from __future__ import annotations
 import copy
 import enum
 import json
-import time
 import types
 
 import pytest
 from airflow_ecs_executor.config.reader import read_settings
 from airflow_ecs_executor.config.settings import with_cluster_default
 from airflow_ecs_executor.launching.request import ExecutorConfigError, build_run_task, check_length
+
+from tests.unit.executor.harness import Configuration
 
 COMMAND = ["airflow", "tasks", "run", "dag", "task", "run"]
 IDENTITY = {"AIRFLOW_ECS_TASK_INSTANCE": "0123"}
@@ -18,24 +19,13 @@ MARK = {"name": "AIRFLOW_IS_EXECUTOR_CONTAINER", "value": "true"}
 OURS = [{"name": "AIRFLOW_ECS_TASK_INSTANCE", "value": "0123"}, MARK]
 
 
-class Conf:
-    def __init__(self, values):
-        self.values = {
-            "cluster": "airflow",
-            "container_name": "worker",
-            "task_definition": "jobs",
-            "subnets": "subnet-1",
-            **values,
-        }
-
-    def get(self, section, key, fallback=None):
-        return self.values.get(key, fallback)
+OPTIONS = {"cluster": "airflow", "container_name": "worker", "task_definition": "jobs", "subnets": "subnet-1"}
 
 
 def settings_of(run_task_kwargs=None, **values):
     if run_task_kwargs is not None:
         values["run_task_kwargs"] = json.dumps(run_task_kwargs)
-    return read_settings(Conf(values), {})
+    return read_settings(Configuration({**OPTIONS, **values}), {})
 
 
 FARGATE = settings_of(launch_type="FARGATE")
@@ -85,17 +75,6 @@ def test_the_request_of_a_task_without_executor_config(executor_config):
 
 def test_no_tags_means_no_parameter():
     assert "tags" not in build(tags=[])
-
-
-def test_it_is_quick():
-    command = ["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", "x" * 3000]
-    best = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        for _ in range(50):
-            build(settings=FARGATE, command=command, tags=TAGS)
-        best = min(best, (time.perf_counter() - started) / 50)
-    assert best < 0.0005  # 100 µs are meant; other work on the machine may be in the way
 
 
 # Copies
@@ -186,27 +165,6 @@ def test_our_container_is_found_by_name_and_sidecars_stay_as_they_are(place):
     assert [entry for entry in found if entry["name"] != "worker"] == sidecars
 
 
-@pytest.mark.parametrize(
-    "snake, camel",
-    [
-        ({"task_definition": "other:2"}, {"taskDefinition": "other:2"}),
-        ({"launch_type": "EC2"}, {"launchType": "EC2"}),
-        ({"enable_execute_command": True}, {"enableExecuteCommand": True}),
-        ({"propagate_tags": "TASK_DEFINITION"}, {"propagateTags": "TASK_DEFINITION"}),
-        (
-            {"capacity_provider_strategy": [{"capacity_provider": "cp"}]},
-            {"capacityProviderStrategy": [{"capacityProvider": "cp"}]},
-        ),
-        (
-            {"overrides": {"container_overrides": [{"name": "worker", "memory_reservation": 1}]}},
-            {"overrides": {"containerOverrides": [{"name": "worker", "memoryReservation": 1}]}},
-        ),
-    ],
-)
-def test_parameters_may_be_in_snake_case(snake, camel):
-    assert build(snake) == build(camel) != build()
-
-
 def test_a_parameter_that_is_not_known_is_passed_on_as_it_is():
     assert build({"brand_new": {"inner_key": [1, 2.5, True]}})["brand_new"] == {"inner_key": [1, 2.5, True]}
 
@@ -271,10 +229,6 @@ def test_the_users_started_by_wins():
     assert build({"started_by": "task"}, settings)["startedBy"] == "task"
 
 
-def test_a_started_by_that_aws_refuses_is_refused():
-    assert "128" in refusal({"startedBy": "has space"})
-
-
 @pytest.mark.parametrize("tags", [{"team": "data"}, [{"key": "team", "value": "data"}]])
 def test_ours_are_appended_to_the_users_tags(tags):
     assert build({"tags": tags}, tags=TAGS)["tags"] == [{"key": "team", "value": "data"}, *TAGS]
@@ -296,11 +250,6 @@ def test_ours_give_way_to_awss_limit(count, left):
     mine = {f"k{number}": "v" for number in range(count)}
     tags = build({"tags": mine}, tags=TAGS)["tags"]
     assert len(tags) == count + left and tags[count:] == TAGS[:left]
-
-
-@pytest.mark.parametrize("tags", ["x", [1], {"k": "a,b"}, {f"k{number}": "v" for number in range(51)}, {"aws:x": "y"}])
-def test_tags_that_aws_refuses_are_refused(tags):
-    assert "tags" in refusal({"tags": tags})
 
 
 # Capacity
@@ -348,10 +297,6 @@ def test_the_clusters_default_decides_for_a_task_that_says_nothing():
     assert build({"launchType": "FARGATE"}, settings)["platformVersion"] == "LATEST"
 
 
-def test_both_at_once_are_refused():
-    assert "exclude" in refusal({"launch_type": "EC2", "capacityProviderStrategy": INSTANCES})
-
-
 # What a DAG author cannot have
 
 
@@ -376,33 +321,27 @@ for _ in range(5000):
     "executor_config, said",
     [
         ({"command": ["rm"]}, "command"),
-        ({"command": []}, "command"),
-        ({"Command": ["rm"]}, "command"),
         ({"name": "other"}, "name"),
         ({"count": 2}, "count must be 1"),
         ({"count": "1"}, "count must be 1"),
         ({"cluster": "other"}, "'airflow'"),
-        ({"clientToken": "x"}, "clientToken"),
         ({"client_token": "x"}, "clientToken"),
         ({"launchType": "EC2", "launch_type": "EC2"}, "twice"),
         ({"launchType": 5}, "launchType"),
+        ({"launch_type": "EC2", "capacityProviderStrategy": INSTANCES}, "exclude"),
+        ({"startedBy": "has space"}, "128"),
+        ({"tags": {"k": "a,b"}}, "tags"),
         ({"capacityProviderStrategy": "FARGATE_SPOT"}, "capacityProviderStrategy"),
         ({"capacityProviderStrategy": [{"capacityProvider": "a", "weight": 5000}]}, "weight"),
         ({"overrides": []}, "overrides must be a dict"),
-        ({"overrides": "x"}, "overrides must be a dict"),
         ({"networkConfiguration": ["subnet-1"]}, "networkConfiguration must be a dict"),
         ({"overrides": {"containerOverrides": {"name": "worker"}}}, "list of dicts"),
-        ({"overrides": {"containerOverrides": ["worker"]}}, "list of dicts"),
         (overrides_of({"cpu": 1}), "no 'name'"),
-        (overrides_of({"name": ""}), "no 'name'"),
         (overrides_of({"name": 5}), "no 'name'"),
-        (overrides_of({"name": "worker", "command": ["rm"]}), "command"),
         (overrides_of({"name": "worker", "Command": ["rm"]}), "command"),
         (overrides_of({"name": "worker"}, {"name": "worker"}), "two entries"),
         (overrides_of({"name": "worker", "environment": {"A": "1"}}), "environment"),
-        (overrides_of({"name": "worker", "environment": ["A=1"]}), "environment"),
         (overrides_of({"name": "worker", "environment": [{"name": "A", "value": 1}]}), "environment"),
-        (overrides_of({"name": "worker", "environment": [{"value": "1"}]}), "environment"),
         ({"overrides": {"cpu": object()}}, "overrides.cpu is of the type object"),
         ({"pod_override": Untruthful()}, "Untruthful"),
         ({"overrides": {"cpu": {1, 2}}}, "set"),
@@ -412,12 +351,8 @@ for _ in range(5000):
         (CIRCLE, "nested too deeply"),
         (DEEP, "nested too deeply"),
         (Raising(a=1), "RuntimeError"),
-        ({"overrides": Raising(a=1)}, "RuntimeError"),
         ([], "must be a dict"),
         ("", "must be a dict"),
-        ([("launchType", "EC2")], "must be a dict"),
-        ("EC2", "must be a dict"),
-        (0, "must be a dict"),
         (Untruthful(), "must be a dict"),
     ],
 )

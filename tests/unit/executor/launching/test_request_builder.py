@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow_ecs_executor.aws.connection import Connection
-from airflow_ecs_executor.config.problems import ConfigurationError
+from airflow_ecs_executor.config.source import ConfigurationError
 from airflow_ecs_executor.launching.adoption import Orphan
 
 from local.ecs.control import EcsApi
@@ -47,8 +47,7 @@ def launched(ecs: EcsApi) -> list[str]:
 
 def test_a_LONG_goes_through_s3(ecs: EcsApi, s3: FakeS3, long: Airflow) -> None:
     scheduler = Scheduler(airflow=long, workload_s3_uri=PLACE)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states()[-1] == "success"
     found = launched(ecs)
     assert len(found) == 5 and found[3] == "--arguments-from"
@@ -59,15 +58,13 @@ def test_a_LONG_goes_through_s3(ecs: EcsApi, s3: FakeS3, long: Airflow) -> None:
 
 def test_a_command_that_fits_stays_in_the_overrides(ecs: EcsApi, s3: FakeS3) -> None:
     scheduler = Scheduler(workload_s3_uri=PLACE)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert "--arguments-from" not in launched(ecs) and not stored(s3)
 
 
 def test_by_option_every_command_goes_there_and_no_token_is_in_the_overrides(ecs: EcsApi, s3: FakeS3) -> None:
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     (arguments,) = stored(s3).values()
     (task,) = ecs.tasks()
     assert arguments == command(key())[3:]
@@ -77,8 +74,7 @@ def test_by_option_every_command_goes_there_and_no_token_is_in_the_overrides(ecs
 
 def test_without_a_place_the_task_fails_before_aws_is_called(ecs: EcsApi, long: Airflow) -> None:
     scheduler = Scheduler(airflow=long)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.ends() == {key(): ["failed"]}
     assert "RunTask" not in ecs.calls()
     assert "workload_s3_uri" in scheduler.notes[-1][1] and "8,192" in scheduler.notes[-1][1]
@@ -89,8 +85,7 @@ def test_an_environment_that_is_too_long_is_not_helped_by_it(ecs: EcsApi, s3: Fa
         "overrides": {"containerOverrides": [{"name": "airflow", "environment": [{"name": "A", "value": "a" * 9000}]}]}
     }
     scheduler = Scheduler(workload_s3_uri=PLACE)
-    scheduler.queue(key(), executor_config=config)
-    scheduler.run_to_the_end()
+    scheduler.complete(key(), executor_config=config)
     assert scheduler.ends() == {key(): ["failed"]}
     assert "environment" in scheduler.notes[-1][1] and not stored(s3)
 
@@ -98,8 +93,7 @@ def test_an_environment_that_is_too_long_is_not_helped_by_it(ecs: EcsApi, s3: Fa
 def test_what_no_container_has_read_is_removed(ecs: EcsApi, s3: FakeS3) -> None:
     ecs.behave(times=1, never_starts="CannotPullContainerError: timeout")
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states()[-1] == "success"
     first, second = (command_in(task)[4] for task in ecs.tasks())
     assert first != second, "a new attempt has a new token, and a place of its own"
@@ -129,27 +123,18 @@ def test_who_ends_removes_first_what_nobody_will_read(ecs: EcsApi, s3: FakeS3) -
 def test_an_answer_that_was_lost_finds_the_same_arguments(ecs: EcsApi, s3: FakeS3) -> None:
     ecs.fault("RunTask", "lost_answer", times=1)
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert len(ecs.tasks()) == 1 and scheduler.states()[-1] == "success"
     assert launched(ecs)[4] == f"s3://bucket/{next(iter(stored(s3)))}"
 
 
-def test_s3_that_is_away_for_a_moment_fails_no_task(ecs: EcsApi, s3: FakeS3, long: Airflow) -> None:
-    scheduler = Scheduler(airflow=long, workload_s3_uri=PLACE)
-    s3.faults = [Fault(WRITING, "error", times=4, status=503, code="SlowDown")]
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert scheduler.states()[-1] == "success"
-
-
-def test_s3_that_throttles_does_not_slow_launches_down(
+def test_s3_that_throttles_fails_no_task_and_does_not_slow_launches_down(
     ecs: EcsApi, s3: FakeS3, long: Airflow, warned: Callable[[], str]
 ) -> None:
     scheduler = Scheduler(airflow=long, workload_s3_uri=PLACE)
     s3.faults = [Fault(WRITING, "error", times=4, status=503, code="SlowDown")]
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
+    assert scheduler.states()[-1] == "success"
     assert "A task cannot be launched yet (PutObject): SlowDown" in warned()
     assert "RunTask" not in warned() and scheduler.airflow.figures.counters["throttled"] == 0
 
@@ -167,16 +152,14 @@ def test_credentials_that_have_expired_for_s3_are_renewed(
     monkeypatch.setattr(Connection, "client", client)
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
     s3.faults = [Fault(WRITING, "error", times=1, status=400, code="ExpiredToken")]
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states()[-1] == "success" and made.count("s3") == 2
 
 
 def test_a_denied_place_fails_the_task_and_names_the_action(ecs: EcsApi, s3: FakeS3, long: Airflow) -> None:
     scheduler = Scheduler(airflow=long, workload_s3_uri=PLACE)
     s3.faults = [Fault(WRITING, "error", status=403, code="AccessDenied")]
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.ends() == {key(): ["failed"]}
     assert "s3:PutObject" in scheduler.notes[-1][1] and PLACE in scheduler.notes[-1][1]
     assert "RunTask" not in ecs.calls()
@@ -189,8 +172,7 @@ def test_the_option_for_all_commands_needs_a_place(ecs: EcsApi) -> None:
 
 def test_objects_are_encrypted_by_the_key_that_was_named(ecs: EcsApi, s3: FakeS3, warned: Callable[[], str]) -> None:
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always", workload_s3_kms_key="alias/airflow")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert s3.encryption[next(iter(stored(s3)))] == ("aws:kms", "alias/airflow")
     assert "encrypt" not in warned()
 
@@ -198,8 +180,7 @@ def test_objects_are_encrypted_by_the_key_that_was_named(ecs: EcsApi, s3: FakeS3
 def test_a_bucket_that_encrypts_nothing_is_warned_about(ecs: EcsApi, s3: FakeS3, warned: Callable[[], str]) -> None:
     s3.default_encryption = ""
     scheduler = Scheduler(workload_s3_uri=PLACE, workload_s3_use="always")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert "does not encrypt" in warned()
 
 
@@ -207,8 +188,7 @@ def test_arguments_that_are_longer_than_the_entrypoint_reads_fail_the_task(ecs: 
     airflow = Airflow()
     airflow.more_arguments = ["n" * 1024 * 1024]
     scheduler = Scheduler(airflow=airflow, workload_s3_uri=PLACE)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert "at most 1,048,576 can be stored" in scheduler.notes[-1][1] and not stored(s3)
 
 
@@ -218,8 +198,7 @@ def test_arguments_that_are_longer_than_the_entrypoint_reads_fail_the_task(ecs: 
 def test_a_new_attempt_has_a_new_token(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     ecs.behave("task-0", times=1, never_starts="CannotPullContainerError: timeout")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states() == ["running", "running", "success"] and scheduler.airflow.renewed == [command(key())]
 
 
@@ -249,8 +228,7 @@ def test_a_database_that_does_not_answer_is_asked_again(ecs: EcsApi, warned: Cal
             return super().command_of(workload, generator, renew_token)
 
     scheduler = Scheduler(airflow=Away(), max_run_task_attempts="1")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states() == ["running", "success"]
     assert "A task cannot be launched yet" in warned()
 
@@ -261,8 +239,7 @@ def test_a_defect_of_ours_fails_the_task_and_is_logged(ecs: EcsApi, said: Callab
             raise TypeError("ours")
 
     scheduler = Scheduler(airflow=Broken())
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.ends() == {key(): ["failed"]}
     assert "The RunTask request could not be made: TypeError: ours" in scheduler.notes[-1][1]
 
@@ -272,8 +249,7 @@ def test_a_defect_of_ours_fails_the_task_and_is_logged(ecs: EcsApi, said: Callab
 
 def test_with_no_launch_type_the_cluster_s_default_is_asked_for_once(ecs: EcsApi) -> None:
     scheduler = Scheduler(launch_type="", check_health_on_startup="False")
-    for number in range(5):
-        scheduler.queue(key(number))
+    scheduler.queue_all(5)
     scheduler.run_to_the_end()
     assert ecs.calls()["DescribeClusters"]["count"] == 1
     assert {task["request"]["launchType"] for task in ecs.tasks()} == {"FARGATE"}
@@ -282,8 +258,7 @@ def test_with_no_launch_type_the_cluster_s_default_is_asked_for_once(ecs: EcsApi
 def test_a_default_that_may_not_be_asked_for_is_fargate(ecs: EcsApi, warned: Callable[[], str]) -> None:
     ecs.fault("DescribeClusters", "denied")
     scheduler = Scheduler(launch_type="", check_health_on_startup="False")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert ecs.tasks()[0]["request"]["launchType"] == "FARGATE"
     assert "Tasks are launched with launch type FARGATE" in warned()
 
@@ -291,6 +266,5 @@ def test_a_default_that_may_not_be_asked_for_is_fargate(ecs: EcsApi, warned: Cal
 def test_a_default_that_cannot_be_asked_for_now_is_waited_for(ecs: EcsApi) -> None:
     ecs.fault("DescribeClusters", "throttle", times=2)
     scheduler = Scheduler(launch_type="", check_health_on_startup="False", max_run_task_attempts="1")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states() == ["running", "success"]

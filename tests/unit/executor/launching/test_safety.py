@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.ecs.control import EcsApi
-from tests.unit.executor.harness import Hostile, Scheduler, deep, key
+from tests.unit.executor.harness import Scheduler, key
 
 RUN_TASK_NAMES = (
     "overrides", "containerOverrides", "name", "command", "environment", "count", "cluster", "tags", "launchType",
@@ -69,12 +69,3 @@ def test_row_2_no_executor_config_whatever_raises_through_the_heartbeat(ecs: Ecs
         assert set(ends) == set(queued) and all(len(states) == 1 for states in ends.values())
 
     any_executor_config()
-
-
-def test_objects_that_resist_copying_showing_and_comparing_fail_their_task_alone(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    scheduler.queue(key("hostile"), {"overrides": Hostile()})
-    scheduler.queue(key("deep"), deep(3000))
-    scheduler.queue(key("good"), {"tags": [{"key": "a", "value": "b"}]})
-    scheduler.run_to_the_end()
-    assert scheduler.ends() == {key("hostile"): ["failed"], key("deep"): ["failed"], key("good"): ["success"]}

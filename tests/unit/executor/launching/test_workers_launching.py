@@ -14,8 +14,7 @@ from tests.unit.executor.harness import Scheduler, key
 
 def test_a_task_runs_in_a_container_of_its_own_and_succeeds(ecs: EcsApi) -> None:
     scheduler = Scheduler()
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     (task,) = ecs.tasks()
     assert scheduler.events == [(key(), "running", task["arn"]), (key(), "success", task["arn"])]
     assert task["environment"]["AIRFLOW_IS_EXECUTOR_CONTAINER"] == "true"
@@ -42,8 +41,7 @@ def test_expired_credentials_are_renewed_without_using_up_an_attempt(ecs: EcsApi
     scheduler = Scheduler(max_run_task_attempts="1")
     ecs.fault("RunTask", "expired_credentials", times=2)
     ecs.fault("DescribeTasks", "expired_credentials", times=1)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert scheduler.states() == ["running", "success"]
 
 
@@ -61,8 +59,7 @@ def test_row_2_a_bad_executor_config_fails_that_task_alone_and_says_why(
 ) -> None:
     scheduler = Scheduler()
     scheduler.queue(key("bad"), executor_config)
-    scheduler.queue(key("good"))
-    scheduler.run_to_the_end()
+    scheduler.complete(key("good"))
     assert scheduler.ends() == {key("bad"): ["failed"], key("good"): ["success"]}
     (note,) = [text for noted, text in scheduler.notes if noted.task_id == "task-bad"]
     assert word in note
@@ -72,8 +69,7 @@ def test_row_3_a_slow_api_does_not_slow_the_heartbeat_down(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     for operation in ("RunTask", "DescribeTasks"):
         ecs.fault(operation, "latency", seconds=1.0)
-    for number in range(12):
-        scheduler.queue(key(number))
+    scheduler.queue_all(12)
     scheduler.run(lambda: len(scheduler.ends()) == 12)
     assert ecs.calls()["RunTask"]["max_in_flight"] > 5
     assert max(scheduler.beats) < 1.0, "one call alone takes longer"
@@ -87,8 +83,7 @@ def test_row_6_throttled_describes_are_said_and_keep_no_task_from_being_launched
     ecs.fault("DescribeTasks", "throttle", times=5)
     scheduler.queue(key(0))
     scheduler.run(lambda: scheduler.airflow.figures.counters["throttled"] >= 2)
-    scheduler.queue(key(1))
-    scheduler.run_to_the_end()
+    scheduler.complete(key(1))
     assert len(scheduler.ends()) == 2
     assert scheduler.airflow.figures.counters["throttled"] == 5
     assert warned().count("DescribeTasks: ThrottlingException") == 1, "said once, not five times"
@@ -98,8 +93,7 @@ def test_row_10_a_lost_answer_is_not_a_second_container(ecs: EcsApi) -> None:
     scheduler = Scheduler(run_task_rate="1000", run_task_burst="1000")
     ecs.configure(run_seconds=0.3)
     ecs.fault("RunTask", "lost_answer", probability=0.4)
-    for number in range(20):
-        scheduler.queue(key(number))
+    scheduler.queue_all(20)
     scheduler.run_to_the_end()
     tasks = ecs.tasks()
     assert len(tasks) == 20 and ecs.calls()["RunTask"]["count"] > 20
@@ -109,9 +103,7 @@ def test_row_10_a_lost_answer_is_not_a_second_container(ecs: EcsApi) -> None:
 def test_row_13_an_empty_answer_costs_an_attempt_and_loses_nothing(ecs: EcsApi) -> None:
     scheduler = Scheduler()
     ecs.fault("RunTask", "empty", times=1)
-    scheduler.queue(key(0))
-    scheduler.queue(key(1))
-    scheduler.run_to_the_end()
+    scheduler.complete(key(0), key(1))
     assert len(scheduler.ends()) == 2 and all(ends == ["success"] for ends in scheduler.ends().values())
     assert len([note for _, note in scheduler.notes if "no task and no reason" in note]) == 1
 
@@ -120,9 +112,7 @@ def test_capacity_is_waited_for_until_the_option_s_limit_and_both_are_told_with_
     scheduler = Scheduler(max_run_task_attempts="1", launch_wait_limit="0.5")
     ecs.fault("RunTask", "no_capacity", match="task-0")
     ecs.fault("RunTask", "no_capacity", match="task-1", times=2)
-    scheduler.queue(key(0))
-    scheduler.queue(key(1))
-    scheduler.run_to_the_end()
+    scheduler.complete(key(0), key(1))
     assert scheduler.ends() == {key(0): ["failed"], key(1): ["success"]}
     first, last = [text for noted, text in scheduler.notes if noted == key(0)]
     assert first.startswith("ecs task waiting: ") and "no attempt is used up" in first
@@ -132,29 +122,24 @@ def test_capacity_is_waited_for_until_the_option_s_limit_and_both_are_told_with_
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "denied", "words"),
     [
-        ({"task_definition": "nothing"}, ["TaskDefinition not found", "Register the task definition"]),
-        ({"cluster": "nothing"}, ["ClusterNotFoundException"]),
+        ({"task_definition": "nothing"}, False, ["TaskDefinition not found", "Register the task definition"]),
+        ({"cluster": "nothing"}, False, ["ClusterNotFoundException"]),
+        ({}, True, ["ecs:RunTask"]),
     ],
 )
-def test_a_hopeless_error_fails_at_once_with_the_reason(ecs: EcsApi, options: dict[str, str], words: list[str]) -> None:
+def test_a_hopeless_error_fails_at_once_with_the_reason(
+    ecs: EcsApi, options: dict[str, str], denied: bool, words: list[str]
+) -> None:
     scheduler = Scheduler(check_health_on_startup="False", **options)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    if denied:
+        ecs.fault("RunTask", "denied")
+    scheduler.complete()
     assert scheduler.ends() == {key(): ["failed"]}
     assert ecs.calls()["RunTask"]["count"] == 1
     for word in words:
         assert word in scheduler.notes[-1][1]
-
-
-def test_a_denied_run_task_fails_at_once_and_names_the_action(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.fault("RunTask", "denied")
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert ecs.calls()["RunTask"]["count"] == 1
-    assert "ecs:RunTask" in scheduler.notes[-1][1]
 
 
 def test_without_the_right_to_tag_tasks_are_launched_without_tags_and_one_warning(
@@ -162,8 +147,7 @@ def test_without_the_right_to_tag_tasks_are_launched_without_tags_and_one_warnin
 ) -> None:
     scheduler = Scheduler(max_run_task_attempts="1", run_task_kwargs='{"tags": {"team": "data"}}')
     ecs.fault("RunTask", "denied", action="ecs:TagResource")
-    for number in range(5):
-        scheduler.queue(key(number))
+    scheduler.queue_all(5)
     scheduler.run_to_the_end()
     assert len(scheduler.ends()) == 5 and all(ends == ["success"] for ends in scheduler.ends().values())
     assert all(task["tags"] == {} for task in ecs.tasks())
@@ -173,8 +157,7 @@ def test_without_the_right_to_tag_tasks_are_launched_without_tags_and_one_warnin
 def test_launches_stay_within_the_rate(ecs: EcsApi) -> None:
     scheduler = Scheduler(run_task_rate="40", run_task_burst="10")
     started = time.monotonic()
-    for number in range(30):
-        scheduler.queue(key(number))
+    scheduler.queue_all(30)
     scheduler.run(lambda: len(ecs.tasks(["arn"])) == 30)
     assert time.monotonic() - started > 0.45
 

@@ -31,6 +31,7 @@ def test_the_last_lines_of_a_container_that_failed_are_in_the_event_log(ecs: Ecs
     lines = [f"line {number}." for number in range(50)]
     scheduler = run_one(ecs, logs, *lines, container_log_lines="3")
     assert scheduler.ends() == {key(): ["failed"]}, "the failure is not kept back"
+    assert len(ecs.tasks()) == 1, "a container that ran is not launched again (row 7)"
     scheduler.run(lambda: bool(end_of_log(scheduler)))
     (text,) = end_of_log(scheduler)
     assert [line.split()[-1] for line in text.splitlines()[1:]] == ["47.", "48.", "49."]

@@ -21,8 +21,7 @@ def test_row_4_describes_come_in_full_batches_within_the_budget(ecs: EcsApi) -> 
         parallelism=150, run_task_rate="1000", run_task_burst="1000", poll_interval="0.5", describe_tasks_rate="100"
     )
     ecs.configure(run_seconds=None)
-    for number in range(150):
-        scheduler.queue(key(number))
+    scheduler.queue_all(150)
     scheduler.run(lambda: ecs.running() == 150)
     before, started_at = ecs.calls()["DescribeTasks"]["count"], time.monotonic()
     scheduler.run(lambda: ecs.calls()["DescribeTasks"]["count"] >= before + 4)
@@ -50,74 +49,39 @@ def test_the_end_of_the_container_counts_not_the_end_of_the_task(ecs: EcsApi) ->
     assert scheduler.states() == ["running", "success"]
 
 
-def test_row_7_a_container_that_ran_and_failed_is_not_launched_again(ecs: EcsApi) -> None:
-    scheduler = Scheduler(max_run_task_attempts="3")
-    ecs.configure(run_seconds=0.1, exit_code=1)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1
-    assert scheduler.states() == ["running", "failed"]
-    assert "exit code 1" in scheduler.notes[-1][1]
-
-
 def test_row_7_a_sidecar_that_fails_does_not_fail_the_task(ecs: EcsApi) -> None:
     scheduler = Scheduler(task_definition="worker-with-sidecar")
     ecs.configure(run_seconds=0.1, sidecar_exit_codes={"sidecar": 1})
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "success"]
 
 
-def test_row_8_a_stopped_task_without_exit_code_has_failed_at_once(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    ecs.configure(run_seconds=0.1, exit_code=None, stopped_reason="Something new.")
-    scheduler.queue(key())
-    scheduler.run_to_the_end(timeout=5)
-    assert scheduler.states() == ["running", "failed"]
-    assert "Something new" in scheduler.notes[-1][1] and "left no exit code" in scheduler.notes[-1][1]
-
-
-def test_an_interrupted_task_that_reported_itself_is_left_to_airflow_s_retries(ecs: EcsApi) -> None:
-    scheduler = Scheduler()
-    scheduler.airflow.runnable = False
+@pytest.mark.parametrize(("runnable", "option"), [(False, "relaunch"), (True, "fail")])
+def test_a_spot_interruption_fails_a_task_that_reported_itself_and_by_option_any(
+    ecs: EcsApi, runnable: bool, option: str
+) -> None:
+    scheduler = Scheduler(spot_interruptions=option)
+    scheduler.airflow.runnable = runnable
     ecs.configure(run_seconds=None)
     scheduler.queue(key())
     scheduler.run(lambda: bool(started(ecs)))
     ecs.stop_tasks(started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
     scheduler.run_to_the_end()
     assert len(ecs.tasks()) == 1 and scheduler.ends() == {key(): ["failed"]}
-
-
-def test_a_spot_interruption_fails_the_task_by_option(ecs: EcsApi) -> None:
-    scheduler = Scheduler(spot_interruptions="fail")
-    ecs.configure(run_seconds=None)
-    scheduler.queue(key())
-    scheduler.run(lambda: bool(started(ecs)))
-    ecs.stop_tasks(started(ecs), stop_code="SpotInterruption", reason="Your Spot Task was interrupted.", exit_code=143)
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.airflow.interrupted == []
+    assert scheduler.airflow.interrupted == ([key()] if option == "relaunch" else [])
     assert "Interrupted: AWS took the Spot capacity back" in scheduler.notes[-1][1]
-
-
-def test_a_task_that_ecs_has_forgotten_fails_after_the_grace_period(ecs: EcsApi) -> None:
-    scheduler = Scheduler(missing_grace_period="0.2")
-    ecs.configure(run_seconds=0.0, forget_after=0.0)
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
-    assert len(ecs.tasks()) == 1 and scheduler.states() == ["running", "failed"]
-    assert "has not known this task" in scheduler.notes[-1][1]
 
 
 def test_one_task_that_ecs_refuses_to_describe_does_not_hide_the_others(ecs: EcsApi) -> None:
     scheduler = Scheduler(missing_grace_period="0.2")
     ecs.configure(run_seconds=0.5)
-    for number in range(7):
-        scheduler.queue(key(number))
+    scheduler.queue_all(7)
     scheduler.run(lambda: len(scheduler.states()) == 7)
     bad = ecs.tasks(["arn"])[3]["arn"]
     ecs.fault("DescribeTasks", "error", code="InvalidParameterException", message="Invalid identifier", match=bad)
     scheduler.run_to_the_end()
     assert sorted(states[0] for states in scheduler.ends().values()) == ["failed"] + ["success"] * 6
+    assert "has not known this task" in scheduler.notes[-1][1]
 
 
 @pytest.mark.parametrize("code", [137, 0], ids=["Airflow's process was killed", "another, and Airflow reported that"])
@@ -126,8 +90,7 @@ def test_row_23_out_of_memory_is_said_in_the_task_s_event_log(ecs: EcsApi, code:
     ecs.configure(
         run_seconds=0.1, exit_code=code, container_reason="OutOfMemoryError: Container killed due to memory usage"
     )
-    scheduler.queue(key())
-    scheduler.run_to_the_end()
+    scheduler.complete()
     # If the kernel kills the task's process and not Airflow's, what the task itself has reported stands.
     assert scheduler.states() == ["running", "success" if code == 0 else "failed"]
     ((noted, text),) = scheduler.notes

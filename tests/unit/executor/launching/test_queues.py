@@ -1,9 +1,30 @@
-"""The order in which ECS tasks are polled."""
+"""The order in which items fall due, and in which ECS tasks are polled."""
 
 from __future__ import annotations
 
 from airflow_ecs_executor.aws.ecs import DESCRIBE_LIMIT
-from airflow_ecs_executor.launching.poll_queue import PollQueue
+from airflow_ecs_executor.launching.queues import DueQueue, PollQueue
+
+
+def test_items_leave_when_they_are_due_the_earliest_first() -> None:
+    queue: DueQueue[object] = DueQueue()
+    late, first, second = object(), object(), object()  # which have no order of their own
+    for due, item in ((3.0, late), (1.0, first), (1.0, second)):
+        queue.push(due, item)
+    assert (queue.wait(0.5), queue.pop(0.5)) == (0.5, None)
+    assert [queue.pop(2.0) for _ in range(3)] == [first, second, None]
+    assert (queue.wait(2.0), len(queue)) == (1.0, 1)
+    assert (queue.wait(5.0), queue.pop(5.0), queue.wait(5.0)) == (0.0, late, None)
+
+
+def test_an_item_that_is_not_valid_any_more_is_dropped() -> None:
+    valid = {"b"}
+    queue: DueQueue[str] = DueQueue(lambda due, item: item in valid)
+    queue.push(1.0, "a")
+    queue.push(2.0, "b")
+    assert queue.wait(1.0) == 1.0 and len(queue) == 1
+    valid.clear()
+    assert queue.wait(1.0) is None and queue.pop(9.0) is None
 
 
 def test_row_4_a_task_is_polled_no_more_often_than_the_interval() -> None:
