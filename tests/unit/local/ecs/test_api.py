@@ -16,7 +16,6 @@ import pytest
 
 from local.ecs.control import EcsApi
 from local.ecs.model import answer_check
-from local.ecs.quotas import TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP
 from tests.unit.local.ecs.calls import CLUSTER, USUAL, Launch, arns, connect, described, reaches, refused, until
 
 TASK_DEFINITION: dict[str, Any] = {
@@ -212,9 +211,6 @@ class TestClientTokens:
         first = launch(clientToken="token")
         until(lambda: client.describe_tasks(cluster=CLUSTER, tasks=arns(first))["failures"])
         assert arns(launch(clientToken="token")) == arns(first)
-
-    def test_it_lives_for_24_hours_or_for_one_after_its_task_s_end(self) -> None:
-        assert (TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP) == (24 * 3600, 3600)
 
     def test_the_time_since_the_launch_can_be_set(self, launch: Launch, ecs: EcsApi) -> None:
         ecs.configure(run_seconds=None, token_life=0.3)
@@ -590,24 +586,6 @@ class TestClusters:
         assert (cluster["status"], cluster["runningTasksCount"], cluster["pendingTasksCount"]) == ("ACTIVE", 1, 0)
         assert answer["failures"] == [{"arn": "arn:aws:ecs:us-east-1:123456789012:cluster/other", "reason": "MISSING"}]
         assert client.list_clusters()["clusterArns"] == [cluster["clusterArn"]]
-
-    def test_a_deleted_one_is_inactive(self, launch: Launch, client: Any) -> None:
-        arn = client.create_cluster(clusterName="second", tags=[{"key": "a", "value": "b"}])["cluster"]["clusterArn"]
-        assert launch(cluster=arn)["tasks"]
-        assert refused(client.delete_cluster, cluster="second")[0] == "ClusterContainsTasksException"
-        (task,) = client.list_tasks(cluster=arn)["taskArns"]
-        client.stop_task(cluster=arn, task=task)
-        until(lambda: client.describe_tasks(cluster=arn, tasks=[task])["tasks"][0]["lastStatus"] == "STOPPED")
-        assert client.delete_cluster(cluster="second")["cluster"]["status"] == "INACTIVE"
-        assert refused(launch, cluster="second")[0] == "ClusterNotFoundException"
-        assert client.describe_clusters(clusters=[arn])["clusters"][0]["status"] == "INACTIVE"
-        assert len(client.list_clusters()["clusterArns"]) == 1
-        assert client.create_cluster(clusterName="second")["cluster"]["status"] == "ACTIVE"
-
-    def test_without_a_name_it_is_the_default_one(self, client: Any, launch: Launch) -> None:
-        assert client.describe_clusters()["failures"][0]["arn"].endswith("/default")
-        assert client.create_cluster()["cluster"]["clusterName"] == "default"
-        assert launch(cluster=None)["tasks"][0]["clusterArn"].endswith("/default")
 
 
 def raw(server: EcsApi, operation: str, body: str) -> tuple[int, dict[str, Any]]:

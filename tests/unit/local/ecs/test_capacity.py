@@ -74,12 +74,6 @@ class TestInstances:
         reached(client, arns(answer)[0], "STOPPED")
         assert arns(launch(INSTANCES))
 
-    def test_room_comes_with_the_setting(self, launch: Launch, ecs: EcsApi) -> None:
-        ecs.configure(ec2_room=0)
-        assert launch(INSTANCES)["failures"]
-        ecs.configure(ec2_room=None)
-        assert arns(launch(INSTANCES, count=10))
-
     def test_a_failure_alone_does_not_use_a_client_token_up(self, launch: Launch, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0)
         assert launch(INSTANCES, clientToken="token")["failures"]
@@ -137,14 +131,6 @@ class TestManagedScaling:
         assert (task["stopCode"], task["stoppedReason"]) == ("TaskFailedToStart", "TaskFailedToStart: RESOURCE:MEMORY")
         assert (task["stoppedAt"] - task["createdAt"]).total_seconds() >= 0.29
         assert "containerInstanceArn" not in task and "exitCode" not in task["containers"][0]
-
-    def test_an_instance_that_would_arrive_later_does_not_help(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        ecs.configure(ec2_room=0, scale_out_seconds=60, provisioning_timeout=0.1)
-        assert reached(client, arns(launch(SCALING))[0], "STOPPED")["stopCode"] == "TaskFailedToStart"
-
-    def test_fargate_does_not_wait_for_instances(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        ecs.configure(ec2_room=0, scale_out_seconds=None)
-        reached(client, arns(launch(FARGATE))[0], "RUNNING")
 
 
 class TestATaskThatNeverEnds:

@@ -115,13 +115,6 @@ class TestBehaviours:
         with pytest.raises(EmulatorError, match="ended already"):
             ecs.finish(task["taskArn"])
 
-    def test_even_before_it_runs(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        ecs.configure(start_seconds=0.2)
-        answer = launch()
-        ecs.finish(answer["tasks"][0]["taskArn"])
-        task = ended(client, answer)
-        assert task["containers"][0]["exitCode"] == 0 and task["startedAt"]
-
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -215,21 +208,6 @@ class TestLostConnections:
         with pytest.raises(ReadTimeoutError):
             run_task(impatient)
         until(lambda: len(ecs.tasks()) == 1)
-
-    def test_one_of_a_latency_is_carried_out_late(self, ecs: EcsApi, impatient: Any) -> None:
-        ecs.fault("RunTask", "latency", seconds=1)
-        with pytest.raises(ReadTimeoutError):
-            run_task(impatient)
-        assert ecs.tasks() == []
-        until(lambda: len(ecs.tasks()) == 1)
-
-    def test_but_not_in_the_world_after_a_reset(self, ecs: EcsApi, impatient: Any) -> None:
-        ecs.fault("RunTask", "latency", seconds=0.8)
-        with pytest.raises(ReadTimeoutError):
-            run_task(impatient)
-        ecs.reset()
-        time.sleep(0.6)
-        assert ecs.tasks() == []
 
     def test_the_answer_is_lost_too_when_it_is_an_error(self, ecs: EcsApi, client: Any) -> None:
         ecs.fault("ListTasks", "lost_answer", times=1)
@@ -348,10 +326,6 @@ class TestQuotas:
     def test_on_fargate_calls_run_out_before_tasks_do(self, ecs: EcsApi, launch: Launch) -> None:
         ecs.configure(**FARGATE_QUOTAS, run_seconds=0)
         assert 20 <= calls_until_throttled(launch) < 100
-
-    def test_and_tasks_before_calls_when_a_call_launches_many(self, ecs: EcsApi, launch: Launch) -> None:
-        ecs.configure(**FARGATE_QUOTAS, run_seconds=0)
-        assert 10 <= calls_until_throttled(launch, count=10) < 20
 
     def test_running_tasks_are_limited(self, ecs: EcsApi, launch: Launch, client: Any) -> None:
         ecs.configure(max_running_tasks=2)

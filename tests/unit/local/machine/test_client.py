@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from local.errors import EngineError
@@ -31,3 +33,12 @@ def test_an_engine_on_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch
         EngineError, match=r"with a socket on this machine, but the engine is at tcp://10\.0\.0\.1:2375\."
     ):
         engine_socket()
+
+
+def test_without_docker_host_the_context_names_the_engine(
+    monkeypatch: pytest.MonkeyPatch, docker: Callable[[str], None]
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    docker('test "$1 $2" = "context inspect" && echo unix:///run/user/1000/docker.sock')
+    monkeypatch.setattr("sys.platform", "linux")
+    assert engine_socket() == "/run/user/1000/docker.sock"
