@@ -9,7 +9,6 @@ import pytest
 from local.machine.waiting import until
 from tests.local.conftest import Tasks, ends, python, shell
 
-STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"]
 IGNORES_SIGTERM = shell("trap '' TERM; echo ready; while :; do sleep 0.2; done")
 EXITS_ON_SIGTERM = shell("trap 'exit 143' TERM; echo ready; while :; do sleep 0.1; done")
 OUT_OF_MEMORY = (137, "OutOfMemoryError: Container killed due to memory usage")

@@ -76,25 +76,12 @@ class TestEvents:
 class Logs:
     """CloudWatch Logs that may refuse."""
 
-    class exceptions:
-        class ResourceAlreadyExistsException(Exception):
-            """As botocore's."""
-
     def __init__(self) -> None:
-        self.calls: list[str] = []
         self.messages: list[str] = []
         self.refusals: list[str | Exception] = []
 
     def client(self, service: str) -> Logs:
         return self
-
-    def create_log_group(self, logGroupName: str) -> None:
-        self.calls.append(f"group {logGroupName}")
-        raise self.exceptions.ResourceAlreadyExistsException
-
-    def create_log_stream(self, logGroupName: str, logStreamName: str) -> None:
-        self.calls.append(f"stream {logGroupName} {logStreamName}")
-        self._may_refuse()
 
     def put_log_events(self, logGroupName: str, logStreamName: str, logEvents: list[dict[str, Any]]) -> None:
         self._may_refuse()
