@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -31,17 +31,16 @@ second (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.h
 class TokenBucket:
     """A token bucket, as AWS limits rates: ``burst`` calls at once, refilled with ``rate`` a second."""
 
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, burst: float) -> None:
         """Begin with a full bucket."""
         self.rate = rate
         self.burst = burst
-        self._clock = clock
         self._tokens = burst
-        self._filled = clock()
+        self._filled = time.monotonic()
 
     def take(self, count: float = 1.0) -> bool:
         """Take tokens if there are enough."""
-        now = self._clock()
+        now = time.monotonic()
         self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
         self._filled = now
         if self._tokens < count:

@@ -25,7 +25,6 @@ from tests.unit.local.ecs.calls import reaches
 
 RUNNERS = '''
 import asyncio
-import threading
 from pathlib import Path
 
 from local.ecs.runner import Runner
@@ -62,7 +61,8 @@ class Real(Runner):
         stop = self.stops[task.id] = asyncio.Event()
         self.reports.provisioned(task)
         self.reports.pulled(task)
-        self.reports.running(task, {"airflow": "engine-id"})
+        self.reports.container_started(task, "airflow", "engine-id")
+        self.reports.running(task)
         self.reports.container_exited(task, "airflow", 3)
         await stop.wait()
         self.reports.stopping(task)
@@ -72,21 +72,6 @@ class Real(Runner):
 
     async def stop(self, task, exit_code=None):
         self.stops[task.id].set()
-
-
-class Blocking(SimulatedRunner):
-    """Its containers end with 0 when ten of them block at the same time, else with 1."""
-
-    def __init__(self):
-        super().__init__()
-        self.together = threading.Barrier(10)
-
-    async def ending(self, task):
-        await asyncio.to_thread(self.together.wait, 5)
-
-
-def wrong():
-    return object()
 '''
 
 
@@ -240,7 +225,7 @@ class TestProcess:
         program = (
             "import os, signal, sys\n"
             "from local.ecs.control import EcsApi\n"
-            "api = EcsApi(python=sys.executable).start()\n"
+            "api = EcsApi().start()\n"
             "print(api.url, flush=True)\n"
             f"end = {end!r}\n"
             "if end == 'fork' and os.fork() == 0:\n"
