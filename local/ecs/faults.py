@@ -10,7 +10,6 @@ from typing import Any
 
 from local.ecs.answers import ANSWERS, EXAMPLE_GROUP, EXAMPLE_SUBNET, Answer
 from local.ecs.errors import ApiError, EmulatorError
-from local.ecs.quotas import number
 from local.ecs.state import Account
 
 ALL_OPERATIONS = "*"
@@ -161,8 +160,6 @@ KINDS: Mapping[str, Kind] = {
 """``latency`` waits before the operation is carried out, ``hang`` after it: the caller gives up on something done.
 The names of ``ANSWERS`` are AWS's answers."""
 
-_TEXTS = ("code", "message", "action", "reason", "match")
-
 
 @dataclass(eq=False)
 class Fault:
@@ -208,7 +205,6 @@ class Faults:
         if missing:
             raise EmulatorError(f"The fault {kind} needs {missing[0]}")
         given = {name: value for name, value in details.items() if value is not None}
-        _check_details(given)
         self._faults.append(Fault(operation, kind, given))
 
     def effects(self, call: Call) -> Effects | None:
@@ -252,25 +248,3 @@ class Faults:
             return False
         fault.hits += 1
         return True
-
-
-def _check_details(details: Mapping[str, Any]) -> None:
-    """Refuse details of a wrong type."""
-    for name, value in details.items():
-        if name in ("times", "after", "status"):
-            number(name, value, whole=True)
-        elif name == "probability":
-            if number(name, value) > 1:
-                raise EmulatorError(f"probability must be from 0 to 1, not {value!r}")
-        elif name == "seconds":
-            if isinstance(value, list) and len(value) == 2:
-                for part in value:
-                    number(name, part)
-            else:
-                number(name, value)
-        elif name in _TEXTS and not isinstance(value, str):
-            raise EmulatorError(f"{name} must be a string, not {value!r}")
-        elif name == "carried_out" and not isinstance(value, bool):
-            raise EmulatorError(f"{name} must be true or false, not {value!r}")
-        elif name == "resource_ids" and not isinstance(value, list):
-            raise EmulatorError(f"{name} must be a list, not {value!r}")
