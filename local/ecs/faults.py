@@ -58,8 +58,6 @@ class Call:
         if action == "ecs:RunTask" and isinstance(definition, str):
             found = self.account.definition(definition)
             return found.arn if found is not None else self.account.arn(f"task-definition/{definition}")
-        if action == "ecs:TagResource" and self.operation == "TagResource":
-            return str(self.params.get("resourceArn"))
         if action in ("ecs:DescribeTasks", "ecs:StopTask", "ecs:TagResource"):
             return self.account.arn(f"task/{cluster}/*")
         return "*"
@@ -237,8 +235,7 @@ class Faults:
     def _hits(self, fault: Fault, call: Call) -> bool:
         """Return whether a fault whose operation and text match hits this call; it counts."""
         # AWS asks for this permission only where a request brings tags.
-        about_tags = fault.details.get("action") == "ecs:TagResource" and call.operation != "TagResource"
-        if about_tags and not call.params.get("tags"):
+        if fault.details.get("action") == "ecs:TagResource" and not call.params.get("tags"):
             return False
         if fault.spared < fault.details.get("after", 0):
             fault.spared += 1

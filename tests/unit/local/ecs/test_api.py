@@ -95,11 +95,10 @@ class TestRunTask:
         assert task["launchType"] == "EC2" and "platformVersion" not in task and "containerInstanceArn" in task
 
     def test_tags_of_the_definition_are_taken_over_on_request(self, launch: Launch, client: Any) -> None:
-        client.tag_resource(
-            resourceArn="arn:aws:ecs:us-east-1:123456789012:task-definition/worker:1",
-            tags=[{"key": "a", "value": "definition"}, {"key": "b", "value": "definition"}],
-        )
-        task = launch(propagateTags="TASK_DEFINITION", tags=[{"key": "a", "value": "own"}])["tasks"][0]
+        tags = [{"key": "a", "value": "definition"}, {"key": "b", "value": "definition"}]
+        client.register_task_definition(**TASK_DEFINITION, tags=tags)
+        own = {"propagateTags": "TASK_DEFINITION", "tags": [{"key": "a", "value": "own"}]}
+        task = launch(taskDefinition="other", launchType="EC2", networkConfiguration=None, **own)["tasks"][0]
         assert task["tags"] == [{"key": "a", "value": "own"}, {"key": "b", "value": "definition"}]
 
     def test_overrides_have_8192_characters_at_most(self, launch: Launch) -> None:
@@ -429,27 +428,6 @@ class TestListTasks:
         codes = [refused(client.list_tasks, cluster=CLUSTER, **parameters)[0] for parameters in wrong]
         assert codes == ["InvalidParameterException"] * len(wrong)
         assert refused(client.list_tasks, cluster=CLUSTER, serviceName="s")[0] == "ServiceNotFoundException"
-
-
-class TestTags:
-    def test_a_task_s_tags_are_added_changed_and_taken_away(self, launch: Launch, client: Any) -> None:
-        (arn,) = arns(launch(tags=[{"key": "a", "value": "1"}]))
-        client.tag_resource(resourceArn=arn, tags=[{"key": "a", "value": "2"}, {"key": "b", "value": "3"}])
-        both = [{"key": "a", "value": "2"}, {"key": "b", "value": "3"}]
-        assert client.list_tags_for_resource(resourceArn=arn)["tags"] == both
-        assert described(client, arn, include=["TAGS"])["tags"] == both
-        client.untag_resource(resourceArn=arn, tagKeys=["a"])
-        assert described(client, arn, include=["TAGS"])["tags"] == [{"key": "b", "value": "3"}]
-
-    def test_unknown_resources_and_wrong_tags_are_refused(self, launch: Launch, client: Any) -> None:
-        (arn,) = arns(launch())
-        tags = [{"key": "a", "value": "1"}]
-        missing = f"{arn.rpartition('/')[0]}/{'0' * 32}"
-        assert refused(client.tag_resource, resourceArn=missing, tags=tags)[0] == "ResourceNotFoundException"
-        assert refused(client.tag_resource, resourceArn="x", tags=tags)[0] == "InvalidParameterException"
-        wrong = [{"key": "aws:a", "value": "1"}]
-        assert refused(client.tag_resource, resourceArn=arn, tags=wrong)[0] == "InvalidParameterException"
-        assert client.list_tags_for_resource(resourceArn=arn)["tags"] == []
 
 
 class TestTaskDefinitions:
