@@ -17,7 +17,7 @@ from local.machine.waiting import until
 
 _TIMEOUT = 30.0  # seconds for one request
 _PAGE = 100  # what every Airflow gives at most by default
-_WAIT = 120.0
+_WAIT = 120.0  # seconds until a part is ready
 _FINISHED = frozenset({"success", "failed"})
 
 
