@@ -42,8 +42,7 @@ Resolve = Callable[[AirflowRelease, datetime.date, bool], Mapping[Path, str]]
 def add(version: str, pythons: Sequence[str], index: Index, resolve: Resolve, root: Path = ROOT) -> list[Path]:
     """Add a release to the project in a folder, and return the changed files.
 
-    Raises:
-        LocalError: The release cannot be added. No file has been changed.
+    Raises LocalError before the first file is changed.
     """
     try:
         matrix = load_matrix(root / MATRIX)
@@ -61,11 +60,7 @@ def add(version: str, pythons: Sequence[str], index: Index, resolve: Resolve, ro
 def new_release(
     version: str, pythons: Sequence[str], matrix: Matrix, index: Index, bounds: SpecifierSet
 ) -> AirflowRelease:
-    """Return the matrix entry of a version.
-
-    Raises:
-        ReleaseError: The version cannot be added.
-    """
+    """Return the matrix entry of a version. Raises ReleaseError if it cannot be added."""
     _check_version(version, matrix, index, bounds)
     like, allowed = _like(version, matrix), index[version].pythons
     chosen = _valid(pythons) if pythons else [python for python in like.pythons if python in allowed]

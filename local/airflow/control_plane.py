@@ -126,24 +126,21 @@ class ControlPlane:
             self.stack.create_database(self.database)
             self.run(["airflow", "db", "migrate"], "airflow db migrate")
 
-    def run(
-        self, command: Sequence[str], what: str, *, image: str | None = None, files: Files | None = None, **options: Any
-    ) -> str:
+    def run(self, command: Sequence[str], what: str, *, files: Files | None = None, **options: Any) -> str:
         """Run a container of the scheduler's side to its end and return its output.
 
         ``files`` are put into it first. The options are those of `Stack.create`. Raises PrepareError when it fails.
         """
-        chosen = image or self.image
-        container = self._create(command, chosen, files, **options)
+        container = self._create(command, files, **options)
         try:
             container.start()
             code = wait(container, what, _RUN_TIMEOUT)
             output = output_of(container)
             if code != 0:
-                raise PrepareError(f"{what} ended with exit code {code} in {chosen}:\n{tail(container, 40)}")
+                raise PrepareError(f"{what} ended with exit code {code} in {self.image}:\n{tail(container, 40)}")
             return output
         except APIError as error:
-            raise PrepareError(f"{what} could not be run in {chosen}: {error.explanation}") from error
+            raise PrepareError(f"{what} could not be run in {self.image}: {error.explanation}") from error
         finally:
             container.remove(force=True, v=True)
 
@@ -155,7 +152,7 @@ class ControlPlane:
         ``part`` is its name in `docker ps`; default: the command, such as ``scheduler`` of ``airflow scheduler``.
         """
         try:
-            container = self._create(command, self.image, files, part=part or command[1], **options)
+            container = self._create(command, files, part=part or command[1], **options)
             container.start()
         except APIError as error:
             raise ServiceError(f"Airflow's {command[1]} could not be started: {error.explanation}") from error
@@ -164,13 +161,12 @@ class ControlPlane:
     def _create(
         self,
         command: Sequence[str],
-        image: str,
         files: Files | None,
         environment: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Container:
         settings = {**self.control_environment(), **(environment or {})}
-        container = self.stack.create(image, command, environment=settings, **options)
+        container = self.stack.create(self.image, command, environment=settings, **options)
         try:
             put_files(container, files or {})
         except BaseException:

@@ -51,10 +51,7 @@ class Deployment(ControlPlane):
         self,
         tasks: Sequence[tuple[str, str]],
         *,
-        image: str | None = None,
-        dags: Dags | None = None,
-        environment: Mapping[str, str] | None = None,
-        conf: Mapping[str, Any] | None = None,
+        dags: Dags,
         apart: bool = False,
     ) -> list[PreparedTask]:
         """Queue (DAG id, task id) pairs in one run each of their DAGs.
@@ -63,14 +60,11 @@ class Deployment(ControlPlane):
         """
         common = _new_run_id()
         named = [{"dag_id": dag, "task_id": task, "run_id": _new_run_id() if apart else common} for dag, task in tasks]
-        request = json.dumps({"tasks": named, "conf": conf})
-        source = dags or Dags()
         output = self.run(
-            ["python", "/tmp/prepare_run.py", request],
+            ["python", "/tmp/prepare_run.py", json.dumps(named)],
             "Preparing the DAG run",
-            image=image,
-            environment={**source.environment, **(environment or {})},
-            files={"/tmp": {"prepare_run.py": (SCRIPTS / "prepare_run.py").read_bytes()}, **source.files},
+            environment=dags.environment,
+            files={"/tmp": {"prepare_run.py": (SCRIPTS / "prepare_run.py").read_bytes()}, **dags.files},
         )
         found = marked(output, PREPARED_MARKER)
         return [PreparedTask(item["dag_id"], item["task_id"], item["run_id"], tuple(item["command"])) for item in found]

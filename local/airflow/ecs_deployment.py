@@ -1,10 +1,4 @@
-"""An Airflow whose tasks run on the local ECS, deployed as on AWS. `make demo` and the end-to-end tests use it.
-
->>> with Stack() as stack:                                                        # doctest: +SKIP
-...     deployment = EcsDeployment(stack, "airflow-ecs-worker:3.3.2-python3.12-s3", dags=[Path("local/demo/dags")])
-...     deployment.start()
-...     run = deployment.airflow.api.trigger("demo_fan_out")
-"""
+"""An Airflow whose tasks run on the local ECS, deployed as on AWS. `make demo` and the end-to-end tests use it."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from typing import Any
 
 from images.task_definitions.definition import Definition, Logs, render
 from local.airflow import scheduler_image
-from local.airflow.services import DEFAULT_SCHEDULER, AirflowServices
+from local.airflow.services import AirflowServices
 from local.aws_services.aws import ACCOUNT, LocalAws
 from local.aws_services.stack import Stack
 from local.machine.aws_client import REGION
@@ -90,13 +84,13 @@ class EcsDeployment:
             port=port,
         )
 
-    def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
+    def start(self) -> None:
         """Deploy, while the database is made: DAGs, image, secrets, the task definition; then start Airflow."""
         with ThreadPoolExecutor() as pool:
             migrating = pool.submit(self.airflow.migrate)
             self._deploy()
             migrating.result()
-        self.airflow.start(schedulers)
+        self.airflow.start()
 
     def _deploy(self) -> None:
         for folder in self._dags:

@@ -1,11 +1,4 @@
-"""Client of Airflow's REST API: ``/api/v1`` of Airflow 2 and ``/api/v2`` of Airflow 3.
-
->>> api = RestApi("http://127.0.0.1:8080", "admin", password)                    # doctest: +SKIP
->>> api.wait_until_healthy()                                                     # doctest: +SKIP
->>> run_id = api.trigger("demo_fan_out", conf={"partitions": 3})                 # doctest: +SKIP
->>> api.wait_for_run("demo_fan_out", run_id)                                     # doctest: +SKIP
-'success'
-"""
+"""Client of Airflow's REST API: ``/api/v1`` of Airflow 2 and ``/api/v2`` of Airflow 3."""
 
 from __future__ import annotations
 
@@ -24,6 +17,7 @@ from local.machine.waiting import until
 
 _TIMEOUT = 30.0  # seconds for one request
 _PAGE = 100  # what every Airflow gives at most by default
+_WAIT = 120.0  # seconds until a part is ready
 _FINISHED = frozenset({"success", "failed"})
 
 
@@ -130,16 +124,14 @@ class RestApi:
         answer = _checked(self._send("GET", self._health_path)).json()
         return {part: said["status"] for part, said in answer.items() if said and said.get("status")}
 
-    def wait_until_healthy(
-        self, timeout: float = 120.0, *, parts: Sequence[str] = ("metadatabase", "scheduler")
-    ) -> dict[str, str]:
-        """Wait, ``timeout`` seconds at most, until these parts are healthy; return what all of them are."""
+    def wait_until_healthy(self) -> None:
+        """Wait until database and scheduler are healthy."""
 
-        def healthy() -> dict[str, str] | None:
+        def healthy() -> bool:
             found = self.health()
-            return found if all(found.get(part) == "healthy" for part in parts) else None
+            return found.get("metadatabase") == found.get("scheduler") == "healthy"
 
-        return until(healthy, timeout, f"{' and '.join(parts)} healthy at {self.address}")
+        until(healthy, _WAIT, f"database and scheduler healthy at {self.address}")
 
     def import_errors(self) -> dict[str, str]:
         """Return what went wrong in each DAG file that could not be loaded, by its path."""
@@ -151,7 +143,7 @@ class RestApi:
         """Return the DAGs that Airflow knows, by name."""
         return sorted(found["dag_id"] for found in self._pages("/dags", "dags"))
 
-    def wait_for_dags(self, dag_ids: Sequence[str], timeout: float = 120.0) -> None:
+    def wait_for_dags(self, dag_ids: Sequence[str]) -> None:
         """Wait until DAGs are loaded; a DAG file that cannot be loaded ends the waiting."""
 
         def loaded() -> bool:
@@ -162,7 +154,7 @@ class RestApi:
                 raise RestApiError(f"DAG files could not be loaded:\n{told}")
             return not missing
 
-        until(loaded, timeout, f"loaded: {', '.join(dag_ids)}")
+        until(loaded, _WAIT, f"loaded: {', '.join(dag_ids)}")
 
     def unpause(self, dag_id: str) -> None:
         """Unpause a DAG."""
@@ -216,9 +208,9 @@ class RestApi:
         entries = self._pages(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
         return sorted((_task_instance(entry) for entry in entries), key=lambda one: (one.task_id, one.map_index))
 
-    def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskInstance:
-        """One task instance of a run."""
-        return _task_instance(self.request("GET", _instance(dag_id, run_id, task_id, map_index)))
+    def task_instance(self, dag_id: str, run_id: str, task_id: str) -> TaskInstance:
+        """Return a task instance that is not mapped."""
+        return _task_instance(self.request("GET", f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}"))
 
     def wait_for_state(
         self,
@@ -227,23 +219,22 @@ class RestApi:
         task_id: str,
         states: Sequence[str],
         *,
-        map_index: int = -1,
-        timeout: float = 120.0,
+        timeout: float = _WAIT,
     ) -> TaskInstance:
         """Wait until a task instance is in one of the states, and return it."""
 
         def reached() -> TaskInstance | None:
-            found = self.task_instance(dag_id, run_id, task_id, map_index)
+            found = self.task_instance(dag_id, run_id, task_id)
             return found if found.state in states else None
 
         what = f"{dag_id}.{task_id} {' or '.join(states)}"
         return until(reached, timeout, what, explain=lambda: self._summary(dag_id, run_id))
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
-        """Return an XCom value of a task, by default its result."""
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+        """Return the result of a task."""
         # Without `stringify`, Airflow 2 gives Python's notation instead of the value.
         parameters = {"map_index": map_index, "stringify": "false"}
-        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/return_value"
         return self.request("GET", path, params=parameters)["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> str:
@@ -290,19 +281,14 @@ class RestApi:
         found = self._pages("/eventLogs", "event_logs", dag_id=dag_id, run_id=run_id)
         return sorted(found, key=lambda event: int(event["event_log_id"]))
 
-    def set_state(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
+    def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task instance as ``success`` or ``failed``. Airflow ends a running one, as for the UI's button."""
         body = {"new_state": state, **({"dry_run": False} if self.version == 1 else {})}
-        self.request("PATCH", _instance(dag_id, run_id, task_id, map_index), json=body)
+        self.request("PATCH", f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}", json=body)
 
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
-
-
-def _instance(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
-    path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}"
-    return path if map_index < 0 else f"{path}/{map_index}"
 
 
 def _task_instance(entry: Mapping[str, Any]) -> TaskInstance:

@@ -1,18 +1,5 @@
 """All components of an Airflow except its tasks: UI, schedulers, triggerer and DAG processor, a container each.
 
->>> with Stack() as stack:                                                        # doctest: +SKIP
-...     image = scheduler_image.build_image(stack, "airflow-ecs-worker:3-s3")
-...     airflow = AirflowServices(stack, image, environment=…, dags=[Path("local/demo/dags")],
-...                               logs="s3://airflow/logs")
-...     airflow.migrate()
-...     airflow.start()
-...     airflow.wait_until_ready(["demo_fan_out"])
-...     airflow.api.unpause("demo_fan_out")
-...     run_id = airflow.api.trigger("demo_fan_out")
-...     airflow.scheduler().kill()
-...     airflow.scheduler().start()
-...     airflow.api.wait_for_run("demo_fan_out", run_id)
-
 Everything is configured as a deployment on AWS is: by the environment, with the settings of the documentation.
 """
 
@@ -36,7 +23,6 @@ from local.machine.console import step
 from local.machine.containers import folder_files, output_of, wait
 
 USER = "admin"
-DEFAULT_SCHEDULER = "scheduler"
 _AIRFLOW_HOME = "/opt/airflow"
 _PASSWORDS_FILE = "simple_auth_manager_passwords.json"
 _KILL_TIMEOUT = 60.0
@@ -84,11 +70,6 @@ class Service:
         except APIError as error:
             raise ServiceError(f"Airflow's {self.name} could not be killed: {error.explanation}") from error
         wait(self.container, self.name, _KILL_TIMEOUT)
-
-    def wait(self, timeout: float) -> int:
-        """Wait until it ends by itself, and return its exit code; ServiceError after ``timeout`` seconds."""
-        self._may_have_ended = True
-        return wait(self.container, self.name, timeout)
 
     def remove(self) -> None:
         """Remove it, running or not."""
@@ -180,14 +161,16 @@ class AirflowServices(ControlPlane):
 
     # Start
 
-    def start(self, schedulers: Sequence[str] = (DEFAULT_SCHEDULER,)) -> None:
+    def start(self) -> None:
         """Start all components on a migrated database, and wait until the UI answers."""
-        with step(f"Airflow {self.airflow}: {self._web_name}, {', '.join(schedulers)}"):
+        with step(f"Airflow {self.airflow}: {self._web_name}, scheduler"):
             with ThreadPoolExecutor() as pool:
-                started: list[Future[Any]] = [pool.submit(self._start_web)]
+                started: list[Future[Any]] = [
+                    pool.submit(self._start_web),
+                    pool.submit(self._start_service, "scheduler"),
+                ]
                 if self.has_api_server:
                     started.append(pool.submit(self._start_service, "dag-processor"))
-                started += [pool.submit(self.start_scheduler, name) for name in schedulers]
                 for future in started:
                     future.result()
             wait_for_web(self._services[self._web_name].container, self._health_path, f"Airflow's {self._web_name}")
@@ -234,8 +217,8 @@ class AirflowServices(ControlPlane):
         self._services[title] = Service(title, container)
         return self._services[title]
 
-    def start_scheduler(self, name: str = DEFAULT_SCHEDULER, environment: Mapping[str, str] | None = None) -> Service:
-        """Start one more scheduler; ``environment`` holds the settings in which it differs from the others."""
+    def start_scheduler(self, name: str, environment: Mapping[str, str]) -> Service:
+        """Start one more scheduler; ``environment`` holds the settings in which it differs from the first."""
         return self._start_service("scheduler", name, environment)
 
     # What runs
@@ -243,7 +226,7 @@ class AirflowServices(ControlPlane):
     @property
     def address(self) -> str:
         """The UI, for programs on this machine: ``http://127.0.0.1:port``."""
-        return web_address(self.service(self._web_name).container)
+        return web_address(self._services[self._web_name].container)
 
     @property
     def api(self) -> RestApi:
@@ -252,26 +235,18 @@ class AirflowServices(ControlPlane):
             self._api = RestApi(self.address, self.user, self.password)
         return self._api
 
-    def service(self, name: str) -> Service:
-        """Return a component by its name: its command, such as ``triggerer``, or a scheduler's own name."""
-        try:
-            return self._services[name]
-        except KeyError:
-            known = ", ".join(sorted(self._services)) or "none, for nothing is started"
-            raise ServiceError(f"Airflow has no service {name!r} here: {known}") from None
+    def scheduler(self) -> Service:
+        """Return the first scheduler."""
+        return self._services["scheduler"]
 
-    def scheduler(self, name: str = DEFAULT_SCHEDULER) -> Service:
-        """Return a scheduler by its name."""
-        return self.service(name)
-
-    def wait_until_ready(self, dag_ids: Sequence[str] = (), timeout: float = 120.0) -> None:
-        """Wait until the schedulers are healthy and these DAGs are loaded, ``timeout`` seconds for each at most.
+    def wait_until_ready(self, dag_ids: Sequence[str]) -> None:
+        """Wait until the schedulers are healthy and these DAGs are loaded.
 
         Raises ServiceError with the cause: the part that has ended, or the DAG file that cannot be loaded.
         """
         try:
-            self.api.wait_until_healthy(timeout)
-            self.api.wait_for_dags(dag_ids, timeout)
+            self.api.wait_until_healthy()
+            self.api.wait_for_dags(dag_ids)
         except ServiceError:
             self.check()
             raise

@@ -1,19 +1,10 @@
-"""Run one real task in a container of the image, as an executor would launch it.
-
->>> with Stack() as stack:                                                        # doctest: +SKIP
-...     deployment = Deployment(stack, image)
-...     stack.upload_folder(folder, "s3://dags/project")
-...     dags = Dags(s3_uri="s3://dags/project")
-...     (task,) = deployment.prepare([("project_report", "build")], dags=dags)
-...     result = run_task(deployment, task, dags=dags)
-...     assert result.state == "success", result.describe()
-"""
+"""Run one real task in a container of the image, as an executor would launch it."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +16,7 @@ from local.airflow.deployment import Deployment, PreparedTask
 from local.airflow.log_lines import readable_line
 from local.errors import ServiceError, TaskFailedError
 from local.machine import resources
-from local.machine.containers import follow, output_of, put_files, read_files, wait
+from local.machine.containers import output_of, put_files, read_files, wait
 
 LOGS_FOLDER = "/opt/airflow/logs"
 TASK_TIMEOUT = 300.0
@@ -123,7 +114,6 @@ def start_task(
     environment: Mapping[str, str | None] | None = None,
     user: str | None = None,
     read_only: bool = False,
-    on_line: Callable[[str], None] | None = None,
     **options: Any,
 ) -> RunningTask:
     """Start the task's container with the image's own entrypoint.
@@ -147,8 +137,6 @@ def start_task(
         container.start()
     except APIError as error:
         raise ServiceError(f"The task's container could not be started: {error.explanation}") from error
-    if on_line is not None:
-        follow(container, on_line)
     return RunningTask(deployment, task, container, launched_at)
 
 

@@ -1,11 +1,4 @@
-"""A local AWS: moto, an image registry as Amazon ECR, and the local ECS, which runs tasks in Docker containers.
-
->>> with Stack() as stack:                                                        # doctest: +SKIP
-...     aws = LocalAws(stack)
-...     image = aws.push("airflow-ecs-worker:3.3.2-python3.12-s3")
-...     aws.client("ecs").register_task_definition(family="worker", …)
-...     stack.create("scheduler-image", ["scheduler"], environment=aws.environment())
-"""
+"""A local AWS: moto, an image registry as Amazon ECR, and the local ECS, which runs tasks in Docker containers."""
 
 from __future__ import annotations
 

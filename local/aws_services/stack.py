@@ -1,10 +1,4 @@
-"""The services of a local run: PostgreSQL and an AWS stand-in on a Docker network of their own.
-
->>> with Stack() as stack:                                                        # doctest: +SKIP
-...     stack.upload_folder(Path("tests/dags/project"), "s3://dags/project")
-...     stack.create_database("airflow")
-...     stack.airflow_secrets(database="airflow")
-"""
+"""The services of a local run: PostgreSQL and an AWS stand-in on a Docker network of their own."""
 
 from __future__ import annotations
 
@@ -209,11 +203,9 @@ class Stack:
         network.disconnect(postgres)
         network.connect(postgres, aliases=["postgres", host])
 
-    def create_database(self, name: str, template: str | None = None) -> str:
-        """Create an empty database, or a copy of ``template``, and return its name."""
-        copied = f' TEMPLATE "{template}"' if template else ""
-        self.query("postgres", f'CREATE DATABASE "{name}"{copied}')
-        return name
+    def create_database(self, name: str) -> None:
+        """Create an empty database."""
+        self.query("postgres", f'CREATE DATABASE "{name}"')
 
     def query(self, database: str, sql: str, **variables: str) -> list[dict[str, str]]:
         """Run SQL in PostgreSQL and return its rows; every value is text, NULL is an empty one.

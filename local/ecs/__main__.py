@@ -23,35 +23,19 @@ _PARENT_SECONDS = 1.0
 _STRICT_VARIABLE = "LOCAL_ECS_STRICT"
 
 
-def _runner_factory(name: str) -> object:
-    """Return the object that ``module:factory`` creates. Raises EmulatorError if there is none."""
-    module, colon, factory = name.partition(":")
-    if not colon:
-        raise EmulatorError(f"--runner must be like package.module:factory, not {name!r}")
-    try:
-        return getattr(importlib.import_module(module), factory)()
-    except ModuleNotFoundError as error:
-        raise EmulatorError(f"--runner {name}: {error}") from error
-    except AttributeError as error:
-        raise EmulatorError(f"--runner {name}: {error}") from error
-
-
 async def _serve(options: argparse.Namespace) -> int:
     """Serve until a signal, or until the parent is gone; return the exit code."""
     try:
         from local.ecs.api import Server
-        from local.ecs.runner import BLOCKING_CALLS, Runner
+        from local.ecs.runner import BLOCKING_CALLS
         from local.ecs.world import World
     except ModuleNotFoundError as error:
         raise UnavailableError(
             f"The ECS API needs the package {error.name!r}, which {sys.executable} does not have. "
             "Set LOCAL_ECS_PYTHON to a Python with requirements/dev.txt"
         ) from error
-    runner = _runner_factory(options.runner)
-    if not isinstance(runner, Runner):
-        raise EmulatorError(
-            f"--runner {options.runner} created a {type(runner).__name__}, which is not a local.ecs.runner.Runner"
-        )
+    module, _, factory = options.runner.partition(":")
+    runner = getattr(importlib.import_module(module), factory)()
     parent = os.getppid()  # before the address is told: the parent may end as soon as it knows it
     loop = asyncio.get_running_loop()
     # By default there are few on a machine of few processors, and tasks would wait for each other's calls.

@@ -2,12 +2,6 @@
 
 Standard library only, Python 3.8 and up: it is used inside the environments of several Airflows. The server itself
 needs aiohttp and botocore, so it runs on an interpreter of its own: ``LOCAL_ECS_PYTHON``, else the repository's.
-
->>> with EcsApi() as ecs:                                                                       # doctest: +SKIP
-...     ecs.configure(start_seconds=0.1, run_seconds=None, forget_after=60)
-...     ecs.behave("flaky", times=2, never_starts="CannotPullContainerError: timeout")
-...     ecs.fault("RunTask", "lost_answer", times=1)
-...     client = boto3.client("ecs", endpoint_url=ecs.url, region_name="us-east-1")
 """
 
 from __future__ import annotations
@@ -33,7 +27,7 @@ _ANSWER_SECONDS = 60.0
 
 
 def _interpreter() -> str:
-    """Return the Python to run the server with, when the caller names none."""
+    """Return the Python to run the server with."""
     named = os.environ.get(_PYTHON_VARIABLE)
     if named:
         return named
@@ -161,20 +155,16 @@ class EcsApi(EcsControl):
 
     def __init__(
         self,
-        python: str | None = None,
         runner: str | None = None,
-        port: int = 0,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is started yet.
 
-        ``python``: the interpreter of the server. ``runner``: ``module:factory``, a function without arguments that
-        returns a ``local.ecs.runner.Runner``; default: the simulated one. ``port``: 0 takes a free one.
-        ``environment``: added to this process's own, for the server and its runner.
+        ``runner``: ``module:factory``, a function without arguments that returns a ``local.ecs.runner.Runner``;
+        default: the simulated one. ``environment``: added to this process's own, for the server and its runner.
         """
-        self._python = python or _interpreter()
+        self._python = _interpreter()
         self._runner = runner
-        self._port = port
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -193,7 +183,7 @@ class EcsApi(EcsControl):
         """Start the server and wait until it listens. Raises UnavailableError when it does not come up."""
         if self._process is not None:
             return self
-        command = [self._python, "-m", "local.ecs", "--port", str(self._port), "--with-parent"]
+        command = [self._python, "-m", "local.ecs", "--with-parent"]
         if self._runner:
             command += ["--runner", self._runner]
         environment = {**os.environ, **self._environment}

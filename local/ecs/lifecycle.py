@@ -117,7 +117,7 @@ class Lifecycle:
         container.last_status, container.runtime_id = "RUNNING", runtime_id
         task.changed()
 
-    def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
+    def running(self, task: Task) -> None:
         """See ``Reports``."""
         if self._advance(task, "RUNNING"):
             task.started_at = now()
@@ -125,8 +125,7 @@ class Lifecycle:
                 if container.ended_at is None:  # one that others waited for may have done its work
                     container.last_status = "RUNNING"
                 if container.runtime_id is None:
-                    default = f"{task.id}-{int(new_id()[:8], 16):010d}"  # as Fargate names them
-                    container.runtime_id = (runtime_ids or {}).get(container.name, default)
+                    container.runtime_id = f"{task.id}-{int(new_id()[:8], 16):010d}"  # as Fargate names them
 
     def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
         """See ``Reports``."""

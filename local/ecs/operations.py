@@ -147,49 +147,6 @@ class Operations:
         ]
         return _page("taskArns", request, sorted(chosen))
 
-    # Tags
-
-    def tag_resource(self, request: Request) -> Document:
-        """Add tags to a task, a cluster or a task definition, or change them."""
-        tags = self._tags_of(request["resourceArn"])
-        merged = {tag["key"]: tag for tag in tags} | {tag.get("key", ""): tag for tag in request["tags"]}
-        rules.check_tags([*request["tags"]])
-        rules.check_tags([*merged.values()])
-        tags[:] = merged.values()
-        task = self._account.find_task(request["resourceArn"])
-        if task is not None:
-            task.changed()
-        return {}
-
-    def untag_resource(self, request: Request) -> Document:
-        """Remove tags."""
-        tags = self._tags_of(request["resourceArn"])
-        tags[:] = [tag for tag in tags if tag["key"] not in request["tagKeys"]]
-        task = self._account.find_task(request["resourceArn"])
-        if task is not None:
-            task.changed()
-        return {}
-
-    def list_tags_for_resource(self, request: Request) -> Document:
-        """Return the tags of a task, a cluster or a task definition."""
-        return {"tags": self._tags_of(request["resourceArn"])}
-
-    def _tags_of(self, arn: str) -> list[Document]:
-        account = self._account
-        if arn.startswith(account.arn("cluster/")):
-            return account.cluster(arn).tags
-        if arn.startswith(account.arn("task-definition/")):
-            definition = account.definition(arn)
-            if definition is None:
-                raise client_error("The specified task definition does not exist.")
-            return definition.tags
-        if arn.startswith(account.arn("task/")):
-            task = account.find_task(arn)
-            if task is None:
-                raise ApiError("ResourceNotFoundException", "The specified task is not found.")
-            return task.tags
-        raise invalid_parameter("Invalid resource ARN.")
-
     # Task definitions
 
     def register_task_definition(self, request: Request) -> Document:
@@ -298,9 +255,6 @@ OPERATIONS: Mapping[str, Handler] = {
     "DescribeTasks": Operations.describe_tasks,
     "StopTask": Operations.stop_task,
     "ListTasks": Operations.list_tasks,
-    "TagResource": Operations.tag_resource,
-    "UntagResource": Operations.untag_resource,
-    "ListTagsForResource": Operations.list_tags_for_resource,
     "RegisterTaskDefinition": Operations.register_task_definition,
     "DescribeTaskDefinition": Operations.describe_task_definition,
     "DeregisterTaskDefinition": Operations.deregister_task_definition,

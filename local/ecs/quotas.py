@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -31,30 +31,22 @@ second (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.h
 class TokenBucket:
     """A token bucket, as AWS limits rates: ``burst`` calls at once, refilled with ``rate`` a second."""
 
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, burst: float) -> None:
         """Begin with a full bucket."""
         self.rate = rate
         self.burst = burst
-        self._clock = clock
         self._tokens = burst
-        self._filled = clock()
+        self._filled = time.monotonic()
 
     def take(self, count: float = 1.0) -> bool:
         """Take tokens if there are enough."""
-        now = self._clock()
+        now = time.monotonic()
         self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
         self._filled = now
         if self._tokens < count:
             return False
         self._tokens -= count
         return True
-
-
-def number(name: str, value: Any, *, whole: bool = False) -> float:
-    """Return a setting that must be a number and not negative."""
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
-        raise EmulatorError(f"{name} must be a {'whole ' if whole else ''}number from 0 on, not {value!r}")
-    return value
 
 
 @dataclass
@@ -88,47 +80,23 @@ class Settings:
     buckets: dict[str, TokenBucket] = field(default_factory=dict)
     launches: TokenBucket | None = None
 
-    _WHOLE = ("max_running_tasks", "ec2_room", "max_provisioning_tasks")
-    _NEVER_NONE = ("forget_after", "token_life", "token_life_after_stop")
-
     def change(self, settings: Mapping[str, Any], operations: frozenset[str]) -> None:
         """Change settings. Raises EmulatorError for an invalid value."""
         for name, value in settings.items():
             if name == "quotas":
                 self._set_quotas(value, operations)
             else:
-                setattr(self, name, self._checked(name, value))
+                setattr(self, name, value)
         if settings.keys() & {"run_task_rate", "run_task_burst"}:
             self._set_bucket("RunTask", self.run_task_rate, self.run_task_burst)
         if settings.keys() & {"launch_rate", "launch_burst"}:
             self.launches = _bucket(self.launch_rate, self.launch_burst)
 
-    def _checked(self, name: str, value: Any) -> Any:
-        if name == "strict":
-            if not isinstance(value, bool):
-                raise EmulatorError(f"strict must be true or false, not {value!r}")
-        elif name == "omit":
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise EmulatorError(f"omit must be a list of strings, not {value!r}")
-        elif name == "ec2_shortage":
-            if not isinstance(value, str):
-                raise EmulatorError(f"ec2_shortage must be a string, not {value!r}")
-        elif value is not None or name in self._NEVER_NONE:
-            number(name, value, whole=name in self._WHOLE)
-        return value
-
     def _set_quotas(self, quotas: Any, operations: frozenset[str]) -> None:
-        if not isinstance(quotas, dict):
-            raise EmulatorError('quotas must be like {"DescribeTasks": [rate, burst]}')
         for operation, quota in quotas.items():
             if operation not in operations:
                 raise EmulatorError(f"quotas: no operation {operation!r}. There are: {', '.join(sorted(operations))}")
-            if quota is None:
-                self._set_bucket(operation, None, None)
-            elif isinstance(quota, list) and len(quota) == 2:
-                self._set_bucket(operation, *(number(f"quotas of {operation}", part) for part in quota))
-            else:
-                raise EmulatorError(f"The quota of {operation} must be [rate, burst], not {quota!r}")
+            self._set_bucket(operation, *(quota or (None, None)))
 
     def _set_bucket(self, operation: str, rate: float | None, burst: float | None) -> None:
         bucket = _bucket(rate, burst)

@@ -48,8 +48,8 @@ class Reports(Protocol):
         If containers do not wait for each other, ``running`` is enough.
         """
 
-    def running(self, task: Task, runtime_ids: Mapping[str, str] | None = None) -> None:
-        """All its containers run: RUNNING. ``runtime_ids``: the engine's ids by container name."""
+    def running(self, task: Task) -> None:
+        """All its containers run: RUNNING."""
 
     def failed_to_start(self, task: Task, reason: str, container_reason: str | None = None) -> None:
         """It will never run: it stops with TaskFailedToStart, its containers have no exit code."""

@@ -3,10 +3,6 @@
 It serves what a test has put in, or stands in front of a real registry (``upstream``), and tells both by the OCI
 distribution API and by the API of Amazon ECR, as far as that reads images, makes repositories and logs in. A real
 registry behind it takes what is pushed. Signatures are not checked.
-
->>> with FakeRegistry() as registry:                                                            # doctest: +SKIP
-...     put_image(registry, "team/worker", "1", {"architecture": "amd64", "config": {"Env": ["A=1"]}})
-...     f"{registry.host}/team/worker:1"
 """
 
 from __future__ import annotations
@@ -58,12 +54,11 @@ class FakeRegistry(HttpService):
         self,
         upstream: str = "",
         login: str = "",
-        user: tuple[str, str] = ("airflow", "password"),
         host: str = "127.0.0.1",
         port: int = 0,
         aws: str = "",
     ) -> None:
-        """``upstream``: host and port of a real registry. ``user``: who may log in, with the password.
+        """``upstream``: host and port of a real registry.
 
         ``aws``: host and port of an AWS stand-in that has the repositories, such as those that its CloudFormation has
         made; it is asked for them, and for everything else that is not known here. Empty: ``repositories`` are here.
@@ -73,7 +68,7 @@ class FakeRegistry(HttpService):
         super().__init__(host, port)
         self.upstream = upstream
         self.login = login
-        self.user = user
+        self.user = ("airflow", "password")
         self.latency = 0.0
         self.faults: dict[str, Any] = {}
         self.denied: list[str] = []

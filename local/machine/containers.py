@@ -1,11 +1,10 @@
-"""Helpers for containers: copy files in and out, follow the output, wait for the end."""
+"""Helpers for containers: copy files in and out, wait for the end, read the output."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import requests
@@ -70,29 +69,6 @@ def read_files(container: Container, path: str, chosen: Callable[[str], bool]) -
                 if content is not None:
                     found[member.name] = content.read().decode(errors="replace")
     return found
-
-
-def lines_of(chunks: Iterable[bytes]) -> Iterable[str]:
-    """Lines of a byte stream that arrives in pieces."""
-    rest = b""
-    for chunk in chunks:
-        *complete, rest = (rest + chunk).split(b"\n")
-        for line in complete:
-            yield line.decode(errors="replace").rstrip("\r")
-    if rest:
-        yield rest.decode(errors="replace")
-
-
-def follow(container: Container, on_line: Callable[[str], None]) -> threading.Thread:
-    """Hand each line of a started container's output to ``on_line``, from a thread of its own."""
-
-    def work() -> None:
-        for line in lines_of(container.logs(stream=True, follow=True)):
-            on_line(line)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
 
 
 def wait(container: Container, what: str, timeout: float) -> int:

@@ -96,10 +96,8 @@ def measure(
 ) -> Results:
     """Take all turns, one after the other.
 
-    ``dag_folder`` contains the DAGs as a scheduler knows them; its DAG has a task for each turn.
-
-    Raises:
-        TaskFailedError: A task did not succeed.
+    ``dag_folder`` contains the DAGs as a scheduler knows them; its DAG has a task for each turn. Raises
+    TaskFailedError.
     """
     tasks = [(DAG_ID, name) for name in task_ids(len(planned))]
     prepared = deployment.prepare(tasks, dags=Dags(folder=dag_folder))

@@ -28,8 +28,6 @@ class Contender:
 
     name: str
     image: str
-    loads_dags: bool = True
-    """Whether it loads DAGs from S3. Otherwise they are copied to the container before its start."""
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Options of docker-py for the container."""
 
@@ -54,7 +52,7 @@ def ours(base: Base) -> Contender:
 
 def bare(contender: Contender) -> Contender:
     """Return the floor: our image with its bytecode, without its entrypoint, and with the DAGs in place."""
-    return Contender("bare", contender.image, loads_dags=False, options={"entrypoint": ["/usr/bin/dumb-init", "--"]})
+    return Contender("bare", contender.image, options={"entrypoint": ["/usr/bin/dumb-init", "--"]})
 
 
 def reference(base: Base) -> Contender:

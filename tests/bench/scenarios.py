@@ -99,8 +99,8 @@ class Bench:
         return row
 
 
-def _latency(ecs: EcsApi, seconds: float = LATENCY) -> None:
-    ecs.fault("*", "latency", seconds=seconds)
+def _latency(ecs: EcsApi) -> None:
+    ecs.fault("*", "latency", seconds=LATENCY)
 
 
 def _heartbeats(row: Callable[..., Figure]) -> list[Figure]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.report import Figure, percentile, table, write
+from tests.bench.report import Figure, table, write
 from tests.bench.runner import DOCUMENT
 
 _PROGRAM = Path(__file__).with_name("executor.py")
@@ -47,13 +47,6 @@ def test_a_figure_knows_its_target(figure: Figure, met: bool, ratio: str) -> Non
     """A figure that could not be measured misses its target."""
     assert figure.met is met
     assert figure.ratio == ratio
-
-
-def test_percentile() -> None:
-    """The smallest value that so many do not exceed."""
-    assert percentile(range(1, 101), 0.99) == 99
-    assert percentile([3.0], 0.5) == 3.0
-    assert math.isnan(percentile([], 0.5))
 
 
 @pytest.mark.parametrize(

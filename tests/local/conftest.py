@@ -133,22 +133,13 @@ class Tasks:
         answer = self.logs.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True)
         return [event["message"] for event in answer["events"]]
 
-    def json_of(self, task: Document, container: str = "main") -> Any:
+    def json_of(self, task: Document) -> Any:
         """What a container has written, as JSON."""
-        return json.loads("".join(self.lines(task, container)))
-
-    def on_engine(self, arn: str, container: str = "main") -> Any:
-        """A task's container, as the engine has it."""
-        names = {item["name"]: item["runtimeId"] for item in self.describe(arn)["containers"]}
-        return self.docker.containers.get(names[container])
-
-    def parts(self, arn: str) -> list[Any]:
-        """The containers and volumes of a task that are on the engine."""
-        return labelled(self.docker, f"{TASK_LABEL}={arn.rpartition('/')[2]}")
+        return json.loads("".join(self.lines(task)))
 
     def left(self, arn: str) -> list[str | None]:
-        """Their names."""
-        return [item.name for item in self.parts(arn)]
+        """The names of the containers and volumes of a task that are on the engine."""
+        return [item.name for item in labelled(self.docker, f"{TASK_LABEL}={arn.rpartition('/')[2]}")]
 
 
 def labelled(client: docker.DockerClient, label: str) -> list[Any]:

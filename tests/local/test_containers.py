@@ -165,13 +165,6 @@ class TestOverrides:
         (arn,) = tasks.run(family, memory=128, cpu=128)
         assert tasks.json_of(tasks.wait(arn)) == {"cpu": 0.25, "memory": 128 * 1024**2}
 
-    def test_cpu_of_a_container_is_its_share(self, tasks: Tasks) -> None:
-        family = tasks.define(tasks.container(["sleep", "60"], cpu=64, stopTimeout=2))
-        arns = tasks.run(family) + tasks.run(family, cpu=128)
-        for arn in arns:
-            tasks.wait(arn, "RUNNING")
-        assert [tasks.on_engine(arn).attrs["HostConfig"]["CpuShares"] for arn in arns] == [64, 128]
-
 
 class TestSecretsAndFiles:
     def test_they_are_variables_of_the_container(self, tasks: Tasks) -> None:
@@ -212,11 +205,6 @@ class TestEndpoints:
         variables = tasks.json_of(tasks.finish(tasks.container(ENVIRONMENT)))
         assert not [name for name in variables if "CREDENTIALS" in name or "KEY" in name]
         assert (variables["AWS_EXECUTION_ENV"], variables["AWS_REGION"]) == ("AWS_ECS_FARGATE", "us-east-1")
-
-    def test_a_region_of_the_definition_s_own_stays(self, tasks: Tasks) -> None:
-        environment = [{"name": "AWS_DEFAULT_REGION", "value": "eu-west-1"}]
-        variables = tasks.json_of(tasks.finish(tasks.container(ENVIRONMENT, environment=environment)))
-        assert variables["AWS_DEFAULT_REGION"] == "eu-west-1"
 
     def test_a_container_learns_who_it_is(self, tasks: Tasks) -> None:
         script = (
@@ -263,11 +251,6 @@ class TestLogs:
     def test_they_come_while_the_container_runs(self, tasks: Tasks) -> None:
         arn = tasks.start(tasks.container(shell("echo first; sleep 60"), stopTimeout=2))
         assert until(lambda: tasks.lines(arn), 20, "it has written a line") == ["first"]
-
-    def test_they_can_be_read_whatever_the_engine_s_own_driver_is(self, tasks: Tasks) -> None:
-        arn = tasks.start(tasks.container(["sleep", "60"], stopTimeout=2))
-        found = [container.attrs["HostConfig"]["LogConfig"]["Type"] for container in tasks.parts(arn)]
-        assert found == ["json-file"] * 2  # its own, and that of its network
 
 
 def test_a_volume_lasts_no_longer_than_its_task(tasks: Tasks) -> None:

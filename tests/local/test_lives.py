@@ -9,7 +9,6 @@ import pytest
 from local.machine.waiting import until
 from tests.local.conftest import Tasks, ends, python, shell
 
-STATES = ["PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"]
 IGNORES_SIGTERM = shell("trap '' TERM; echo ready; while :; do sleep 0.2; done")
 EXITS_ON_SIGTERM = shell("trap 'exit 143' TERM; echo ready; while :; do sleep 0.1; done")
 OUT_OF_MEMORY = (137, "OutOfMemoryError: Container killed due to memory usage")
@@ -18,21 +17,6 @@ OUT_OF_MEMORY = (137, "OutOfMemoryError: Container killed due to memory usage")
 def allocates(megabytes: int) -> list[str]:
     """A command that takes so much memory."""
     return python(f"x = b'a' * {megabytes}_000_000")
-
-
-def test_states_come_in_their_order_and_moments_too(tasks: Tasks) -> None:
-    tasks.aws.ecs.configure(placement_seconds=0.3, pull_seconds=0.3, deprovision_seconds=0.3)
-    (arn,) = tasks.run(tasks.define(tasks.container(shell("sleep 0.3"))))
-    seen: list[str] = []
-    while not seen or seen[-1] != "STOPPED":
-        task = tasks.describe(arn)
-        seen += [task["lastStatus"]] if task["lastStatus"] not in seen else []
-    assert seen == sorted(seen, key=STATES.index)
-    assert {"PROVISIONING", "PENDING", "RUNNING", "DEPROVISIONING", "STOPPED"} <= {*seen}
-    moments = [
-        "createdAt", "connectivityAt", "pullStoppedAt", "startedAt", "stoppingAt", "executionStoppedAt", "stoppedAt",
-    ]  # fmt: skip
-    assert [task[name] for name in moments] == sorted(task[name] for name in moments)
 
 
 def test_latencies_are_those_that_were_asked_for(tasks: Tasks) -> None:

@@ -1,8 +1,8 @@
 """Do a scheduler's part for chosen tasks: parse and serialise the DAGs, create the run, queue the tasks.
 
-Runs inside a container of the image. Takes one JSON object as its only argument:
-``{"tasks": [{"dag_id": …, "task_id": …, "run_id": …}], "conf": …}``. Prints, behind a marker, one JSON list
-with the command of each task, exactly as this Airflow's scheduler hands it to an executor.
+Runs inside a container of the image. Takes one JSON list as its only argument:
+``[{"dag_id": …, "task_id": …, "run_id": …}]``. Prints, behind a marker, one JSON list with the command of each task,
+exactly as this Airflow's scheduler hands it to an executor.
 
 Works on Airflow 2.10 and up: what differs between versions is looked up, never compared by version.
 """
@@ -64,14 +64,14 @@ def serialised_dag(dag_id: str, session: Any) -> Any:
     return dag
 
 
-def ensure_run(dag_id: str, run_id: str, conf: dict[str, Any] | None, session: Any) -> Any:
+def ensure_run(dag_id: str, run_id: str, session: Any) -> Any:
     """Return the DAG run, triggered if it does not exist yet, in state running."""
     model = attribute("airflow.models.dagrun:DagRun")
     now = datetime.now(timezone.utc)
     if not model.find(dag_id=dag_id, run_id=run_id, session=session):
         trigger = attribute("airflow.api.common.trigger_dag:trigger_dag")
         accepted = inspect.signature(trigger).parameters
-        given: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "conf": conf}
+        given: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id}
         if "triggered_by" in accepted:
             given["triggered_by"] = attribute("airflow.utils.types:DagRunTriggeredByType").TEST
         if "logical_date" in accepted:
@@ -124,14 +124,13 @@ def executor_command(instance: Any) -> list[str]:
 
 def main() -> int:
     """Prepare the runs that the argument describes."""
-    request = json.loads(sys.argv[1])
     serialise_dags()
     prepared = []
     try:
         with attribute("airflow.utils.session:create_session")() as session:
-            for task in request["tasks"]:
+            for task in json.loads(sys.argv[1]):
                 dag = serialised_dag(task["dag_id"], session)
-                run = ensure_run(task["dag_id"], task["run_id"], request.get("conf"), session)
+                run = ensure_run(task["dag_id"], task["run_id"], session)
                 instance = queue_task(dag, run, task["task_id"], session)
                 prepared.append({**task, "command": executor_command(instance)})
                 session.commit()

@@ -30,7 +30,6 @@ from local.ecs.containers.spec import (
     stop_seconds,
 )
 from local.ecs.errors import CannotStartError, EmulatorError, UnavailableError
-from local.ecs.quotas import number
 from local.ecs.runner import Runner
 from local.ecs.state import STOPPED, Container, Document, Task
 
@@ -72,10 +71,9 @@ class Latency:
     def changed(self, values: Mapping[str, Any]) -> Latency:
         """Return a copy with other values. Raises EmulatorError for an invalid value."""
         known = {item.name for item in fields(Latency)}
-        for name, value in values.items():
-            if name not in known:
-                raise EmulatorError(f"There is no latency {name!r}. There are: {', '.join(sorted(known))}")
-            number(name, value)
+        unknown = sorted(values.keys() - known)
+        if unknown:
+            raise EmulatorError(f"There is no latency {unknown[0]!r}. There are: {', '.join(sorted(known))}")
         return replace(self, **values)
 
 

@@ -1,9 +1,4 @@
-"""Base images: official ones if Docker Hub can be reached, stand-ins otherwise.
-
->>> from local.machine.bases import ensure_base
->>> ensure_base(airflow="2.10.5", python="3.8").image          # doctest: +SKIP
-'apache/airflow:2.10.5-python3.8'
-"""
+"""Base images: official ones if Docker Hub can be reached, stand-ins otherwise."""
 
 from __future__ import annotations
 
@@ -44,9 +39,9 @@ def _ensure(base: Base) -> None:
         standin.build(base)
 
 
-def usable_python(airflow: str, preferred: str, others: Sequence[str], flavour: str = "full") -> str:
+def usable_python(airflow: str, preferred: str, others: Sequence[str]) -> str:
     """Return the preferred Python if its base image is available, else the newest one for a stand-in."""
-    base = Base(airflow, preferred, flavour)
+    base = Base(airflow, preferred)
     if preferred in available_pythons() or standin.is_current(base):
         return preferred
     if hub.pull(base.image) is not hub.Answer.UNREACHABLE:

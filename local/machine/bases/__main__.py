@@ -1,4 +1,4 @@
-"""Command line: ``python -m local.machine.bases ensure IMAGE…``, ``pythons``, ``lock``."""
+"""Command line: ``python -m local.machine.bases ensure IMAGE…`` and ``lock``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from images.errors import MatrixError
 from images.matrix import load_matrix
 from local.errors import BaseImageError
-from local.machine.bases import Base, available_pythons, ensure_base
+from local.machine.bases import Base, ensure_base
 from local.machine.bases.locks import write_locks
 from local.machine.console import guarded
 
@@ -57,15 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     ensure = commands.add_parser("ensure", help="make base images available to the local engine")
     ensure.add_argument("images", nargs="+", metavar="IMAGE", help="apache/airflow:2.10.5-python3.8, or its tag")
-    commands.add_parser("pythons", help="list the Pythons that stand-ins can be made with")
     lock = commands.add_parser("lock", help="resolve and write the locked versions again")
     lock.add_argument("versions", nargs="*", metavar="AIRFLOW", help="default: all of matrix.yaml")
     options = parser.parse_args(arguments)
     if options.command == "ensure":
         _ensure([parse_image(image) for image in options.images])
-    elif options.command == "pythons":
-        for minor, interpreter in available_pythons().items():
-            print(minor, interpreter.version, interpreter.prefix or "Debian's package")
     else:
         _lock(options.versions)
     return 0

@@ -18,7 +18,6 @@ from local.machine.image_build import docker_build
 
 LABEL = "io.airflow-ecs.stand-in"
 INPUTS_LABEL = "io.airflow-ecs.stand-in.inputs"
-FLAVOURS = ("full", "slim")
 
 _IMAGE_FOLDER = Path(__file__).with_name("image")
 
@@ -30,11 +29,7 @@ class Base:
     airflow: str
     python: str
     flavour: str = "full"
-
-    def __post_init__(self) -> None:
-        """Refuse a flavour that does not exist."""
-        if self.flavour not in FLAVOURS:
-            raise BaseImageError(f"Unknown flavour {self.flavour!r}: choose one of {', '.join(FLAVOURS)}")
+    """``full`` or ``slim``."""
 
     @property
     def image(self) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -38,26 +36,19 @@ def requirements_data() -> dict[str, Any]:
     return data
 
 
-def _uv() -> str:
-    """Return the uv beside this Python, else one on PATH, else one installed into this user's cache."""
-    beside = Path(sys.executable).parent / "uv"
-    found = str(beside) if beside.is_file() else shutil.which("uv")
-    if found:
-        return found
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-ecs" / "uv"
-    if not (cache / "bin" / "uv").is_file():
-        failure = "uv could not be installed (it resolves Airflow's dependencies)"
-        run([sys.executable, "-m", "venv", str(cache)], error=BaseImageError, failure=failure)
-        pip = [str(cache / "bin" / "python"), "-m", "pip", "install", "--quiet", f"uv=={requirements_data()['uv']}"]
-        run(pip, error=BaseImageError, failure=failure)
-    return str(cache / "bin" / "uv")
-
-
 def resolve(airflow: str, *, python: str, until: datetime.date | None = None) -> str:
     """Resolve Airflow and the extras of the full flavour for ``python`` and every newer one."""
     data = requirements_data()
     extras = ",".join(data["extras"]["full"])
-    command = [_uv(), "pip", "compile", "--quiet", "--universal", "--no-header", "--no-annotate"]
+    command = [
+        str(Path(sys.executable).with_name("uv")),
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--no-header",
+        "--no-annotate",
+    ]
     command += ["--no-emit-index-url", "--no-emit-find-links"]
     command += ["--python-version", _FULL_VERSIONS.get(python, python)]
     if until is not None:

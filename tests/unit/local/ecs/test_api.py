@@ -16,7 +16,6 @@ import pytest
 
 from local.ecs.control import EcsApi
 from local.ecs.model import answer_check
-from local.ecs.quotas import TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP
 from tests.unit.local.ecs.calls import CLUSTER, USUAL, Launch, arns, connect, described, reaches, refused, until
 
 TASK_DEFINITION: dict[str, Any] = {
@@ -96,11 +95,10 @@ class TestRunTask:
         assert task["launchType"] == "EC2" and "platformVersion" not in task and "containerInstanceArn" in task
 
     def test_tags_of_the_definition_are_taken_over_on_request(self, launch: Launch, client: Any) -> None:
-        client.tag_resource(
-            resourceArn="arn:aws:ecs:us-east-1:123456789012:task-definition/worker:1",
-            tags=[{"key": "a", "value": "definition"}, {"key": "b", "value": "definition"}],
-        )
-        task = launch(propagateTags="TASK_DEFINITION", tags=[{"key": "a", "value": "own"}])["tasks"][0]
+        tags = [{"key": "a", "value": "definition"}, {"key": "b", "value": "definition"}]
+        client.register_task_definition(**TASK_DEFINITION, tags=tags)
+        own = {"propagateTags": "TASK_DEFINITION", "tags": [{"key": "a", "value": "own"}]}
+        task = launch(taskDefinition="other", launchType="EC2", networkConfiguration=None, **own)["tasks"][0]
         assert task["tags"] == [{"key": "a", "value": "own"}, {"key": "b", "value": "definition"}]
 
     def test_overrides_have_8192_characters_at_most(self, launch: Launch) -> None:
@@ -212,9 +210,6 @@ class TestClientTokens:
         first = launch(clientToken="token")
         until(lambda: client.describe_tasks(cluster=CLUSTER, tasks=arns(first))["failures"])
         assert arns(launch(clientToken="token")) == arns(first)
-
-    def test_it_lives_for_24_hours_or_for_one_after_its_task_s_end(self) -> None:
-        assert (TOKEN_LIFE, TOKEN_LIFE_AFTER_STOP) == (24 * 3600, 3600)
 
     def test_the_time_since_the_launch_can_be_set(self, launch: Launch, ecs: EcsApi) -> None:
         ecs.configure(run_seconds=None, token_life=0.3)
@@ -435,27 +430,6 @@ class TestListTasks:
         assert refused(client.list_tasks, cluster=CLUSTER, serviceName="s")[0] == "ServiceNotFoundException"
 
 
-class TestTags:
-    def test_a_task_s_tags_are_added_changed_and_taken_away(self, launch: Launch, client: Any) -> None:
-        (arn,) = arns(launch(tags=[{"key": "a", "value": "1"}]))
-        client.tag_resource(resourceArn=arn, tags=[{"key": "a", "value": "2"}, {"key": "b", "value": "3"}])
-        both = [{"key": "a", "value": "2"}, {"key": "b", "value": "3"}]
-        assert client.list_tags_for_resource(resourceArn=arn)["tags"] == both
-        assert described(client, arn, include=["TAGS"])["tags"] == both
-        client.untag_resource(resourceArn=arn, tagKeys=["a"])
-        assert described(client, arn, include=["TAGS"])["tags"] == [{"key": "b", "value": "3"}]
-
-    def test_unknown_resources_and_wrong_tags_are_refused(self, launch: Launch, client: Any) -> None:
-        (arn,) = arns(launch())
-        tags = [{"key": "a", "value": "1"}]
-        missing = f"{arn.rpartition('/')[0]}/{'0' * 32}"
-        assert refused(client.tag_resource, resourceArn=missing, tags=tags)[0] == "ResourceNotFoundException"
-        assert refused(client.tag_resource, resourceArn="x", tags=tags)[0] == "InvalidParameterException"
-        wrong = [{"key": "aws:a", "value": "1"}]
-        assert refused(client.tag_resource, resourceArn=arn, tags=wrong)[0] == "InvalidParameterException"
-        assert client.list_tags_for_resource(resourceArn=arn)["tags"] == []
-
-
 class TestTaskDefinitions:
     def test_revisions_count_up_and_the_latest_active_one_is_meant(self, launch: Launch, client: Any) -> None:
         tags = [{"key": "a", "value": "b"}]
@@ -590,24 +564,6 @@ class TestClusters:
         assert (cluster["status"], cluster["runningTasksCount"], cluster["pendingTasksCount"]) == ("ACTIVE", 1, 0)
         assert answer["failures"] == [{"arn": "arn:aws:ecs:us-east-1:123456789012:cluster/other", "reason": "MISSING"}]
         assert client.list_clusters()["clusterArns"] == [cluster["clusterArn"]]
-
-    def test_a_deleted_one_is_inactive(self, launch: Launch, client: Any) -> None:
-        arn = client.create_cluster(clusterName="second", tags=[{"key": "a", "value": "b"}])["cluster"]["clusterArn"]
-        assert launch(cluster=arn)["tasks"]
-        assert refused(client.delete_cluster, cluster="second")[0] == "ClusterContainsTasksException"
-        (task,) = client.list_tasks(cluster=arn)["taskArns"]
-        client.stop_task(cluster=arn, task=task)
-        until(lambda: client.describe_tasks(cluster=arn, tasks=[task])["tasks"][0]["lastStatus"] == "STOPPED")
-        assert client.delete_cluster(cluster="second")["cluster"]["status"] == "INACTIVE"
-        assert refused(launch, cluster="second")[0] == "ClusterNotFoundException"
-        assert client.describe_clusters(clusters=[arn])["clusters"][0]["status"] == "INACTIVE"
-        assert len(client.list_clusters()["clusterArns"]) == 1
-        assert client.create_cluster(clusterName="second")["cluster"]["status"] == "ACTIVE"
-
-    def test_without_a_name_it_is_the_default_one(self, client: Any, launch: Launch) -> None:
-        assert client.describe_clusters()["failures"][0]["arn"].endswith("/default")
-        assert client.create_cluster()["cluster"]["clusterName"] == "default"
-        assert launch(cluster=None)["tasks"][0]["clusterArn"].endswith("/default")
 
 
 def raw(server: EcsApi, operation: str, body: str) -> tuple[int, dict[str, Any]]:

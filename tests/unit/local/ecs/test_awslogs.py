@@ -10,8 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.ecs.containers.aws import Aws
-from local.ecs.containers.awslogs import BATCH_EVENTS, EVENT_BYTES, LogEvents, LogStream, options_of, stream_name
-from local.ecs.errors import CannotStartError
+from local.ecs.containers.awslogs import BATCH_EVENTS, EVENT_BYTES, LogEvents, LogStream
 
 
 def messages(events: LogEvents) -> list[str]:
@@ -73,36 +72,16 @@ class TestEvents:
             sizes.append(sum(len(event["message"]) + 26 for event in batch))
         assert max(sizes) < 1024**2 and sum(sizes) == 5 * (EVENT_BYTES + 26)
 
-    def test_what_waits_is_counted(self) -> None:
-        events = LogEvents()
-        events.write("é\nxyz\nrest", 1)
-        assert events.waiting_bytes == 5
-        events.batch()
-        assert events.waiting_bytes == 0
-
 
 class Logs:
     """CloudWatch Logs that may refuse."""
 
-    class exceptions:
-        class ResourceAlreadyExistsException(Exception):
-            """As botocore's."""
-
     def __init__(self) -> None:
-        self.calls: list[str] = []
         self.messages: list[str] = []
         self.refusals: list[str | Exception] = []
 
     def client(self, service: str) -> Logs:
         return self
-
-    def create_log_group(self, logGroupName: str) -> None:
-        self.calls.append(f"group {logGroupName}")
-        raise self.exceptions.ResourceAlreadyExistsException
-
-    def create_log_stream(self, logGroupName: str, logStreamName: str) -> None:
-        self.calls.append(f"stream {logGroupName} {logStreamName}")
-        self._may_refuse()
 
     def put_log_events(self, logGroupName: str, logStreamName: str, logEvents: list[dict[str, Any]]) -> None:
         self._may_refuse()
@@ -135,50 +114,8 @@ def carried(logs: Logs, *pieces: str | float) -> None:
 
 
 class TestAStream:
-    def test_has_all_the_output_when_it_ends(self, logs: Logs) -> None:
-        carried(logs, "one\n", "two\nthree")
-        assert logs.messages == ["one", "two", "three"]
-
-    def test_has_much_output_whole_and_in_order(self, logs: Logs) -> None:
-        lines = [f"{number} {'x' * 1000}" for number in range(20_000)]
-        carried(logs, *(f"{line}\n" for line in lines))
-        assert logs.messages == lines
-
     def test_loses_what_is_refused_and_goes_on(self, logs: Logs, capsys: pytest.CaptureFixture[str]) -> None:
         logs.refusals = ["ThrottlingException"]
         carried(logs, "lost\n", 1.3, "kept\n")
         assert logs.messages == ["kept"]
         assert capsys.readouterr().err == "Output of stream is lost: ThrottlingException: No.\n"
-
-    def test_loses_no_more_to_an_error_of_its_own_and_tells_of_it(
-        self, logs: Logs, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        logs.refusals = [RuntimeError("a mistake")]
-        carried(logs, "lost\n", 1.3, "kept\n")
-        assert logs.messages == ["kept"]
-        told = capsys.readouterr().err
-        assert told.startswith("Output of stream is lost: Traceback") and "RuntimeError: a mistake" in told
-
-    @pytest.mark.parametrize("group_too", [True, False])
-    def test_is_made_with_its_group_if_that_is_wanted(self, logs: Logs, group_too: bool) -> None:
-        asyncio.run(LogStream(cast(Aws, logs), "/group", "stream").create(group_too=group_too))
-        assert logs.calls == (["group /group"] if group_too else []) + ["stream /group stream"]
-
-    def test_that_cannot_be_made_keeps_a_task_from_starting(self, logs: Logs) -> None:
-        logs.refusals = ["AccessDeniedException"]
-        with pytest.raises(CannotStartError) as caught:
-            asyncio.run(LogStream(cast(Aws, logs), "/group", "stream").create(group_too=False))
-        assert caught.value.reason == (
-            "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
-            "failed to create Cloudwatch log stream: AccessDeniedException: No. : exit status 1"
-        )
-
-    def test_is_named_by_prefix_container_and_task_or_else_by_the_container_s_id(self) -> None:
-        assert stream_name({"awslogs-stream-prefix": "p"}, "main", "task", "id") == "p/main/task"
-        assert stream_name({}, "main", "task", "id") == "id"
-
-
-def test_only_awslogs_is_carried() -> None:
-    assert options_of({}) is None
-    assert options_of({"logConfiguration": {"logDriver": "splunk", "options": {"a": "b"}}}) is None
-    assert options_of({"logConfiguration": {"logDriver": "awslogs", "options": {"a": "b"}}}) == {"a": "b"}

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from local.ecs.control import EcsApi
-from local.ecs.errors import EmulatorError
 from tests.unit.local.ecs import calls
 from tests.unit.local.ecs.calls import Launch, arns, run_task
 
@@ -74,12 +73,6 @@ class TestInstances:
         reached(client, arns(answer)[0], "STOPPED")
         assert arns(launch(INSTANCES))
 
-    def test_room_comes_with_the_setting(self, launch: Launch, ecs: EcsApi) -> None:
-        ecs.configure(ec2_room=0)
-        assert launch(INSTANCES)["failures"]
-        ecs.configure(ec2_room=None)
-        assert arns(launch(INSTANCES, count=10))
-
     def test_a_failure_alone_does_not_use_a_client_token_up(self, launch: Launch, ecs: EcsApi) -> None:
         ecs.configure(ec2_room=0)
         assert launch(INSTANCES, clientToken="token")["failures"]
@@ -138,14 +131,6 @@ class TestManagedScaling:
         assert (task["stoppedAt"] - task["createdAt"]).total_seconds() >= 0.29
         assert "containerInstanceArn" not in task and "exitCode" not in task["containers"][0]
 
-    def test_an_instance_that_would_arrive_later_does_not_help(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        ecs.configure(ec2_room=0, scale_out_seconds=60, provisioning_timeout=0.1)
-        assert reached(client, arns(launch(SCALING))[0], "STOPPED")["stopCode"] == "TaskFailedToStart"
-
-    def test_fargate_does_not_wait_for_instances(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
-        ecs.configure(ec2_room=0, scale_out_seconds=None)
-        reached(client, arns(launch(FARGATE))[0], "RUNNING")
-
 
 class TestATaskThatNeverEnds:
     def test_it_stays_running_though_it_is_stopped(self, launch: Launch, client: Any, ecs: EcsApi) -> None:
@@ -165,21 +150,3 @@ class TestATaskThatNeverEnds:
         ecs.finish(arn, exit_code=3)
         task = reached(client, arn, "STOPPED")
         assert (task["containers"][0]["exitCode"], task["stopCode"]) == (3, "UserInitiated")
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"max_vcpus": "6"}, "max_vcpus must be a number from 0 on"),
-        ({"ec2_room": 0.5}, "ec2_room must be a whole number"),
-        ({"ec2_shortage": None}, "ec2_shortage must be a string"),
-        ({"scale_out_seconds": -1}, "scale_out_seconds must be a number from 0 on"),
-        ({"token_life": None}, "token_life must be a number from 0 on"),
-        ({"strict": 1}, "strict must be true or false"),
-        ({"omit": "createdAt"}, "omit must be a list of strings"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(ecs: EcsApi, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(EmulatorError) as caught:
-        ecs.configure(**settings)
-    assert message in str(caught.value)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +25,6 @@ from tests.unit.local.ecs.calls import reaches
 
 RUNNERS = '''
 import asyncio
-import threading
 from pathlib import Path
 
 from local.ecs.runner import Runner
@@ -65,7 +61,8 @@ class Real(Runner):
         stop = self.stops[task.id] = asyncio.Event()
         self.reports.provisioned(task)
         self.reports.pulled(task)
-        self.reports.running(task, {"airflow": "engine-id"})
+        self.reports.container_started(task, "airflow", "engine-id")
+        self.reports.running(task)
         self.reports.container_exited(task, "airflow", 3)
         await stop.wait()
         self.reports.stopping(task)
@@ -75,21 +72,6 @@ class Real(Runner):
 
     async def stop(self, task, exit_code=None):
         self.stops[task.id].set()
-
-
-class Blocking(SimulatedRunner):
-    """Its containers end with 0 when ten of them block at the same time, else with 1."""
-
-    def __init__(self):
-        super().__init__()
-        self.together = threading.Barrier(10)
-
-    async def ending(self, task):
-        await asyncio.to_thread(self.together.wait, 5)
-
-
-def wrong():
-    return object()
 '''
 
 
@@ -153,13 +135,6 @@ def ends(url: str) -> bool:
 
 
 class TestControl:
-    def test_it_is_imported_without_anything_but_the_standard_library(self) -> None:
-        check = (
-            "import sys, local.ecs.control; print([n for n in sys.modules if n in ('docker', 'aiohttp', 'botocore')])"
-        )
-        done = subprocess.run([sys.executable, "-S", "-c", check], cwd=ROOT, capture_output=True, text=True)
-        assert (done.stdout.strip(), done.stderr) == ("[]", "")
-
     def test_by_python_3_8_too(self) -> None:
         for name in ("__init__.py", "control.py", "errors.py"):
             ast.parse((Path(local.ecs.__file__).parent / name).read_text(encoding="utf-8"), feature_version=(3, 8))
@@ -222,17 +197,6 @@ class TestControl:
         with pytest.raises(UnavailableError, match=f"The ECS API at http://127.0.0.1:{port} does not answer"):
             EcsControl(f"http://127.0.0.1:{port}").running()
 
-    def test_unknown_commands_are_refused(self, api: EcsApi) -> None:
-        request = urllib.request.Request(api.url + "/_control/dance", b"{}")
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=5)
-        with refused.value as answer:
-            assert "There is no command 'dance'" in answer.read().decode()
-
-    def test_without_a_server_it_says_so(self) -> None:
-        with pytest.raises(EmulatorError, match="not started"):
-            EcsApi().reset()
-
 
 class TestProcess:
     def test_stop_ends_it_even_with_calls_that_hang(self, connect: Connect) -> None:
@@ -261,7 +225,7 @@ class TestProcess:
         program = (
             "import os, signal, sys\n"
             "from local.ecs.control import EcsApi\n"
-            "api = EcsApi(python=sys.executable).start()\n"
+            "api = EcsApi().start()\n"
             "print(api.url, flush=True)\n"
             f"end = {end!r}\n"
             "if end == 'fork' and os.fork() == 0:\n"
@@ -278,59 +242,9 @@ class TestProcess:
             process.wait()
             assert url.startswith("http://127.0.0.1:") and ends(url)
 
-    def test_a_fork_leaves_it_alone(self) -> None:
-        child = (
-            "import os, sys\n"
-            "from local.ecs.control import EcsApi\n"
-            "with EcsApi(python=sys.executable) as api:\n"
-            "    if os.fork() == 0:\n"
-            "        api.stop()\n"
-            "        os._exit(0)\n"
-            "    os.wait()\n"
-            "    print(api.running())\n"
-        )
-        done = subprocess.run([sys.executable, "-c", child], cwd=ROOT, capture_output=True, text=True)
-        assert (done.stdout, done.stderr) == ("0\n", "")
-
-    def test_a_python_without_aiohttp_is_told(self, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-        bare = tmp_path / "python"
-        bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n', encoding="utf-8")
-        bare.chmod(0o755)
-        with pytest.raises(UnavailableError, match="exit code 44"):
-            EcsApi(python=str(bare)).start()
-        assert capfd.readouterr().err.startswith("ERROR: The ECS API needs the package ")
-
-    def test_the_python_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("LOCAL_ECS_PYTHON", "/nowhere/python")
-        with pytest.raises(UnavailableError, match="cannot be started with /nowhere/python"):
-            EcsApi().start()
-
     def test_a_port_that_is_taken_is_told(self, api: EcsApi, capfd: pytest.CaptureFixture[str]) -> None:
         assert main(["--port", api.url.rpartition(":")[2]]) == 44
         assert "cannot listen on port" in capfd.readouterr().err
-
-    def test_the_server_s_death_is_told(self, tmp_path: Path) -> None:
-        python = tmp_path / "python"
-        python.write_text(f'#!/bin/sh\necho $$ > {tmp_path}/pid\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
-        python.chmod(0o755)
-        with EcsApi(python=str(python)) as api:
-            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-            assert ends(api.url)
-            with pytest.raises(UnavailableError, match="does not answer"):
-                api.running()
-
-    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    def test_by_hand_it_serves_until_a_signal(self, number: int, code: int) -> None:
-        command = [sys.executable, "-m", "local.ecs", "--region", "eu-west-1"]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None and process.stderr is not None
-            url = process.stdout.readline().strip()
-            headers = {"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters"}
-            with urllib.request.urlopen(urllib.request.Request(url, b"{}", headers), timeout=5) as answer:
-                assert json.load(answer)["clusterArns"] == ["arn:aws:ecs:eu-west-1:123456789012:cluster/airflow"]
-            process.send_signal(number)
-            assert process.wait(timeout=5) == code
-            assert process.stderr.read() == f"The ECS API listens on {url}; Ctrl-C ends it\n"
 
 
 class TestRunners:
@@ -344,13 +258,6 @@ class TestRunners:
             assert reaches(client, run_task(client, "broken"))["containers"][0]["exitCode"] == 1
         notes = (tmp_path / "notes").read_text(encoding="utf-8").split("\n")
         assert notes == ["started first", "ending", "started broken", "ending", ""]
-
-    def test_what_blocks_for_one_task_does_not_hold_up_others(self, runners: dict[str, str], connect: Connect) -> None:
-        with EcsApi(runner="runners:Blocking", environment=runners) as api:
-            api.configure(run_seconds=0)
-            client = connect(api)
-            arns = [run_task(client, "x") for _ in range(10)]
-            assert [reaches(client, arn)["containers"][0]["exitCode"] for arn in arns] == [0] * 10
 
     def test_a_runner_of_one_s_own_reports_and_the_api_decides(self, runners: dict[str, str], connect: Connect) -> None:
         with EcsApi(runner="runners:Real", environment=runners) as api:
@@ -366,26 +273,3 @@ class TestRunners:
                 api.behave(exit_code=1)
             with pytest.raises(EmulatorError, match="There is no setting 'run_seconds'"):
                 api.configure(run_seconds=1)
-
-    @pytest.mark.parametrize(
-        ("runner", "message"),
-        [
-            ("runners", "--runner must be like package.module:factory"),
-            ("nothing:here", "--runner nothing:here: No module named 'nothing'"),
-            ("runners:missing", "has no attribute 'missing'"),
-            ("runners:wrong", "created a object, which is not a local.ecs.runner.Runner"),
-        ],
-    )
-    def test_a_wrong_one_is_told_in_one_line(
-        self,
-        runners: dict[str, str],
-        monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
-        runner: str,
-        message: str,
-    ) -> None:
-        monkeypatch.syspath_prepend(runners["PYTHONPATH"])
-        monkeypatch.delitem(sys.modules, "runners", raising=False)
-        assert main(["--runner", runner]) == 40
-        captured = capfd.readouterr()
-        assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""

@@ -62,11 +62,6 @@ def test_a_task_that_has_not_started_is_stopped_so(ecs: EcsApi, client: Any, lau
     assert as_told(reaches(client, arn)) == expected(name)
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_the_source_of_its_words_is_known(name: str) -> None:
-    assert ENDS[name].source
-
-
 def test_of_a_lost_host_no_container_has_an_exit_code(ecs: EcsApi, client: Any, launch: Start) -> None:
     arn = launch("worker-with-sidecar")
     reaches(client, arn, "RUNNING")

@@ -7,9 +7,9 @@ import io
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 
-from local.ecs.containers.aws import Aws, in_words
+from local.ecs.containers.aws import Aws
 from local.ecs.containers.injected import injected, parameter_name, secret_request, variables_of
 from local.ecs.errors import CannotStartError
 
@@ -96,11 +96,6 @@ class TestSecretsOfSecretsManager:
             "key password"
         )
 
-    def test_that_are_binary_do_too(self, aws: Services) -> None:
-        aws.secrets[SECRET] = {"SecretBinary": b"x"}
-        with pytest.raises(CannotStartError, match="binary"):
-            values(aws, secret(SECRET))
-
     def test_and_those_that_are_not_there(self, aws: Services) -> None:
         with pytest.raises(CannotStartError) as caught:
             values(aws, secret(SECRET))
@@ -143,19 +138,9 @@ class TestEnvironmentFiles:
         aws.objects = {("bucket", "a.env"): b"A=a\n", ("bucket", "b.env"): b"B=b\n"}
         assert values(aws, files("a.env"), files("b.env")) == {"B": "b"}
 
-    def test_give_way_to_secrets(self, aws: Services) -> None:
-        aws.objects["bucket", "a.env"] = b"KEY=file\n"
-        aws.parameters["key"] = "secret"
-        assert values(aws, {**files("a.env"), **secret("key")}) == {"KEY": "secret"}
-
     @pytest.mark.parametrize("content", [None, b"A=\xff"])
     def test_that_cannot_be_read_keep_a_task_from_starting(self, aws: Services, content: bytes | None) -> None:
         if content is not None:
             aws.objects["bucket", "a.env"] = content
         with pytest.raises(CannotStartError, match=r"failed to download env files: .*arn:aws:s3:::bucket/a\.env"):
             values(aws, files("a.env"))
-
-
-def test_errors_of_aws_are_given_with_their_code() -> None:
-    assert in_words(unknown("X")) == "ResourceNotFoundException: It is not there."
-    assert "http://here" in in_words(EndpointConnectionError(endpoint_url="http://here"))

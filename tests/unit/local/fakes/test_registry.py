@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
 import requests
 from botocore.config import Config
 
-from local.fakes.registry import (
-    OCI_MANIFEST,
-    FakeRegistry,
-    digest_of,
-    put_image,
-)
+from local.fakes.registry import FakeRegistry, put_image
 
 CONFIG = {"architecture": "amd64", "config": {"Labels": {"a": "b"}}}
-PLACE = {"registryId": "123456789012", "repositoryName": "team/worker"}
 
 
 @pytest.fixture
@@ -100,17 +92,6 @@ class TestUpstream:
         with FakeRegistry(upstream=registry.host) as fake:
             yield fake
 
-    def test_what_is_there_is_told_as_it_is(self, registry: FakeRegistry, front: FakeRegistry, image: str) -> None:
-        answer = get(front, "/v2/team/worker/manifests/1")
-        assert digest_of(answer.content) == image and answer.headers["Content-Type"] == OCI_MANIFEST
-        config = answer.json()["config"]["digest"]
-        assert json.loads(get(front, f"/v2/team/worker/blobs/{config}").content) == CONFIG
-        assert front.requests == registry.requests == ["manifests/1", f"blobs/{config}"]
-
-    def test_what_is_not_there_is_not_here(self, front: FakeRegistry) -> None:
-        assert get(front, "/v2/team/worker/manifests/2").status_code == 404
-        assert get(front, f"/v2/team/worker/blobs/{digest_of(b'')}").status_code == 404
-
     def test_logins_and_faults_are_its_own(self, registry: FakeRegistry, front: FakeRegistry) -> None:
         front.login = "basic"
         assert get(front, "/v2/team/worker/manifests/1").status_code == 401
@@ -118,14 +99,3 @@ class TestUpstream:
         front.faults["manifests"] = 503
         assert get(front, "/v2/team/worker/manifests/1", auth=front.user).status_code == 503
         assert registry.authorizations == [""]
-
-    def test_amazon_ecr_s_api_is_in_front_of_it_too(
-        self, registry: FakeRegistry, front: FakeRegistry, image: str
-    ) -> None:
-        client = ecr_client(front)
-        (found,) = client.batch_get_image(**PLACE, imageIds=[{"imageTag": "1"}])["images"]
-        assert found["imageId"]["imageDigest"] == image
-        (digest,) = registry.blobs
-        url = client.get_download_url_for_layer(**PLACE, layerDigest=digest)["downloadUrl"]
-        assert json.loads(get(front, urlsplit(url).path).content) == CONFIG
-        client.close()

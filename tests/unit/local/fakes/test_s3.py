@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,7 +11,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.aws_services.fake_s3 import FakeS3Service
 from local.fakes.s3 import DELETION, LISTING, MODIFIED, VERSIONS, FakeS3, Fault, etag
 
 NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
@@ -34,6 +26,13 @@ def s3_client(url: str) -> Any:
         aws_secret_access_key="testing",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=5, proxies={}),
     )
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeS3]:
+    """A fake S3 with an empty bucket of that name."""
+    with FakeS3() as service:
+        yield service
 
 
 @pytest.fixture
@@ -170,48 +169,3 @@ class TestFaults:
             with pytest.raises(ClientError, match="NoSuchKey"):
                 read(s3, key)
         assert read(s3, "b", VersionId=first) == b"text"
-
-
-class TestProgram:
-    @pytest.fixture
-    def port(self) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    @pytest.fixture
-    def service(self, port: int) -> Iterator[FakeS3Service]:
-        command = [sys.executable, "-m", "local.fakes.s3", "--port", str(port), "--latency", "0.001"]
-        program = subprocess.Popen(command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except OSError:
-                assert program.poll() is None and time.monotonic() < deadline
-                time.sleep(0.05)
-        service = FakeS3Service(f"http://127.0.0.1:{port}")
-        yield service
-        service.close()
-        program.send_signal(signal.SIGTERM)
-        assert program.wait(20) == 0
-
-    def test_it_is_filled_and_asked_over_http(self, service: FakeS3Service, tmp_path: Path) -> None:
-        (tmp_path / "pkg").mkdir()
-        (tmp_path / "pkg" / "a.py").write_bytes(b"a")
-        (tmp_path / "b.py").write_bytes(b"b")
-        assert service.put_folder(tmp_path, "s3://dags/some") == 2
-        service.put("s3://dags/some/b.py", b"new")
-        client = s3_client(service.endpoint)
-        listed = [item["Key"] for item in client.list_objects_v2(Bucket="dags", Prefix="some/")["Contents"]]
-        assert listed == ["some/b.py", "some/pkg/a.py"]
-        assert client.get_object(Bucket="dags", Key="some/b.py")["Body"].read() == b"new"
-        assert len(client.list_object_versions(Bucket="dags", Prefix="some/b.py")["Versions"]) == 2
-        assert service.requests() == {LISTING: 1, "some/b.py": 1, VERSIONS: 1}
-        service.set_faults([{"key": None, "kind": "error", "times": 1, "code": "SlowDown", "status": 503}])
-        with pytest.raises(ClientError, match="SlowDown"):
-            client.get_object(Bucket="dags", Key="some/b.py")
-        service.set_faults([{"key": "some/b.py", "kind": "replace", "body": "text"}])
-        assert client.get_object(Bucket="dags", Key="some/b.py")["Body"].read() == b"text"
-        client.close()

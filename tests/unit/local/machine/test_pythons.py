@@ -1,14 +1,13 @@
-"""Interpreters for stand-ins: which ones are found, which are not, and what is copied of one."""
+"""Interpreters for stand-ins: which ones are found, and which are not."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from local.machine.bases.pythons import Interpreter, available_pythons, stage, version_key
+from local.machine.bases.pythons import Interpreter, available_pythons, version_key
 
 Install = Callable[..., Path]
 
@@ -62,41 +61,3 @@ def test_what_could_not_run_airflow_in_an_image_is_left_out(install: Install) ->
     (install("3.76.0") / "bin" / "python3.76").chmod(0o644)
     install("3.79.0")
     assert set(available_pythons()) & {"3.7", *(f"3.7{number}" for number in range(1, 10))} == {"3.79"}
-
-
-class TestStaging:
-    @pytest.fixture
-    def prefix(self, install: Install) -> Path:
-        prefix = install("3.77.1")
-        library = prefix / "lib" / "python3.77"
-        for name in (
-            *("json/__init__.py", "json/__pycache__/x.pyc", "test/test_os.py", "site-packages/pip/__init__.py"),
-            *("config-3.77-x86_64-linux-gnu/Makefile", "libpython3.77.a", "idlelib/idle.py"),
-        ):
-            (library / name).parent.mkdir(parents=True, exist_ok=True)
-            (library / name).touch()
-        recorded = library / "_sysconfigdata__linux.py"
-        recorded.write_text(f"build = {{'prefix': '{prefix}', 'BINDIR': '{prefix}/bin'}}\n", encoding="utf-8")
-        os.utime(recorded, ns=(1_000_000_000, 1_000_000_000))
-        (prefix / "lib" / "libpython3.77.so.1.0").touch()
-        return prefix
-
-    def test_the_library_is_copied_without_tests_bytecode_and_installed_packages(
-        self, prefix: Path, tmp_path: Path
-    ) -> None:
-        target = tmp_path / "staged"
-        stage(Interpreter("3.77.1", prefix), target)
-        files = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
-        assert files == {
-            *("bin/python", "bin/python3", "bin/python3.77", "lib/libpython3.77.so.1.0"),
-            *("lib/python3.77/os.py", "lib/python3.77/json/__init__.py", "lib/python3.77/_sysconfigdata__linux.py"),
-        }
-        assert (target / "lib" / "python3.77" / "site-packages").is_dir()
-        assert (target / "bin" / "python").resolve() == target / "bin" / "python3.77"
-
-    def test_it_believes_to_be_in_usr_local_and_its_files_keep_their_dates(self, prefix: Path, tmp_path: Path) -> None:
-        target = tmp_path / "staged"
-        stage(Interpreter("3.77.1", prefix), target)
-        recorded = target / "lib" / "python3.77" / "_sysconfigdata__linux.py"
-        assert recorded.read_text() == "build = {'prefix': '/usr/local', 'BINDIR': '/usr/local/bin'}\n"
-        assert recorded.stat().st_mtime_ns == 1_000_000_000
