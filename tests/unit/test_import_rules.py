@@ -33,6 +33,16 @@ def rooms_below(room: str) -> tuple[str, ...]:
     return (*rooms, "local.errors", "images", f"{EXECUTOR}.aws") if LOCAL_ROOMS[room] else rooms
 
 
+ROOMS = {
+    "aws": ("aws",),
+    "image_check": ("image_check", "aws"),
+    "config": ("config", "aws"),
+    "checks": ("checks", "config", "aws", "image_check", "airflow_side"),
+    "launching": ("launching", "checks", "config", "aws", "image_check", "airflow_side", "services"),
+}
+"""What the rooms of the executor import."""
+
+
 def modules() -> dict[str, Path]:
     """All modules of the project, by name."""
     return {
@@ -78,9 +88,7 @@ def test_no_import_goes_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("room", "allowed"),
     [
-        (f"{EXECUTOR}.aws", (f"{EXECUTOR}.aws",)),
-        (f"{EXECUTOR}.image_check", (f"{EXECUTOR}.image_check", f"{EXECUTOR}.aws")),
-        (f"{EXECUTOR}.config", (f"{EXECUTOR}.config", f"{EXECUTOR}.aws")),
+        *((f"{EXECUTOR}.{room}", tuple(f"{EXECUTOR}.{one}" for one in allowed)) for room, allowed in ROOMS.items()),
         (EXECUTOR, (EXECUTOR,)),
         (ENTRYPOINT, (ENTRYPOINT,)),
         ("images", ("images", f"{EXECUTOR}.aws", f"{EXECUTOR}.image_check", *PURE_MODULES_OF_THE_ENTRYPOINT)),

@@ -19,7 +19,6 @@ from airflow_ecs_executor.aws.workload_store import WorkloadStore
 from airflow_ecs_executor.config import options
 from airflow_ecs_executor.config.options import Option
 from airflow_ecs_executor.config.settings import Settings
-from airflow_ecs_executor.launching.policy import Policy
 
 log = logging.getLogger("airflow_ecs_executor")
 
@@ -41,7 +40,7 @@ class _FinalError(Exception):
     """A problem that makes the other checks pointless."""
 
 
-def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: float = Policy.health_pause) -> None:
+def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: float = 1.0) -> None:
     """Try the calls that running tasks requires, and log what could not be checked.
 
     A defect of a check does not keep the scheduler from starting: it is logged, and the remaining checks are skipped.
@@ -55,6 +54,8 @@ def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: floa
         checks.problems.append(str(final))
     except Exception as exception:  # noqa: BLE001 - classify logs it with its traceback
         log.warning("The rest of the ECS executor's health check was skipped. %s", classify(exception).reason)
+        if not checks.problems:
+            return
     if checks.problems:
         raise HealthCheckError(list(dict.fromkeys(checks.problems)))
     log.info(

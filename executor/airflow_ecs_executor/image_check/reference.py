@@ -23,6 +23,10 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
+class ImageNameError(ValueError):
+    """A name is not a valid image name."""
+
+
 @dataclass(frozen=True)
 class ImageReference:
     """The name of an image. Without tag and digest, the tag is ``latest``; a digest alone has an empty tag."""
@@ -52,7 +56,7 @@ def has_registry(name: str) -> bool:
 
 
 def parse(name: str) -> ImageReference:
-    """Parse the name of an image as Docker and ECS do. Raises ValueError."""
+    """Parse the name of an image as Docker and ECS do. Raises ImageNameError."""
     rest, at, digest = name.partition("@")
     registry, path = rest.split("/", 1) if has_registry(rest) else (DOCKER_HUB, rest)
     repository, colon, tag = path.partition(":")
@@ -65,5 +69,5 @@ def parse(name: str) -> ImageReference:
         or (colon and not _TAG.fullmatch(tag))
         or (at and not _DIGEST.fullmatch(digest))
     ):
-        raise ValueError(f"{name!r} is not a valid image name")
+        raise ImageNameError(f"{name!r} is not a valid image name")
     return ImageReference(registry, repository, tag or ("" if digest else "latest"), digest)

@@ -19,7 +19,7 @@ from airflow_ecs_executor.image_check.manifest import (
     is_index,
     platforms_of,
 )
-from airflow_ecs_executor.image_check.reference import ImageReference, parse
+from airflow_ecs_executor.image_check.reference import ImageNameError, ImageReference, parse
 
 if TYPE_CHECKING:
     from airflow_ecs_executor.image_check.registry import Credentials
@@ -84,7 +84,7 @@ class Images:
     def look_up(self, name: str, platform: Platform | None) -> RemoteImage:
         """Find an image by name; of several, the one for ``platform`` (None: any).
 
-        Raises ValueError if the name is not valid, and RegistryError.
+        Raises ImageNameError if the name is not valid, and RegistryError.
         """
         reference = parse(name)
         return self._in_time(reference, lambda source: _resolve(source, reference, platform))
@@ -173,7 +173,7 @@ def check_image(images: Images, name: str, versions: Versions, platform: Platfor
         return lacks_platform(name, platform, error.platforms)
     except RegistryError as error:
         return ImageReport(name, error=str(error), action=error.action)
-    except ValueError as error:
+    except ImageNameError as error:
         return ImageReport(name, error=str(error))
     facts = facts_of(remote.config, remote.reference.tag)
     return compare(name, facts, remote.digests, versions, platform)

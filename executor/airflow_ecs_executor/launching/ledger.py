@@ -23,7 +23,7 @@ from airflow_ecs_executor.launching.queues import Discards, DueQueue, PollQueue
 _TOKEN_LIFE = 3600.0
 """Seconds for which a client token surely stands for the task that it started. AWS keeps it for 24 hours at most, or
 for less if the task ends sooner (Amazon ECS API Reference, "Ensuring idempotency")."""
-_NO_CONTAINER = "No container of this task is known."
+_NO_CONTAINER = "No container of this task was found."
 
 
 class StopCall(NamedTuple):
@@ -575,7 +575,8 @@ class Ledger:
             self._launch_again(launch, now, same_request=True)
         else:
             unknown = " Whether a container was started is not known." if launch.may_have_started else ""
-            self._fail(launch, (launch.fail_with or _NO_CONTAINER) + unknown)
+            known = _NO_CONTAINER.replace("was found", "is known")
+            self._fail(launch, (launch.fail_with or _NO_CONTAINER).replace(_NO_CONTAINER, known) + unknown)
 
     def _end_search(self, launch: Launch) -> bool:
         """Return whether a launch was still searched for."""

@@ -3,10 +3,17 @@ from __future__ import annotations
 from typing import Iterator
 
 import pytest
+from airflow_ecs_executor.aws import errors
 
 from tests.unit.executor.cloudformation import CloudFormation
 from tests.unit.executor.fixtures import *  # noqa: F403  # the fixtures
 from tests.unit.executor.fixtures import AWS
+
+
+@pytest.fixture(autouse=True)
+def every_defect_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback is logged once a minute; what another test has logged does not count."""
+    monkeypatch.setattr(errors, "_logged", {})
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable
 
+import boto3
+import botocore.config
 import botocore.exceptions
 import pytest
 from airflow_ecs_executor.aws.container_logs import ContainerLogs, plain
@@ -12,6 +14,7 @@ from airflow_ecs_executor.aws.ecs import Ecs
 from airflow_ecs_executor.aws.errors import ErrorKind, classify
 from airflow_ecs_executor.aws.stack import read_stack
 from airflow_ecs_executor.aws.workload_store import WorkloadStore
+from airflow_ecs_executor.checks.health import HealthCheckError
 from airflow_ecs_executor.checks.images import ImageChecks, NoMatchingRevisionError
 from airflow_ecs_executor.image_check.comparison import Versions
 from airflow_ecs_executor.image_check.ecr import EcrRegistry
@@ -21,12 +24,12 @@ from airflow_ecs_executor.image_check.reference import parse
 from local.ecs.control import EcsApi
 from local.fakes.s3 import FakeS3
 from tests.unit.executor.harness import Scheduler
+from tests.unit.planted import defect_of
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:task/airflow/0123456789abcdef"
 
 
-def planted(*args: Any, **kwargs: Any) -> Any:
-    raise KeyError("planted")
+planted = defect_of("airflow_ecs_executor")
 
 
 class Planted:
@@ -48,13 +51,13 @@ def tracebacks(caplog: pytest.LogCaptureFixture) -> list[BaseException]:
     return [error for error in found if error is not None]
 
 
-def test_a_defect_is_classified_as_one_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    try:
-        planted()
-    except KeyError as error:
-        first, again = classify(error), classify(error)
-        assert tracebacks(caplog) == [error]
-    assert first == again and first.defect and first.kind is ErrorKind.PERMANENT
+def test_a_defect_is_classified_as_one_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        with pytest.raises(KeyError) as raised:
+            planted()
+        first = classify(raised.value)
+        assert first.defect and first.kind is ErrorKind.PERMANENT
+    assert len(tracebacks(caplog)) == 1
     assert "KeyError: 'planted'. This is a defect of the ECS executor" in first.reason and "traceback" in first.reason
 
 
@@ -76,6 +79,24 @@ def test_errors_of_aws_the_network_the_database_and_airflow_are_no_defects(
     assert not classify(error).defect and not caplog.records
 
 
+@pytest.mark.parametrize(
+    "configured",
+    [
+        lambda _: botocore.config.Config(reed_timeout=3),
+        lambda _: boto3.client("ecs", "eu-west-1", endpoint_url="http://localhost:45x"),
+        lambda _: boto3.session.Session().client("ecs", config={"read_timeout": 3}),
+    ],
+    ids=["TypeError", "ValueError", "AttributeError"],
+)
+def test_what_a_library_raises_for_a_user_s_settings_is_no_defect_and_keeps_the_scheduler_from_starting(
+    ecs: EcsApi, configured: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Ecs, "client", configured)
+    with pytest.raises(HealthCheckError, match=r"(Type|Value|Attribute)Error"):
+        Scheduler()
+    assert not tracebacks(caplog)
+
+
 # The check at start
 
 
@@ -89,6 +110,7 @@ def test_a_defect_in_the_health_check_lets_the_scheduler_start(
     Scheduler()
     assert [type(error) for error in tracebacks(caplog)] == [KeyError]
     assert "The rest of the ECS executor's health check was skipped. KeyError" in caplog.text
+    assert "is ready" not in caplog.text
 
 
 def test_a_defect_in_storing_workloads_lets_the_scheduler_start(

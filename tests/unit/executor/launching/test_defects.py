@@ -14,6 +14,7 @@ from airflow_ecs_executor.launching.request_builder import RequestBuilder
 from local.ecs.control import EcsApi
 from local.fakes.s3 import FakeS3
 from tests.unit.executor.harness import Airflow, Scheduler, key, launched, patient
+from tests.unit.planted import defect_of
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[str]:
@@ -23,7 +24,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[str]:
     def method(*args: Any, **options: Any) -> Any:
         if not raised:
             raised.append(name)
-            raise KeyError("planted")
+            defect_of("airflow_ecs_executor")()
         return original(*args, **options)
 
     monkeypatch.setattr(owner, name, method)

@@ -528,6 +528,18 @@ def test_only_what_airflow_does_not_want_at_two_reviews_is_let_go() -> None:
     assert story.told[-1] == ("failed", "b"), "else its slot would stay taken"
 
 
+def test_a_task_that_is_revoked_during_a_review_is_followed_until_its_container_has_stopped() -> None:
+    story = Story(review_interval=300.0, unwanted_grace=300.0)
+    arn = story.launch("a")
+    story.ledger.reviewed({"a"}, story.now)
+    story.now += 300
+    story.revoke("a")
+    story.ledger.reviewed({"a"}, story.now)
+    assert story.stops() == [arn]
+    story.ledger.stopped(arn, story.now)
+    assert story.ledger.running == 1
+
+
 def test_a_container_may_outlive_its_task_for_as_long_as_airflow_lets_it() -> None:
     story = Story(review_interval=300.0, unwanted_grace=1800.0)
     arn = story.launch("a")
