@@ -46,13 +46,13 @@ def stored_credentials(registry: str) -> Credentials | None:
     """Return what `docker login` or a credential helper has for a registry, by its host; None if there is nothing."""
     name = docker.auth.INDEX_NAME if registry == DOCKER_HUB else registry
     config = user_config(docker_folder())
-    logins = {key: login for key, login in (config.get("auths") or {}).items() if _host(key) == name}
     try:
+        logins = {key: login for key, login in (config.get("auths") or {}).items() if _host(key) == name}
         with warnings.catch_warnings():  # docker-py warns of a missing helper, and then raises an error
             warnings.simplefilter("ignore")
             found = docker.auth.load_config(config_dict={**config, "auths": logins}).resolve_authconfig(name) or {}
     except docker.errors.DockerException as error:
-        say(f"note: docker's credential helper has no login to {registry}: {error}")
+        say(f"note: the login to {registry} could not be read from docker's credential helper: {error}")
         return None
     except (ValueError, TypeError, AttributeError):
         say(f"note: the login to {registry} in docker's config.json is damaged: run `docker login {registry}` again")

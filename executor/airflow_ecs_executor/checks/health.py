@@ -54,13 +54,12 @@ def check(ecs: Ecs, settings: Settings, store: WorkloadStore | None, pause: floa
         checks.problems.append(str(final))
     except Exception as exception:  # noqa: BLE001 - classify logs it with its traceback
         log.warning("The rest of the ECS executor's health check was skipped. %s", classify(exception).reason)
+    else:
         if not checks.problems:
-            return
+            name = settings.run_task["taskDefinition"]
+            log.info("The ECS executor is ready: cluster %s, task definition %s", ecs.cluster, name)
     if checks.problems:
         raise HealthCheckError(list(dict.fromkeys(checks.problems)))
-    log.info(
-        "The ECS executor is ready: cluster %s, task definition %s", ecs.cluster, settings.run_task["taskDefinition"]
-    )
 
 
 class _Checks:

@@ -23,7 +23,7 @@ from airflow_ecs_executor.launching.queues import Discards, DueQueue, PollQueue
 _TOKEN_LIFE = 3600.0
 """Seconds for which a client token surely stands for the task that it started. AWS keeps it for 24 hours at most, or
 for less if the task ends sooner (Amazon ECS API Reference, "Ensuring idempotency")."""
-_NO_CONTAINER = "No container of this task was found."
+_NOT_FOUND = "No container of this task was found."
 
 
 class StopCall(NamedTuple):
@@ -216,7 +216,7 @@ class Ledger:
         if arn is not None:
             self._follow(launch, arn, now)
         else:
-            self._locate(launch, now, fail_with=None if launch_if_missing else _NO_CONTAINER)
+            self._locate(launch, now, fail_with=None if launch_if_missing else _NOT_FOUND)
         return True
 
     def report_launched(self, arn: str) -> None:
@@ -575,8 +575,9 @@ class Ledger:
             self._launch_again(launch, now, same_request=True)
         else:
             unknown = " Whether a container was started is not known." if launch.may_have_started else ""
-            known = _NO_CONTAINER.replace("was found", "is known")
-            self._fail(launch, (launch.fail_with or _NO_CONTAINER).replace(_NO_CONTAINER, known) + unknown)
+            gives_no_reason = launch.fail_with in (None, _NOT_FOUND)
+            reason = "No container of this task is known." if gives_no_reason else launch.fail_with
+            self._fail(launch, f"{reason}{unknown}")
 
     def _end_search(self, launch: Launch) -> bool:
         """Return whether a launch was still searched for."""

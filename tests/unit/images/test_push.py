@@ -106,6 +106,7 @@ class TestLogins:
             ({"auths": {"r.example": {"auth": "%"}}}, "r.example", None),
             ({"auths": {"other.example": {"auth": "YTpi"}}}, "r.example", None),
             ({"auths": {"r.example": {"auth": "YTpi"}, "other.example": "x"}}, "r.example", Credentials("a", "b")),
+            ({"auths": ["r.example"]}, "r.example", None),
             ([], "r.example", None),
         ],
     )
