@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from local.errors import LocalError
+from tests.aws_environment import AWS_ENVIRONMENT
 
 _DRIVER = Path(__file__).with_name("drive.py")
 _SILENCE = 900.0
@@ -120,6 +121,7 @@ class Driven:
         }
         environment = {
             **inherited,
+            **AWS_ENVIRONMENT,
             "AIRFLOW_HOME": str(self._home),
             "AIRFLOW__API_AUTH__JWT_SECRET": "0123456789abcdef" * 4,
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._home / "dags"),
@@ -127,14 +129,7 @@ class Driven:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._home}/airflow.db",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL_ECS": self._url,
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
         }
         for name, value in _OPTIONS.items():
             environment[f"AIRFLOW__AWS_ECS_EXECUTOR__{name}"] = value

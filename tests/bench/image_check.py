@@ -37,6 +37,7 @@ from local.fakes.registry import (
 )
 from local.machine.client import engine
 from local.machine.console import guarded, run, say
+from tests.aws_environment import AWS_ENVIRONMENT
 from tests.bench.image_contenders import AIRFLOWS, base_of, described, ours
 from tests.bench.report import Figure
 from tests.bench.runner import Benchmarks
@@ -152,13 +153,7 @@ def _figures(bench: Bench, registry: FakeRegistry, wanted: Wanted, pull: float |
     """Measure the check."""
     registry.login, registry.latency = "anonymous", LATENCY  # the executor logs in to Amazon ECR only
     own = f"{registry.host}/{_REPOSITORY}:{_TAG}"
-    environment = {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_ENDPOINT_URL_ECR": registry.url,
-        "NO_PROXY": "127.0.0.1",
-    }
+    environment = {**AWS_ENVIRONMENT, "AWS_ENDPOINT_URL_ECR": registry.url}
     figures = []
     for title, name in (("by its registry", own), ("by Amazon ECR's API", f"{_ECR}:{_TAG}")):
         bench.say(f"check: {title}")

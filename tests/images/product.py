@@ -22,16 +22,6 @@ DATA = Path(__file__).parent / "data"
 PROJECT = ROOT / "tests" / "dags" / "project"
 REPOSITORY = "airflow-ecs-test"
 
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_MAX_ATTEMPTS": "1",
-    "NO_PROXY": "127.0.0.1",
-    "no_proxy": "127.0.0.1",
-}
-"""The environment of somebody with credentials, for an AWS on this machine."""
-
 REQUIREMENTS = ["--requirements", str(DATA / "requirements.txt")]
 
 
@@ -138,6 +128,7 @@ EVERY_AIRFLOW = {
     for release in MATRIX.releases
 }
 # Airflow 2 hands a command line to its executor, Airflow 3 a workload.
+WITH_COMMANDS = [product for airflow, product in EVERY_AIRFLOW.items() if airflow.startswith("2.")]
 WITH_WORKLOADS = [product for airflow, product in EVERY_AIRFLOW.items() if not airflow.startswith("2.")]
 
 

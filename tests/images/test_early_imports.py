@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.images.conftest import Builder
-from tests.images.product import EVERY_AIRFLOW, Product, each
+from tests.images.product import EVERY_AIRFLOW, WITH_COMMANDS, Product, each
 
 _SCRIPT = """
 import importlib, json, sys
@@ -22,6 +22,41 @@ libraries += sync_process.COMMON_MODULES
 print(json.dumps([name for name in libraries if name not in sys.modules]))
 """
 
+_PARSERS = """
+import contextlib, io, json, sys
+from airflow.cli import cli_parser
+from airflow_ecs_entrypoint.starting.airflow_start import import_early
+sys.argv = ["airflow", "tasks", "run"]
+whole = cli_parser.get_parser()
+assert import_early(workload=False)
+cli_parser.get_parser.cache_clear()
+on_demand = cli_parser.get_parser()
+arguments = len(on_demand._subparsers._group_actions[0].choices["tasks"]._actions)
+
+def lines(commands):
+    for command in commands:
+        yield [command.name]
+        yield from ([command.name, *line] for line in lines(getattr(command, "subcommands", ())))
+
+def help_of(parser, line):
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        parser.parse_args([*line, "--help"])
+    return text.getvalue()
+
+def parsed(parser):
+    line = ["tasks", "run", "d", "t", "r", "--local", "--map-index", "3", "--subdir", "DAGS_FOLDER/a.py", "--pool", "p"]
+    return {name: repr(value) for name, value in vars(parser.parse_args(line)).items()}
+
+every = [*lines(cli_parser.ALL_COMMANDS_DICT.values())]
+print(json.dumps({
+    "commands": len(every),
+    "arguments before the command is parsed": arguments,
+    "other help": [line for line in every if not help_of(whole, line) == help_of(on_demand, line) > ""],
+    "parsed alike": parsed(whole) == parsed(on_demand),
+}))
+"""
+
 
 @pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
 def test_nothing_is_imported_that_the_command_does_not_need(
@@ -30,3 +65,17 @@ def test_nothing_is_imported_that_the_command_does_not_need(
     code, output = run(built(product), "python", "-c", _SCRIPT, product.airflow.partition(".")[0])
     assert code == 0, output
     assert json.loads(output.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize("product", each(WITH_COMMANDS))
+def test_parsers_that_are_built_on_demand_are_those_of_airflow(
+    product: Product, built: Builder, run: Callable[..., tuple[int, str]]
+) -> None:
+    code, output = run(built(product), "python", "-c", _PARSERS)
+    assert code == 0, output
+    found = json.loads(output.splitlines()[-1])
+    assert found.pop("commands") > 100
+    only_help = 1
+    assert found == {
+        "arguments before the command is parsed": only_help, "other help": [], "parsed alike": True,
+    }  # fmt: skip

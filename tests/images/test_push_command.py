@@ -16,8 +16,9 @@ from airflow_ecs_executor.image_check.reference import parse
 from images.registry.docker_config import with_logins
 from images.registry.ecr import TAGS, log_in
 from local.fakes.registry import FakeRegistry
+from tests.aws_environment import AWS_ENVIRONMENT
 from tests.images.conftest import docker_build, in_registry
-from tests.images.product import CREDENTIALS, build_py
+from tests.images.product import build_py
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
@@ -76,7 +77,9 @@ def ecr(registry: str) -> Iterator[FakeRegistry]:
 def push(ecr: FakeRegistry, tmp_path: Path) -> Pushes:
     home = tmp_path / "docker"
     home.mkdir()
-    return Pushes({**CREDENTIALS, "AWS_ENDPOINT_URL_ECR": ecr.url, "DOCKER_CONFIG": str(home)})
+    return Pushes(
+        {**AWS_ENVIRONMENT, "AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL_ECR": ecr.url, "DOCKER_CONFIG": str(home)}
+    )
 
 
 class TestAmazonEcr:

@@ -15,8 +15,9 @@ import docker
 
 from images.check import is_task_definition
 from local.fakes.registry import FakeRegistry
+from tests.aws_environment import AWS_ENVIRONMENT
 from tests.images.conftest import docker_build, label_lines
-from tests.images.product import CREDENTIALS, build_py
+from tests.images.product import build_py
 from tests.releases import NEWEST_2, OLDEST
 
 AIRFLOW, PYTHON = NEWEST_2.version, NEWEST_2.default_python
@@ -25,7 +26,7 @@ OTHER = {"amd64": "arm64", "arm64": "amd64"}
 
 def check(target: str, *flags: str, python: str = PYTHON) -> subprocess.CompletedProcess[str]:
     """Run `build.py check` in a process of its own."""
-    done = build_py("check", target, "--airflow", AIRFLOW, "--python", python, *flags, environment=CREDENTIALS)
+    done = build_py("check", target, "--airflow", AIRFLOW, "--python", python, *flags, environment=AWS_ENVIRONMENT)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -14,7 +14,7 @@ import signal
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, ModuleType
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 # Libraries that `airflow tasks run` and a workload always import. Airflow imports `airflow_local_settings` after half
 # of its own modules, and then has to wait for the sync. Libraries that it would import later are imported first.
@@ -55,6 +55,7 @@ def import_early(workload: bool) -> bool:
             with _without_foreign_commands():
                 for name in TASKS_RUN_MODULES:
                     _import(name)
+            _build_parsers_on_demand()
     except Exception:  # noqa: BLE001 - an import runs foreign code; the plain start then shows the error
         return False
     return True
@@ -172,6 +173,26 @@ class _NoCommands:
     @staticmethod
     def get_cli_commands() -> list[object]:
         return []
+
+
+def _build_parsers_on_demand() -> None:
+    """Let Airflow 2 add the arguments of a command to its parser when the command is parsed, not for all commands."""
+    module: Any = sys.modules.get("airflow.cli.cli_parser")
+    for name in ("_add_group_command", "_add_action_command"):
+        if hasattr(module, name):
+            setattr(module, name, _on_demand(getattr(module, name)))
+
+
+def _on_demand(add: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def prepare(command: Any, parser: Any) -> None:
+        def parse(*args: Any, **kwargs: Any) -> Any:
+            del parser.parse_known_args
+            add(command, parser)
+            return parser.parse_known_args(*args, **kwargs)
+
+        parser.parse_known_args = parse
+
+    return prepare
 
 
 class TaskSignals:

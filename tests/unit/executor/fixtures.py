@@ -13,20 +13,15 @@ from local.ecs.control import EcsApi
 from local.fakes.logs import FakeLogs
 from local.fakes.registry import FakeRegistry
 from local.fakes.s3 import FakeS3
+from tests.aws_environment import AWS_ENVIRONMENT
 from tests.unit.executor.harness import Driver
 
 __all__ = ["ecs", "ecs_server", "logs", "registry", "s3", "said", "warned"]
 
 AWS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
+    **AWS_ENVIRONMENT,
     "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # a call that no test meant to make fails at once
-    "NO_PROXY": "127.0.0.1,localhost",
-    "no_proxy": "127.0.0.1,localhost",
 }
 """No settings of this machine."""
 

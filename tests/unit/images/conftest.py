@@ -8,18 +8,10 @@ import pytest
 
 from images import cli
 from images.matrix import Matrix, load_matrix
+from tests.aws_environment import AWS_ENVIRONMENT
 
 MATRIX = Path(__file__).parent / "data" / "matrix.yaml"
 """A frozen matrix: what is asked of the real one is in test_matrix.py."""
-AWS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_MAX_ATTEMPTS": "1",
-    "NO_PROXY": "127.0.0.1",
-    "no_proxy": "127.0.0.1",
-}
-"""The environment of somebody with credentials, for an AWS on this machine."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +48,13 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Credentials, but no AWS and no engine that answer, and no login of docker's; the folder of its configuration."""
     home = tmp_path / "docker"
     home.mkdir()
-    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "DOCKER_HOST": "tcp://127.0.0.1:9", "DOCKER_CONFIG": str(home)}
-    for name, value in {**AWS, **nowhere}.items():
+    nowhere = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_MAX_ATTEMPTS": "1",
+        "DOCKER_HOST": "tcp://127.0.0.1:9",
+        "DOCKER_CONFIG": str(home),
+    }
+    for name, value in {**AWS_ENVIRONMENT, **nowhere}.items():
         monkeypatch.setenv(name, value)
     return home
 

@@ -31,6 +31,7 @@ from images.dags.plan import Stored, check_paths, content_of, destination_of, pl
 from images.errors import BuildToolError
 from local.fakes import s3 as fake_s3
 from local.fakes.s3 import DELETION, LISTING, WRITING, FakeS3, Fault
+from tests.aws_environment import AWS_ENVIRONMENT
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -48,11 +49,9 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
     fake = FakeS3().start()
     fake.keeps_versions = False  # a pin is a second that has passed, for which each push would wait
     for name, value in {
+        **AWS_ENVIRONMENT,
         "AWS_ENDPOINT_URL": fake.url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
     yield fake

@@ -28,6 +28,7 @@ from local.fakes.http_service import Answer, Connection, Request
 from local.fakes.logs import FakeLogs
 from local.fakes.s3 import FakeS3
 from local.machine.console import guarded
+from tests.aws_environment import AWS_ENVIRONMENT
 from tests.paths import ROOT
 from tests.unit.executor.cloudformation import OUTPUTS, CloudFormation, described
 from tools.aws_smoke import account, checks
@@ -173,13 +174,10 @@ def ecs(server: EcsApi, monkeypatch: pytest.MonkeyPatch) -> EcsApi:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
+        **AWS_ENVIRONMENT,
         "AWS_ENDPOINT_URL_ECS": server.url,
-        "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "secret-of-the-caller",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)

@@ -6,6 +6,7 @@ from airflow_ecs_executor.aws.task_definition import Platform
 from airflow_ecs_executor.image_check.remote import Images
 
 from local.fakes.registry import FakeRegistry, entry, put_image, put_index
+from tests.aws_environment import AWS_ENVIRONMENT
 
 ACCOUNT_HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 AMD64, ARM64 = Platform("amd64"), Platform("arm64")
@@ -18,13 +19,7 @@ def config_for(architecture, **labels):
 @pytest.fixture
 def registry(monkeypatch):
     """An empty registry, which boto3's client of Amazon ECR finds as well."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_MAX_ATTEMPTS": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
-    }.items():
+    for name, value in {**AWS_ENVIRONMENT, "AWS_MAX_ATTEMPTS": "1"}.items():
         monkeypatch.setenv(name, value)
     with FakeRegistry() as fake:
         yield fake
