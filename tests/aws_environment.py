@@ -13,4 +13,4 @@ AWS_ENVIRONMENT = {
     "NO_PROXY": "127.0.0.1,localhost",
     "no_proxy": "127.0.0.1,localhost",
 }
-"""Credentials for an AWS on this machine, and no settings of this machine. Without region and address."""
+"""Fake credentials, and nothing of this machine's own AWS configuration. The test adds a region and an endpoint."""

@@ -1,8 +1,7 @@
 """Preparation of Airflow before a task's command runs in this process: everything that depends on Airflow's internals.
 
-For the task, the result is the same as that of a plain start, including configuration and plugins, with two exceptions:
-some libraries are imported before `airflow_local_settings`, and Airflow 2's command line has no commands of an auth
-manager or executor. Airflow's features are detected; no version is compared.
+For the task, the result is the same as that of a plain start, including configuration and plugins, except for what
+docs/entrypoint.md lists under "What a task sees". Airflow's features are detected; no version is compared.
 """
 
 from __future__ import annotations
