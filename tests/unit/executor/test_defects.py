@@ -83,7 +83,7 @@ def test_errors_of_aws_the_network_the_database_and_airflow_are_no_defects(
     "configured",
     [
         lambda _: botocore.config.Config(reed_timeout=3),
-        lambda _: boto3.client("ecs", "eu-west-1", endpoint_url="http://localhost:45x"),
+        lambda _: boto3.session.Session().client("ecs", "eu-west-1", endpoint_url="http://localhost:45x"),
         lambda _: boto3.session.Session().client("ecs", config={"read_timeout": 3}),
     ],
     ids=["TypeError", "ValueError", "AttributeError"],

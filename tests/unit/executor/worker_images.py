@@ -40,7 +40,7 @@ def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECR
 
     ``container``: what else is in its definition.
     """
-    with _client(ecs) as client:
+    with client_of(ecs) as client:
         client.register_task_definition(
             family=family,
             networkMode="awsvpc",
@@ -62,11 +62,12 @@ def register(ecs: EcsApi, family: str, image: str, secrets: Sequence[str] = SECR
 
 def deregister(ecs: EcsApi, name: str) -> None:
     """Make ``family:revision`` INACTIVE."""
-    with _client(ecs) as client:
+    with client_of(ecs) as client:
         client.deregister_task_definition(taskDefinition=name)
 
 
 @contextlib.contextmanager
-def _client(ecs: EcsApi) -> Iterator[Any]:
-    with contextlib.closing(boto3.client("ecs", endpoint_url=ecs.url)) as client:
+def client_of(ecs: EcsApi) -> Iterator[Any]:
+    """Create a client as the executor does, by a session: boto3's default session warns on Python 3.9."""
+    with contextlib.closing(boto3.session.Session().client("ecs", endpoint_url=ecs.url)) as client:
         yield client

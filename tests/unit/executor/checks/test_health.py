@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boto3
 import pytest
 from airflow_ecs_executor.checks.health import HealthCheckError, check
 from airflow_ecs_executor.config.reader import read_settings
@@ -13,7 +12,7 @@ from airflow_ecs_executor.services import deployment_of, services_of
 from local.ecs.control import EcsApi
 from local.fakes.s3 import WRITING, FakeS3, Fault
 from tests.unit.executor.harness import OPTIONS, VERSIONS, Configuration, Scheduler
-from tests.unit.executor.worker_images import deregister
+from tests.unit.executor.worker_images import client_of, deregister
 
 DENIED = "User: arn:aws:iam::1:user/me is not authorized to perform: s3:DeleteObject on resource: x"
 
@@ -61,10 +60,9 @@ def test_a_permission_that_the_reference_does_not_need_is_a_warning(
 
 
 def test_an_inactive_cluster_is_not_an_unknown_one(ecs: EcsApi) -> None:
-    client = boto3.client("ecs", endpoint_url=ecs.url)
-    client.create_cluster(clusterName="old")
-    client.delete_cluster(cluster="old")
-    client.close()
+    with client_of(ecs) as client:
+        client.create_cluster(clusterName="old")
+        client.delete_cluster(cluster="old")
     with pytest.raises(HealthCheckError, match="'old' is INACTIVE"):
         Scheduler(cluster="old")
 

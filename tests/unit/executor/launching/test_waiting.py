@@ -6,12 +6,12 @@ import threading
 import time
 from typing import Any
 
-import boto3
 import pytest
 from airflow_ecs_executor.launching.adoption import Orphan
 
 from local.ecs.control import EcsApi
 from tests.unit.executor.harness import UNSET, Scheduler, containers_at_once, key, launched, patient
+from tests.unit.executor.worker_images import client_of
 
 ONE_ATTEMPT: dict[str, Any] = {"max_run_task_attempts": "1"}
 EC2: dict[str, Any] = {"launch_type": "EC2", "task_definition": "on-ec2", "subnets": UNSET, **ONE_ATTEMPT}
@@ -66,11 +66,11 @@ def test_40_tasks_under_a_quota_of_12(ecs: EcsApi) -> None:
 @pytest.fixture
 def instances(ecs: EcsApi) -> EcsApi:
     """A cluster with container instances, which have room for nothing."""
-    client = boto3.client("ecs", region_name="us-east-1")
-    client.create_cluster(clusterName="with-instances", capacityProviders=["instances"])
-    client.register_task_definition(
-        family="on-ec2", containerDefinitions=[{"name": "airflow", "image": "worker", "memory": 256}]
-    )
+    with client_of(ecs) as client:
+        client.create_cluster(clusterName="with-instances", capacityProviders=["instances"])
+        client.register_task_definition(
+            family="on-ec2", containerDefinitions=[{"name": "airflow", "image": "worker", "memory": 256}]
+        )
     ecs.configure(run_seconds=0.05, ec2_room=0)
     return ecs
 
