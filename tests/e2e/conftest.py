@@ -149,10 +149,6 @@ def started(request: pytest.FixtureRequest, airflow: str, deployment: EcsDeploym
         # A busy machine takes long for a first look at a sensor, so nothing else is started before it.
         found["demo_sensors"] = runs.start("demo_sensors", seconds=SENSORS_SECONDS)
         found["demo_sensors"].until("rescheduled", "up_for_reschedule", "success")
-    if "elsewhere" in selected:
-        for family in ("never-reaches-s3", LATER):
-            deployment.register(deployment.image, family, environment=UNREACHABLE_S3)
-        found["elsewhere"] = runs.start("e2e_elsewhere")
     if "happened" in selected:
         found["interrupted"] = runs.start("e2e_wait")
         found["stopped in the UI"] = runs.start("demo_long")
@@ -164,7 +160,10 @@ def started(request: pytest.FixtureRequest, airflow: str, deployment: EcsDeploym
         others = [dag_id for dag_id in others if dag_id not in found and (newest or dag_id not in ON_NEWEST)]
         found |= {dag_id: runs.start(dag_id, **configured.get(dag_id, {})) for dag_id in others}
     if "elsewhere" in selected:
-        # Before the next attempt.
+        for family in ("never-reaches-s3", LATER):
+            deployment.register(deployment.image, family, environment=UNREACHABLE_S3)
+        # Last: the new revision has to be there before the next attempt, and to start a run takes a second or two.
+        found["elsewhere"] = runs.start("e2e_elsewhere")
         codes = found["elsewhere"].exit_codes
         until(lambda: LOAD_FAILED in codes(LATER), 180, "a container could not load its DAGs")
         deployment.register(deployment.image, LATER)
