@@ -28,6 +28,7 @@ EXPECTED: tuple[Expected, ...] = (
         "Airflow 2 says so of its own default, timer_unit_consistency = False",
     ),
     Expected(r"ProvidersManager\.hooks is deprecated", "Airflow 3 itself asks for connection types in its old way"),
+    Expected(r"remote_log_handler_unavailable", "Airflow 3.2 writes it after each task if remote logging is off"),
 )
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")

@@ -12,6 +12,9 @@ FOLDERS = {
     "CloudWatch": f"cloudwatch://arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}",
 }
 
+WITHOUT_CONNECTION = (r"(Server error|Connection not found) .*\baws_default\b",)
+"""The warnings of Airflow 3.0, which looks for the default connection first; the entrypoint lets it do without one."""
+
 
 def settings(place: str) -> dict[str, str]:
     """What docs/logging.md says to set, in every process of Airflow."""

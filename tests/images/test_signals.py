@@ -10,7 +10,7 @@ from local.machine.containers import output_of
 from local.machine.waiting import until
 from tests.images.conftest import STOPPED, Tasks
 from tests.images.product import EVERY_AIRFLOW, each
-from tests.images.remote_logs import RemoteLogs, settings
+from tests.images.remote_logs import WITHOUT_CONNECTION, RemoteLogs, settings
 
 STOP_TIMEOUT = 30  # seconds, ECS's default
 
@@ -23,7 +23,7 @@ def test_on_kill_runs_to_its_end_once_and_the_log_is_kept(tasks: Tasks, remote_l
         lambda: "working, process" in running.log(), 60, "the task works", explain=lambda: output_of(running.container)
     )
     running.container.stop(timeout=STOP_TIMEOUT)
-    result = tasks.wait(running, warns=STOPPED)
+    result = tasks.wait(running, warns=(*STOPPED, *WITHOUT_CONNECTION))
     log = remote_logs.of(task, "S3")
     assert (log.count("on_kill began"), log.count("on_kill ended")) == (1, 1), f"{log}\n{result.describe()}"
     assert "the process ended with -15" in log or "Task received SIGTERM" in log, f"{log}\n{result.describe()}"
