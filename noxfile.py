@@ -156,6 +156,12 @@ def images(session: nox.Session) -> None:
     run(session, *ENGINE, *PYTEST, "-v", "-n3", "--durations=15", "tests/images")
 
 
+@nox.session(python=False, tags=ONLY_ALL)
+def real(session: nox.Session) -> None:
+    """Requirements files as teams have them: built, or refused with a remedy that works."""
+    run(session, *ENGINE, *PYTEST, "-v", "-n2", "tests/real")
+
+
 @nox.session(python=False, tags=TEST)
 def e2e(session: nox.Session) -> None:
     """Complete Airflow deployments on the local ECS, and the documentation's commands that require Docker."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from images.inputs import files_of, read_text
 from images.render import render
-from images.requirements import flattened, read_requirements
 from images.spec import ImageSpec, Options
 
 _HERE = Path(__file__).resolve().parent
@@ -54,7 +53,9 @@ def write_context(directory: Path, specs: Sequence[ImageSpec], options: Options)
     shutil.copy(_HERE / "aws-cli" / "requirements.txt", steps / "aws-cli.txt")
     wheel = build_wheel(directory / "wheels")
     if options.requirements:
-        _write(directory / "requirements.txt", flattened(read_requirements(options.requirements)))
+        _write(directory / "requirements.txt", options.requirements.text)
+        if options.requirements.has_files:
+            options.requirements.write_files(directory / "requirement-files")
     if options.constraints_file:
         _write(directory / "constraints.txt", read_text(options.constraints_file, "--constraints"))
     if options.airflow_cfg:

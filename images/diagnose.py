@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from images.errors import BaseImageError, BuildError, BuildToolError, BuildxError, DiskFullError, EngineError, PushError
 from images.registry.failures import lacks_repository, pull_advice, push_advice
+from images.source_builds import SourceBuild, failed_source_build
 
 # How the build steps in images/steps print errors.
 _STEP_ERROR = re.compile(r"airflow-ecs-build: error: (.*)")
+_STEP_NOTE = re.compile(r"airflow-ecs-build: note: (.*)")
+_STEP_HINT = re.compile(r"airflow-ecs-build: hint: (.*)")
 _NO_SPACE = re.compile(r"no space left on device|disk quota exceeded|enough free space", re.IGNORECASE)
 _NO_ENGINE = re.compile(
     r"cannot connect to the docker daemon|is the docker daemon running|permission denied while trying to connect"
@@ -96,17 +99,6 @@ _PIP: Sequence[tuple[str, str]] = (
     ),
     (r"Cannot find command 'git'", "A requirement is in a Git repository: --apt-packages git."),
     (
-        r"\b(?:gcc|g\+\+|cc|cmake|cargo|pg_config|mysql_config|pkg-config)'?"
-        r"(?: failed|:? (?:command|executable)? ?not found)|fatal error: \S+\.h: No such file"
-        r"|Failed building wheel|failed-wheel-build|metadata-generation-failed|subprocess-exited-with-error",
-        "A package is built from source: give it its tools, such as --apt-packages build-essential libpq-dev, or name "
-        "a version that has a wheel for this Python and CPU.",
-    ),
-    (
-        r"ResolutionImpossible|conflicting dependencies|No solution found when resolving",
-        "The requirements conflict: change them, or give --constraints FILE or none.",
-    ),
-    (
         r"No matching distribution found|Could not find a version|requires a different Python"
         r"|was not found in the package registry",
         "Check the package's name and version, and that it exists for this Python (--python).",
@@ -187,9 +179,16 @@ def diagnose(lines: Sequence[str]) -> BuildToolError:
     return _failed_step(text, error)
 
 
+def notes(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return what the steps of a build that succeeded want to be shown."""
+    return tuple(dict.fromkeys(_STEP_NOTE.findall("\n".join(lines))))
+
+
 def _failed_step(text: str, error: str) -> BuildToolError:
     """Return the error of a step of the Dockerfile, or of what nothing else explains."""
     said = "\n  ".join(dict.fromkeys(match[1] for match in _STEP_ERROR.finditer(text)))
+    if hints := _STEP_HINT.findall(text):
+        return BuildError(said, hints[-1])
     if _INDEX_FAILED.search(text):
         for words, message, advice in _INDEX:
             if re.search(words, text):
@@ -199,6 +198,8 @@ def _failed_step(text: str, error: str) -> BuildToolError:
             f"The build was killed: {said or error}",
             "It probably ran out of memory: give the engine more, or build fewer images at once.",
         )
+    if build := failed_source_build(text):
+        return _no_wheel(build)
     advice = next((advice for words, advice in _PIP if re.search(words, text)), "")
     if said:
         return BuildError(said, advice)
@@ -221,6 +222,17 @@ def _failed_step(text: str, error: str) -> BuildToolError:
             f"The builder stopped: {error}", "Try again. Its log says why; often it runs out of memory: `docker ps -a`."
         )
     return BuildError(f"The build failed: {error}", advice or "Its output is above; --progress plain shows all of it.")
+
+
+def _no_wheel(build: SourceBuild) -> BuildError:
+    """Return the error for a package that pip could not build from source."""
+    message = f"{build.package or 'A package'} has no wheel for this Python and CPU, and could not be built from source"
+    other = "Or name a version that has a wheel."
+    if build.debian_packages:
+        advice = f"It requires Debian packages: --apt-packages {' '.join(build.debian_packages)}\n  {other}"
+    else:
+        advice = f"Give what it requires with --apt-packages: its output is above. {other}"
+    return BuildError(f"{message}: {build.cause or 'see its output'}.", advice)
 
 
 def tag_is_taken(name: str) -> PushError:

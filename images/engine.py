@@ -19,7 +19,8 @@ import docker.errors
 from airflow_ecs_executor.image_check.reference import parse
 from docker.models.images import Image
 
-from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine
+from images.console import say
+from images.diagnose import diagnose, diagnose_push, failing_step, no_buildx, no_client, no_engine, notes
 from images.docker_address import docker_address
 from images.errors import ImageNotFoundError
 from images.progress import Progress
@@ -106,6 +107,8 @@ class Engine:
             if progress in ("auto", "quiet"):
                 print("\n".join(("", *failing_step(lines), "")), file=sys.stderr)
             raise diagnose(lines)
+        for note in notes(lines):
+            say(f"note: {note}")
 
     def image(self, reference: str, platform: str | None = None) -> Image:
         """Return an image, pulled for ``platform`` or the engine's own if it is missing. Raises ImageNotFoundError."""

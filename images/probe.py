@@ -26,6 +26,19 @@ def output_of(*command):
     return lines[-1] if done.returncode == 0 else "failed: " + lines[-1]
 
 
+def dependency_check():
+    """Return what `pip check` finds that it did not find in the base image, in one line."""
+    command = [sys.executable, "-m", "pip", "check", "--disable-pip-version-check"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        with open("/opt/airflow-ecs/base-dependency-check.txt", encoding="utf-8") as file:
+            of_base = file.read().splitlines()
+    except OSError:
+        of_base = []
+    new = [line for line in done.stdout.splitlines() if line not in of_base]
+    return "; ".join(new) if done.returncode and new else "No broken requirements found."
+
+
 def bytecode_share():
     """Return the share of Airflow's own modules that have bytecode, 0 to 1."""
     import importlib.util
@@ -53,7 +66,7 @@ def main():
         "uid": os.getuid(),
         "gid": os.getgid(),
         "aws_cli": output_of("aws", "--version") if shutil.which("aws") else None,
-        "dependency_check": output_of(sys.executable, "-m", "pip", "check", "--disable-pip-version-check"),
+        "dependency_check": dependency_check(),
         "bytecode": bytecode_share(),
         "writable": writable,
     }

@@ -1,9 +1,14 @@
-"""Requirements files, checked before Docker starts: nested files become one, and no line may change Airflow."""
+"""Requirements files, checked before Docker starts: nested files become one, and no line may change Airflow.
+
+Constraints files and packages beside a requirements file go with it into the build.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -15,12 +20,23 @@ from images.secrets import url_with_login
 _AIRFLOW = {"apache-airflow", "apache-airflow-core"}
 """Distributions whose version is Airflow's own."""
 
+FILES_FOLDER = "/requirement-files"
+"""Where a build has the files that requirements name."""
+CONSTRAINTS_FILE = "constraints.txt"
+"""The constraints among them."""
+
 _NESTED = re.compile(r"(?:-r\s*|--requirement(?:\s+|=))(\S.*)")
-_CONSTRAINT = re.compile(r"(?:-c\s*|--constraint(?:\s+|=))")
+_CONSTRAINT = re.compile(r"(?:-c\s*|--constraint(?:\s+|=))(\S.*)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[\s=]*")
 _LOCAL = re.compile(
-    r"(?!-)[^\s@:;]*/|[A-Za-z]:\\|file:|.*@\s*file:|(?!\S+://)\S+\.(whl|tar\.gz|zip)(\s|$)"
-    r"|\.\.?$|(-f|--find-links)(?![\s=]*\w+://)"
+    r"(?P<before>(?:-f|--find-links)[\s=]*|[^\s@]+\s*@\s*(?=file:)|)(?P<scheme>file:(?://)?|)"
+    r"(?P<path>[A-Za-z]:\\\S*|[^\s;@:\[]+)(?P<after>.*)"
+)
+_PACKAGE_FILE = (".whl", ".tar.gz", ".zip")
+# Airflow's published constraints. Source: the Airflow documentation, "Installation from PyPI", "Constraints files".
+_AIRFLOW_CONSTRAINTS = re.compile(
+    r"https?://(?:raw\.githubusercontent\.com/apache/airflow|github\.com/apache/airflow/(?:raw|blob))/(?:refs/\w+/)?"
+    r"constraints-(?P<airflow>[^/]+)/constraints(?:-no-providers|-source-providers)?-(?P<python>[^/]+)\.txt"
 )
 _AIRFLOW_ADDRESS = re.compile(
     r"[#&]egg=apache[-_.]airflow([-_.]core)?(?![-_.\w])|/apache[-_.]airflow([-_.]core)?-\d", re.IGNORECASE
@@ -42,28 +58,130 @@ class Line:
         return f"{self.file}:{self.number}"
 
 
-def read_requirements(path: Path) -> tuple[Line, ...]:
-    """Return all lines of a requirements file without comments; nested ``-r`` files are included in their place.
+@dataclass
+class Requirements:
+    """A requirements file with what it names.
+
+    ``lines`` are those of the file and of all nested ``-r`` files, in their order, and ``constraints`` those of its
+    ``-c`` files. ``files`` are the packages and the folders of packages that lines name, by their path below
+    `FILES_FOLDER`. ``airflow_constraints`` are addresses of Airflow's published constraints in ``-c`` lines, which are
+    left out, because the image has its own.
+    """
+
+    lines: list[Line] = field(default_factory=list)
+    constraints: list[Line] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
+    airflow_constraints: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return one requirements file of all lines, which name files as the build has them."""
+        first = f"--constraint {FILES_FOLDER}/{CONSTRAINTS_FILE}\n" if self.constraints else ""
+        return first + "".join(f"{line.text}\n" for line in self.lines)
+
+    @property
+    def has_files(self) -> bool:
+        """Return whether the build requires `FILES_FOLDER`."""
+        return bool(self.files or self.constraints)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the content of `FILES_FOLDER`. Of a folder, this is the packages in it."""
+        folder.mkdir()
+        if self.constraints:
+            text = "".join(f"{line.text}\n" for line in self.constraints)
+            (folder / CONSTRAINTS_FILE).write_text(text, encoding="utf-8")
+        for name, path in self.files.items():
+            target = folder / name
+            target.parent.mkdir()
+            if path.is_file():
+                shutil.copy(path, target)
+                continue
+            target.mkdir()
+            for file in path.iterdir():
+                if file.name.endswith(_PACKAGE_FILE):
+                    shutil.copy(file, target)
+
+
+def read_requirements(path: Path) -> Requirements:
+    """Return a requirements file, without comments, with all nested files in their place.
 
     Raises InputError for a file, and RequirementsError or SecretError for a line, that cannot be used.
     """
-    return tuple(_read(path, ()))
+    found = Requirements()
+    _read(path, (), found, found.lines)
+    return found
 
 
-def _read(path: Path, parents: tuple[Path, ...]) -> list[Line]:
+def _read(path: Path, parents: tuple[Path, ...], found: Requirements, lines: list[Line]) -> None:
+    """Add a file's lines to ``lines``, which are the requirements or the constraints of ``found``."""
     resolved = path.resolve()
     if resolved in parents:
         raise InputError(f"{path} includes itself.", "Remove one of the -r lines that include each other.")
-    lines: list[Line] = []
     for number, text in _logical_lines(_read_text(path)):
         line = Line(text, path, number)
         _check_line(line)
-        nested = _NESTED.fullmatch(text)
-        if nested:
-            lines += _read(path.parent / nested[1].strip("'\""), (*parents, resolved))
+        if nested := _NESTED.fullmatch(text):
+            _read(path.parent / nested[1].strip("'\""), (*parents, resolved), found, lines)
+        elif constraint := _CONSTRAINT.fullmatch(text):
+            named = constraint[1].strip("'\"")
+            if airflows_constraints(named):
+                found.airflow_constraints.append(named)
+            else:
+                _read(path.parent / named, (*parents, resolved), found, found.constraints)
         else:
-            lines.append(line)
-    return lines
+            lines.append(_with_local_file(line, found.files))
+
+
+def airflows_constraints(address: str) -> tuple[str, str] | None:
+    """Return the Airflow and the Python of an address of Airflow's published constraints; None for any other."""
+    found = _AIRFLOW_CONSTRAINTS.fullmatch(address)
+    return (found["airflow"], found["python"]) if found else None
+
+
+def remark_on_constraints(address: str, airflow: str, python: str) -> str:
+    """Return what is said about an address of Airflow's constraints that is left out for the image's own."""
+    named, for_python = airflows_constraints(address) or ("", "")
+    own = f"the image's own constraints, of Airflow {airflow} for Python {python}, apply"
+    if (named, for_python) == (airflow, python):
+        return f"note: Airflow's constraints are not downloaded: {own}"
+    return f"WARNING: {address} is for Airflow {named} and Python {for_python} and is left out; {own}"
+
+
+def _with_local_file(line: Line, files: dict[str, Path]) -> Line:
+    """Return a line that names a file of this machine with the file's path in the build, and add the file."""
+    match = _LOCAL.fullmatch(line.text)
+    if match is None or not _is_local(match):
+        return line
+    path = next(
+        (path for path in (line.file.parent / match["path"], Path(match["path"])) if path.exists()),
+        line.file.parent / match["path"],
+    )
+    if not path.exists():
+        raise RequirementsError(f"{line.place}: there is no {path}: {line.text}", "Correct the path.")
+    if path.is_dir() and not match["before"].startswith("-"):
+        raise RequirementsError(
+            f"{line.place}: a source folder is not installed: {line.text}",
+            f"Make a wheel of it, `python -m pip wheel --no-deps --wheel-dir wheels {path}`, and name the wheel.",
+        )
+    if path.is_file() and not path.name.endswith(_PACKAGE_FILE):
+        raise RequirementsError(
+            f"{line.place}: {path.name} is not a package: {line.text}", "Name a wheel, or a .tar.gz or .zip file."
+        )
+    # The name of a wheel says what is in it, so it is kept, in a folder of its own.
+    name = next((name for name, known in files.items() if known == path), f"{len(files)}/{path.resolve().name}")
+    files[name] = path
+    before = "" if match["before"].startswith("-") else match["before"]
+    option = "--find-links " if match["before"].startswith("-") else ""
+    scheme = "file://" if before else ""
+    return replace(line, text=f"{option}{before}{scheme}{FILES_FOLDER}/{name}{match['after']}")
+
+
+def _is_local(line: re.Match[str]) -> bool:
+    if line["before"].startswith("-"):
+        return not line["after"].startswith("://")
+    path = line["path"]
+    is_path = "/" in path or "\\" in path or path in (".", "..") or path.endswith(_PACKAGE_FILE)
+    return bool(line["scheme"]) or (is_path and not path.startswith("-"))
 
 
 def _read_text(path: Path) -> str:
@@ -110,24 +228,21 @@ def _check_line(line: Line) -> None:
                 "Download that file and name its copy.",
             )
         return
-    if _CONSTRAINT.match(line.text):
+    constraint = _CONSTRAINT.fullmatch(line.text)
+    if constraint and "://" in constraint[1] and not airflows_constraints(constraint[1].strip("'\"")):
         raise RequirementsError(
-            f"{line.place}: constraints inside requirements are not read: {line.text}",
-            "Give them as --constraints FILE.",
+            f"{line.place}: constraints at a URL are not read: {line.text}",
+            f"Remove the line, and give a copy: `curl -fsSLo constraints.txt {constraint[1]}`, then "
+            "--constraints constraints.txt",
         )
     if _EDITABLE.match(line.text):
         raise RequirementsError(
             f"{line.place}: an editable install is not for images: {line.text}",
             "Leave -e out, and name a package in an index or a URL such as git+https://...@TAG.",
         )
-    if _LOCAL.match(line.text):
-        raise RequirementsError(
-            f"{line.place}: installs from this machine's files, which the build cannot see: {line.text}",
-            "Publish the package to an index (--pip-config names a private one), or put its code beside the DAGs.",
-        )
 
 
-def check_airflow(lines: tuple[Line, ...], airflow: str, python: str) -> None:
+def check_airflow(lines: Iterable[Line], airflow: str, python: str) -> None:
     """Raise RequirementsError for a line that asks, on this Python, for another Airflow than the image's."""
     for line in lines:
         if _changes_airflow(line.text, airflow, python):
@@ -160,8 +275,3 @@ def _environment(python: str) -> dict[str, str]:
         "platform_python_implementation": "CPython",
         "implementation_name": "cpython",
     }
-
-
-def flattened(lines: tuple[Line, ...]) -> str:
-    """Return one requirements file with the lines of all nested ones."""
-    return "".join(f"{line.text}\n" for line in lines)

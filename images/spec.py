@@ -8,6 +8,8 @@ from pathlib import Path
 
 from airflow_ecs_executor.image_check.comparison import CONTRACTS
 
+from images.requirements import Requirements
+
 CONTRACT_VERSION = CONTRACTS[-1]
 """Version of docs/image-contract.md that the images follow."""
 
@@ -23,9 +25,13 @@ AWS_CREDENTIALS = {
 
 
 class Constraints(Enum):
-    """What constrains the requirements, as `steps/install_packages.py` takes it; FILE is the user's, in the image."""
+    """What constrains the requirements, as `steps/install_packages.py` takes it; FILE is the user's, in the image.
+
+    RELAXED are those of the image, as far as the requirements allow.
+    """
 
     IMAGE = "image"
+    RELAXED = "relaxed"
     NONE = "none"
     FILE = "/opt/airflow-ecs/constraints.txt"
 
@@ -41,7 +47,7 @@ class Options:
     dag_path: Path | None = None
     plugins_path: Path | None = None
     config_path: Path | None = None
-    requirements: Path | None = None
+    requirements: Requirements | None = None
     constraints: Constraints = Constraints.IMAGE
     constraints_file: Path | None = None
     apt_packages: tuple[str, ...] = ()

@@ -13,7 +13,13 @@ from images import inputs, naming
 from images.console import say
 from images.errors import AwsError, InputError, RequestError
 from images.matrix import Matrix
-from images.requirements import check_airflow, read_requirements
+from images.requirements import (
+    Requirements,
+    airflows_constraints,
+    check_airflow,
+    read_requirements,
+    remark_on_constraints,
+)
 from images.resolve import Request, check_combination, resolve
 from images.spec import Constraints, ImageSpec, Options
 
@@ -64,7 +70,10 @@ def add_content(parser: argparse.ArgumentParser, matrix: Matrix) -> None:
     )  # fmt: skip
     group.add_argument("--requirements", type=Path, metavar="FILE", help="Python packages to install")
     group.add_argument(
-        "--constraints", metavar="FILE|none", help="constraints of the requirements; default: those of the image"
+        "--constraints",
+        metavar="MODE|FILE",
+        help="what holds the requirements: image (default; the constraints of the image), relaxed (the same, but "
+        "versions in the requirements win), none, or a constraints file",
     )
     group.add_argument(
         "--apt-packages", nargs="+", action="extend", default=[], metavar="NAME", help="Debian packages to install"
@@ -144,14 +153,8 @@ def request_of(parsed: argparse.Namespace) -> Request:
 
 def options_of(parsed: argparse.Namespace) -> Options:
     """Return the flags for what the images contain. Raises a BuildToolError for the first that cannot be used."""
-    constraints, constraints_file = Constraints.IMAGE, None
-    if parsed.constraints == "none":
-        constraints = Constraints.NONE
-    elif parsed.constraints:
-        constraints, constraints_file = Constraints.FILE, Path(parsed.constraints)
-        inputs.check_constraints(constraints_file)
-    if parsed.constraints and not parsed.requirements:
-        raise RequestError("--constraints requires --requirements.", "Add --requirements FILE.")
+    requirements = read_requirements(parsed.requirements) if parsed.requirements else None
+    constraints, constraints_file = _constraints(parsed.constraints, requirements)
     options = Options(
         container_dag_path=parsed.container_dag_path.rstrip("/") or "/",
         s3_uri=parsed.s3_uri,
@@ -160,7 +163,7 @@ def options_of(parsed: argparse.Namespace) -> Options:
         dag_path=parsed.dag_path,
         plugins_path=parsed.plugins_path,
         config_path=parsed.config_path,
-        requirements=parsed.requirements,
+        requirements=requirements,
         constraints=constraints,
         constraints_file=constraints_file,
         apt_packages=tuple(sorted({name for text in parsed.apt_packages for name in text.replace(",", " ").split()})),
@@ -194,17 +197,39 @@ def options_of(parsed: argparse.Namespace) -> Options:
     return options
 
 
+def _constraints(given: str | None, requirements: Requirements | None) -> tuple[Constraints, Path | None]:
+    """Return what ``--constraints`` stands for, and the file if it is one. Raises a BuildToolError."""
+    if given and requirements is None:
+        raise RequestError("--constraints requires --requirements.", "Add --requirements FILE.")
+    if given is None or requirements is None:
+        return Constraints.IMAGE, None
+    if given in (mode.value for mode in Constraints if mode is not Constraints.FILE):
+        return Constraints(given), None
+    if airflows_constraints(given):
+        requirements.airflow_constraints.append(given)
+        return Constraints.IMAGE, None
+    if "://" in given:
+        raise RequestError(
+            f"--constraints {given}: constraints at a URL are not read.",
+            f"Download them, `curl -fsSLo constraints.txt {given}`, and give --constraints constraints.txt",
+        )
+    inputs.check_constraints(Path(given))
+    return Constraints.FILE, Path(given)
+
+
 def resolved(matrix: Matrix, request: Request, options: Options, tags: Sequence[str] = ()) -> tuple[ImageSpec, ...]:
     """Return the images that the flags stand for; checks everything that can be checked without Docker."""
     resolution = resolve(matrix, request, options)
     specs = resolution.specs
     check_combination(request, options, specs, tags)
     if options.requirements:
-        lines = read_requirements(options.requirements)
-        if not lines:
-            raise InputError(f"--requirements {options.requirements} has no requirements.", "Leave the flag out.")
+        if not options.requirements.lines:
+            raise InputError("The file of --requirements has no requirements.", "Leave the flag out.")
         for spec in specs:
-            check_airflow(lines, spec.airflow, spec.python)
+            check_airflow(options.requirements.lines, spec.airflow, spec.python)
+        for address in options.requirements.airflow_constraints:
+            for airflow, python in dict.fromkeys((spec.airflow, spec.python) for spec in specs):
+                say(remark_on_constraints(address, airflow, python))
     if resolution.remark:
         say(resolution.remark)
     for name, path in (("plugins", options.plugins_path), ("config", options.config_path)):

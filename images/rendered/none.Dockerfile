@@ -6,14 +6,17 @@ ARG aws_default_region=""
 ARG s3_uri=""
 ARG requirements_path=""
 
-# --- The base, with bytecode for all that a task imports. Shared by every image on this base.
+# --- The base, with bytecode for all that a task imports, and what its own dependency check finds. Shared by every
+# image on this base.
 FROM apache/airflow:2.10.5-python3.8 AS base
 USER 50000:0
 RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/check_base.py --airflow 2.10.5 --python 3.8
 USER root
 RUN --mount=type=bind,source=steps,target=/steps \
-    python /steps/compile_bytecode.py
+    python /steps/compile_bytecode.py \
+    && install -d /opt/airflow-ecs \
+    && { python -m pip check --disable-pip-version-check > /opt/airflow-ecs/base-dependency-check.txt || true; }
 
 # The AWS CLI, away from Airflow's packages.
 RUN --mount=type=bind,source=steps,target=/steps \

@@ -12,6 +12,7 @@ import pytest
 
 from images.context import ENTRYPOINT_PROJECT, build_wheel, write_context
 from images.matrix import Matrix
+from images.requirements import read_requirements
 from images.resolve import Request, resolve
 from images.spec import Constraints, Options
 
@@ -32,7 +33,8 @@ def content_of(folder: Path) -> dict[str, tuple[str, int]]:
 def options(dags: Path, tmp_path: Path) -> Options:
     """Everything that can be copied."""
     (tmp_path / "nested.txt").write_text("pandas\n", encoding="utf-8")
-    (tmp_path / "requirements.txt").write_text("# ours\n-r nested.txt\n", encoding="utf-8")
+    (tmp_path / "requirements.txt").write_text("# ours\n-r nested.txt\n-c held.txt\n", encoding="utf-8")
+    (tmp_path / "held.txt").write_text("numpy==2.2.3\n", encoding="utf-8")
     (tmp_path / "constraints.txt").write_text("pandas==2.2.3\r\n", encoding="utf-8")
     (tmp_path / "airflow.cfg").write_text("[core]\nparallelism = 8\n", encoding="utf-8")
     for name in ("plugins", "config"):
@@ -42,7 +44,7 @@ def options(dags: Path, tmp_path: Path) -> Options:
         dag_path=dags,
         plugins_path=tmp_path / "plugins",
         config_path=tmp_path / "config",
-        requirements=tmp_path / "requirements.txt",
+        requirements=read_requirements(tmp_path / "requirements.txt"),
         constraints=Constraints.FILE,
         constraints_file=tmp_path / "constraints.txt",
         airflow_cfg=tmp_path / "airflow.cfg",
@@ -63,9 +65,10 @@ def test_everything_that_is_built_from_is_there(matrix: Matrix, tmp_path: Path, 
         *("3.3.2-python3.12-local.Dockerfile", "3.3.2-python3.13-local.Dockerfile"),
         *("steps/check_base.py", "steps/compile_bytecode.py", "steps/install_aws_cli.py", "steps/install_packages.py"),
         *("steps/aws-cli.txt", wheel, "requirements.txt", "constraints.txt", "airflow.cfg"),
+        "requirement-files/constraints.txt",
         *("dags/daily.py", "plugins/x.py", "config/x.py"),
     }
-    assert (tmp_path / "context" / "requirements.txt").read_text(encoding="utf-8") == "pandas\n"
+    assert (tmp_path / "context" / "requirements.txt").read_text(encoding="utf-8").endswith("\npandas\n")
     assert (tmp_path / "context" / "constraints.txt").read_bytes() == b"pandas==2.2.3\n"
     dockerfile = (tmp_path / "context" / "3.3.2-python3.12-local.Dockerfile").read_text(encoding="utf-8")
     assert wheel in dockerfile

@@ -245,7 +245,15 @@ def test_a_base_image_that_is_refused_names_the_login_of_its_registry(image: str
         ("E: Failed to fetch http://x/x.deb  Hash Sum mismatch", "Try again in some minutes"),
         ("Err:1 https://x bookworm InRelease\n  Certificate verification failed: x", "--ca-bundle"),
         ("E: Package 'libfoo' has no installation candidate", "Debian has no package libfoo.\n  Check --apt-packages"),
-        ("Error: pg_config executable not found.", "libpq-dev"),
+        (
+            "Collecting psycopg2==2.9.9\nerror: subprocess-exited-with-error\nError: pg_config executable not found.",
+            "psycopg2 has no wheel for this Python and CPU, and could not be built from source: pg_config not found.\n"
+            "  It requires Debian packages: --apt-packages gcc libc6-dev libpq-dev",
+        ),
+        (
+            "error: subprocess-exited-with-error\nValueError: x\n[end of output]\nERROR: Failed to build 'foo' when y",
+            "foo has no wheel for this Python and CPU, and could not be built from source: x.\n  Give what it requires",
+        ),
         ("ERROR: Cannot find command 'git' - do you have 'git' installed and in your PATH?", "--apt-packages git"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "Renew the hashes"),
         ("ERROR: HTTP error 401 while getting https://x/simple/foo/", "--pip-config"),

@@ -17,6 +17,7 @@ import pytest
 
 from images.matrix import MATRIX_FILE, Matrix
 from images.render import quoted, render
+from images.requirements import Requirements
 from images.resolve import Request, resolve
 from images.spec import Constraints, ImageSpec, Options
 from tests.paths import ROOT
@@ -36,7 +37,7 @@ EVERYTHING = Options(
     dag_path=Path("dags"),
     plugins_path=Path("plugins"),
     config_path=Path("config"),
-    requirements=Path("requirements.txt"),
+    requirements=Requirements(files={"0/x.whl": Path("x.whl")}),
     constraints=Constraints.FILE,
     constraints_file=Path("constraints.txt"),
     apt_packages=("git", "libpq5"),
@@ -48,7 +49,7 @@ EVERYTHING = Options(
 OPTION_SETS = {
     "minimal": MINIMAL,
     "everything": EVERYTHING,
-    "without AWS CLI": Options(aws_cli=False, requirements=Path("r.txt"), constraints=Constraints.NONE),
+    "without AWS CLI": Options(aws_cli=False, requirements=Requirements(), constraints=Constraints.NONE),
     "insecure": Options(insecure_aws_credentials=True),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from images.errors import BuildToolError, InputError, RequirementsError, SecretError
-from images.requirements import check_airflow, flattened, read_requirements
+from images.requirements import Requirements, check_airflow, read_requirements, remark_on_constraints
 
 
 @pytest.fixture
@@ -15,9 +15,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str) -> list[str]:
+def requirements(folder: Path, text: str) -> Requirements:
     (folder / "requirements.txt").write_text(text, encoding="utf-8")
-    return [line.text for line in read_requirements(folder / "requirements.txt")]
+    return read_requirements(folder / "requirements.txt")
+
+
+def read(folder: Path, text: str) -> list[str]:
+    return [line.text for line in requirements(folder, text).lines]
 
 
 class TestReading:
@@ -51,15 +55,14 @@ class TestReading:
         (folder / "more" / "a.txt").write_text("a\n-r b.txt\n", encoding="utf-8")
         (folder / "more" / "b.txt").write_text("b\n", encoding="utf-8")
         (folder / "c.txt").write_text("c\n", encoding="utf-8")
-        assert read(folder, "first\n-r more/a.txt\n--requirement=c.txt\n-rc.txt\nlast\n") == [
-            *("first", "a", "b", "c", "c", "last")
-        ]
-        assert flattened(read_requirements(folder / "requirements.txt")) == "first\na\nb\nc\nc\nlast\n"
+        found = requirements(folder, "first\n-r more/a.txt\n--requirement=c.txt\n-rc.txt\nlast\n")
+        assert found.text == "first\na\nb\nc\nc\nlast\n"
+        assert not found.has_files
 
     def test_a_line_knows_where_it_stands(self, folder: Path) -> None:
         (folder / "nested.txt").write_text("\npandas \\\n ==2\nboto3\n", encoding="utf-8")
         (folder / "top.txt").write_text("-r nested.txt\n", encoding="utf-8")
-        places = [line.place for line in read_requirements(folder / "top.txt")]
+        places = [line.place for line in read_requirements(folder / "top.txt").lines]
         assert places == [f"{folder}/nested.txt:2", f"{folder}/nested.txt:4"]
 
     @pytest.mark.parametrize("circle", ["-r requirements.txt", "-r ../{name}/requirements.txt", "-r other.txt"])
@@ -88,23 +91,24 @@ class TestReading:
 @pytest.mark.parametrize(
     "line, error, message",
     [
-        ("./wheels/x-1-py3-none-any.whl", RequirementsError, "this machine's files"),
-        ("../x", RequirementsError, "this machine's files"),
-        ("/srv/x", RequirementsError, "this machine's files"),
-        ("wheels/x", RequirementsError, "this machine's files"),
-        (".", RequirementsError, "this machine's files"),
-        ("x-1.0.tar.gz", RequirementsError, "this machine's files"),
-        ("x-1-py3-none-any.whl --hash=sha256:00", RequirementsError, "this machine's files"),
-        ("file:///srv/x", RequirementsError, "this machine's files"),
-        ("x @ file:///srv/x", RequirementsError, "this machine's files"),
-        ("C:\\wheels\\x", RequirementsError, "this machine's files"),
-        ("--find-links wheels", RequirementsError, "this machine's files"),
-        ("-f ./wheels", RequirementsError, "this machine's files"),
+        ("./wheels/x-1-py3-none-any.whl", RequirementsError, "there is no "),
+        ("/srv/x", RequirementsError, "there is no /srv/x"),
+        ("x-1.0.tar.gz", RequirementsError, "there is no "),
+        ("x-1-py3-none-any.whl --hash=sha256:00", RequirementsError, "there is no "),
+        ("x @ file:///srv/x", RequirementsError, "there is no /srv/x"),
+        ("C:\\wheels\\x", RequirementsError, "there is no "),
+        ("--find-links wheels", RequirementsError, "there is no "),
+        (".", RequirementsError, "pip wheel --no-deps --wheel-dir wheels "),
+        ("../", RequirementsError, "pip wheel --no-deps --wheel-dir wheels "),
+        ("./requirements.txt", RequirementsError, "Name a wheel"),
         ("-e .", RequirementsError, "an editable install"),
         ("-e git+https://github.com/a/b#egg=b", RequirementsError, "an editable install"),
         ("--editable=./x", RequirementsError, "an editable install"),
-        ("-c constraints.txt", RequirementsError, "Give them as --constraints FILE"),
-        ("--constraint=https://example.com/c.txt", RequirementsError, "Give them as --constraints FILE"),
+        (
+            "--constraint=https://example.com/c.txt",
+            RequirementsError,
+            "`curl -fsSLo constraints.txt https://example.com/c",
+        ),
         ("-r https://example.com/more.txt", RequirementsError, "requirements at a URL"),
         ("--index-url https://user:hunter2@pypi.example.com/simple", SecretError, "--pip-config"),
         ("-c https://user:hunter2@example.com/c.txt", SecretError, "--pip-config"),
@@ -122,6 +126,71 @@ def test_a_line_that_no_image_can_have_is_named(
     assert f"{folder}/requirements.txt:2: " in str(raised.value)
     assert message in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+class TestConstraintsInTheFile:
+    def test_a_file_beside_it_goes_with_it(self, folder: Path) -> None:
+        (folder / "more").mkdir()
+        (folder / "more" / "team.txt").write_text("-r base.txt\nb==2\n", encoding="utf-8")
+        (folder / "more" / "base.txt").write_text("a==1\n", encoding="utf-8")
+        found = requirements(folder, "-c more/team.txt\nb\n")
+        assert found.text == "--constraint /requirement-files/constraints.txt\nb\n"
+        found.write_files(folder / "files")
+        assert (folder / "files" / "constraints.txt").read_text(encoding="utf-8") == "a==1\nb==2\n"
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://raw.githubusercontent.com/apache/airflow/constraints-2.10.3/constraints-3.11.txt",
+            "https://raw.githubusercontent.com/apache/airflow/constraints-2.10.3/constraints-no-providers-3.11.txt",
+            "https://raw.githubusercontent.com/apache/airflow/refs/tags/constraints-2.10.3/constraints-3.11.txt",
+            "https://github.com/apache/airflow/raw/constraints-2.10.3/constraints-3.11.txt",
+        ],
+    )
+    @pytest.mark.parametrize("line", ["-c {}", '--constraint "{}"'])
+    def test_those_of_airflow_are_left_out_for_the_image_s_own(self, folder: Path, line: str, address: str) -> None:
+        found = requirements(folder, f"{line.format(address)}\npandas\n")
+        assert found.text == "pandas\n"
+        assert found.airflow_constraints == [address]
+        assert remark_on_constraints(address, "2.10.3", "3.11").startswith("note: ")
+        for other in (("2.10.5", "3.11"), ("2.10.3", "3.12")):
+            said = remark_on_constraints(address, *other)
+            assert said.startswith(f"WARNING: {address} is for Airflow 2.10.3 and Python 3.11")
+            assert f"of Airflow {other[0]} for Python {other[1]}" in said
+
+
+class TestPackagesBesideTheFile:
+    @pytest.mark.parametrize(
+        ("line", "text"),
+        [
+            ("./wheels/x-1-py3-none-any.whl", "/requirement-files/0/x-1-py3-none-any.whl"),
+            (
+                "wheels/x-1-py3-none-any.whl --hash=sha256:00",
+                "/requirement-files/0/x-1-py3-none-any.whl --hash=sha256:00",
+            ),
+            ("wheels/x-1-py3-none-any.whl[extra]", "/requirement-files/0/x-1-py3-none-any.whl[extra]"),
+            ("file:wheels/x-1-py3-none-any.whl", "/requirement-files/0/x-1-py3-none-any.whl"),
+            ("x @ file:./wheels/x-1-py3-none-any.whl", "x @ file:///requirement-files/0/x-1-py3-none-any.whl"),
+            ("{folder}/wheels/x-1-py3-none-any.whl", "/requirement-files/0/x-1-py3-none-any.whl"),
+            ("--find-links ./wheels", "--find-links /requirement-files/0/wheels"),
+            ("-f wheels", "--find-links /requirement-files/0/wheels"),
+            ("--find-links=file://{folder}/wheels", "--find-links /requirement-files/0/wheels"),
+        ],
+    )
+    def test_a_path_becomes_the_one_in_the_build(self, folder: Path, line: str, text: str) -> None:
+        (folder / "wheels").mkdir()
+        for name in ("x-1-py3-none-any.whl", "notes.txt"):
+            (folder / "wheels" / name).write_bytes(b"")
+        found = requirements(folder, f"{line.format(folder=folder)}\n")
+        assert found.text == f"{text}\n"
+        found.write_files(folder / "files")
+        (wheel,) = (path for path in (folder / "files").rglob("*") if path.is_file())
+        assert text.endswith("wheels") == (wheel.parent.name == "wheels")
+
+    def test_the_same_path_is_taken_once(self, folder: Path) -> None:
+        (folder / "x-1-py3-none-any.whl").write_bytes(b"")
+        found = requirements(folder, "./x-1-py3-none-any.whl\nx-1-py3-none-any.whl\n")
+        assert len(set(found.text.split())) == len(found.files) == 1
 
 
 class TestLinesOnAirflow:
@@ -149,7 +218,7 @@ class TestLinesOnAirflow:
     def test_a_line_that_would_change_airflow_is_named(self, folder: Path, line: str) -> None:
         read(folder, f"pandas\n{line}\n")
         with pytest.raises(RequirementsError) as raised:
-            check_airflow(read_requirements(folder / "requirements.txt"), "2.10.5", "3.8")
+            check_airflow(read_requirements(folder / "requirements.txt").lines, "2.10.5", "3.8")
         assert f"requirements.txt:2: `{line}` would change the image's Airflow 2.10.5" in str(raised.value)
 
     @pytest.mark.parametrize(
@@ -173,4 +242,4 @@ class TestLinesOnAirflow:
     )
     def test_other_lines_pass(self, folder: Path, line: str) -> None:
         read(folder, line)
-        check_airflow(read_requirements(folder / "requirements.txt"), "2.10.5", "3.8")
+        check_airflow(read_requirements(folder / "requirements.txt").lines, "2.10.5", "3.8")
