@@ -35,6 +35,7 @@ from airflow_ecs_entrypoint.starting.environment import (
     for_command,
     load_library,
     register,
+    replace_environment,
     user_home,
 )
 from airflow_ecs_entrypoint.starting.program import Program, give_arguments, program_for, run, take_place
@@ -164,8 +165,7 @@ class _Start:
         preload = environment.get("LD_PRELOAD", "")
         if preload != os.environ.get("LD_PRELOAD", ""):
             load_library(preload)
-        os.environ.clear()
-        os.environ.update(environment)
+        replace_environment(environment)
         take_place(program)
         with gc_paused(), self._gate(command) as gate:
             # The gate holds back imports, but not the configuration file, which Airflow reads before.
