@@ -38,7 +38,14 @@ from airflow_ecs_entrypoint.starting.environment import (
     replace_environment,
     user_home,
 )
-from airflow_ecs_entrypoint.starting.program import Program, give_arguments, program_for, run, take_place
+from airflow_ecs_entrypoint.starting.program import (
+    Program,
+    give_arguments,
+    program_for,
+    run,
+    show_command_line,
+    take_place,
+)
 
 OFFICIAL_ENTRYPOINT = "/entrypoint"
 
@@ -94,6 +101,8 @@ class _Start:
                 if command.has_pointer:
                     give_arguments(program, self._sync.arguments)
                 self._hand_over_signals(command)
+                if command.kind == TASKS_RUN:
+                    show_command_line(program)
                 return program
         whole = self._finish(command)
         signals.restore_defaults()

@@ -6,6 +6,7 @@ Only programs of this interpreter are run: console scripts of its environment, a
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import runpy
 import shutil
@@ -48,6 +49,16 @@ def give_arguments(program: Program, arguments: Sequence[str]) -> None:
     sys.argv[1:] = [*program.arguments[:-2], *arguments]
 
 
+def show_command_line(program: Program) -> None:
+    """Let ``ps`` show the command line of the program, if ``setproctitle`` is there, which Airflow 2 requires.
+
+    Not for a workload, whose command line may hold a token; Airflow 3 sets a title of its own.
+    """
+    with suppress(ImportError):
+        title = importlib.import_module("setproctitle")
+        title.setproctitle(" ".join((sys.executable, program.path, *program.arguments)))
+
+
 def run(program: Program) -> NoReturn:
     """Run the program and end this process. Exceptions, including SystemExit with a message, are not caught."""
     process = os.getpid()
@@ -76,7 +87,7 @@ def _end(code: int) -> None:
     threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - has no public name
     # In Python 3.8 and 3.9, it prints an exception of an exit function and raises it again.
     with suppress(BaseException):
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # noqa: SLF001 - has no public name
     try:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -172,10 +172,9 @@ def test_variables_that_stay_the_same_stay_where_they_are(run, airflow):
     """Where setproctitle looks for the command line: in front of the first variable."""
     airflow(
         "import ctypes\n"
-        "first = ctypes.cast(ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), 'environ')[0], ctypes.c_char_p)\n"
+        "pointers = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), 'environ')\n"
         "start = int(open('/proc/self/stat').read().rpartition(')')[2].split()[47])  # man 5 proc: env_start\n"
-        "address = ctypes.cast(first, ctypes.c_void_p).value\n"
-        "print(address == start)"
+        "print(pointers[0] == start)"
     )
     assert run(*TASK, PIP_USER="1").stdout == "True\n"
 
