@@ -78,7 +78,7 @@ def general(text: str, task: PreparedTask) -> str:
     """Text without what differs from one run to the next."""
     text = text.replace(task.run_id, "RUN")
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    text = re.sub(r"\b[0-9a-f][0-9a-f-]{11,}\b|0x[0-9a-f]+|eyJ[\w.-]+|(?<=/tmp/tmp)\w+", "ID", text)
+    text = re.sub(r"\b[0-9a-f][0-9a-f-]{11,}\b|0x[0-9a-f]+|eyJ[\w.-]+|(?<=/tmp/)[\w-]+", "ID", text)
     return re.sub(r"\d+", "N", text)
 
 
