@@ -317,7 +317,7 @@ class Remote:
 remote = Remote()
 def load_remote_log_handler():
     return remote
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def configure_logging(closes):
     remote.processors
     if closes:
