@@ -15,10 +15,25 @@ LAUNCHED_BY_THE_EXECUTOR = {"AIRFLOW_IS_EXECUTOR_CONTAINER": "true"}
 # On Python 3.12 and later: Airflow 2 forks beside the thread that sends lines to CloudWatch.
 FORK = ("DeprecationWarning: This process .* is multi-threaded",)
 
+WITHOUT_CLOUDWATCH = [
+    product for airflow, product in EVERY_AIRFLOW.items() if airflow.startswith(("3.0", "3.1", "3.2"))
+]
+WITH_CLOUDWATCH = [product for product in EVERY_AIRFLOW.values() if product not in WITHOUT_CLOUDWATCH]
 
-@pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
+
+@pytest.mark.parametrize("product", each(WITH_CLOUDWATCH))
 def test_a_log_is_kept_in_cloudwatch_and_shown_by_airflow(tasks: Tasks, remote_logs: RemoteLogs) -> None:
     check_log(tasks, remote_logs, "CloudWatch", tasks.pool.take("project_report", "load"), "loaded 3 regions")
+
+
+@pytest.mark.parametrize("product", each(WITHOUT_CLOUDWATCH))
+def test_nothing_reaches_cloudwatch_where_airflow_closes_its_handler(tasks: Tasks, remote_logs: RemoteLogs) -> None:
+    """The limit that docs/logging.md names: apache/airflow issue 57356."""
+    task = tasks.pool.take("project_report", "load")
+    warns = (*WITHOUT_CONNECTION, "Received message after logging system shutdown")
+    result = tasks.run(task, environment=settings("CloudWatch"), warns=warns)
+    assert (result.state, result.exit_code) == ("success", 0), result.describe()
+    assert remote_logs.of(task, "CloudWatch") == ""
 
 
 # On the newest Airflow 2 and 3, tests/e2e has XCom and logs in S3.

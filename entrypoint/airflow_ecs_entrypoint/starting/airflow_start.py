@@ -6,7 +6,6 @@ docs/entrypoint.md lists under "What a task sees". Airflow's features are detect
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
 import selectors
@@ -34,7 +33,6 @@ WORKLOAD_MODULES = (
     "airflow.executors.base_executor",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
-    "airflow.sdk.log",
 )
 
 _AWS_CONNECTION = "AIRFLOW_CONN_AWS_DEFAULT"
@@ -57,7 +55,6 @@ def import_early(workload: bool) -> bool:
                     _import(name)
             _hide_token_in_logs()
             _make_remote_logging_connection_optional()
-            _renew_closed_log_handler()
         else:
             _import("airflow")
             with _without_foreign_commands():
@@ -150,33 +147,6 @@ def _empty_connection() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(_AWS_CONNECTION, None)
-
-
-def _renew_closed_log_handler() -> None:
-    """Let Airflow 3.0 to 3.2 write to CloudWatch.
-
-    They create the handler of remote logging, and then configure logging, which closes all handlers that exist. The
-    closed one stays in use (apache/airflow#57356). Without it, Airflow creates another one for the task's log.
-    """
-    log: Any = sys.modules.get("airflow.sdk.log")
-    configure = getattr(log, "configure_logging", None)
-    if configure is None or not hasattr(log, "load_remote_log_handler"):
-        return
-
-    @functools.wraps(configure)
-    def configure_and_renew(*args: Any, **kwargs: Any) -> Any:
-        result = configure(*args, **kwargs)
-        remote = getattr(log.load_remote_log_handler(), "__dict__", {})
-        if getattr(remote.get("handler"), "shutting_down", False):  # watchtower's, after it was closed
-            # Values of cached properties.
-            for name in ("handler", "processors"):
-                remote.pop(name, None)
-        return result
-
-    for name in ("cache_clear", "cache_info", "cache_parameters"):  # of functools.cache
-        if hasattr(configure, name):
-            setattr(configure_and_renew, name, getattr(configure, name))
-    log.configure_logging = configure_and_renew
 
 
 @contextmanager

@@ -301,45 +301,6 @@ def test_remote_logging_with_a_connection_is_left_alone(remote_logging):
         assert "AIRFLOW_CONN_AWS_DEFAULT" not in os.environ
 
 
-CLOSING_LOG = """
-import functools, logging
-class Handler(logging.Handler):
-    shutting_down = False
-    def close(self):
-        self.shutting_down = True
-class Remote:
-    @functools.cached_property
-    def handler(self):
-        return Handler()
-    @functools.cached_property
-    def processors(self):
-        return (self.handler,)
-remote = Remote()
-def load_remote_log_handler():
-    return remote
-@functools.lru_cache(maxsize=None)
-def configure_logging(closes):
-    remote.processors
-    if closes:
-        remote.handler.close()
-"""
-
-
-def test_a_handler_of_remote_logging_that_was_closed_is_made_anew(packages):
-    """As by Airflow 3.0 to 3.2: apache/airflow issue 57356."""
-    packages({"airflow.sdk.log": CLOSING_LOG})
-    assert import_early(workload=True)
-    log = sys.modules["airflow.sdk.log"]
-    log.configure_logging(closes=False)
-    open_handler = log.remote.handler
-    log.configure_logging.cache_clear()
-    log.configure_logging(closes=False)
-    assert log.remote.processors == (open_handler,), "one that is open stays"
-    log.configure_logging(closes=True)
-    assert log.remote.processors == (log.remote.handler,) != (open_handler,)
-    assert not log.remote.handler.shutting_down
-
-
 def test_what_goes_wrong_with_the_connection_is_still_told(remote_logging):
     manager = remote_logging("raise RuntimeError('no API server'); yield")
     with pytest.raises(RuntimeError, match="no API server"), manager(None):
