@@ -14,9 +14,17 @@ from airflow_ecs_executor.image_check.comparison import repository_of
 from airflow_ecs_executor.image_check.facts import LABEL_PREFIX
 from airflow_ecs_executor.image_check.reference import ImageReference, parse
 
+from images.console import say
 from images.errors import InputError, RequestError, SecretError
 from images.labels import OCI_BASE_DIGEST, OCI_BASE_NAME, OCI_TITLE, OCI_VERSION
-from images.secrets import private_key_in, secret_options, secrets_in, sensitive_setting, url_with_login
+from images.secrets import (
+    private_key_in,
+    secret_options,
+    secret_variables,
+    secrets_in,
+    sensitive_setting,
+    url_with_login,
+)
 from images.spec import AIRFLOW_HOME
 
 IGNORED_NAMES = (
@@ -28,6 +36,7 @@ _BETTER_WAY = (
     "Give it to the container at run time instead: `secrets` of the ECS task definition (Secrets Manager or SSM), "
     "or for an Airflow option its variant NAME_SECRET or NAME_CMD."
 )
+_SETTINGS_FILE = re.compile(r"\.env(\..+)?|.+\.env")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~-]+)?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
@@ -229,6 +238,7 @@ def check_folder(
 ) -> None:
     """Raise InputError for a folder that is missing, empty or not readable, and SecretError for a file with a key.
 
+    A file of settings with secrets, such as ``.env``, is only a warning: its values may be those of an example.
     ``left_out`` tells which files, by path below the folder, are not used.
     """
     if not path.is_dir():
@@ -250,6 +260,10 @@ def check_folder(
         kinds = secrets_in(content) + (("private key",) if private_key_in(content) else ())
         if kinds:
             raise SecretError(f"{file} has a secret ({', '.join(kinds)}) and would be {done_with_it}.", _BETTER_WAY)
+        if _SETTINGS_FILE.fullmatch(file.name):
+            names = ", ".join(secret_variables(content.decode(errors="replace")))
+            if names:
+                say(f"warning: {file} seems to have secrets ({names}) and is {done_with_it}. {_BETTER_WAY}")
     if empty:
         raise InputError(f"{flag} {path} has no files.", "Check the path.")
 

@@ -39,6 +39,9 @@ _HARMLESS_NAMES = re.compile(
 )
 # Values of options with such names that are not secrets: switches, and class names in airflow.cfg.
 _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none")
+_ASSIGNMENT = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?P<value>.*?)[ \t\r]*$", re.MULTILINE
+)
 _CLASS = re.compile(r"[a-z_]+(\.\w+)+\.[A-Z]\w+")
 
 ACCESS_KEY_ID = "AWS access key id"
@@ -100,6 +103,12 @@ def secrets_in(content: bytes) -> tuple[str, ...]:
 def private_key_in(content: bytes) -> bool:
     """Return whether a file's content is a private key in PEM form."""
     return b"PRIVATE KEY-----" in content and bool(_PRIVATE_KEY.search(content))
+
+
+def secret_variables(text: str) -> tuple[str, ...]:
+    """Return the names of the variables in a file of settings such as ``.env`` that hold a secret."""
+    pairs = (match.group("name", "value") for match in _ASSIGNMENT.finditer(text))
+    return tuple(name for name, value in pairs if sensitive_setting(name, value.strip("'\"")))
 
 
 def secret_options(cfg: str) -> tuple[str, ...]:

@@ -35,9 +35,17 @@ from airflow_ecs_entrypoint.starting.environment import (
     for_command,
     load_library,
     register,
+    replace_environment,
     user_home,
 )
-from airflow_ecs_entrypoint.starting.program import Program, give_arguments, program_for, run, take_place
+from airflow_ecs_entrypoint.starting.program import (
+    Program,
+    give_arguments,
+    program_for,
+    run,
+    show_command_line,
+    take_place,
+)
 
 OFFICIAL_ENTRYPOINT = "/entrypoint"
 
@@ -93,6 +101,8 @@ class _Start:
                 if command.has_pointer:
                     give_arguments(program, self._sync.arguments)
                 self._hand_over_signals(command)
+                if command.kind == TASKS_RUN:
+                    show_command_line(program)
                 return program
         whole = self._finish(command)
         signals.restore_defaults()
@@ -164,8 +174,7 @@ class _Start:
         preload = environment.get("LD_PRELOAD", "")
         if preload != os.environ.get("LD_PRELOAD", ""):
             load_library(preload)
-        os.environ.clear()
-        os.environ.update(environment)
+        replace_environment(environment)
         take_place(program)
         with gc_paused(), self._gate(command) as gate:
             # The gate holds back imports, but not the configuration file, which Airflow reads before.

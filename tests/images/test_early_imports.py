@@ -22,6 +22,16 @@ libraries += sync_process.COMMON_MODULES
 print(json.dumps([name for name in libraries if name not in sys.modules]))
 """
 
+_HANDLERS = """
+import importlib, json, logging, sys
+from airflow_ecs_entrypoint.starting import airflow_start as start
+libraries = start.WORKLOAD_LIBRARIES if sys.argv[1] == "3" else (*start.TASKS_RUN_LIBRARIES, *start.TASKS_RUN_COMMON)
+kept = [importlib.import_module(name) for name in libraries]
+handlers = [reference() for reference in logging._handlerList]
+ours = (None, logging.lastResort)
+print(json.dumps([repr(one) for one in handlers if one not in ours and type(one) is not logging.NullHandler]))
+"""
+
 _PARSERS = """
 import contextlib, io, json, sys
 from airflow.cli import cli_parser
@@ -63,6 +73,16 @@ def test_nothing_is_imported_that_the_command_does_not_need(
     product: Product, built: Builder, run: Callable[..., tuple[int, str]]
 ) -> None:
     code, output = run(built(product), "python", "-c", _SCRIPT, product.airflow.partition(".")[0])
+    assert code == 0, output
+    assert json.loads(output.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize("product", each(EVERY_AIRFLOW.values()))
+def test_no_logging_handler_exists_before_airflow_configures_logging(
+    product: Product, built: Builder, run: Callable[..., tuple[int, str]]
+) -> None:
+    """Airflow would remove it from those that are flushed at the end of a task: flask's flushes standard error."""
+    code, output = run(built(product), "python", "-c", _HANDLERS, product.airflow.partition(".")[0])
     assert code == 0, output
     assert json.loads(output.splitlines()[-1]) == []
 

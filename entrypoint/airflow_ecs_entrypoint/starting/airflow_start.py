@@ -17,7 +17,13 @@ from typing import Any, Callable, Iterator
 
 # Libraries that `airflow tasks run` and a workload always import. Airflow imports `airflow_local_settings` after half
 # of its own modules, and then has to wait for the sync. Libraries that it would import later are imported first.
-TASKS_RUN_LIBRARIES = ("cron_descriptor", "dill", "flask", "jinja2", "psutil", "rich.console", "rich_argparse", "upath")
+# None of them may create a logging handler: Airflow's logging configuration removes handlers that exist before it, so
+# that they are not flushed at the end, and with them the end of standard error. Therefore not flask, of which only what
+# it imports is imported, and not dill.
+TASKS_RUN_LIBRARIES = (
+    *("click", "cron_descriptor", "itsdangerous", "jinja2", "psutil", "rich.console", "rich_argparse"),
+    *("upath", "werkzeug", "werkzeug.routing"),
+)
 WORKLOAD_LIBRARIES = ("attrs", "httpx", "jinja2", "libcst", "msgspec", "psutil", "tenacity", "upath")
 TASKS_RUN_COMMON = ("dateutil.parser", "dateutil.tz", "http.cookies", "urllib3")
 """Those of them that the sync imports as well."""

@@ -67,6 +67,19 @@ def for_command(environ: Mapping[str, str], settings: Settings | None, user: Use
     return result
 
 
+def replace_environment(environment: Mapping[str, str]) -> None:
+    """Make ``environment`` that of this process, and leave variables that stay the same where they are in memory.
+
+    ``setproctitle``, by which Airflow sets process titles, finds the memory of the command line in front of the first
+    variable (``find_argv_from_env`` in its ``spt_setup.c``). If all variables are replaced, it silently does nothing.
+    """
+    for name in [name for name in os.environ if name not in environment]:
+        del os.environ[name]
+    for name, value in environment.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
 def load_library(path: str) -> None:
     """Load a shared library into this process, as LD_PRELOAD does for new processes."""
     import ctypes

@@ -6,10 +6,13 @@ Only programs of this interpreter are run: console scripts of its environment, a
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import runpy
 import shutil
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Sequence
 
@@ -21,31 +24,6 @@ class Program:
     path: str
     module: str
     arguments: tuple[str, ...]
-
-
-class _Ending:
-    """Ends the process after all threads and exit functions, without the time-consuming cleanup of modules.
-
-    Exit functions run in reverse order of their registration, so one that is registered before the program's runs last.
-    """
-
-    def __init__(self) -> None:
-        self.code: int | None = None
-        self.process = 0
-
-    def end(self) -> None:
-        """End the process, as an exit function."""
-        if self.code is None or os.getpid() != self.process:
-            return  # a process that the program has forked, or an exit in another way
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except (AttributeError, OSError, ValueError):
-            return  # the interpreter reports this, with its own exit code
-        os._exit(self.code)
-
-
-_ending = _Ending()
 
 
 def program_for(argv: Sequence[str], path: str | None) -> Program | None:
@@ -61,7 +39,6 @@ def program_for(argv: Sequence[str], path: str | None) -> Program | None:
 
 def take_place(program: Program) -> None:
     """Prepare this process as if it had been started for the program, before the program is imported."""
-    atexit.register(_ending.end)
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.getcwd() if program.module else os.path.dirname(os.path.realpath(program.path))
     sys.argv[:] = ["-m" if program.module else program.path, *program.arguments]
@@ -72,22 +49,51 @@ def give_arguments(program: Program, arguments: Sequence[str]) -> None:
     sys.argv[1:] = [*program.arguments[:-2], *arguments]
 
 
+def show_command_line(program: Program) -> None:
+    """Let ``ps`` show the command line of the program, if ``setproctitle`` is there, which Airflow 2 requires.
+
+    Not for a workload, whose command line may hold a token; Airflow 3 sets a title of its own.
+    """
+    with suppress(ImportError):
+        title = importlib.import_module("setproctitle")
+        title.setproctitle(" ".join((sys.executable, program.path, *program.arguments)))
+
+
 def run(program: Program) -> NoReturn:
-    """Run the program and end this process. Exceptions, including SystemExit, are not caught."""
-    _ending.process = os.getpid()
+    """Run the program and end this process. Exceptions, including SystemExit with a message, are not caught."""
+    process = os.getpid()
+    code: int | None = 0
     try:
         if program.module:
             runpy.run_module(program.module, run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(program.path, run_name="__main__")
     except SystemExit as exit_:
-        _ending.code = exit_.code & 0xFF if isinstance(exit_.code, int) else int(exit_.code is not None)
-        raise
-    except Exception:
-        _ending.code = 1
-        raise
-    _ending.code = 0
-    sys.exit(0)
+        if os.getpid() != process or not isinstance(exit_.code, (int, type(None))):
+            raise  # a process that the program has forked, or a message, which the interpreter prints
+        code = exit_.code
+    if os.getpid() == process:
+        _end(int(code or 0) & 0xFF)
+    sys.exit(code)
+
+
+def _end(code: int) -> None:
+    """End the process as the interpreter does, but without the time-consuming cleanup of modules.
+
+    The order is that of ``Py_FinalizeEx``: threads, exit functions, streams. All exit functions run, also those that
+    were registered before this package was imported, for example by ``sitecustomize``. Return if a stream cannot be
+    flushed: the interpreter then reports that, with its own exit code.
+    """
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - has no public name
+    # In Python 3.8 and 3.9, it prints an exception of an exit function and raises it again.
+    with suppress(BaseException):
+        atexit._run_exitfuncs()  # noqa: SLF001 - has no public name
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        return
+    os._exit(code)
 
 
 def _is_this_interpreter(path: str) -> bool:

@@ -29,25 +29,60 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.E
 class StagedFolder:
     """Collects files for ``folder`` and then replaces all its files.
 
-    It holds the folder's lock from its creation until `put_in_place` or `discard`, so that containers that share a
-    folder sync one after the other. Methods raise no exceptions but `OSError`.
+    Containers that share a folder check it side by side, under a shared lock, and change it one after the other, under
+    an exclusive one. Locks are held until `put_in_place` or `discard`. Methods raise no exceptions but `OSError`.
     """
 
     def __init__(self, folder: str) -> None:
-        """Lock the folder. This waits as long as another container holds the lock."""
+        """Lock the folder against changes. This waits as long as another container changes it, or waits to do so."""
         self.folder = folder
         self._own = os.path.join(folder, OWN_FOLDER)
         os.makedirs(self._own, exist_ok=True)
-        self._lock = os.open(os.path.join(self._own, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        self._manifest = os.path.join(self._own, "manifest.json")
+        self._locks: list[int] = []
+        self.staging = ""
+        self.stamp: tuple[int, int] | None = None
+        """Differs after another container has changed the folder; None if there was no sync before."""
         try:
-            _wait_for_lock(self._lock)
+            for name in ("lock", "queue"):
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._locks.append(os.open(os.path.join(self._own, name), flags, 0o664))
+            self.share()
         except BaseException:
             self._unlock()
             raise
-        self._manifest = os.path.join(self._own, "manifest.json")
+
+    def share(self) -> None:
+        """Wait for the shared lock, and read what is in the folder."""
+        lock, queue = self._locks
+        # Who waits to change the folder holds the queue, so that no others come before.
+        _wait_for_lock(queue, fcntl.LOCK_SH)
+        _wait_for_lock(lock, fcntl.LOCK_SH)
+        _unlock(queue)
+        self._read()
+
+    def lock_to_change(self) -> bool:
+        """Exchange the shared lock for the exclusive one, and return whether that is possible.
+
+        It is not if another container does the same. `share` then waits for that container.
+        """
+        lock, queue = self._locks
+        locked = _try_lock(queue, fcntl.LOCK_EX)
+        _unlock(lock)
+        if locked:
+            _wait_for_lock(lock, fcntl.LOCK_EX)
+            self._read()
+        return locked
+
+    def _read(self) -> None:
         self.former = manifests.read(self._manifest)
         """The content of the folder after its previous sync."""
-        self.staging = ""
+        try:
+            status = os.stat(self._manifest)
+        except FileNotFoundError:
+            self.stamp = None
+        else:
+            self.stamp = (status.st_ino, status.st_mtime_ns)
 
     def stage(self) -> None:
         """Create a staging folder, and remove those that crashed containers have left behind."""
@@ -133,21 +168,28 @@ class StagedFolder:
         self._unlock()
 
     def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        while self._locks:
+            os.close(self._locks.pop())
 
 
-def _wait_for_lock(descriptor: int) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return None
-            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-                raise
+def _wait_for_lock(descriptor: int, kind: int) -> None:
+    while not _try_lock(descriptor, kind):
         time.sleep(_LOCK_INTERVAL)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, *_NO_LOCKS):
+            raise
+        return error.errno in _NO_LOCKS
+    return True
+
+
+def _unlock(descriptor: int) -> None:
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def move(source: str, target: str, rename: Callable[[str, str], None] = os.rename) -> None:

@@ -59,6 +59,12 @@ class _Staged:
     archive: RemoteObject | None = None
     unchanged: bool = False
 
+    @property
+    def former(self) -> Manifest:
+        """What the folder holds of this source since its previous sync."""
+        former = self.folder.former
+        return former if former.source == str(self.source.location) else Manifest()
+
 
 class Sync:
     """One sync of all sources, and of a task's arguments."""
@@ -104,8 +110,9 @@ class Sync:
                 what = source.folder
                 self._progress.begin(f"waiting for another container that syncs {source.folder}")
                 staged.append(_Staged(source, StagedFolder(source.folder)))
-                # Listed under the lock, so that it is not older than what another container has just put in place.
-                remotes, staged[-1].version = self._list(source)
+                remotes = self._compare(staged[-1])
+                if staged[-1].unchanged:
+                    continue
                 with self._shutdown.deferred():
                     staged[-1].folder.stage()
                     self._shutdown.staging.append(staged[-1].folder.staging)
@@ -130,6 +137,24 @@ class Sync:
             self._shutdown.staging.clear()
         return [_result(one) for one in staged]
 
+    def _compare(self, staged: _Staged) -> list[PlannedFile] | RemoteObject:
+        """List the source and compare the folder with it. The folder is locked to be changed if they differ."""
+        folder = staged.folder
+        while True:
+            stamp, remotes = folder.stamp, None
+            if stamp is not None:
+                remotes, staged.version = self._list(staged.source)
+                if self._is_unchanged(staged, remotes):
+                    return remotes
+            self._progress.begin(f"waiting for another container that syncs {staged.source.folder}")
+            if folder.lock_to_change():
+                # Listed under the lock, so that it is not older than what another container has just put in place.
+                if remotes is None or folder.stamp != stamp:
+                    remotes, staged.version = self._list(staged.source)
+                    self._is_unchanged(staged, remotes)
+                return remotes
+            folder.share()
+
     def _list(self, source: Source) -> tuple[list[PlannedFile] | RemoteObject, str]:
         """Return the files of a prefix or the object of an archive, and the name of their version."""
         location = source.location
@@ -152,26 +177,29 @@ class Sync:
             )
         return remote, version
 
+    def _is_unchanged(self, staged: _Staged, remotes: list[PlannedFile] | RemoteObject) -> bool:
+        """Return whether the folder holds exactly what was listed."""
+        former, source = staged.former, staged.source
+        if isinstance(remotes, RemoteObject):
+            same = bool(remotes.etag) and (former.etag, former.exclude) == (remotes.etag, source.exclude)
+        else:
+            wanted = {file.path: file.remote.etag for file in remotes}
+            had = {path: entry.etag for path, entry in former.files.items()}
+            same = wanted == had and all(wanted.values())
+        staged.unchanged = same and staged.folder.holds_former()
+        if staged.unchanged:
+            staged.manifest = former
+        return staged.unchanged
+
     def _stage(self, staged: _Staged, remotes: list[PlannedFile] | RemoteObject) -> None:
         """Determine the objects to be downloaded, and stage unchanged files."""
-        folder, source = staged.folder, staged.source
-        former = folder.former if folder.former.source == str(source.location) else Manifest()
         if isinstance(remotes, RemoteObject):
-            same = remotes.etag and (former.etag, former.exclude) == (remotes.etag, source.exclude)
-            if same and folder.holds_former():
-                staged.manifest, staged.unchanged = former, True
-            else:
-                staged.archive = remotes
+            staged.archive = remotes
             return
-        staged.manifest = Manifest(str(source.location))
-        wanted = {file.path: file.remote.etag for file in remotes}
-        had = {path: entry.etag for path, entry in former.files.items()}
-        if wanted == had and all(wanted.values()) and folder.holds_former():
-            staged.manifest, staged.unchanged = former, True
-            return
+        staged.manifest = Manifest(str(staged.source.location))
         for file in remotes:
-            entry = former.files.get(file.path)
-            if entry and file.remote.etag and entry.etag == file.remote.etag and folder.take_over(file.path):
+            entry = staged.former.files.get(file.path)
+            if entry and file.remote.etag and entry.etag == file.remote.etag and staged.folder.take_over(file.path):
                 staged.manifest.files[file.path] = entry
             else:
                 staged.jobs.append(file)

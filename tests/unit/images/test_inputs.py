@@ -197,3 +197,22 @@ class TestFiles:
         with pytest.raises(InputError, match="is not a configuration file: line 3") as raised:
             inputs.check_airflow_cfg(file)
         assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [".env", ".env.prod", "prod.env"])
+def test_a_file_of_settings_with_secrets_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_text("# a comment\nexport DB_PASSWORD='hunter2'\nAPI_TOKEN = x1\nPOOL=5\nSECRET_KEY=\n")
+    inputs.check_folder(tmp_path, "--dag-path")
+    output = capsys.readouterr().err
+    assert f"warning: {tmp_path / name} seems to have secrets (DB_PASSWORD, API_TOKEN)" in output
+    assert "hunter2" not in output and "x1" not in output
+
+
+def test_a_file_of_settings_without_secrets_is_copied_silently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text("POOL=5\nLOG_LEVEL=INFO\n")
+    inputs.check_folder(tmp_path, "--dag-path")
+    assert capsys.readouterr().err == ""

@@ -155,6 +155,30 @@ def test_what_the_import_of_airflow_sets_up_stays(run, airflow, tmp_path):
         assert result.stdout == "handler of the import\nexit function of the import\n", (start, result.stderr)
 
 
+@pytest.mark.parametrize("text, code", [("", 0), ("import sys; sys.exit(7)", 7), ("raise ValueError", 1)])
+def test_exit_functions_run_that_were_registered_before_the_entrypoint(run, airflow, tmp_path, text, code):
+    """As of coverage or a tracing library, which a .pth file or sitecustomize starts."""
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import atexit\ndef broken(): raise ValueError\n"
+        "atexit.register(print, 'first'); atexit.register(broken); atexit.register(print, 'second')\n"
+    )
+    airflow(f"import atexit; atexit.register(print, 'third')\n{text}")
+    for start in ("fast", "plain"):
+        result = run(*TASK, **S3, AIRFLOW_ECS_START=start)
+        assert (result.returncode, result.stdout) == (code, "third\nsecond\nfirst\n"), (start, result.stderr)
+
+
+def test_variables_that_stay_the_same_stay_where_they_are(run, airflow):
+    """Where setproctitle looks for the command line: in front of the first variable."""
+    airflow(
+        "import ctypes\n"
+        "pointers = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), 'environ')\n"
+        "start = int(open('/proc/self/stat').read().rpartition(')')[2].split()[47])  # man 5 proc: env_start\n"
+        "print(pointers[0] == start)"
+    )
+    assert run(*TASK, PIP_USER="1").stdout == "True\n"
+
+
 @pytest.mark.parametrize("looks", ["import a", "pass"])
 def test_a_failed_sync_stops_it_with_one_line(run, s3, airflow, airflow_home, tmp_path, looks):
     (tmp_path / "site" / "airflow" / "__init__.py").write_text(f"try:\n    {looks}\nexcept BaseException:\n    pass\n")

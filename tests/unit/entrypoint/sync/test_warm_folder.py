@@ -166,6 +166,7 @@ def test_an_unchanged_archive_is_not_fetched(s3, sync, dags):
 
 def test_containers_that_share_a_folder_sync_one_after_the_other(s3, sync, warm):
     first = StagedFolder(str(warm))
+    assert first.lock_to_change()
     first.stage()
     second = threading.Thread(target=sync)
     second.start()
@@ -175,6 +176,31 @@ def test_containers_that_share_a_folder_sync_one_after_the_other(s3, sync, warm)
     second.join(timeout=10)
     assert not second.is_alive()
     assert tree(warm) == {"a.py": b"1", "b.py": b"2", "pkg/c.py": b"3"}
+
+
+def test_containers_that_share_an_unchanged_folder_do_not_wait_for_each_other(sync, warm):
+    checking = StagedFolder(str(warm))
+    (synced,) = sync(DAGS_TIMEOUT="5")
+    assert synced.fetched == 0
+    checking.discard()
+
+
+def test_a_container_that_changes_a_folder_waits_only_for_those_that_check_it_already(s3, sync, warm):
+    checking = StagedFolder(str(warm))
+    s3.buckets["bucket"]["dags/a.py"] = b"9"
+    changing = threading.Thread(target=sync)
+    changing.start()
+    time.sleep(0.3)
+    later = threading.Thread(target=sync)
+    later.start()
+    time.sleep(0.3)
+    assert changing.is_alive() and later.is_alive() and tree(warm)["a.py"] == b"1"
+    checking.discard()
+    for thread in changing, later:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    assert tree(warm)["a.py"] == b"9"
+    assert fetched(s3) == ["dags/a.py"] and s3.requests["dags/a.py"] == 1
 
 
 def test_a_file_system_without_locks_is_used_without(s3, sync, warm, monkeypatch):
