@@ -37,6 +37,9 @@ _HARMLESS_NAMES = re.compile(
     r"|(^|_)(MAX|MIN|NUM)_(\w+_)?TOKENS$",
     re.IGNORECASE,
 )
+# Airflow replaces $NAME and ${NAME} in values of airflow.cfg. Source: `expand_env_var` in `airflow.configuration`.
+# A password may begin with a dollar sign, so without braces only the usual names of variables are references.
+_VARIABLE_REFERENCE = re.compile(r"\$([A-Z_][A-Z0-9_]*|\{\w+\})")
 # Values of options with such names that are not secrets: switches, and class names in airflow.cfg.
 _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none")
 _ASSIGNMENT = re.compile(
@@ -132,8 +135,8 @@ def secret_options(cfg: str) -> tuple[str, ...]:
 
 
 def _holds_secret(section: str, option: str, value: str) -> bool:
-    if not value or re.fullmatch(r"\{+\w+\}+", value):
-        return False  # empty, or a template such as {FERNET_KEY}
+    if not value or re.fullmatch(r"\{+\w+\}+", value) or _VARIABLE_REFERENCE.fullmatch(value):
+        return False  # empty, a template such as {FERNET_KEY}, or a reference such as $FERNET_KEY
     if option in GENERATED_OPTIONS:
         return True
     return sensitive_setting(f"AIRFLOW__{section}__{option}", value) and not _CLASS.fullmatch(value)

@@ -151,6 +151,7 @@ class TestAirflowCfg:
             [core]
             fernet_key = b
             internal_api_secret_key = {{"x": 1}}
+            secret_key = $ecret
             [database]
             sql_alchemy_conn = postgresql://airflow:hunter2@db/airflow
             [api_auth]
@@ -163,14 +164,21 @@ class TestAirflowCfg:
             backend_kwargs = {{"token": "s.1234"}}
         """.replace("    ", "")
         assert secret_options(cfg) == (
-            *("DEFAULT.fernet_key", "core.fernet_key", "core.internal_api_secret_key", "database.sql_alchemy_conn"),
-            *("api_auth.jwt_secret", "smtp.smtp_password", "logging.note", "secrets.backend_kwargs"),
+            *("DEFAULT.fernet_key", "core.fernet_key", "core.internal_api_secret_key", "core.secret_key"),
+            *(
+                "database.sql_alchemy_conn",
+                "api_auth.jwt_secret",
+                "smtp.smtp_password",
+                "logging.note",
+                "secrets.backend_kwargs",
+            ),
         )
 
     def test_what_is_usual_in_an_airflow_cfg_is_none(self) -> None:
         cfg = """
             [core]
-            fernet_key =
+            fernet_key = $FERNET_KEY
+            internal_api_secret_key = ${internal_key}
             fernet_key_cmd = cat /run/secrets/fernet
             [webserver]
             secret_key = {SECRET_KEY}
