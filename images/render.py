@@ -27,7 +27,13 @@ def quoted(value: str) -> str:
     return f'"{value}"'
 
 
+def shell_quoted(value: str) -> str:
+    """Return a word of a shell command, in which nothing is expanded. Raises ValueError as `quoted`."""
+    return quoted(value).replace("`", "\\`")
+
+
 _TEMPLATES.filters["quoted"] = quoted
+_TEMPLATES.filters["shell_quoted"] = shell_quoted
 
 
 def render(spec: ImageSpec, wheel: str) -> str:

@@ -27,12 +27,12 @@ RUN --mount=type=bind,source=steps,target=/steps \
     python /steps/install_aws_cli.py /steps/aws-cli.txt \
     && ln -sf /opt/aws-cli/bin/aws /usr/local/bin/aws
 
-# Debian packages that were asked for.
+# Debian packages that were asked for. Some read a variable, such as ACCEPT_EULA, when they are installed.
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca-bundle,mode=0444 \
     if [ -f /run/secrets/ca-bundle ]; then ca="-o=Acquire::https::CAInfo=/run/secrets/ca-bundle"; fi \
     && apt-get ${ca:+"${ca}"} update \
-    && DEBIAN_FRONTEND=noninteractive apt-get ${ca:+"${ca}"} install -y --no-install-recommends \
+    && AIRFLOW__CORE__PARALLELISM="8" DEBIAN_FRONTEND=noninteractive apt-get ${ca:+"${ca}"} install -y --no-install-recommends \
        git libpq5 \
     && rm -rf /var/lib/apt/lists/*
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from images.matrix import MATRIX_FILE, Matrix
-from images.render import quoted, render
+from images.render import quoted, render, shell_quoted
 from images.requirements import Requirements
 from images.resolve import Request, resolve
 from images.spec import Constraints, ImageSpec, Options
@@ -85,6 +85,18 @@ def test_rendered_dockerfiles_are_what_their_command_prints(
 
 def test_every_rendered_dockerfile_has_a_command() -> None:
     assert {name for _, name in COMMANDS} == {path.name for path in RENDERED.glob("*.Dockerfile")}
+
+
+def test_debian_packages_are_installed_with_the_variables(matrix: Matrix) -> None:
+    """A licence is accepted by a variable such as ACCEPT_EULA=Y."""
+    rendered = render(spec_of(matrix, "2.10.5-python3.8-s3", EVERYTHING), WHEEL)
+    install = 'AIRFLOW__CORE__PARALLELISM="8" QUOTED="a \\"b\\" \\$c \\\\d" DEBIAN_FRONTEND=noninteractive apt-get'
+    assert install in rendered
+    value = "a `b` $c \\ \"d' "
+    echoed = subprocess.run(
+        ["sh", "-c", f"printf %s {shell_quoted(value)}"], capture_output=True, text=True, check=True
+    )
+    assert echoed.stdout == value
 
 
 def test_files_that_are_given_take_part(matrix: Matrix) -> None:
