@@ -19,7 +19,10 @@ from pip._vendor.packaging.utils import canonicalize_name
 # These decide "the version of Airflow"; a requirement must never move them.
 AIRFLOW_DISTRIBUTIONS = ("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk")
 COMMENT = re.compile(r"(^|\s)#.*$")
-OWN_ENVIRONMENT = "Packages that cannot live beside Airflow require a virtual environment of their own."
+OWN_ENVIRONMENT = (
+    "Packages that cannot live beside Airflow require a virtual environment of their own, in an image that is built "
+    "FROM this one: RUN python -m venv /opt/airflow/NAME"
+)
 
 
 def airflow_versions():
@@ -227,11 +230,11 @@ def conflict_table(relaxed):
 
 def explain(lines, account, versions):
     """Return lines on why pip failed, with the requirement that would change Airflow if that is the reason."""
-    airflow = "{}".format(versions["apache-airflow"])
+    airflow = versions["apache-airflow"]
     on_airflow = re.compile(r"depends on ({})(?![\w-])".format("|".join(re.escape(name) for name in versions)))
     culprits = [line for line in account if on_airflow.search(line)]
     if culprits:
-        return ["a requirement would change Airflow {}: {}".format(airflow, "; ".join(culprits))]
+        return [f"a requirement would change Airflow {airflow}: {'; '.join(culprits)}"]
     if account:
         return [f"the requirements cannot be installed beside Airflow {airflow}:", *("  " + x for x in account)]
     errors = [line.strip() for line in lines if line.lstrip().upper().startswith("ERROR")]
@@ -335,7 +338,7 @@ def main():
         error = explain(installation.lines, installation.account, before)
         older = [] if installation.account else went_back_to(installation.lines)
         if older:
-            error.append("pip tried older and older versions of {}, to meet the constraints".format(", ".join(older)))
+            error.append("pip went back to older versions of {}, to meet the constraints".format(", ".join(older)))
             return fail(error, f"Name the version that you want, such as {older[0]}==X.Y. {OWN_ENVIRONMENT}")
         return fail(error, OWN_ENVIRONMENT if installation.account else "")
     moved = set(airflow_versions().items()) - set(before.items())
