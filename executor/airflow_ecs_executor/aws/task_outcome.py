@@ -37,6 +37,8 @@ class Outcome(hints.Explained):
     exit_code: int | None = None
     has_reason: bool = False
     """The container succeeded, but ECS gives a reason for its end, such as out of memory, or a stop."""
+    by_stop_task: bool = False
+    """ECS stopped the task because somebody, possibly this executor, called StopTask."""
     temporary: bool = False
     """With NEVER_STARTED: there was no capacity, which a later launch may find."""
     advice: str = ""
@@ -48,7 +50,7 @@ class Outcome(hints.Explained):
 # have this meaning unless the image is known not to be of this project.
 EXITS_BEFORE_THE_COMMAND = frozenset({84, 85})
 
-_BY_ITSELF, _FAILED_TO_START = "EssentialContainerExited", "TaskFailedToStart"
+_BY_ITSELF, _FAILED_TO_START, _STOP_TASK = "EssentialContainerExited", "TaskFailedToStart", "UserInitiated"
 _SPOT_WORDING = re.compile(r"\bspot\b.{0,60}interrupt", re.IGNORECASE)
 _INFRASTRUCTURE_CODES = ("TerminationNotice", "InfrastructureHealth")
 """Stop codes (botocore, ECS ``TaskStopCode``)."""
@@ -87,6 +89,7 @@ def outcome_of(task: Mapping[str, Any], container_name: str, foreign_image: bool
         _describe(task, container, container_name, exit_code),
         exit_code,
         has_reason=has_reason,
+        by_stop_task=stop_code == _STOP_TASK,
         temporary=kind is OutcomeKind.NEVER_STARTED and exit_code is None and advice.waits,
         advice=advice.text,
     )
@@ -101,7 +104,7 @@ def _kind(
 ) -> OutcomeKind:
     if exit_code == 0:
         return OutcomeKind.SUCCEEDED
-    by_user = stop_code == "UserInitiated"
+    by_user = stop_code == _STOP_TASK
     # The caller of StopTask writes the reason, and the reason of a task that could not start may contain its image.
     said = "" if by_user or stop_code == _FAILED_TO_START else without_names(str(task.get("stoppedReason") or ""))
     if stop_code == "SpotInterruption" or _SPOT_WORDING.search(said):
@@ -120,7 +123,7 @@ def _advice(said: str, kind: OutcomeKind, exit_code: int | None, stop_code: str)
     """Return advice. Exit codes explain only containers that ended by themselves."""
     if kind is OutcomeKind.SPOT:
         return hints.Advice("")
-    if stop_code == "UserInitiated":
+    if stop_code == _STOP_TASK:
         return hints.Advice("Somebody stopped it: the StopTask event in CloudTrail names who.")
     advice = hints.of_stopped_task(said)
     if not advice.text and exit_code is not None and stop_code in ("", _BY_ITSELF):

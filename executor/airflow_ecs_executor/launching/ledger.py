@@ -485,7 +485,8 @@ class Ledger:
         if not outcome.temporary:
             self._room_made(now)
         kind, reason, counters = outcome.kind, outcome.explanation, self.counters
-        if outcome.has_reason and launch.stop is None:
+        # Airflow may have failed the task, so that its container was to be stopped, after the container had ended.
+        if outcome.has_reason and not (launch.stop and outcome.by_stop_task):
             self.events.append(Event(EventKind.CONTAINER_REASON, launch, reason))
         if not launch.awaited:
             self._end(launch)

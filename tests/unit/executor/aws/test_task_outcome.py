@@ -117,6 +117,7 @@ def test_a_container_that_ended_early_by_itself_is_no_lack_of_room() -> None:
 def test_a_container_that_left_in_order_but_not_by_itself_is_told_of(task: dict[str, Any], has_reason: bool) -> None:
     end = outcome(task)
     assert end.kind is OutcomeKind.SUCCEEDED and end.has_reason is has_reason
+    assert end.by_stop_task is (task.get("stopCode") == "UserInitiated")
 
 
 def test_a_task_s_process_that_was_killed_for_want_of_memory_is_told_of_with_advice() -> None:

@@ -713,11 +713,15 @@ def test_the_event_log_has_what_a_former_container_has_logged(story: Story) -> N
     assert [kind for kind, _ in story.told] == ["container_log"]
 
 
-def test_that_a_revoked_container_was_stopped_is_not_remarkable(story: Story) -> None:
+@pytest.mark.parametrize(("by_stop_task", "told"), [(True, []), (False, ["container_reason"])])
+def test_the_end_of_a_revoked_container_is_remarkable_unless_it_was_stopped(
+    story: Story, by_stop_task: bool, told: list[str]
+) -> None:
+    """Airflow 2 may find out that a task was killed for want of memory before the executor sees its container end."""
     arn = story.launch("a")
     story.revoke("a")
-    story.end(arn, OutcomeKind.SUCCEEDED, has_reason=True)
-    assert story.told == []
+    story.end(arn, OutcomeKind.SUCCEEDED, has_reason=True, by_stop_task=by_stop_task)
+    assert [kind for kind, _ in story.told] == told
 
 
 def test_a_task_queued_again_before_it_was_sent_is_launched_once(story: Story) -> None:
