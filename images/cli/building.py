@@ -102,6 +102,9 @@ def _build(matrix: Matrix, parsed: argparse.Namespace) -> None:
     request, options, naming = request_of(parsed), options_of(parsed), Naming.of(parsed)
     specs = resolved(matrix, request, options, naming.tags)
     named = {spec.identifier: naming.references(matrix, spec) for spec in specs}
+    if len(specs) > 1:
+        bases = len({spec.base_reference for spec in specs})
+        say(f"{len(specs)} images on {bases} base images; --airflow, --python, --dags and --select choose fewer")
     for spec in specs:
         versions = f"Airflow {spec.airflow}, Python {spec.python}, DAGs {spec.dags}"
         say(f"{spec.identifier}: {versions}, from {spec.base_reference}")

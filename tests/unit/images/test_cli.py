@@ -205,6 +205,7 @@ class TestDryRun:
 
     def test_it_shows_dockerfiles_and_bake_file(self, run: Run) -> None:
         answer = run("--dry-run", "--select", "3.3.2-python3.1[23]-s3", "--repository", "team/worker")
+        assert answer.errors.startswith("build.py: 2 images on 2 base images; --airflow, --python")
         assert answer.output.count("\nENTRYPOINT ") == 2
         targets = self.definition(answer.output)["target"]
         assert list(targets) == ["3-3-2-python3-12-s3", "3-3-2-python3-13-s3"]
