@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import jinja2
@@ -45,5 +46,13 @@ def render(spec: ImageSpec, wheel: str) -> str:
         contract=CONTRACT_VERSION,
         airflow_home=AIRFLOW_HOME,
         wheel=wheel,
+        pip_cache=_pip_cache(spec),
         labels=labels(spec, wheel.split("-")[1]).items(),
     )
+
+
+def _pip_cache(spec: ImageSpec) -> str:
+    """Return what tells the pip cache of images with other Debian packages, or on a base of the user's, from others."""
+    base = spec.base_image if spec.flavour == "custom" else ""
+    content = " ".join((base, *spec.options.apt_packages)).strip()
+    return f"-{hashlib.sha256(content.encode()).hexdigest()[:8]}" if content else ""

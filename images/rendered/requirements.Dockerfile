@@ -49,7 +49,7 @@ FROM base AS base-requirements
 ARG requirements_path
 COPY --chown=50000:0 ${requirements_path} /opt/airflow-ecs/requirements.txt
 RUN --mount=type=bind,source=steps,target=/steps \
-    --mount=type=cache,id=airflow-ecs-pip-50000,target=/tmp/.cache/pip,uid=50000 \
+    --mount=type=cache,id=airflow-ecs-pip-50000-f4eca589,target=/tmp/.cache/pip,uid=50000 \
     --mount=type=secret,id=ca-bundle,uid=50000 \
     --mount=type=secret,id=pip-config,uid=50000 \
     PIP_CACHE_DIR=/tmp/.cache/pip \

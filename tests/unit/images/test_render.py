@@ -99,6 +99,17 @@ def test_debian_packages_are_installed_with_the_variables(matrix: Matrix) -> Non
     assert echoed.stdout == value
 
 
+def test_a_package_that_was_built_with_debian_packages_is_not_installed_without_them(matrix: Matrix) -> None:
+    """Pip's cache has what it built from source, such as a driver that requires a library of --apt-packages."""
+
+    def caches(options: Options) -> set[str]:
+        rendered = render(spec_of(matrix, "2.10.5-python3.8-s3", options), WHEEL)
+        return set(re.findall(r"id=(airflow-ecs-pip-50000[^,]*)", rendered))
+
+    (plain,), (one,), (other,) = (caches(Options(apt_packages=names)) for names in ((), ("libpq5",), ("git",)))
+    assert len({plain, one, other}) == 3
+
+
 def test_files_that_are_given_take_part(matrix: Matrix) -> None:
     rendered = render(spec_of(matrix, "2.11.2-python3.12-local", EVERYTHING), WHEEL)
     assert {
